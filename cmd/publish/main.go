@@ -1,0 +1,13 @@
+// Command publish puts events on a NATS subject and waits until the broker
+// has stored them.
+package main
+
+import (
+	"os"
+
+	"nats-test/internal/cli"
+)
+
+func main() {
+	os.Exit(cli.Main(cli.NewPublish))
+}

@@ -1,0 +1,145 @@
+package cli
+
+import (
+	"fmt"
+	"net"
+	"net/url"
+	"time"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"nats-test/internal/conn"
+)
+
+// connection holds the flags that both programs share.
+type connection struct {
+	flags   conn.Options
+	context string
+	monitor string
+	color   string
+	quiet   bool
+
+	options conn.Options // flags, environment and context together
+}
+
+// addFlags puts the shared flags on a root command.
+func (c *connection) addFlags(cmd *cobra.Command) {
+	f := cmd.PersistentFlags()
+	f.StringVarP(&c.flags.Servers, "server", "s", "", "server `URL`s, separated by commas (NATS_URL; default "+conn.DefaultServer+")")
+	f.StringVar(&c.flags.Cluster, "cluster", "", "`ID` of the NATS Streaming cluster (NATS_CLUSTER_ID; default "+conn.DefaultCluster+")")
+	f.StringVar(&c.flags.ClientID, "client-id", "", "client `ID` (default "+cmd.Name()+"- and random characters)")
+	f.StringVar(&c.context, "context", "", "NATS context `NAME`, as the nats CLI keeps them (NATS_CONTEXT)")
+	f.StringVar(&c.flags.Auth.User, "user", "", "user `NAME` (NATS_USER)")
+	f.StringVar(&c.flags.Auth.Password, "password", "", "`PASSWORD`; others on this machine can see it, NATS_PASSWORD they can't")
+	f.StringVar(&c.flags.Auth.Token, "token", "", "`TOKEN`; as with --password, rather NATS_TOKEN")
+	f.StringVar(&c.flags.Auth.Creds, "creds", "", "credentials `FILE` (NATS_CREDS)")
+	f.StringVar(&c.flags.Auth.NKey, "nkey", "", "`FILE` with a nkey seed (NATS_NKEY)")
+	f.StringVar(&c.flags.TLS.Cert, "tlscert", "", "client certificate `FILE` (NATS_CERT)")
+	f.StringVar(&c.flags.TLS.Key, "tlskey", "", "client certificate's key `FILE` (NATS_KEY)")
+	f.StringVar(&c.flags.TLS.CA, "tlsca", "", "`FILE` with the authority of the server's certificate (NATS_CA)")
+	f.DurationVar(&c.flags.Timeout, "timeout", 0, "for connecting, and for each ack (NATS_TIMEOUT; default 5s)")
+	f.StringVar(&c.monitor, "monitor", "", "`URL` of the monitoring port (NATS_MONITOR_URL; default port 8222 of the server's host)")
+	f.StringVar(&c.color, "color", "auto", "colour: auto, always or never (NO_COLOR turns auto off)")
+	f.BoolVarP(&c.quiet, "quiet", "q", false, "errors and warnings only on stderr")
+	f.SortFlags = false
+	complete(cmd, "color", "auto", "always", "never")
+}
+
+// resolve checks the shared flags and ranks them: flag, environment, context.
+func (c *connection) resolve(s *System, cmd *cobra.Command) error {
+	if c.color != "auto" && c.color != "always" && c.color != "never" {
+		return usage(cmd, "--color %q: must be auto, always or never", c.color)
+	}
+	if err := exclusive(cmd, "user", "token", "creds", "nkey"); err != nil {
+		return err
+	}
+	if cmd.Flags().Changed("timeout") && c.flags.Timeout <= 0 {
+		return usage(cmd, "--timeout %v: must be more than 0", c.flags.Timeout)
+	}
+	if cmd.Flags().Changed("client-id") {
+		if err := conn.CheckClientID(c.flags.ClientID); err != nil {
+			return err
+		}
+	}
+	env := conn.Options{
+		Servers: s.Getenv("NATS_URL"),
+		Cluster: s.Getenv("NATS_CLUSTER_ID"),
+		Auth: conn.Auth{
+			User: s.Getenv("NATS_USER"), Password: s.Getenv("NATS_PASSWORD"), Token: s.Getenv("NATS_TOKEN"),
+			Creds: s.Getenv("NATS_CREDS"), NKey: s.Getenv("NATS_NKEY"),
+		},
+		TLS: conn.TLS{Cert: s.Getenv("NATS_CERT"), Key: s.Getenv("NATS_KEY"), CA: s.Getenv("NATS_CA")},
+	}
+	if text := s.Getenv("NATS_TIMEOUT"); text != "" {
+		d, err := time.ParseDuration(text)
+		if err != nil || d <= 0 {
+			return usage(cmd, "NATS_TIMEOUT=%q: must be a duration of more than 0, such as 5s", text)
+		}
+		env.Timeout = d
+	}
+	c.options = c.flags.Or(env)
+	if name := firstOf(c.context, s.Getenv("NATS_CONTEXT")); name != "" {
+		context, err := conn.FromContext(name, s.Getenv)
+		if err != nil {
+			return err
+		}
+		c.options = c.options.Or(context)
+	}
+	c.monitor = firstOf(c.monitor, s.Getenv("NATS_MONITOR_URL"))
+	if c.monitor != "" {
+		if u, err := url.Parse(c.monitor); err != nil || u.Host == "" {
+			return usage(cmd, "--monitor %q: must be a URL, such as http://127.0.0.1:8222", c.monitor)
+		}
+	}
+	return nil
+}
+
+func (c *connection) monitorURL() string {
+	if c.monitor != "" {
+		return c.monitor
+	}
+	host := "127.0.0.1"
+	if hosts := c.options.Hosts(); len(hosts) > 0 {
+		host = hosts[0]
+	}
+	return "http://" + net.JoinHostPort(host, "8222")
+}
+
+func firstOf(values ...string) string {
+	for _, v := range values {
+		if v != "" {
+			return v
+		}
+	}
+	return ""
+}
+
+// exclusive returns a usage error if more than one of the flags was given.
+func exclusive(cmd *cobra.Command, names ...string) error {
+	given := ""
+	for _, name := range names {
+		if !cmd.Flags().Changed(name) {
+			continue
+		}
+		if given != "" {
+			return usage(cmd, "--%s and --%s exclude each other", given, name)
+		}
+		given = name
+	}
+	return nil
+}
+
+// complete makes the shell offer values for a flag.
+func complete(cmd *cobra.Command, flag string, values ...string) {
+	err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+	if err != nil {
+		panic(fmt.Sprintf("completing --%s: %v", flag, err)) // no such flag: a slip in this package
+	}
+}
+
+// localFlags returns the flags of cmd for its own options, in help order.
+func localFlags(cmd *cobra.Command) *pflag.FlagSet {
+	cmd.Flags().SortFlags = false
+	return cmd.Flags()
+}

@@ -1,0 +1,198 @@
+package cli
+
+import (
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"nats-test/internal/conn"
+	"nats-test/internal/events"
+)
+
+// listenOptions are the flags of listen.
+type listenOptions struct {
+	connection
+	catalogue *events.Catalogue
+
+	subjects    []string
+	group       string
+	durable     string
+	deliver     string
+	ackWait     time.Duration
+	maxInFlight int
+	noAck       bool
+	delay       time.Duration
+	count       int
+	idle        time.Duration
+	untilEnd    bool
+	noReconnect bool
+	output      string
+	raw         bool
+
+	deliverGiven  bool
+	clientIDGiven bool
+	start         conn.Start
+}
+
+// The default of --max-in-flight was chosen by measurement: see the README.
+const defaultMaxInFlight = 1024
+
+// NewListen returns the command listen.
+func NewListen(s *System) *cobra.Command {
+	o := &listenOptions{catalogue: events.Ticketing()}
+	cmd := &cobra.Command{
+		Use:   "listen [SUBJECT...]",
+		Short: "listen shows the events of NATS subjects, alone or as a member of a queue group",
+		Long: `listen shows the events of one or more subjects (channels, on NATS Streaming)
+and acks each after it was written. Without a subject it listens to every event
+of the catalogue; ticket:* means those whose names begin so.
+
+With --group, several listeners share the events, and their position survives
+them: it is durable. SIGINT (Ctrl-C), SIGTERM and SIGHUP let the event in hand
+be finished and acked, and close the session; a second one ends at once.
+An event that breaks its contract is told on stderr and stays unacked.
+On a terminal, rs and Enter restart the listener.`,
+		Example: `  listen --group orders-service-queue-group
+  listen ticket:created --deliver last
+  listen 'ticket:*' -o json --until-end | jq .data.price
+  listen order:created --group payments --ack-wait 5s --delay 7s
+  listen --raw any.subject --deliver since:10m`,
+		Version:           version(),
+		ValidArgsFunction: completeSubjects(o.catalogue, 0),
+		Args:              cobra.ArbitraryArgs,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.subjects = args
+			if err := o.check(s, cmd); err != nil {
+				return err
+			}
+			return listenRun(cmd.Context(), s, newTeller(s, cmd), o)
+		},
+	}
+	f := localFlags(cmd)
+	f.StringVarP(&o.group, "group", "g", "", "join this queue group: its members share the events; also --queue, --qgroup `NAME`")
+	f.StringVar(&o.group, "queue", "", "")
+	f.StringVar(&o.group, "qgroup", "", "")
+	f.StringVar(&o.durable, "durable", "", "`NAME` of the position that survives (default the group's name; without a group: none)")
+	f.StringVar(&o.deliver, "deliver", "all", "`START` of a new subscription: all, new, last, seq:N, since:1h30m, time:2026-01-02T03:04:05Z")
+	f.DurationVar(&o.ackWait, "ack-wait", 30*time.Second, "redelivery after so long without an ack; whole seconds")
+	f.IntVar(&o.maxInFlight, "max-in-flight", defaultMaxInFlight, "unacked events that this listener may hold")
+	f.BoolVar(&o.noAck, "no-ack", false, "never ack: shows what redelivery looks like")
+	f.DurationVar(&o.delay, "delay", 0, "pretend that handling an event takes so long")
+	f.IntVarP(&o.count, "count", "c", 0, "stop after `N` events")
+	f.DurationVar(&o.idle, "idle", 0, "stop when no event came for so long")
+	f.BoolVar(&o.untilEnd, "until-end", false, "stop after the events that are there at the start")
+	f.BoolVar(&o.noReconnect, "no-reconnect", false, "exit when the connection is lost, do not join again")
+	f.StringVarP(&o.output, "output", "o", "text", "text, json (a record per line) or raw (the bytes)")
+	f.BoolVar(&o.raw, "raw", false, "no contract: any subject, any bytes")
+	for _, alias := range []string{"queue", "qgroup"} {
+		f.Lookup(alias).Hidden = true
+	}
+	complete(cmd, "output", "text", "json", "raw")
+	complete(cmd, "deliver", "all", "new", "last", "seq:", "since:", "time:")
+	o.addFlags(cmd)
+	cmd.SetUsageTemplate(cmd.UsageTemplate() + "\n" + exitHelp)
+	return cmd
+}
+
+// check refuses what can't be run, before anything is sent.
+func (o *listenOptions) check(s *System, cmd *cobra.Command) error {
+	if err := o.resolve(s, cmd); err != nil {
+		return err
+	}
+	if err := exclusive(cmd, "group", "queue", "qgroup"); err != nil {
+		return err
+	}
+	if err := exclusive(cmd, "no-ack", "delay"); err != nil {
+		return err
+	}
+	given := cmd.Flags().Changed
+	if o.group != "" && !given("durable") {
+		// A durable name allows no colon, a group's name does.
+		o.durable = strings.ReplaceAll(o.group, ":", "-")
+	}
+	for _, err := range []error{conn.CheckGroup(o.group), conn.CheckDurable(o.durable)} {
+		if err != nil {
+			return err
+		}
+	}
+	var err error
+	if o.start, err = conn.ParseStart(o.deliver, time.Now()); err != nil {
+		return usage(cmd, "--deliver %q: %w", o.deliver, err)
+	}
+	o.deliverGiven = given("deliver")
+	switch {
+	case o.ackWait < time.Second || o.ackWait%time.Second != 0 || o.ackWait > 24*time.Hour:
+		return usage(cmd, "--ack-wait %v: must be whole seconds, from 1s to 24h", o.ackWait)
+	case o.maxInFlight < 1 || o.maxInFlight > 1<<16:
+		return usage(cmd, "--max-in-flight %d: must be from 1 to %d", o.maxInFlight, 1<<16)
+	case given("delay") && o.delay < 0:
+		return usage(cmd, "--delay %v: must not be negative", o.delay)
+	case given("count") && o.count < 1:
+		return usage(cmd, "--count %d: must be at least 1", o.count)
+	case given("idle") && o.idle <= 0:
+		return usage(cmd, "--idle %v: must be more than 0", o.idle)
+	case o.output != "text" && o.output != "json" && o.output != "raw":
+		return usage(cmd, "--output %q: must be text, json or raw", o.output)
+	}
+	if err := o.chooseSubjects(cmd); err != nil {
+		return err
+	}
+	o.clientIDGiven = given("client-id")
+	if !o.clientIDGiven {
+		o.options.ClientID = o.clientID()
+	}
+	o.options.NoReconnect = o.noReconnect
+	return nil
+}
+
+// clientID is random, but for a durable without a group: NATS Streaming finds
+// that by the client ID and the durable's name together.
+func (o *listenOptions) clientID() string {
+	id := "listen-" + o.durable
+	if o.group == "" && o.durable != "" && conn.CheckClientID(id) == nil {
+		return id
+	}
+	return conn.NewClientID("listen")
+}
+
+// chooseSubjects turns the arguments into subjects, each once.
+func (o *listenOptions) chooseSubjects(cmd *cobra.Command) error {
+	asked := o.subjects
+	if len(asked) == 0 {
+		if o.raw {
+			return usage(cmd, "--raw needs a subject: it does not look into the catalogue")
+		}
+		asked = []string{"*"}
+	}
+	o.subjects = nil
+	seen := make(map[string]bool)
+	for _, a := range asked {
+		found := []string{a}
+		if !o.raw && strings.Contains(a, "*") {
+			contracts, err := o.catalogue.Match(a)
+			if err != nil {
+				return err
+			}
+			found = nil
+			for _, c := range contracts {
+				found = append(found, c.Subject)
+			}
+		}
+		for _, subject := range found {
+			if err := conn.CheckSubject(subject); err != nil {
+				return err
+			}
+			if !o.raw {
+				if _, err := o.catalogue.Lookup(subject); err != nil {
+					return err
+				}
+			}
+			if !seen[subject] {
+				seen[subject] = true
+				o.subjects = append(o.subjects, subject)
+			}
+		}
+	}
+	return nil
+}

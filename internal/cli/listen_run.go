@@ -1,0 +1,211 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/fatih/color"
+
+	"nats-test/internal/conn"
+	"nats-test/internal/events"
+	"nats-test/internal/monitor"
+)
+
+var (
+	errRestart = errors.New("restarted by rs")
+	errEnough  = errors.New("--count reached")
+)
+
+// listenRun listens until an end that the flags name, or a signal.
+func listenRun(ctx context.Context, s *System, tell *teller, o *listenOptions) error {
+	h, err := newHandling(s, tell, o)
+	if err != nil {
+		return err
+	}
+	restart := make(chan struct{})
+	if s.StdinTTY {
+		go readRestarts(s.Stdin, restart)
+	}
+	for {
+		err := o.listenOnce(ctx, tell, h, restart)
+		if !errors.Is(err, errRestart) {
+			h.summary()
+			return err
+		}
+		tell.say("restarting")
+		if !o.clientIDGiven {
+			o.options.ClientID = o.clientID()
+		}
+	}
+}
+
+// readRestarts sends on restart for every line "rs". It ends with the input,
+// or with the process.
+func readRestarts(in io.Reader, restart chan<- struct{}) {
+	lines := bufio.NewScanner(in)
+	for lines.Scan() {
+		if strings.TrimSpace(lines.Text()) == "rs" {
+			restart <- struct{}{}
+		}
+	}
+}
+
+// listenOnce is one listener's life, up to errRestart.
+func (o *listenOptions) listenOnce(parent context.Context, tell *teller, h *handling, restart <-chan struct{}) error {
+	ctx, cancel := context.WithCancelCause(parent)
+	defer cancel(nil)
+	watching := make(chan struct{})
+	go func() {
+		defer close(watching)
+		select {
+		case <-restart:
+			cancel(errRestart)
+		case <-ctx.Done():
+		}
+	}()
+	defer func() { <-watching }()
+	defer cancel(nil)
+	h.enough = func() { cancel(errEnough) }
+
+	o.options.Notify = func(line string) { tell.say("%s", line) }
+	o.tellPosition(ctx, tell)
+	listener := &conn.Listener{
+		Options:  o.options,
+		Subjects: o.subjects,
+		Subscription: conn.Subscription{
+			Group: o.group, Durable: o.durable, Start: o.start, AckWait: o.ackWait, MaxInFlight: o.inFlight(),
+		},
+		NoAck: o.noAck, UntilEnd: o.untilEnd, Idle: o.idle,
+		Joined: func(again bool) { o.tellJoined(tell, again) },
+	}
+	end, err := listener.Run(ctx, h.handle)
+	switch cause := context.Cause(ctx); {
+	case err != nil:
+		return o.explain(parent, err)
+	case errors.Is(cause, errRestart):
+		return errRestart
+	case parent.Err() != nil:
+		return nil // a signal, and closed cleanly
+	case end == conn.EndIdle && o.count > 0 && h.handled < o.count:
+		return errIdle
+	}
+	return h.verdict()
+}
+
+// inFlight is not more than the events that are wanted: others should get the rest.
+func (o *listenOptions) inFlight() int {
+	if o.count > 0 {
+		return min(o.maxInFlight, o.count)
+	}
+	return o.maxInFlight
+}
+
+func (o *listenOptions) tellJoined(tell *teller, again bool) {
+	as := ""
+	switch {
+	case o.group != "" && o.durable != "":
+		as = fmt.Sprintf(" in group %s, durable %s,", o.group, o.durable)
+	case o.group != "":
+		as = fmt.Sprintf(" in group %s, not durable,", o.group)
+	case o.durable != "":
+		as = fmt.Sprintf(" with durable %s", o.durable)
+	}
+	verb := "listening"
+	if again {
+		verb = "joined again, listening"
+	}
+	tell.say("%s to %s%s as client %s", verb, strings.Join(o.subjects, ", "), as, o.options.ClientID)
+}
+
+// tellPosition says so where a durable that exists makes --deliver void.
+func (o *listenOptions) tellPosition(ctx context.Context, tell *teller) {
+	if o.durable == "" || !o.deliverGiven {
+		return
+	}
+	for _, subject := range o.subjects {
+		last, found, err := monitor.DurablePosition(ctx, o.monitorURL(), subject, o.group, o.durable, o.options.ClientID)
+		if err == nil && found {
+			tell.say("resuming %s after #%d: the durable %s exists, --deliver is ignored", subject, last, o.durable)
+		}
+	}
+}
+
+// handling is what happens to every event.
+type handling struct {
+	tell   *teller
+	o      *listenOptions
+	out    io.Writer
+	format format
+	line   []byte
+	enough func() // ends the listener: --count was reached
+
+	contracts map[string]*events.Contract
+	handled   int // written, and acked unless --no-ack
+	refused   int // broke their contract
+}
+
+func newHandling(s *System, tell *teller, o *listenOptions) (*handling, error) {
+	shade := func(a ...color.Attribute) func(...any) string { return paint(s, o.color, s.StdoutTTY, a...).Sprint }
+	h := &handling{tell: tell, o: o, out: s.Stdout, contracts: make(map[string]*events.Contract)}
+	h.format = formats(o.output, s.StdoutTTY, style{
+		number: shade(color.Faint), subject: shade(color.FgCyan), again: shade(color.FgYellow),
+	})
+	if o.raw {
+		return h, nil
+	}
+	for _, subject := range o.subjects {
+		contract, err := o.catalogue.Lookup(subject)
+		if err != nil {
+			return nil, err
+		}
+		h.contracts[subject] = contract
+	}
+	return h, nil
+}
+
+// handle checks one event and writes it. Only then it may be acked.
+func (h *handling) handle(m *conn.Message) error {
+	if contract := h.contracts[m.Subject]; contract != nil {
+		if err := contract.Accept(m.Data); err != nil {
+			h.refused++
+			h.tell.fail(fmt.Errorf("leaving #%d of %s unacked: %w", m.Sequence, m.Subject, err))
+			return conn.ErrLeave
+		}
+	}
+	h.line = h.format(h.line[:0], m)
+	if _, err := h.out.Write(h.line); err != nil {
+		return fmt.Errorf("writing #%d of %s to stdout: %w (it stays unacked)", m.Sequence, m.Subject, err)
+	}
+	if h.o.delay > 0 {
+		time.Sleep(h.o.delay) // this is the work, which a shutdown waits for
+	}
+	h.handled++
+	if h.handled == h.o.count {
+		h.enough()
+	}
+	return nil
+}
+
+func (h *handling) summary() {
+	unacked := ""
+	if h.o.noAck {
+		unacked = ", none acked (--no-ack)"
+	}
+	if h.refused > 0 {
+		unacked += fmt.Sprintf(", %d deliveries left unacked because they break their contract", h.refused)
+	}
+	h.tell.say("handled %d %s%s", h.handled, plural(h.handled, "event"), unacked)
+}
+
+// verdict is the error of a run that came to its end.
+func (h *handling) verdict() error {
+	if h.refused > 0 {
+		return fmt.Errorf("%w: %d deliveries broke their contract and were left unacked", errContract, h.refused)
+	}
+	return nil
+}

@@ -1,0 +1,89 @@
+package cli
+
+import (
+	"io"
+	"sync"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+)
+
+// progress shows a bar on stderr when publishing takes longer than a second
+// on a terminal.
+type progress struct {
+	mu     sync.Mutex
+	bar    *progressbar.ProgressBar
+	show   bool
+	begin  time.Time
+	done   int
+	closed bool
+	make   func() *progressbar.ProgressBar
+}
+
+func newProgress(s *System, tell *teller, o *publishOptions) *progress {
+	p := &progress{begin: time.Now(), show: s.StderrTTY && !o.quiet && !o.interactive}
+	total := o.count
+	if o.data == "-" {
+		total = -1
+	}
+	p.make = func() *progressbar.ProgressBar {
+		return progressbar.NewOptions(total,
+			progressbar.OptionSetWriter(s.Stderr),
+			progressbar.OptionSetDescription("publishing"),
+			progressbar.OptionShowCount(), progressbar.OptionShowIts(), progressbar.OptionSetItsString("events"),
+			progressbar.OptionThrottle(100*time.Millisecond),
+			progressbar.OptionClearOnFinish(),
+		)
+	}
+	if p.show {
+		tell.before = p.clear
+	}
+	return p
+}
+
+func (p *progress) add(n int) {
+	if !p.show {
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.done += n
+	if p.closed || p.done%64 != 0 && time.Since(p.begin) < time.Second {
+		return
+	}
+	if p.bar == nil {
+		if time.Since(p.begin) < time.Second {
+			return
+		}
+		p.bar = p.make()
+	}
+	_ = p.bar.Set(p.done) // a bar that can't be drawn is no reason to stop
+}
+
+func (p *progress) clear() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bar != nil {
+		_ = p.bar.Clear()
+	}
+}
+
+func (p *progress) close() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.bar != nil && !p.closed {
+		_ = p.bar.Clear()
+	}
+	p.closed = true
+}
+
+// above writes lines above the bar, which is drawn again at its next change.
+type above struct {
+	out io.Writer
+	bar *progress
+}
+
+func (a above) Write(p []byte) (int, error) {
+	a.bar.clear()
+	return a.out.Write(p)
+}

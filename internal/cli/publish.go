@@ -1,0 +1,193 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"nats-test/internal/conn"
+	"nats-test/internal/events"
+)
+
+// publishOptions are the flags of publish.
+type publishOptions struct {
+	connection
+	catalogue *events.Catalogue
+
+	subject     string
+	data        string
+	sample      bool
+	count       int
+	rate        float64
+	template    bool
+	interactive bool
+	raw         bool
+	dryRun      bool
+	output      string
+}
+
+// NewPublish returns the command publish.
+func NewPublish(s *System) *cobra.Command {
+	o := &publishOptions{catalogue: events.Ticketing()}
+	cmd := &cobra.Command{
+		Use:   "publish SUBJECT",
+		Short: "publish puts events on a NATS subject and waits until the broker has stored them",
+		Long: `publish puts one event, or a million, on a NATS subject (a channel, on NATS
+Streaming) and waits until the broker has stored it. An event that breaks its
+contract is refused before it is sent. What is sent is the JSON that you give,
+without the white space between its parts.`,
+		Example: `  publish ticket:created --data '{"id":"1","title":"Concert","price":20,"userId":"7"}'
+  publish ticket:created --sample -n 100 --rate 10
+  publish ticket:created --data @event.json --dry-run
+  publish order:created --data - < events.ndjson
+  publish ticket:created --template --data '{"id":"{{.N}}","title":"{{now}}","price":1,"userId":"{{uuid}}"}' -n 5
+  listen ticket:created -o json --until-end | publish ticket:created --server other:4222 --data -`,
+		Version:           version(),
+		ValidArgsFunction: completeSubjects(o.catalogue, 1),
+		Args: func(cmd *cobra.Command, args []string) error {
+			switch len(args) {
+			case 0:
+				return usage(cmd, "no subject: which event is it? For example: publish ticket:created --sample")
+			case 1:
+				return nil
+			}
+			return usage(cmd, "%d subjects, and one is possible: is the data quoted?", len(args))
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.subject = args[0]
+			if err := o.check(s, cmd); err != nil {
+				return err
+			}
+			return publishRun(cmd.Context(), s, newTeller(s, cmd), o)
+		},
+	}
+	f := localFlags(cmd)
+	f.StringVarP(&o.data, "data", "d", "", "the data, `JSON`; @FILE reads a file, - reads stdin as a stream of JSON values, an event each\n"+
+		"(with --raw or --template: an event a line)")
+	f.BoolVar(&o.sample, "sample", false, "send the catalogue's example")
+	f.IntVarP(&o.count, "count", "n", 1, "send it `N` times")
+	f.Float64Var(&o.rate, "rate", 0, "at most `R` events per second")
+	f.BoolVar(&o.template, "template", false, "expand {{.N}} (1, 2, …), {{uuid}} and {{now}} in the data")
+	f.BoolVarP(&o.interactive, "interactive", "i", false, "stay connected: rs or Enter publishes again, Ctrl-D ends")
+	f.BoolVar(&o.raw, "raw", false, "no contract: any subject, any bytes")
+	f.BoolVar(&o.dryRun, "dry-run", false, "check and print, send nothing")
+	f.StringVarP(&o.output, "output", "o", "text", "a line per acked event: text or json")
+	complete(cmd, "output", "text", "json")
+	o.addFlags(cmd)
+	cmd.SetUsageTemplate(cmd.UsageTemplate() + "\n" + exitHelp)
+	cmd.AddCommand(newEvents(s, o.catalogue))
+	return cmd
+}
+
+// check refuses what can't be run, before anything is read or sent.
+func (o *publishOptions) check(s *System, cmd *cobra.Command) error {
+	if err := conn.CheckSubject(o.subject); err != nil {
+		return err
+	}
+	if err := o.resolve(s, cmd); err != nil {
+		return err
+	}
+	for _, pair := range [][]string{
+		{"data", "sample"}, {"raw", "sample"}, {"template", "sample"}, {"interactive", "dry-run"},
+		{"interactive", "count"}, {"interactive", "rate"},
+	} {
+		if err := exclusive(cmd, pair...); err != nil {
+			return err
+		}
+	}
+	given := cmd.Flags().Changed
+	switch {
+	case !given("data") && !o.sample:
+		return usage(cmd, "no data: give it with --data, or send the example with --sample")
+	case o.count < 1:
+		return usage(cmd, "--count %d: must be at least 1", o.count)
+	case given("rate") && (o.rate <= 0 || math.IsNaN(o.rate) || math.IsInf(o.rate, 0)):
+		return usage(cmd, "--rate %v: must be a number of events per second, more than 0", o.rate)
+	case o.output != "text" && o.output != "json":
+		return usage(cmd, "--output %q: must be text or json", o.output)
+	case o.data == "-" && given("count"):
+		return usage(cmd, "--count needs one event to repeat, and --data - reads many")
+	case o.data == "-" && o.interactive:
+		return usage(cmd, "--interactive and --data - both want stdin")
+	}
+	if !o.raw {
+		if _, err := o.catalogue.Lookup(o.subject); err != nil {
+			return err
+		}
+	}
+	if strings.HasPrefix(o.options.ClientID, "-") {
+		return usage(cmd, "--client-id %q begins with -", o.options.ClientID)
+	}
+	if o.options.ClientID == "" {
+		o.options.ClientID = conn.NewClientID("publish")
+	}
+	return nil
+}
+
+// checker returns what turns an author's data into what is sent, or refuses it.
+func (o *publishOptions) checker() (func(data []byte) ([]byte, error), error) {
+	if o.raw {
+		return func(data []byte) ([]byte, error) { return data, nil }, nil
+	}
+	contract, err := o.catalogue.Lookup(o.subject)
+	if err != nil {
+		return nil, err
+	}
+	return func(data []byte) ([]byte, error) {
+		data, err := unwrap(data, o.subject)
+		if err != nil {
+			return nil, err
+		}
+		if err := contract.Check(data); err != nil {
+			return nil, err
+		}
+		return compact(data), nil
+	}, nil
+}
+
+// open returns the source of the events to publish.
+func (o *publishOptions) open(s *System) (source, error) {
+	text := []byte(o.data)
+	switch {
+	case o.sample:
+		contract, err := o.catalogue.Lookup(o.subject)
+		if err != nil {
+			return nil, err
+		}
+		if text, err = contract.Example(); err != nil {
+			return nil, err
+		}
+	case o.data == "-" && (o.raw || o.template):
+		return o.expanded(newLines(s.Stdin))
+	case o.data == "-":
+		return newValues(s.Stdin), nil
+	case strings.HasPrefix(o.data, "@"):
+		var err error
+		if text, err = readFile(o.data[1:]); err != nil {
+			return nil, &explained{fmt.Errorf("reading the data: %w", err), errUsage, "--data @FILE needs a file that can be read"}
+		}
+	}
+	if o.interactive {
+		return o.expanded(newPrompt(text, s.Stdin))
+	}
+	return o.expanded(&repeated{data: text, left: o.count})
+}
+
+func (o *publishOptions) expanded(src source) (source, error) {
+	if !o.template {
+		return src, nil
+	}
+	return newTemplated(src)
+}
+
+// dial opens the connection, and explains it if that can't be done.
+func (c *connection) dial(ctx context.Context) (conn.Session, error) {
+	session, err := conn.Dial(ctx, c.options)
+	if err != nil {
+		return nil, c.explain(ctx, err)
+	}
+	return session, nil
+}

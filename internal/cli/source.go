@@ -1,0 +1,213 @@
+package cli
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"text/template"
+	"time"
+
+	"github.com/google/uuid"
+)
+
+// A source gives the data of one event after the other, then [io.EOF]. The
+// data is valid until the next call. where names the place for people; it is
+// "" where there is just one.
+type source interface {
+	next() (data []byte, where string, err error)
+}
+
+// maxEvent bounds what is read for one event, in bytes, white space included.
+const maxEvent = 16 << 20
+
+var errLongEvent = fmt.Errorf("%w: one event has more than %d MiB", errContract, maxEvent>>20)
+
+// readFile reads a file of at most maxEvent bytes.
+func readFile(name string) ([]byte, error) {
+	f, err := os.Open(name)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }()
+	data, err := io.ReadAll(io.LimitReader(f, maxEvent+1))
+	if err == nil && len(data) > maxEvent {
+		err = errLongEvent
+	}
+	return data, err
+}
+
+// repeated is one event, again and again.
+type repeated struct {
+	data []byte
+	left int
+}
+
+func (r *repeated) next() ([]byte, string, error) {
+	if r.left == 0 {
+		return nil, "", io.EOF
+	}
+	r.left--
+	return r.data, "", nil
+}
+
+// prompt is one event at once, and again at each "rs" or empty line.
+type prompt struct {
+	data  []byte
+	lines *bufio.Scanner
+	begun bool
+}
+
+func newPrompt(data []byte, in io.Reader) *prompt {
+	return &prompt{data: data, lines: bufio.NewScanner(in)}
+}
+
+func (p *prompt) next() ([]byte, string, error) {
+	if !p.begun {
+		p.begun = true
+		return p.data, "", nil
+	}
+	for p.lines.Scan() {
+		if word := strings.TrimSpace(p.lines.Text()); word == "" || word == "rs" {
+			return p.data, "", nil
+		}
+	}
+	return nil, "", errors.Join(io.EOF, p.lines.Err())
+}
+
+// lines has an event on every line that is not empty.
+type lines struct {
+	in *bufio.Scanner
+	n  int
+}
+
+func newLines(in io.Reader) *lines {
+	s := bufio.NewScanner(in)
+	s.Buffer(make([]byte, 64<<10), maxEvent)
+	return &lines{in: s}
+}
+
+func (l *lines) next() ([]byte, string, error) {
+	for l.in.Scan() {
+		l.n++
+		if len(l.in.Bytes()) > 0 {
+			return l.in.Bytes(), fmt.Sprintf("line %d", l.n), nil
+		}
+	}
+	switch err := l.in.Err(); {
+	case errors.Is(err, bufio.ErrTooLong):
+		return nil, fmt.Sprintf("line %d", l.n+1), errLongEvent
+	case err != nil:
+		return nil, "", fmt.Errorf("reading stdin: %w", err)
+	}
+	return nil, "", io.EOF
+}
+
+// values is a stream of JSON values, however they are spread over lines.
+type values struct {
+	in  *lineReader
+	dec *json.Decoder
+	raw json.RawMessage
+}
+
+func newValues(in io.Reader) *values {
+	counted := &lineReader{in: in}
+	return &values{in: counted, dec: json.NewDecoder(counted)}
+}
+
+func (v *values) next() ([]byte, string, error) {
+	v.raw = v.raw[:0]
+	err := v.dec.Decode(&v.raw)
+	var syntax *json.SyntaxError
+	switch {
+	case err == nil:
+		end := v.dec.InputOffset()
+		v.in.consumed = end
+		return v.raw, v.in.at(end - int64(len(v.raw))), nil
+	case err == io.EOF:
+		return nil, "", io.EOF
+	case errors.Is(err, errLongEvent):
+		return nil, v.in.at(v.in.consumed + 1), err
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return nil, v.in.at(v.in.read), fmt.Errorf("%w: not JSON: the input ends in the middle of a value", errContract)
+	case errors.As(err, &syntax):
+		return nil, v.in.at(syntax.Offset - 1), fmt.Errorf("%w: not JSON: %w", errContract, err)
+	}
+	return nil, "", fmt.Errorf("reading stdin: %w", err)
+}
+
+// A lineReader knows the line of each byte that went through it and is not
+// consumed yet.
+type lineReader struct {
+	in       io.Reader
+	read     int64   // bytes that went through
+	consumed int64   // bytes that belong to values given out
+	breaks   []int64 // where the line breaks are that at has not passed
+	line     int     // line breaks that at has passed
+}
+
+func (l *lineReader) Read(p []byte) (int, error) {
+	if l.read-l.consumed > maxEvent {
+		return 0, errLongEvent
+	}
+	n, err := l.in.Read(p)
+	for i := 0; ; i++ {
+		j := bytes.IndexByte(p[i:n], '\n')
+		if j < 0 {
+			break
+		}
+		i += j
+		l.breaks = append(l.breaks, l.read+int64(i))
+	}
+	l.read += int64(n)
+	return n, err
+}
+
+// at names the line of the byte at offset, which must not go backwards.
+func (l *lineReader) at(offset int64) string {
+	passed := 0
+	for passed < len(l.breaks) && l.breaks[passed] < offset {
+		passed++
+	}
+	l.line += passed
+	l.breaks = append(l.breaks[:0], l.breaks[passed:]...)
+	return fmt.Sprintf("line %d", l.line+1)
+}
+
+// templated expands the data of another source.
+type templated struct {
+	source
+	parsed *template.Template
+	text   string
+	out    bytes.Buffer
+	n      int
+}
+
+func newTemplated(src source) (source, error) { return &templated{source: src}, nil }
+
+func (t *templated) next() ([]byte, string, error) {
+	data, where, err := t.source.next()
+	if err != nil {
+		return nil, where, err
+	}
+	if t.parsed == nil || t.text != string(data) {
+		t.text = string(data)
+		t.parsed, err = template.New("data").Option("missingkey=error").Funcs(template.FuncMap{
+			"uuid": uuid.NewString,
+			"now":  func() string { return stamp(time.Now()) },
+		}).Parse(t.text)
+		if err != nil {
+			return nil, where, &explained{fmt.Errorf("expanding the template: %w", err), errUsage, "known are {{.N}}, {{uuid}} and {{now}}"}
+		}
+	}
+	t.n++
+	t.out.Reset()
+	if err := t.parsed.Execute(&t.out, struct{ N int }{t.n}); err != nil {
+		return nil, where, &explained{fmt.Errorf("expanding the template: %w", err), errUsage, "known are {{.N}}, {{uuid}} and {{now}}"}
+	}
+	return t.out.Bytes(), where, nil
+}

@@ -1,0 +1,70 @@
+// Package cli holds the two commands, publish and listen: flags become
+// options, options become a run, and what happens is told to people on stderr
+// and to programs on stdout and by the exit code.
+//
+// The package's rule: the process's globals are read in [Main] alone, and
+// errors are printed in one place.
+package cli
+
+import (
+	"context"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/mattn/go-colorable"
+	"github.com/mattn/go-isatty"
+	"github.com/spf13/cobra"
+
+	"nats-test/internal/conn"
+)
+
+// A System is what a command sees of the process it runs in.
+type System struct {
+	Stdin          io.Reader
+	Stdout, Stderr io.Writer
+	Getenv         func(string) string
+
+	// Which of them is a terminal.
+	StdinTTY, StdoutTTY, StderrTTY bool
+}
+
+// Main runs the command that build makes in this process, and returns the
+// exit code.
+func Main(build func(*System) *cobra.Command) int {
+	// A closed pipe is an error of the write that meets it, not the silent
+	// end of the process in the middle of an event.
+	signal.Ignore(syscall.SIGPIPE)
+	ctx, stop := conn.UntilSignal(context.Background())
+	defer stop()
+	tty := func(f *os.File) bool { return isatty.IsTerminal(f.Fd()) || isatty.IsCygwinTerminal(f.Fd()) }
+	s := &System{
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv,
+		StdinTTY: tty(os.Stdin), StdoutTTY: tty(os.Stdout), StderrTTY: tty(os.Stderr),
+	}
+	if s.StdoutTTY { // on Windows, these understand colours
+		s.Stdout = colorable.NewColorable(os.Stdout)
+	}
+	if s.StderrTTY {
+		s.Stderr = colorable.NewColorable(os.Stderr)
+	}
+	return Run(ctx, s, build(s), os.Args[1:])
+}
+
+// Run runs cmd with args and returns the exit code.
+func Run(ctx context.Context, s *System, cmd *cobra.Command, args []string) int {
+	cmd.SetArgs(args)
+	cmd.SetIn(s.Stdin)
+	cmd.SetOut(s.Stdout)
+	cmd.SetErr(s.Stderr)
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, "%w", err) })
+	err := cmd.ExecuteContext(ctx)
+	if err == nil {
+		return exitDone
+	}
+	t := newTeller(s, cmd)
+	t.fail(err)
+	return exitCode(err)
+}

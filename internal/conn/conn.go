@@ -1,0 +1,88 @@
+// Package conn is one connection to a broker: how it is reached, what it is
+// called there, how events are put on it and taken from it, and what happens
+// when it is lost or closed.
+//
+// The package's rule: it moves (subject, bytes) and never looks into the
+// bytes. What was acked is stored, what was handled is acked, and a durable
+// position is closed, never unsubscribed.
+package conn
+
+import (
+	"context"
+	"time"
+)
+
+// A Session is one client's stay with a broker, from connect to close: the
+// interface that every backend implements. Everything that holds for all
+// brokers is built on top of it, in [Publisher] and [Listener].
+//
+// Its methods may be called by several goroutines. After Close, or once Lost
+// is closed, they return an error that wraps [ErrLost].
+type Session interface {
+	// Publish hands one event to the broker and does not wait for it to be
+	// stored. It blocks while the session's window of unanswered events is
+	// full, and, up to the session's time-out, while the connection is being
+	// mended. data may be reused as soon as Publish returns.
+	//
+	// Unless Publish returns an error, in which case nothing was sent, done
+	// is called exactly once, from a goroutine of the session: with nil after
+	// the broker stored the event, with [ErrNotAcked] when no answer came in
+	// time or the session ended first (the event may be stored all the same),
+	// or with the broker's refusal. done must not block.
+	Publish(ctx context.Context, subject string, data []byte, done func(Receipt, error)) error
+
+	// Subscribe asks for the events of one subject. deliver is called by one
+	// goroutine a subscription, one event after the other, possibly before
+	// Subscribe returns; the broker sends no more than MaxInFlight events
+	// beyond those that deliver acked.
+	Subscribe(ctx context.Context, s Subscription, deliver func(*Message)) error
+
+	// Last returns the sequence and time of the newest event stored on
+	// subject, a sequence of 0 where there is none.
+	Last(ctx context.Context, subject string) (sequence uint64, at time.Time, err error)
+
+	// Alive makes one round trip to the broker that stores events (not merely
+	// to the server that carries them).
+	Alive(ctx context.Context) error
+
+	// MaxPayload is the largest event in bytes that the broker takes.
+	MaxPayload() int
+
+	// Lost is closed when the session has ended other than by Close: a
+	// reconnect can't bring it back. Err then tells why.
+	Lost() <-chan struct{}
+	Err() error
+
+	// Close gives up all subscriptions, keeping their durable positions, and
+	// ends the session. Acks sent before are honoured. The error says that
+	// the broker did not confirm; it may take until the server's heartbeats
+	// fail before others get what was in flight here.
+	Close() error
+}
+
+// A Receipt is what a broker tells of an event that it stored.
+type Receipt struct {
+	ID string // the message ID that the event was sent under
+}
+
+// A Subscription says which events of a subject are wanted.
+type Subscription struct {
+	Subject string
+	Group   string // queue group; "" for none
+	Durable string // name of the position that survives; "" for none
+	Start   Start  // where a new subscription begins; ignored by a durable that exists
+
+	AckWait     time.Duration // redelivery after this long without an ack; whole seconds, at least 1s
+	MaxInFlight int           // unacked events held at one time, at least 1
+}
+
+// A Message is one delivery of an event.
+type Message struct {
+	Subject    string
+	Sequence   uint64
+	Time       time.Time // when the broker stored the event
+	Data       []byte    // valid until the handler returns
+	Deliveries int       // 1 for the first delivery; later ones count up
+
+	acker interface{ Ack() error }
+}

@@ -1,0 +1,224 @@
+package conn
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+
+	"github.com/cenkalti/backoff/v5"
+	"github.com/nats-io/nats.go"
+)
+
+// Dial opens a session with the broker that o describes. It gives up when
+// o.Timeout is over or ctx is done. Errors wrap [ErrNoServer], [ErrNoCluster],
+// [ErrHung], [ErrAuth], [ErrTLS], [ErrClientIDTaken], [ErrName] or [ErrConfig].
+func Dial(ctx context.Context, o Options) (Session, error) {
+	o = o.Or(defaults)
+	return dialStan(ctx, o)
+}
+
+// Where returns the servers of o without their secrets, for people to read.
+func (o Options) Where() string {
+	servers := strings.Split(o.Or(defaults).Servers, ",")
+	for i, s := range servers {
+		servers[i] = withoutSecrets(strings.TrimSpace(s))
+	}
+	return strings.Join(servers, ",")
+}
+
+// Hosts returns the host name of each server of o.
+func (o Options) Hosts() []string {
+	var hosts []string
+	for s := range strings.SplitSeq(o.Or(defaults).Servers, ",") {
+		if u, err := parseServer(s); err == nil {
+			hosts = append(hosts, u.Hostname())
+		}
+	}
+	return hosts
+}
+
+func parseServer(s string) (*url.URL, error) {
+	s = strings.TrimSpace(s)
+	if !strings.Contains(s, "://") {
+		s = "nats://" + s
+	}
+	return url.Parse(s)
+}
+
+func withoutSecrets(server string) string {
+	scheme, rest, found := strings.Cut(server, "://")
+	if !found {
+		scheme, rest = "nats", server
+	}
+	if at := strings.LastIndex(rest, "@"); at >= 0 {
+		rest = rest[at+1:]
+	}
+	return scheme + "://" + rest
+}
+
+// checkServers looks at the URLs before the library does, whose errors repeat
+// them with their passwords.
+func (o Options) checkServers() error {
+	for s := range strings.SplitSeq(o.Servers, ",") {
+		problem := ""
+		u, err := parseServer(s)
+		switch {
+		case err != nil:
+			problem = "not a URL"
+		case u.Hostname() == "":
+			problem = "no host in it"
+		case !strings.Contains(" nats tls ws wss ", " "+u.Scheme+" "):
+			problem = "the scheme must be nats, tls, ws or wss"
+		}
+		if problem != "" {
+			return fmt.Errorf("server %q: %w", withoutSecrets(s), because(ErrConfig, errors.New(problem)))
+		}
+	}
+	return nil
+}
+
+// natsOptions translates o for nats.go. Every connection that nats.go makes is
+// closed when life is done, so that a hung handshake can be interrupted.
+func (o Options) natsOptions(life context.Context) ([]nats.Option, error) {
+	opts := []nats.Option{
+		nats.Name(o.ClientID),
+		nats.Timeout(o.Timeout),
+		nats.SetCustomDialer(&dialer{life: life, timeout: o.Timeout}),
+		// Never buffer while disconnected: what the caller was told has
+		// failed must not be sent later.
+		nats.ReconnectBufSize(-1),
+		nats.MaxReconnects(-1),
+		nats.CustomReconnectDelay(reconnectDelay),
+	}
+	if o.NoReconnect {
+		opts = append(opts, nats.NoReconnect())
+	}
+	if o.InboxPrefix != "" {
+		opts = append(opts, nats.CustomInboxPrefix(o.InboxPrefix))
+	}
+	if o.TLS.First {
+		opts = append(opts, nats.TLSHandshakeFirst())
+	}
+	for _, file := range []string{o.TLS.CA, o.TLS.Cert, o.TLS.Key, o.Auth.Creds, o.Auth.NKey} {
+		if err := readable(file); err != nil {
+			return nil, because(ErrConfig, err)
+		}
+	}
+	if o.TLS.CA != "" {
+		opts = append(opts, nats.RootCAs(o.TLS.CA))
+	}
+	if (o.TLS.Cert == "") != (o.TLS.Key == "") {
+		return nil, because(ErrConfig, errors.New("a client certificate needs its key, and a key its certificate"))
+	}
+	if o.TLS.Cert != "" {
+		opts = append(opts, nats.ClientCert(o.TLS.Cert, o.TLS.Key))
+	}
+	switch a := o.Auth; a.kind() {
+	case "user":
+		opts = append(opts, nats.UserInfo(a.User, a.Password))
+	case "token":
+		opts = append(opts, nats.Token(a.Token))
+	case "creds":
+		opts = append(opts, nats.UserCredentials(a.Creds))
+	case "nkey":
+		seed, err := nats.NkeyOptionFromSeed(a.NKey)
+		if err != nil {
+			return nil, because(ErrConfig, fmt.Errorf("nkey seed in %q: %w", a.NKey, err))
+		}
+		opts = append(opts, seed)
+	case "jwt":
+		opts = append(opts, nats.UserJWTAndSeed(a.UserJWT, a.UserSeed))
+	}
+	return opts, nil
+}
+
+func readable(file string) error {
+	if file == "" {
+		return nil
+	}
+	f, err := os.Open(file)
+	if err != nil {
+		return err
+	}
+	return f.Close()
+}
+
+// newBackoff is the pace of every attempt to get a connection back: from about
+// 0.2 s to about 5 s, half of it random so that many clients don't come at once.
+func newBackoff() *backoff.ExponentialBackOff {
+	return &backoff.ExponentialBackOff{
+		InitialInterval:     200 * time.Millisecond,
+		RandomizationFactor: 0.5,
+		Multiplier:          1.6,
+		MaxInterval:         5 * time.Second,
+	}
+}
+
+func reconnectDelay(attempts int) time.Duration {
+	b := newBackoff()
+	for range min(attempts, 20) - 1 {
+		b.NextBackOff()
+	}
+	return b.NextBackOff()
+}
+
+type dialer struct {
+	life    context.Context // ends with the session; not with the call that dialled
+	timeout time.Duration
+}
+
+// Dial is called by nats.go for the first connection and for every later one.
+func (d *dialer) Dial(network, address string) (net.Conn, error) {
+	c, err := (&net.Dialer{Timeout: d.timeout}).DialContext(d.life, network, address)
+	if err != nil {
+		return nil, err
+	}
+	return &interruptible{Conn: c, stop: context.AfterFunc(d.life, func() { _ = c.Close() })}, nil
+}
+
+type interruptible struct {
+	net.Conn
+	stop func() bool
+}
+
+func (c *interruptible) Close() error {
+	c.stop()
+	return c.Conn.Close()
+}
+
+// explain finds the reason behind an error of nats.Connect.
+func explain(err error) error {
+	var (
+		authority x509.UnknownAuthorityError
+		hostname  x509.HostnameError
+		invalid   x509.CertificateInvalidError
+		record    tls.RecordHeaderError
+		alert     tls.AlertError
+		verify    *tls.CertificateVerificationError
+		network   *net.OpError
+		timeout   interface{ Timeout() bool }
+	)
+	switch {
+	case errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &invalid),
+		errors.As(err, &record), errors.As(err, &alert), errors.As(err, &verify),
+		errors.Is(err, nats.ErrSecureConnRequired), errors.Is(err, nats.ErrSecureConnWanted),
+		strings.Contains(err.Error(), "tls: "):
+		return because(ErrTLS, err)
+	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired),
+		errors.Is(err, nats.ErrAuthRevoked), errors.Is(err, nats.ErrAccountAuthExpired),
+		errors.Is(err, nats.ErrPermissionViolation), errors.Is(err, nats.ErrMaxAccountConnectionsExceeded):
+		return because(ErrAuth, err)
+	case errors.Is(err, nats.ErrTimeout), errors.As(err, &timeout) && timeout.Timeout():
+		return because(ErrHung, err)
+	case errors.Is(err, nats.ErrNoServers), errors.As(err, &network):
+		return because(ErrNoServer, err)
+	}
+	return err
+}

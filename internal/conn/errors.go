@@ -1,0 +1,43 @@
+package conn
+
+import "errors"
+
+// The reasons for which a broker can't be used, for errors.Is. Each is wrapped
+// in an error that also says what was attempted and what the library answered.
+var (
+	// ErrNoServer: nothing answers at the address.
+	ErrNoServer = errors.New("no server answers there")
+	// ErrNoCluster: a NATS server answers, but no NATS Streaming cluster of that ID.
+	ErrNoCluster = errors.New("no NATS Streaming cluster of that ID is there")
+	// ErrHung: the server is there and did not answer in time.
+	ErrHung = errors.New("the server does not answer")
+	// ErrAuth: the credentials were refused, or don't permit this.
+	ErrAuth = errors.New("the server refused the credentials")
+	// ErrTLS: the two sides can't agree on a secure connection.
+	ErrTLS = errors.New("no secure connection")
+	// ErrClientIDTaken: another live client has that client ID.
+	ErrClientIDTaken = errors.New("another live client has that client ID")
+	// ErrLost: the session is over: the connection broke, or the broker no longer knows it.
+	ErrLost = errors.New("the connection was lost")
+	// ErrNotAcked: sent, and not acked in time. The event may be stored.
+	ErrNotAcked = errors.New("sent, but not acked in time")
+	// ErrRefused: the broker answered that it does not store the event.
+	ErrRefused = errors.New("the broker refused it")
+	// ErrTooLarge: larger than the broker takes; it was not sent.
+	ErrTooLarge = errors.New("larger than the broker takes")
+	// ErrName: no legal name for a channel, durable, queue group or client.
+	ErrName = errors.New("no legal name")
+	// ErrConfig: the options can't be used: a file that can't be read, a URL that is none.
+	ErrConfig = errors.New("unusable connection settings")
+)
+
+// A failure is one of the reasons above with the library's own words.
+type failure struct {
+	reason error
+	cause  error
+}
+
+func because(reason, cause error) error { return &failure{reason, cause} }
+
+func (f *failure) Error() string   { return f.reason.Error() + ": " + f.cause.Error() }
+func (f *failure) Unwrap() []error { return []error{f.reason, f.cause} }

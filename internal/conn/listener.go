@@ -1,0 +1,319 @@
+package conn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// A Handler takes one event. It is called by one goroutine at a time, whatever
+// the number of subjects, and a shutdown waits for it. If it returns nil, the
+// event is acked. An error that wraps [ErrLeave] leaves the event unacked, to
+// be delivered again. Any other error leaves it unacked too, and ends the
+// listener with that error.
+type Handler func(*Message) error
+
+// ErrLeave is wrapped by a handler's error if the event is to stay unacked and
+// the listener is to go on.
+var ErrLeave = errors.New("left unacked")
+
+// A Listener takes the events of some subjects off a broker, and joins again
+// when its session is lost.
+type Listener struct {
+	Options Options
+	// Subscription is what is asked for on every one of Subjects.
+	Subscription Subscription
+	Subjects     []string
+
+	NoAck bool // never ack
+
+	// UntilEnd ends the listener when it has come to the events that were the
+	// newest when it began, or when nothing comes any more.
+	UntilEnd bool
+	// Idle ends the listener when no event came for so long; 0 is never. The
+	// broker must answer at that moment: an outage is not idleness.
+	Idle time.Duration
+
+	// Joined, if set, is called after every successful join; again is false
+	// for the first.
+	Joined func(again bool)
+}
+
+// End tells why a listener ended without an error.
+type End int
+
+// The ends of a listener.
+const (
+	EndStopped End = iota // its context was done
+	EndIdle               // nothing came for Listener.Idle
+	EndReached            // all events that were there at the start have come
+)
+
+// quietEnd is how long an UntilEnd listener waits for events that others in
+// its group may have got instead.
+const quietEnd = time.Second
+
+// Run joins and hands events to handle until ctx is done, or an end set in l
+// is reached, or an error ends it. The error of a first join wraps one of
+// [Dial]'s; later, a lost session is joined again until ctx is done, unless
+// Options.NoReconnect is set: then the error wraps [ErrLost]. So does that of
+// a session whose end the broker did not confirm.
+func (l *Listener) Run(ctx context.Context, handle Handler) (End, error) {
+	o := l.Options.Or(defaults)
+	o.ClientID = or(o.ClientID, NewClientID("listen"))
+	positions := make(map[string]*position, len(l.Subjects))
+	for _, subject := range l.Subjects {
+		positions[subject] = &position{}
+	}
+	pace := newBackoff()
+	for first := true; ; first = false {
+		s := &stay{Listener: l, options: o, handle: handle, positions: positions, wake: make(chan struct{}, 1)}
+		end, err := s.run(ctx, first)
+		if s.lost == nil || o.NoReconnect || first && !s.joined {
+			return end, err
+		}
+		if s.joined {
+			pace.Reset()
+		}
+		wait := pace.NextBackOff()
+		o.Notify(fmt.Sprintf("%v; joining again in %v", s.lost, wait.Round(10*time.Millisecond)))
+		select {
+		case <-time.After(wait):
+		case <-ctx.Done():
+			return EndStopped, nil
+		}
+	}
+}
+
+// A position is what a listener remembers of one subject between two sessions.
+type position struct {
+	sequence uint64 // newest event that came, 0 for none
+	time     time.Time
+	joinedAt time.Time // when the first subscription began
+	end      uint64    // for UntilEnd: the sequence to come to, 0 when it has come
+}
+
+// start returns where a new session continues. A durable keeps its position
+// at the broker. Others continue after the newest event that came, but for
+// groups, whose events went to several members.
+func (s *stay) start(ctx context.Context, session Session, subject string, p *position) (Start, error) {
+	asked := s.Subscription.Start
+	switch {
+	case p.joinedAt.IsZero() || s.Subscription.Durable != "":
+		return asked, nil
+	case s.Subscription.Group != "":
+		s.options.Notify("a group without a durable keeps no position, starting where it was told to at first")
+		return asked, nil
+	case p.sequence == 0 && asked.Kind == StartNew:
+		return Start{Kind: StartTime, Time: p.joinedAt}, nil
+	case p.sequence == 0:
+		return asked, nil
+	}
+	sequence, at, err := session.Last(ctx, subject)
+	if err != nil {
+		return Start{}, err
+	}
+	if sequence < p.sequence || sequence == p.sequence && !at.Equal(p.time) {
+		s.options.Notify(fmt.Sprintf("%s began anew while the connection was lost, starting at its first event", subject))
+		p.sequence, p.end = 0, 0
+		return Start{Kind: StartAll}, nil
+	}
+	return Start{Kind: StartSequence, Sequence: p.sequence + 1}, nil
+}
+
+// A stay is one session of a listener, from join to leave.
+type stay struct {
+	*Listener
+	options   Options
+	handle    Handler
+	positions map[string]*position
+	joined    bool
+	lost      error // why the session ended, or did not begin, if a new one may do better
+
+	// mu is held while an event is handled and acked. Leaving takes it once
+	// after stopping was set: from then on, what still comes is left to others.
+	mu       sync.Mutex
+	stopping bool
+	failed   error     // the handler's, if it ended the listener
+	latest   time.Time // when the newest event was done with
+
+	wake chan struct{} // cap 1: failed or an end changed
+}
+
+func (s *stay) run(ctx context.Context, first bool) (End, error) {
+	session, err := Dial(ctx, s.options)
+	if err != nil {
+		if ctx.Err() != nil {
+			return EndStopped, nil
+		}
+		if !errors.Is(err, ErrConfig) && !errors.Is(err, ErrName) {
+			s.lost = err
+		}
+		return EndStopped, err
+	}
+	s.latest = time.Now()
+	end := EndStopped
+	err = s.join(ctx, session)
+	if err == nil {
+		s.joined = true
+		if s.Joined != nil {
+			s.Joined(!first)
+		}
+		end, err = s.listen(ctx, session)
+	}
+	s.mu.Lock() // waits for the handler and its ack
+	s.stopping = true
+	failed := s.failed
+	s.mu.Unlock()
+	closing := session.Close()
+	switch {
+	case failed != nil:
+		return EndStopped, failed
+	case ctx.Err() != nil || err == nil:
+		return end, closing
+	case errors.Is(err, ErrLost), errors.Is(err, ErrHung):
+		s.lost = err
+	}
+	return EndStopped, err
+}
+
+func (s *stay) listen(ctx context.Context, session Session) (End, error) {
+	quiet, quietly := s.Idle, EndIdle
+	if s.UntilEnd && (quiet == 0 || quiet > quietEnd) {
+		quiet, quietly = quietEnd, EndReached
+	}
+	var silence <-chan time.Time
+	timer := time.NewTimer(quiet)
+	defer timer.Stop()
+	if quiet > 0 {
+		silence = timer.C
+	}
+	for {
+		if s.over() {
+			return EndReached, nil
+		}
+		select {
+		case <-ctx.Done():
+			return EndStopped, nil
+		case <-session.Lost():
+			return EndStopped, session.Err()
+		case <-s.wake:
+		case <-silence:
+			rest := quiet - s.silentFor()
+			if rest <= 0 && session.Alive(ctx) == nil && s.silentFor() >= quiet {
+				return quietly, nil
+			}
+			timer.Reset(max(rest, quiet/10, time.Millisecond))
+		}
+	}
+}
+
+func (s *stay) join(ctx context.Context, session Session) error {
+	for _, subject := range s.Subjects {
+		p := s.positions[subject]
+		if !s.UntilEnd || !p.joinedAt.IsZero() {
+			continue
+		}
+		var err error
+		if p.end, _, err = session.Last(ctx, subject); err != nil {
+			return err
+		}
+	}
+	for _, subject := range s.Subjects {
+		p, handled := s.positions[subject], new(handledSet)
+		sub := s.Subscription
+		sub.Subject = subject
+		var err error
+		if sub.Start, err = s.start(ctx, session, subject, p); err != nil {
+			return err
+		}
+		if p.joinedAt.IsZero() {
+			p.joinedAt = time.Now()
+		}
+		err = session.Subscribe(ctx, sub, func(m *Message) { s.deliver(ctx, m, p, handled) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// deliver handles one event and acks it.
+func (s *stay) deliver(ctx context.Context, m *Message, p *position, handled *handledSet) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping || ctx.Err() != nil {
+		return
+	}
+	if m.Deliveries > 1 && !s.NoAck && handled.has(m.Sequence) {
+		s.ack(m) // a copy, sent while the event was being handled
+		return
+	}
+	begin := time.Now()
+	err := s.handle(m)
+	s.latest = time.Now()
+	if err != nil && !errors.Is(err, ErrLeave) {
+		s.failed, s.stopping = err, true
+		s.signal()
+		return
+	}
+	if m.Sequence > p.sequence {
+		p.sequence, p.time = m.Sequence, m.Time
+	}
+	if err == nil && !s.NoAck {
+		handled.add(m.Sequence)
+		s.ack(m)
+		s.warnIfSlow(m, s.latest.Sub(begin))
+	}
+	if p.end > 0 && m.Sequence >= p.end {
+		p.end = 0
+		s.stopping = s.atEnd()
+		s.signal()
+	}
+}
+
+func (s *stay) ack(m *Message) {
+	if err := m.acker.Ack(); err != nil {
+		s.options.Notify(fmt.Sprintf("#%d of %s was handled, but its ack could not be sent (%v): it will come again",
+			m.Sequence, m.Subject, err))
+	}
+}
+
+func (s *stay) warnIfSlow(m *Message, took time.Duration) {
+	if wait := s.Subscription.AckWait; took > wait*8/10 {
+		s.options.Notify(fmt.Sprintf("handling #%d of %s took %v, and the ack wait is %v: "+
+			"a slower one is delivered to others meanwhile (raise --ack-wait)", m.Sequence, m.Subject, took.Round(time.Millisecond), wait))
+	}
+}
+
+func (s *stay) signal() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// atEnd reports whether every subject has come to its end. mu is held.
+func (s *stay) atEnd() bool {
+	for _, p := range s.positions {
+		if p.end > 0 {
+			return false
+		}
+	}
+	return s.UntilEnd
+}
+
+func (s *stay) over() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failed != nil || s.atEnd()
+}
+
+// silentFor returns how long no event has come. It waits for a handler.
+func (s *stay) silentFor() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Since(s.latest)
+}

@@ -1,0 +1,96 @@
+package conn
+
+import (
+	"fmt"
+	"regexp"
+	"strings"
+
+	"github.com/google/uuid"
+)
+
+// maxName bounds every name, in bytes. The file store of NATS Streaming makes
+// a folder of a channel's name, and file systems end at 255.
+const maxName = 255
+
+var clientID = regexp.MustCompile(`^[a-zA-Z0-9_-]+$`) // the rule of nats-streaming-server (server/client.go)
+
+// NewClientID returns a random client ID that begins with program.
+func NewClientID(program string) string { return program + "-" + uuid.NewString() }
+
+// CheckClientID returns an error that wraps [ErrName] if id is no client ID.
+func CheckClientID(id string) error {
+	if len(id) > maxName || !clientID.MatchString(id) {
+		return fmt.Errorf("client ID %s: %w: letters, digits, - and _ only", clip(id), ErrName)
+	}
+	return nil
+}
+
+// CheckSubject returns an error that wraps [ErrName] unless events can be
+// published to subject. NATS Streaming answers some illegal names by not
+// answering at all ("a..b", ".a", "a."), so this must come first.
+func CheckSubject(subject string) error {
+	problem := ""
+	switch {
+	case subject == "":
+		problem = "it is empty"
+	case len(subject) > maxName:
+		problem = fmt.Sprintf("it has %d bytes, at most %d are possible", len(subject), maxName)
+	case strings.ContainsAny(subject, "*>"):
+		problem = "wildcards (* and >) name no single channel"
+	case hasSpaceOrControl(subject):
+		problem = "spaces and control characters can't be part of it"
+	case strings.ContainsAny(subject, `/\`):
+		problem = `/ and \ can't be part of it`
+	case strings.HasPrefix(subject, "."), strings.HasSuffix(subject, "."), strings.Contains(subject, ".."):
+		problem = "a part between two dots is empty"
+	}
+	if problem != "" {
+		return fmt.Errorf("subject %s: %w: %s", clip(subject), ErrName, problem)
+	}
+	return nil
+}
+
+// CheckDurable returns an error that wraps [ErrName] if name can't name a
+// durable position; "" is none, and legal.
+func CheckDurable(name string) error {
+	if strings.Contains(name, ":") {
+		return fmt.Errorf("durable %s: %w: NATS Streaming allows no : in it", clip(name), ErrName)
+	}
+	return checkPlain("durable", name)
+}
+
+// CheckGroup returns an error that wraps [ErrName] if name can't name a queue
+// group; "" is none, and legal.
+func CheckGroup(name string) error { return checkPlain("queue group", name) }
+
+// CheckCluster returns an error that wraps [ErrName] if id can't be the ID of
+// a NATS Streaming cluster.
+func CheckCluster(id string) error {
+	if id == "" {
+		return fmt.Errorf("cluster \"\": %w: it is empty", ErrName)
+	}
+	return checkPlain("cluster", id)
+}
+
+func checkPlain(what, name string) error {
+	if len(name) > maxName {
+		return fmt.Errorf("%s %s: %w: more than %d bytes", what, clip(name), ErrName, maxName)
+	}
+	if hasSpaceOrControl(name) || strings.ContainsAny(name, "*>") {
+		return fmt.Errorf("%s %s: %w: no spaces, control characters or wildcards", what, clip(name), ErrName)
+	}
+	return nil
+}
+
+func hasSpaceOrControl(s string) bool {
+	return strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || (r >= 0x7f && r <= 0xa0) || r == '\uFFFD' })
+}
+
+// clip quotes name for an error, and shortens it.
+func clip(name string) string {
+	const longest = 60
+	if len(name) > longest {
+		return fmt.Sprintf("%q…", strings.ToValidUTF8(name[:longest], ""))
+	}
+	return fmt.Sprintf("%q", name)
+}

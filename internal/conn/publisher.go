@@ -1,0 +1,117 @@
+package conn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+)
+
+// A Publisher puts events on a session in order, several in flight at a time,
+// and accounts for the answer to every one. It stops at the first event that
+// fails: nothing is sent after it. Its methods are for one goroutine.
+type Publisher struct {
+	session Session
+	acked   func(event int, r Receipt, last bool)
+
+	mu      sync.Mutex
+	changed *sync.Cond // an answer came
+	answers []answer   // of the events in flight, the oldest first
+	sent    int        // events handed to the session
+	done    int        // events answered, counting from the first without a gap
+	good    int        // events acked
+	err     error      // why the first failed event failed
+}
+
+type answer struct {
+	came    bool
+	receipt Receipt
+	err     error
+}
+
+// NewPublisher returns a publisher on session. acked is called once for every
+// event that the broker stored, in the order of publishing, with the event's
+// number (the first is 1) and whether none is in flight behind it; never by two
+// goroutines at a time. It may be nil, and must not call the publisher.
+func NewPublisher(session Session, acked func(event int, r Receipt, last bool)) *Publisher {
+	p := &Publisher{session: session, acked: acked}
+	p.changed = sync.NewCond(&p.mu)
+	return p
+}
+
+// Publish sends one event and returns before it is acked. An error may belong
+// to an earlier event; it names the event, and wraps [ErrNotAcked],
+// [ErrRefused], [ErrTooLarge], [ErrName] or [ErrLost].
+func (p *Publisher) Publish(ctx context.Context, subject string, data []byte) error {
+	if err := CheckSubject(subject); err != nil {
+		return err
+	}
+	p.mu.Lock()
+	if p.err != nil {
+		defer p.mu.Unlock()
+		return p.err
+	}
+	event := p.sent + 1
+	p.sent = event
+	p.answers = append(p.answers, answer{})
+	p.mu.Unlock()
+
+	err := p.session.Publish(ctx, subject, data, func(r Receipt, err error) {
+		p.answered(event, answer{true, r, err}, subject)
+	})
+	if err == nil {
+		return nil
+	}
+	// Not sent: it is taken back.
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.sent--
+	p.answers = p.answers[:len(p.answers)-1]
+	if p.err != nil {
+		return p.err
+	}
+	p.err = fmt.Errorf("publishing event %d to %q: %w", event, subject, err)
+	return p.err
+}
+
+func (p *Publisher) answered(event int, a answer, subject string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.answers[event-p.done-1] = a
+	for len(p.answers) > 0 && p.answers[0].came {
+		first := p.answers[0]
+		p.answers = p.answers[1:]
+		p.done++
+		if first.err == nil {
+			p.good++
+			if p.acked != nil {
+				p.acked(p.done, first.receipt, len(p.answers) == 0)
+			}
+		} else if p.err == nil {
+			p.err = fmt.Errorf("publishing event %d to %q: %w", p.done, subject, first.err)
+		}
+	}
+	p.changed.Broadcast()
+}
+
+// Flush waits until every event sent was answered, and returns the error of
+// the first that failed. Each is answered within the session's time-out.
+func (p *Publisher) Flush() error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for len(p.answers) > 0 {
+		p.changed.Wait()
+	}
+	return p.err
+}
+
+// Sent returns how many events were handed to the broker, and how many of them
+// it acked so far.
+func (p *Publisher) Sent() (sent, acked int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.sent, p.good
+}
+
+// InDoubt reports whether err leaves open if the event was stored.
+func InDoubt(err error) bool { return errors.Is(err, ErrNotAcked) }
