@@ -83,7 +83,7 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *teller, h *hand
 		NoAck: o.noAck, UntilEnd: o.untilEnd, Idle: o.idle,
 		Joined: func(again bool) { o.tellJoined(tell, again) },
 	}
-	end, err := listener.Run(ctx, h.handle)
+	end, err := listener.Run(ctx, h)
 	switch cause := context.Cause(ctx); {
 	case err != nil:
 		return o.explain(parent, err)
@@ -141,7 +141,7 @@ type handling struct {
 	o      *listenOptions
 	out    io.Writer
 	format format
-	line   []byte
+	buffer []byte // output of events that were handled since the last flush
 	enough func() // ends the listener: --count was reached
 
 	contracts map[string]*events.Contract
@@ -152,7 +152,7 @@ type handling struct {
 func newHandling(s *System, tell *teller, o *listenOptions) (*handling, error) {
 	shade := func(a ...color.Attribute) func(...any) string { return paint(s, o.color, s.StdoutTTY, a...).Sprint }
 	h := &handling{tell: tell, o: o, out: s.Stdout, contracts: make(map[string]*events.Contract)}
-	h.format = formats(o.output, s.StdoutTTY, style{
+	h.format = formatOf(o.output, s.StdoutTTY, style{
 		number: shade(color.Faint), subject: shade(color.FgCyan), again: shade(color.FgYellow),
 	})
 	if o.raw {
@@ -168,25 +168,43 @@ func newHandling(s *System, tell *teller, o *listenOptions) (*handling, error) {
 	return h, nil
 }
 
-// handle checks one event and writes it. Only then it may be acked.
-func (h *handling) handle(m *conn.Message) error {
+// Handle checks one event and notes its output.
+func (h *handling) Handle(m *conn.Message) error {
 	if contract := h.contracts[m.Subject]; contract != nil {
-		if err := contract.Accept(m.Data); err != nil {
+		data, err := contract.Accept(m.Data)
+		if err != nil {
 			h.refused++
 			h.tell.fail(fmt.Errorf("leaving #%d of %s unacked: %w", m.Sequence, m.Subject, err))
 			return conn.ErrLeave
 		}
-	}
-	h.line = h.format(h.line[:0], m)
-	if _, err := h.out.Write(h.line); err != nil {
-		return fmt.Errorf("writing #%d of %s to stdout: %w (it stays unacked)", m.Sequence, m.Subject, err)
+		h.buffer = h.format(h.buffer, m, data)
+	} else if isJSON(m.Data) {
+		h.buffer = h.format(h.buffer, m, compact(m.Data))
+	} else {
+		h.buffer = h.format(h.buffer, m, nil)
 	}
 	if h.o.delay > 0 {
+		if err := h.Flush(); err != nil {
+			return err
+		}
 		time.Sleep(h.o.delay) // this is the work, which a shutdown waits for
 	}
 	h.handled++
 	if h.handled == h.o.count {
 		h.enough()
+	}
+	return nil
+}
+
+// Flush writes what Handle noted. Only then may the events be acked.
+func (h *handling) Flush() error {
+	if len(h.buffer) == 0 {
+		return nil
+	}
+	_, err := h.out.Write(h.buffer)
+	h.buffer = h.buffer[:0]
+	if err != nil {
+		return fmt.Errorf("writing to stdout: %w (what was not written stays unacked)", err)
 	}
 	return nil
 }

@@ -141,10 +141,7 @@ func (o *publishOptions) checker() (func(data []byte) ([]byte, error), error) {
 		if err != nil {
 			return nil, err
 		}
-		if err := contract.Check(data); err != nil {
-			return nil, err
-		}
-		return compact(data), nil
+		return contract.Check(data)
 	}, nil
 }
 

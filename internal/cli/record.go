@@ -6,16 +6,20 @@ import (
 	"encoding/json"
 	"fmt"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
 	"nats-test/internal/conn"
 )
 
-// stamp is a time as the JavaScript services write it: UTC, milliseconds.
-func stamp(t time.Time) string { return t.UTC().Format(stampLayout) }
-
-const stampLayout = "2006-01-02T15:04:05.000Z07:00"
+// appendTime appends a time as the JavaScript services write it: UTC, with
+// milliseconds. (RFC 3339 is the one layout for which Format is fast.)
+func appendTime(out []byte, t time.Time) []byte {
+	out = t.UTC().AppendFormat(out, time.RFC3339)
+	ms := t.Nanosecond() / int(time.Millisecond)
+	return append(out[:len(out)-1], '.', '0'+byte(ms/100), '0'+byte(ms/10%10), '0'+byte(ms%10), 'Z')
+}
 
 // compact returns JSON without the white space between its parts; data must
 // be JSON.
@@ -60,23 +64,29 @@ func unwrap(data []byte, subject string) ([]byte, error) {
 }
 
 // A format appends one message to out, as listen prints it, with its line end.
-type format func(out []byte, m *conn.Message) []byte
+// data is the message's data as compact JSON, nil if it is not JSON.
+type format func(out []byte, m *conn.Message, data []byte) []byte
 
-// formats are those of listen's --output. safe escapes what a terminal would
-// obey.
-func formats(name string, safe bool, style style) format {
-	switch name {
+// formatOf returns the format of listen's --output. safe escapes what a
+// terminal would obey.
+func formatOf(output string, safe bool, style style) format {
+	switch output {
 	case "json":
-		return func(out []byte, m *conn.Message) []byte { return appendJSON(out, m, safe) }
+		if safe {
+			return func(out []byte, m *conn.Message, data []byte) []byte {
+				return appendJSON(out, m, []byte(printable(string(data)))) // \u escapes, legal in JSON strings
+			}
+		}
+		return appendJSON
 	case "raw":
-		return func(out []byte, m *conn.Message) []byte {
+		return func(out []byte, m *conn.Message, _ []byte) []byte {
 			if safe {
 				return append(append(out, printable(string(m.Data))...), '\n')
 			}
 			return append(append(out, m.Data...), '\n')
 		}
 	}
-	return func(out []byte, m *conn.Message) []byte { return appendText(out, m, style) }
+	return style.appendText
 }
 
 // A style colours the parts of a line of text.
@@ -84,14 +94,13 @@ type style struct {
 	number, subject, again func(a ...any) string
 }
 
-func appendText(out []byte, m *conn.Message, s style) []byte {
+func (s style) appendText(out []byte, m *conn.Message, data []byte) []byte {
 	out = append(out, s.number("#"+strconv.FormatUint(m.Sequence, 10))...)
 	out = append(out, ' ')
 	out = append(out, s.subject(printable(m.Subject))...)
 	out = append(out, ' ')
-	data := m.Data
-	if isJSON(data) {
-		data = compact(data)
+	if data == nil {
+		data = m.Data
 	}
 	out = append(out, printable(string(data))...)
 	if m.Deliveries > 1 {
@@ -101,27 +110,33 @@ func appendText(out []byte, m *conn.Message, s style) []byte {
 	return append(out, '\n')
 }
 
-func appendJSON(out []byte, m *conn.Message, safe bool) []byte {
-	subject, err := json.Marshal(m.Subject)
-	if err != nil {
-		subject = []byte(`""`) // a string always marshals
-	}
+func appendJSON(out []byte, m *conn.Message, data []byte) []byte {
 	out = append(out, `{"subject":`...)
-	out = append(out, subject...)
+	out = appendString(out, m.Subject)
 	out = append(out, `,"sequence":`...)
 	out = strconv.AppendUint(out, m.Sequence, 10)
 	out = append(out, `,"time":"`...)
-	out = m.Time.UTC().AppendFormat(out, stampLayout)
+	out = appendTime(out, m.Time)
 	out = append(out, `","deliveries":`...)
 	out = strconv.AppendInt(out, int64(m.Deliveries), 10)
-	if isJSON(m.Data) {
-		data := compact(m.Data)
-		if safe {
-			data = []byte(printable(string(data))) // \u escapes, legal in JSON strings
-		}
+	if len(data) > 0 {
 		return append(append(append(out, `,"data":`...), data...), "}\n"...)
 	}
 	out = append(out, `,"data_base64":"`...)
 	out = base64.StdEncoding.AppendEncode(out, m.Data)
 	return append(out, "\"}\n"...)
 }
+
+// appendString appends s as a JSON string.
+func appendString(out []byte, s string) []byte {
+	if strings.IndexFunc(s, needsEscape) < 0 {
+		return append(append(append(out, '"'), s...), '"')
+	}
+	text, err := json.Marshal(s)
+	if err != nil { // a string always marshals
+		return append(out, `""`...)
+	}
+	return append(out, text...)
+}
+
+func needsEscape(r rune) bool { return r < ' ' || r > '~' || r == '"' || r == '\\' }

@@ -198,7 +198,7 @@ func (t *templated) next() ([]byte, string, error) {
 		t.text = string(data)
 		t.parsed, err = template.New("data").Option("missingkey=error").Funcs(template.FuncMap{
 			"uuid": uuid.NewString,
-			"now":  func() string { return stamp(time.Now()) },
+			"now":  func() string { return string(appendTime(nil, time.Now())) },
 		}).Parse(t.text)
 		if err != nil {
 			return nil, where, &explained{fmt.Errorf("expanding the template: %w", err), errUsage, "known are {{.N}}, {{uuid}} and {{now}}"}

@@ -33,9 +33,10 @@ type Session interface {
 
 	// Subscribe asks for the events of one subject. deliver is called by one
 	// goroutine a subscription, one event after the other, possibly before
-	// Subscribe returns; the broker sends no more than MaxInFlight events
-	// beyond those that deliver acked.
-	Subscribe(ctx context.Context, s Subscription, deliver func(*Message)) error
+	// Subscribe returns; more tells that the next one is already there. The
+	// message is reused, its Data is not. The broker sends no more than
+	// MaxInFlight events beyond those that were acked.
+	Subscribe(ctx context.Context, s Subscription, deliver func(m *Message, more bool)) error
 
 	// Last returns the sequence and time of the newest event stored on
 	// subject, a sequence of 0 where there is none.
@@ -81,8 +82,11 @@ type Message struct {
 	Subject    string
 	Sequence   uint64
 	Time       time.Time // when the broker stored the event
-	Data       []byte    // valid until the handler returns
+	Data       []byte
 	Deliveries int       // 1 for the first delivery; later ones count up
 
-	acker interface{ Ack() error }
+	acker acker
 }
+
+// An acker tells the broker that one delivery was handled.
+type acker interface{ Ack() error }

@@ -1,38 +1,27 @@
 package conn
 
-// handledSet remembers the newest sequences of one subscription that were
-// handled, a bit each, so that copies are recognised: a broker that sees no ack
-// within the ack wait sends an event again although it is being handled, and
-// the copies wait in the client's queue.
-type handledSet struct {
-	bits    []uint64
-	highest uint64
+import "time"
+
+// handledSet remembers the newest events of one subject that were handled, so
+// that copies are recognised: a broker that sees no ack within the ack wait
+// sends an event again although it is being handled, and one that was killed
+// may have lost the ack. Events are known by sequence and time together, since
+// a broker that lost its store begins at 1 again.
+type handledSet []handledEvent
+
+type handledEvent struct {
+	sequence uint64
+	time     int64
 }
 
-const handledWindow = 1 << 20 // sequences remembered, 128 KiB
+// newHandledSet returns a set for a listener that holds up to inFlight events,
+// with room for those that other members of its group hold.
+func newHandledSet(inFlight int) handledSet { return make(handledSet, max(1024, 4*inFlight)) }
 
-func (h *handledSet) add(sequence uint64) {
-	if h.bits == nil {
-		h.bits = make([]uint64, handledWindow/64)
-	}
-	switch {
-	case sequence >= h.highest+handledWindow:
-		clear(h.bits)
-		h.highest = sequence
-	case sequence > h.highest:
-		for h.highest < sequence {
-			h.highest++
-			h.bits[h.highest%handledWindow/64] &^= 1 << (h.highest % 64)
-		}
-	case sequence+handledWindow <= h.highest:
-		return // too old to be remembered
-	}
-	h.bits[sequence%handledWindow/64] |= 1 << (sequence % 64)
+func (h handledSet) add(sequence uint64, at time.Time) {
+	h[sequence%uint64(len(h))] = handledEvent{sequence, at.UnixNano()}
 }
 
-func (h *handledSet) has(sequence uint64) bool {
-	if h.bits == nil || sequence > h.highest || sequence+handledWindow <= h.highest {
-		return false
-	}
-	return h.bits[sequence%handledWindow/64]&(1<<(sequence%64)) != 0
+func (h handledSet) has(sequence uint64, at time.Time) bool {
+	return h[sequence%uint64(len(h))] == handledEvent{sequence, at.UnixNano()}
 }

@@ -8,12 +8,27 @@ import (
 	"time"
 )
 
-// A Handler takes one event. It is called by one goroutine at a time, whatever
-// the number of subjects, and a shutdown waits for it. If it returns nil, the
-// event is acked. An error that wraps [ErrLeave] leaves the event unacked, to
-// be delivered again. Any other error leaves it unacked too, and ends the
-// listener with that error.
-type Handler func(*Message) error
+// A Handler takes the events of a listener. Its methods are called by one
+// goroutine at a time, whatever the number of subjects, and a shutdown waits
+// for them.
+type Handler interface {
+	// Handle takes one event, which it must not keep. An error that wraps
+	// [ErrLeave] leaves the event unacked, to be delivered again. Any other
+	// error leaves it unacked too, and ends the listener with that error.
+	Handle(*Message) error
+
+	// Flush completes what Handle took since the last Flush. Only then are
+	// those events acked; after an error none of them is, and the listener
+	// ends. It is called when no further event is there yet, and every
+	// [flushEvents] events or [flushAfter].
+	Flush() error
+}
+
+// Acks wait for at most so many events, or so long plus one event.
+const (
+	flushEvents = 128
+	flushAfter  = 10 * time.Millisecond
+)
 
 // ErrLeave is wrapped by a handler's error if the event is to stay unacked and
 // the listener is to go on.
@@ -55,21 +70,21 @@ const (
 // its group may have got instead.
 const quietEnd = time.Second
 
-// Run joins and hands events to handle until ctx is done, or an end set in l
+// Run joins and hands events to handler until ctx is done, or an end set in l
 // is reached, or an error ends it. The error of a first join wraps one of
 // [Dial]'s; later, a lost session is joined again until ctx is done, unless
 // Options.NoReconnect is set: then the error wraps [ErrLost]. So does that of
 // a session whose end the broker did not confirm.
-func (l *Listener) Run(ctx context.Context, handle Handler) (End, error) {
+func (l *Listener) Run(ctx context.Context, handler Handler) (End, error) {
 	o := l.Options.Or(defaults)
 	o.ClientID = or(o.ClientID, NewClientID("listen"))
 	positions := make(map[string]*position, len(l.Subjects))
 	for _, subject := range l.Subjects {
-		positions[subject] = &position{}
+		positions[subject] = &position{handled: newHandledSet(l.Subscription.MaxInFlight)}
 	}
 	pace := newBackoff()
 	for first := true; ; first = false {
-		s := &stay{Listener: l, options: o, handle: handle, positions: positions, wake: make(chan struct{}, 1)}
+		s := &stay{Listener: l, options: o, handler: handler, positions: positions, wake: make(chan struct{}, 1)}
 		end, err := s.run(ctx, first)
 		if s.lost == nil || o.NoReconnect || first && !s.joined {
 			return end, err
@@ -93,6 +108,7 @@ type position struct {
 	time     time.Time
 	joinedAt time.Time // when the first subscription began
 	end      uint64    // for UntilEnd: the sequence to come to, 0 when it has come
+	handled  handledSet
 }
 
 // start returns where a new session continues. A durable keeps its position
@@ -103,11 +119,11 @@ func (s *stay) start(ctx context.Context, session Session, subject string, p *po
 	switch {
 	case p.joinedAt.IsZero() || s.Subscription.Durable != "":
 		return asked, nil
-	case s.Subscription.Group != "":
-		s.options.Notify("a group without a durable keeps no position, starting where it was told to at first")
-		return asked, nil
-	case p.sequence == 0 && asked.Kind == StartNew:
+	case asked.Kind == StartNew && (p.sequence == 0 || s.Subscription.Group != ""):
 		return Start{Kind: StartTime, Time: p.joinedAt}, nil
+	case s.Subscription.Group != "":
+		s.options.Notify("a group without a durable keeps no position: if this was its only member, it starts over")
+		return asked, nil
 	case p.sequence == 0:
 		return asked, nil
 	}
@@ -127,7 +143,7 @@ func (s *stay) start(ctx context.Context, session Session, subject string, p *po
 type stay struct {
 	*Listener
 	options   Options
-	handle    Handler
+	handler   Handler
 	positions map[string]*position
 	joined    bool
 	lost      error // why the session ended, or did not begin, if a new one may do better
@@ -138,12 +154,18 @@ type stay struct {
 	stopping bool
 	failed   error     // the handler's, if it ended the listener
 	latest   time.Time // when the newest event was done with
+	taken    []taken   // handled, not flushed and acked yet
+	takenAt  time.Time // when the first of taken came
 
 	wake chan struct{} // cap 1: failed or an end changed
 }
 
 func (s *stay) run(ctx context.Context, first bool) (End, error) {
-	session, err := Dial(ctx, s.options)
+	// What the broker sends to a connection that just broke is lost until the
+	// ack wait is over. A new session gets it at once, so none is mended.
+	o := s.options
+	o.NoReconnect = true
+	session, err := Dial(ctx, o)
 	if err != nil {
 		if ctx.Err() != nil {
 			return EndStopped, nil
@@ -163,8 +185,9 @@ func (s *stay) run(ctx context.Context, first bool) (End, error) {
 		}
 		end, err = s.listen(ctx, session)
 	}
-	s.mu.Lock() // waits for the handler and its ack
+	s.mu.Lock() // waits for the handler
 	s.stopping = true
+	s.flush()
 	failed := s.failed
 	s.mu.Unlock()
 	closing := session.Close()
@@ -222,7 +245,7 @@ func (s *stay) join(ctx context.Context, session Session) error {
 		}
 	}
 	for _, subject := range s.Subjects {
-		p, handled := s.positions[subject], new(handledSet)
+		p := s.positions[subject]
 		sub := s.Subscription
 		sub.Subject = subject
 		var err error
@@ -232,7 +255,7 @@ func (s *stay) join(ctx context.Context, session Session) error {
 		if p.joinedAt.IsZero() {
 			p.joinedAt = time.Now()
 		}
-		err = session.Subscribe(ctx, sub, func(m *Message) { s.deliver(ctx, m, p, handled) })
+		err = session.Subscribe(ctx, sub, func(m *Message, more bool) { s.deliver(ctx, m, more, p) })
 		if err != nil {
 			return err
 		}
@@ -240,52 +263,87 @@ func (s *stay) join(ctx context.Context, session Session) error {
 	return nil
 }
 
-// deliver handles one event and acks it.
-func (s *stay) deliver(ctx context.Context, m *Message, p *position, handled *handledSet) {
+// taken is an event that was handled and waits to be acked.
+type taken struct {
+	acker    acker
+	subject  string
+	sequence uint64
+	took     time.Duration
+}
+
+// deliver has one event handled, and flushed and acked in good time.
+func (s *stay) deliver(ctx context.Context, m *Message, more bool, p *position) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopping || ctx.Err() != nil {
 		return
 	}
-	if m.Deliveries > 1 && !s.NoAck && handled.has(m.Sequence) {
-		s.ack(m) // a copy, sent while the event was being handled
-		return
+	if len(s.taken) == 0 {
+		s.latest = time.Now()
+		s.takenAt = s.latest
 	}
-	begin := time.Now()
-	err := s.handle(m)
-	s.latest = time.Now()
-	if err != nil && !errors.Is(err, ErrLeave) {
-		s.failed, s.stopping = err, true
-		s.signal()
-		return
+	if m.Deliveries > 1 && p.handled.has(m.Sequence, m.Time) {
+		// A copy, sent because the ack was late, or lost.
+		s.taken = append(s.taken, taken{m.acker, m.Subject, m.Sequence, 0})
+	} else {
+		err := s.handler.Handle(m)
+		begin := s.latest
+		s.latest = time.Now()
+		switch {
+		case err == nil && !s.NoAck:
+			p.handled.add(m.Sequence, m.Time)
+			s.taken = append(s.taken, taken{m.acker, m.Subject, m.Sequence, s.latest.Sub(begin)})
+		case err != nil && !errors.Is(err, ErrLeave):
+			s.fail(err)
+			return
+		}
 	}
 	if m.Sequence > p.sequence {
 		p.sequence, p.time = m.Sequence, m.Time
-	}
-	if err == nil && !s.NoAck {
-		handled.add(m.Sequence)
-		s.ack(m)
-		s.warnIfSlow(m, s.latest.Sub(begin))
 	}
 	if p.end > 0 && m.Sequence >= p.end {
 		p.end = 0
 		s.stopping = s.atEnd()
 		s.signal()
 	}
-}
-
-func (s *stay) ack(m *Message) {
-	if err := m.acker.Ack(); err != nil {
-		s.options.Notify(fmt.Sprintf("#%d of %s was handled, but its ack could not be sent (%v): it will come again",
-			m.Sequence, m.Subject, err))
+	if !more || s.stopping || ctx.Err() != nil || len(s.taken) >= flushEvents || s.latest.Sub(s.takenAt) >= flushAfter {
+		s.flush()
 	}
 }
 
-func (s *stay) warnIfSlow(m *Message, took time.Duration) {
-	if wait := s.Subscription.AckWait; took > wait*8/10 {
-		s.options.Notify(fmt.Sprintf("handling #%d of %s took %v, and the ack wait is %v: "+
-			"a slower one is delivered to others meanwhile (raise --ack-wait)", m.Sequence, m.Subject, took.Round(time.Millisecond), wait))
+// flush completes and acks what was taken. mu is held.
+func (s *stay) flush() {
+	if s.failed != nil {
+		return
 	}
+	if err := s.handler.Flush(); err != nil {
+		s.fail(err)
+		return
+	}
+	unsent := 0
+	var why error
+	for _, t := range s.taken {
+		if err := t.acker.Ack(); err != nil {
+			unsent, why = unsent+1, err
+		}
+		if wait := s.Subscription.AckWait; t.took > wait*8/10 {
+			s.options.Notify(fmt.Sprintf("handling #%d of %s took %v, and the ack wait is %v: a slower one is delivered "+
+				"to others meanwhile (raise --ack-wait)", t.sequence, t.subject, t.took.Round(time.Millisecond), wait))
+		}
+	}
+	if unsent > 0 {
+		first, last := s.taken[0], s.taken[len(s.taken)-1]
+		s.options.Notify(fmt.Sprintf("%d acks could not be sent (%v), of what was handled from #%d of %s to #%d of %s: these will come again",
+			unsent, why, first.sequence, first.subject, last.sequence, last.subject))
+	}
+	clear(s.taken) // don't hold their memory
+	s.taken = s.taken[:0]
+}
+
+// fail ends the listener, and what was taken stays unacked. mu is held.
+func (s *stay) fail(err error) {
+	s.failed, s.stopping = err, true
+	s.signal()
 }
 
 func (s *stay) signal() {

@@ -224,32 +224,36 @@ func (s *stanSession) connected(ctx context.Context) error {
 	}
 }
 
-func (s *stanSession) Subscribe(_ context.Context, sub Subscription, deliver func(*Message)) error {
+func (s *stanSession) Subscribe(ctx context.Context, sub Subscription, deliver func(m *Message, more bool)) error {
+	start, err := s.start(ctx, sub)
+	if err != nil {
+		return err
+	}
 	opts := []stan.SubscriptionOption{
 		stan.SetManualAckMode(),
 		stan.AckWait(sub.AckWait),
 		stan.MaxInflight(sub.MaxInFlight),
-		stanStart(sub.Start),
+		start,
 	}
 	if sub.Durable != "" {
 		opts = append(opts, stan.DurableName(sub.Durable))
 	}
-	return s.subscribe(sub, opts, func(m *stan.Msg) { deliver(message(m)) })
-}
-
-func message(m *stan.Msg) *Message {
-	deliveries := 1 + int(m.RedeliveryCount)
-	if m.Redelivered { // the count starts over when the server does
-		deliveries = max(2, deliveries)
-	}
-	return &Message{
-		Subject: m.Subject, Sequence: m.Sequence, Time: time.Unix(0, m.Timestamp), Data: m.Data,
-		Deliveries: deliveries, acker: m,
-	}
-}
-
-func (s *stanSession) subscribe(sub Subscription, opts []stan.SubscriptionOption, callback stan.MsgHandler) error {
-	subscription, err := s.sc.QueueSubscribe(sub.Subject, sub.Group, callback, opts...)
+	var message Message // one for all: stan.go calls back one at a time
+	behind := 0         // events in the queue behind this one, at least
+	subscription, err := s.sc.QueueSubscribe(sub.Subject, sub.Group, func(m *stan.Msg) {
+		message = Message{
+			Subject: m.Subject, Sequence: m.Sequence, Time: time.Unix(0, m.Timestamp), Data: m.Data,
+			Deliveries: 1 + int(m.RedeliveryCount), acker: m,
+		}
+		if m.Redelivered { // the count starts over when the server does
+			message.Deliveries = max(2, message.Deliveries)
+		}
+		if behind--; behind <= 0 { // asking costs a lock that the reading side wants, too
+			queued, _, _ := m.Sub.Pending() // counts the one being delivered
+			behind = queued - 1
+		}
+		deliver(&message, behind > 0)
+	}, opts...)
 	if err != nil {
 		return fmt.Errorf("subscribing to %q: %w", sub.Subject, explainSubscribe(err))
 	}
@@ -270,55 +274,91 @@ func explainSubscribe(err error) error {
 	return because(ErrRefused, err)
 }
 
-func stanStart(start Start) stan.SubscriptionOption {
-	switch start.Kind {
+// start translates a start position. The protocol's own start at a time counts
+// back from the server's clock when the request arrives, and so misses what
+// was stored at the very time: the event is looked for instead.
+func (s *stanSession) start(ctx context.Context, sub Subscription) (stan.SubscriptionOption, error) {
+	switch sub.Start.Kind {
 	case StartNew:
-		return stan.StartAt(pb.StartPosition_NewOnly)
+		return stan.StartAt(pb.StartPosition_NewOnly), nil
 	case StartLast:
-		return stan.StartWithLastReceived()
+		return stan.StartWithLastReceived(), nil
 	case StartSequence:
-		return stan.StartAtSequence(start.Sequence)
+		return stan.StartAtSequence(sub.Start.Sequence), nil
 	case StartTime:
-		return stan.StartAtTime(start.Time)
+		const clocksApart = 5 * time.Second // the client's and the server's, at most
+		last, at, err := s.Last(ctx, sub.Subject)
+		if err != nil {
+			return nil, err
+		}
+		if last == 0 || at.Before(sub.Start.Time) {
+			return stan.StartAtSequence(last + 1), nil // none yet; the server takes it for "new"
+		}
+		first, err := s.find(ctx, sub.Subject, stan.StartAtTime(sub.Start.Time.Add(-clocksApart)),
+			func(m *stan.Msg) bool { return m.Timestamp >= sub.Start.Time.UnixNano() })
+		if err != nil || first == nil {
+			return stan.StartAtSequence(last + 1), err
+		}
+		return stan.StartAtSequence(first.Sequence), nil
 	}
-	return stan.DeliverAllAvailable()
+	return stan.DeliverAllAvailable(), nil
 }
 
 // Last subscribes for a moment to the channel's newest event: the protocol has
-// no question for it. An empty channel is known by its silence.
+// no question for it.
 func (s *stanSession) Last(ctx context.Context, subject string) (uint64, time.Time, error) {
+	m, err := s.find(ctx, subject, stan.StartWithLastReceived(), func(*stan.Msg) bool { return true })
+	if err != nil || m == nil {
+		return 0, time.Time{}, err
+	}
+	return m.Sequence, time.Unix(0, m.Timestamp), nil
+}
+
+// find returns the first event from start on that matches, or nil: that there
+// is none is known by silence.
+func (s *stanSession) find(ctx context.Context, subject string, start stan.SubscriptionOption, match func(*stan.Msg) bool) (*stan.Msg, error) {
 	const silence = 250 * time.Millisecond
-	newest := make(chan *stan.Msg, 1)
+	came := make(chan struct{}, 1)
+	found := make(chan *stan.Msg, 1)
 	sub, err := s.sc.Subscribe(subject, func(m *stan.Msg) {
+		if match(m) {
+			select {
+			case found <- m:
+			default:
+			}
+		}
 		select {
-		case newest <- m:
+		case came <- struct{}{}:
 		default:
 		}
-	}, stan.StartWithLastReceived(), stan.MaxInflight(1), stan.SetManualAckMode())
+	}, start)
 	if err != nil {
-		return 0, time.Time{}, fmt.Errorf("asking for the last event of %q: %w", subject, explainSubscribe(err))
+		return nil, fmt.Errorf("looking for events of %q: %w", subject, explainSubscribe(err))
 	}
 	defer func() { _ = sub.Unsubscribe() }() // it is not durable: there is no position to keep
 	timer := time.NewTimer(silence)
 	defer timer.Stop()
 	for asked := false; ; {
 		select {
-		case m := <-newest:
-			return m.Sequence, time.Unix(0, m.Timestamp), nil
+		case m := <-found:
+			return m, nil
+		case <-came:
+			asked = false
+			timer.Reset(silence)
 		case <-timer.C:
 			if asked {
-				return 0, time.Time{}, nil
+				return nil, nil
 			}
 			// A broker that hangs is silent, too.
 			if err := s.Alive(ctx); err != nil {
-				return 0, time.Time{}, err
+				return nil, err
 			}
 			asked = true
 			timer.Reset(silence)
 		case <-s.lost:
-			return 0, time.Time{}, s.Err()
+			return nil, s.Err()
 		case <-ctx.Done():
-			return 0, time.Time{}, context.Cause(ctx)
+			return nil, context.Cause(ctx)
 		}
 	}
 }

@@ -19,7 +19,8 @@ type Contract struct {
 	Description string
 
 	example Event
-	schema  func() ([]byte, error)
+	schema  func() (*infer.Schema, error) // of the type
+	shape   func() *shape
 	strict  func() (*jsonschema.Schema, error)
 	lenient func() (*jsonschema.Schema, error)
 }
@@ -27,14 +28,35 @@ type Contract struct {
 // define makes the contract of T's subject from the type itself.
 func define[T Event](description string, example T) *Contract {
 	c := &Contract{Subject: example.Subject(), Description: description, example: example}
-	c.schema = sync.OnceValues(func() ([]byte, error) { return schemaOf[T](c, false) })
-	c.strict = sync.OnceValues(func() (*jsonschema.Schema, error) { return compile[T](c, false) })
-	c.lenient = sync.OnceValues(func() (*jsonschema.Schema, error) { return compile[T](c, true) })
+	c.schema = sync.OnceValues(func() (*infer.Schema, error) {
+		s, err := infer.For[T](&infer.ForOptions{TypeSchemas: special})
+		if err != nil {
+			return nil, fmt.Errorf("making the schema of %q: %w", c.Subject, err)
+		}
+		s.Schema = "https://json-schema.org/draft/2020-12/schema"
+		s.Title, s.Description = c.Subject, c.Description
+		return s, nil
+	})
+	c.shape = sync.OnceValue(func() *shape {
+		s, err := c.schema()
+		if err != nil {
+			return nil // the validator will say so
+		}
+		return shapeOf(s)
+	})
+	c.strict = sync.OnceValues(func() (*jsonschema.Schema, error) { return c.compile(false) })
+	c.lenient = sync.OnceValues(func() (*jsonschema.Schema, error) { return c.compile(true) })
 	return c
 }
 
 // Schema returns the contract as JSON Schema, draft 2020-12, on one line.
-func (c *Contract) Schema() ([]byte, error) { return c.schema() }
+func (c *Contract) Schema() ([]byte, error) {
+	s, err := c.schema()
+	if err != nil {
+		return nil, err
+	}
+	return json.Marshal(s)
+}
 
 // Example returns data that keeps the contract, compact JSON.
 func (c *Contract) Example() ([]byte, error) {
@@ -42,13 +64,14 @@ func (c *Contract) Example() ([]byte, error) {
 	return data, err
 }
 
-// Check reports whether data may be published: it must be one JSON object with
-// the contract's fields and no others. The error is an [*InvalidError].
-func (c *Contract) Check(data []byte) error { return c.validate(data, c.strict) }
+// Check returns data as it is to be published: itself, without the white space
+// between its parts. It must be one JSON object with the contract's fields and
+// no others; else the error is an [*InvalidError].
+func (c *Contract) Check(data []byte) ([]byte, error) { return c.validate(data, c.strict) }
 
 // Accept is Check for those who listen: it allows fields that the contract
 // does not name, since the publisher may be newer.
-func (c *Contract) Accept(data []byte) error { return c.validate(data, c.lenient) }
+func (c *Contract) Accept(data []byte) ([]byte, error) { return c.validate(data, c.lenient) }
 
 // special are the types whose contract Go's type system can't express.
 var special = map[reflect.Type]*infer.Schema{
@@ -57,29 +80,15 @@ var special = map[reflect.Type]*infer.Schema{
 		OrderCreated, OrderCancelled, OrderAwaitingPayment, OrderComplete}},
 }
 
-func schemaOf[T Event](c *Contract, lenient bool) ([]byte, error) {
-	s, err := infer.For[T](&infer.ForOptions{TypeSchemas: special})
+func (c *Contract) compile(lenient bool) (*jsonschema.Schema, error) {
+	s, err := c.schema()
 	if err != nil {
-		return nil, fmt.Errorf("making the schema of %q: %w", c.Subject, err)
+		return nil, err
 	}
-	s.Schema = "https://json-schema.org/draft/2020-12/schema"
-	s.Title, s.Description = c.Subject, c.Description
 	if lenient {
-		open(s)
+		s = opened(s)
 	}
-	return json.Marshal(s)
-}
-
-// open lets s and every object below it have further fields.
-func open(s *infer.Schema) {
-	s.AdditionalProperties = nil
-	for _, p := range s.Properties {
-		open(p)
-	}
-}
-
-func compile[T Event](c *Contract, lenient bool) (*jsonschema.Schema, error) {
-	text, err := schemaOf[T](c, lenient)
+	text, err := json.Marshal(s)
 	if err != nil {
 		return nil, err
 	}
@@ -94,4 +103,18 @@ func compile[T Event](c *Contract, lenient bool) (*jsonschema.Schema, error) {
 		return nil, err
 	}
 	return compiler.Compile(url)
+}
+
+// opened returns a copy of s in which every object may have further fields.
+func opened(s *infer.Schema) *infer.Schema {
+	s = s.CloneSchemas() // the copy's subschemas are copies, too
+	var open func(*infer.Schema)
+	open = func(s *infer.Schema) {
+		s.AdditionalProperties = nil
+		for _, p := range s.Properties {
+			open(p)
+		}
+	}
+	open(s)
+	return s
 }

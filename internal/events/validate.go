@@ -45,22 +45,38 @@ func (e *InvalidError) Error() string {
 	return fmt.Sprintf("the data is no %q event: %s", e.Subject, strings.Join(problems, "; "))
 }
 
-func (c *Contract) validate(data []byte, compiled func() (*jsonschema.Schema, error)) error {
-	schema, err := compiled()
-	if err != nil {
+func (c *Contract) validate(data []byte, compiled func() (*jsonschema.Schema, error)) ([]byte, error) {
+	valid, isCompact := c.shape().recognise(data)
+	if !valid {
+		schema, err := compiled()
+		if err != nil {
+			return nil, err
+		}
+		value, err := decode(data)
+		if err != nil {
+			return nil, &InvalidError{c.Subject, []Fault{{Problem: err.Error()}}}
+		}
+		if err := schema.Validate(value); err != nil {
+			return nil, c.invalid(err)
+		}
+	}
+	if isCompact && valid {
+		return data, nil
+	}
+	var compacted bytes.Buffer
+	compacted.Grow(len(data))
+	err := json.Compact(&compacted, data)
+	return compacted.Bytes(), err
+}
+
+func (c *Contract) invalid(err error) error {
+	tree, ok := errors.AsType[*jsonschema.ValidationError](err)
+	if !ok {
 		return err
 	}
-	value, err := decode(data)
-	if err != nil {
-		return &InvalidError{c.Subject, []Fault{{Problem: err.Error()}}}
-	}
-	err = schema.Validate(value)
-	if invalid, ok := errors.AsType[*jsonschema.ValidationError](err); ok {
-		faults := faultsOf(invalid, nil)
-		slices.SortStableFunc(faults, func(a, b Fault) int { return cmp.Compare(a.Path, b.Path) })
-		return &InvalidError{c.Subject, faults}
-	}
-	return err
+	faults := faultsOf(tree, nil)
+	slices.SortStableFunc(faults, func(a, b Fault) int { return cmp.Compare(a.Path, b.Path) })
+	return &InvalidError{c.Subject, faults}
 }
 
 // decode returns the one JSON value in data, its numbers as [json.Number].

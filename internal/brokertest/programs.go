@@ -1,0 +1,37 @@
+package brokertest
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+)
+
+// programs builds the two programs once in a test's process.
+var programs = sync.OnceValues(func() (string, error) {
+	dir, err := os.MkdirTemp("", "programs-")
+	if err != nil {
+		return "", err
+	}
+	args := []string{"build", "-o", dir + string(filepath.Separator)}
+	if raceEnabled {
+		args = append(args, "-race")
+	}
+	build := exec.Command("go", append(args, "nats-test/cmd/publish", "nats-test/cmd/listen")...)
+	if out, err := build.CombinedOutput(); err != nil {
+		return dir, fmt.Errorf("building the programs: %w\n%s", err, out)
+	}
+	return dir, nil
+})
+
+// Programs returns the folder with the two real programs, built as this test
+// is: with the race detector where it has it.
+func Programs() (dir string, err error) { return programs() }
+
+// RemovePrograms removes what Programs built. A TestMain calls it at its end.
+func RemovePrograms() {
+	if dir, _ := programs(); dir != "" {
+		_ = os.RemoveAll(dir)
+	}
+}

@@ -1,0 +1,200 @@
+package conn_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"sync"
+	"testing"
+	"time"
+
+	"go.uber.org/goleak"
+
+	"nats-test/internal/brokertest"
+	"nats-test/internal/conn"
+)
+
+func TestMain(m *testing.M) {
+	brokertest.ServeIfChild()
+	os.Exit(m.Run())
+}
+
+// A backend is one kind of broker that keeps every promise of the suite.
+type backend struct {
+	name  string
+	start func(t testing.TB, c brokertest.Config) *brokertest.Server
+}
+
+var backends = []backend{{"stan", brokertest.Start}}
+
+// onEach runs a test on every backend, with a server of its own, and checks
+// that no goroutine is left behind.
+func onEach(t *testing.T, config brokertest.Config, test func(t *testing.T, s *brokertest.Server)) {
+	for _, b := range backends {
+		t.Run(b.name, func(t *testing.T) {
+			server := b.start(t, config)
+			ignore := goleak.IgnoreCurrent()
+			t.Cleanup(func() { // before the server ends
+				goleak.VerifyNone(t, ignore, goleak.IgnoreAnyFunction("os/exec.(*Cmd).Wait")) // a restarted server's
+			})
+			test(t, server)
+		})
+	}
+}
+
+func options(t testing.TB, s *brokertest.Server) conn.Options {
+	return conn.Options{Servers: s.URL, Notify: func(line string) { t.Log(line) }}
+}
+
+func dial(t testing.TB, o conn.Options) conn.Session {
+	t.Helper()
+	session, err := conn.Dial(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = session.Close() })
+	return session
+}
+
+// publish stores events "1" to "n" on subject.
+func publish(t testing.TB, o conn.Options, subject string, from, to int) {
+	t.Helper()
+	session := dial(t, o)
+	p := conn.NewPublisher(session, nil)
+	for i := from; i <= to; i++ {
+		if err := p.Publish(t.Context(), subject, fmt.Append(nil, i)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	if err := session.Close(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// recorder is a handler that notes what came.
+type recorder struct {
+	mu      sync.Mutex
+	events  []string // data, in the order of coming
+	again   int      // deliveries beyond the first
+	flushed int
+	verdict func(m *conn.Message) error // may be nil
+	flush   error
+}
+
+func (r *recorder) Handle(m *conn.Message) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if m.Deliveries > 1 {
+		r.again++
+	}
+	if r.verdict != nil {
+		if err := r.verdict(m); err != nil {
+			return err
+		}
+	}
+	r.events = append(r.events, string(m.Data))
+	return nil
+}
+
+func (r *recorder) Flush() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.flushed++
+	return r.flush
+}
+
+func (r *recorder) seen() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return append([]string(nil), r.events...)
+}
+
+// numbers returns "from" to "to".
+func numbers(from, to int) []string {
+	var s []string
+	for i := from; i <= to; i++ {
+		s = append(s, fmt.Sprint(i))
+	}
+	return s
+}
+
+// listener returns a listener on subject with sensible settings.
+func listener(o conn.Options, subject string) *conn.Listener {
+	return &conn.Listener{
+		Options:  o,
+		Subjects: []string{subject},
+		Subscription: conn.Subscription{
+			AckWait: 30 * time.Second, MaxInFlight: 64,
+		},
+	}
+}
+
+func member(o conn.Options, subject, group string) *conn.Listener {
+	l := listener(o, subject)
+	l.Subscription.Group, l.Subscription.Durable = group, group
+	return l
+}
+
+// running is a listener in a goroutine.
+type running struct {
+	*recorder
+	t    testing.TB
+	stop context.CancelFunc
+	done chan struct{}
+	end  conn.End
+	err  error
+}
+
+func run(t testing.TB, l *conn.Listener, r *recorder) *running {
+	t.Helper()
+	ctx, stop := context.WithCancel(context.Background())
+	x := &running{recorder: r, t: t, stop: stop, done: make(chan struct{})}
+	joined := make(chan struct{}, 64)
+	before := l.Joined
+	l.Joined = func(again bool) {
+		if before != nil {
+			before(again)
+		}
+		joined <- struct{}{}
+	}
+	go func() {
+		defer close(x.done)
+		x.end, x.err = l.Run(ctx, r)
+	}()
+	t.Cleanup(func() {
+		stop()
+		<-x.done
+	})
+	select {
+	case <-joined:
+	case <-x.done:
+	}
+	return x
+}
+
+// wait returns how the listener ended.
+func (r *running) wait() (conn.End, error) {
+	r.t.Helper()
+	select {
+	case <-r.done:
+	case <-time.After(60 * time.Second):
+		r.t.Fatal("the listener does not end")
+	}
+	return r.end, r.err
+}
+
+func (r *running) stopCleanly() {
+	r.t.Helper()
+	r.stop()
+	if end, err := r.wait(); end != conn.EndStopped || err != nil {
+		r.t.Fatalf("stopped: end %v, error %v", end, err)
+	}
+}
+
+func (r *running) await(n int) {
+	r.t.Helper()
+	brokertest.Eventually(r.t, fmt.Sprintf("%d events came", n), func() bool { return len(r.seen()) >= n })
+}
