@@ -1,0 +1,43 @@
+# Every target with a "##" is listed by `make help`.
+.DEFAULT_GOAL := help
+SHELL := bash
+GO ?= go
+PREFIX ?= $(shell $(GO) env GOPATH)/bin
+NODE_MODULES := internal/cli/testdata/node/node_modules
+
+.PHONY: help build install test race lint bench demo server
+
+help: ## show this list
+	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
+
+build: ## build both programs into bin/
+	$(GO) build -trimpath -o bin/ ./cmd/...
+
+install: ## install both programs into PREFIX (default: Go's own bin folder)
+	$(GO) build -trimpath -o "$(PREFIX)/" ./cmd/...
+
+test: node-modules ## run all tests
+	$(GO) test ./...
+
+race: node-modules ## run all tests with the race detector
+	$(GO) test -race ./...
+
+lint: ## check formatting, vet, lint, shell scripts, and cross-compile
+	scripts/lint.sh
+
+bench: ## compare speed and memory with the tools of stan.go, in one run
+	$(GO) test ./internal/bench -run '^$$' -bench . -benchtime 1x -count 1 -timeout 60m
+
+demo: build ## show both programs at work with a server of their own
+	scripts/demo.sh
+
+server: ## run a server for own play: NATS Streaming and JetStream, 127.0.0.1:4222, monitoring on 8222
+	@mkdir -p data
+	$(GO) tool nats-streaming-server -c deploy/dev.conf
+
+# The Node library that the interoperation tests talk with. Without npm, they
+# say so and are left out; under CI that is a failure.
+.PHONY: node-modules
+node-modules:
+	@if command -v npm >/dev/null && [ ! -d $(NODE_MODULES) ]; then \
+	  npm install --prefix $(dir $(NODE_MODULES)) --no-audit --no-fund --silent; fi

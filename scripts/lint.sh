@@ -1,0 +1,30 @@
+#!/usr/bin/env bash
+# Checks everything that a machine can check without running the programs.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+unformatted=$(gofmt -l .)
+if [ -n "$unformatted" ]; then
+  printf 'gofmt would change:\n%s\n' "$unformatted" >&2
+  exit 1
+fi
+go vet ./...
+# The linter's many dependencies have a module file of their own.
+go tool -modfile=.ci/lint.mod golangci-lint run
+go mod tidy -diff
+if ! command -v shellcheck >/dev/null; then
+  if [ -z "${CI:-}" ]; then
+    echo 'lint: shellcheck is missing (apt-get install shellcheck, brew install shellcheck)' >&2
+    exit 1
+  fi
+  (apt-get update && apt-get install -y shellcheck) >/dev/null
+fi
+shellcheck scripts/*.sh .ci/run
+for os in linux darwin windows; do
+  for arch in amd64 arm64; do
+    echo "cross-compiling for $os/$arch"
+    GOOS=$os GOARCH=$arch go build -o /dev/null ./cmd/publish
+    GOOS=$os GOARCH=$arch go build -o /dev/null ./cmd/listen
+  done
+done
+GOOS=windows go vet ./...
