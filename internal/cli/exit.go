@@ -93,6 +93,11 @@ func usage(cmd *cobra.Command, format string, args ...any) error {
 	return &explained{fmt.Errorf(format, args...), errUsage, fmt.Sprintf("see %s --help", cmd.CommandPath())}
 }
 
+// broken returns an error for an event that is not what it should be.
+func broken(format string, args ...any) error {
+	return &explained{fmt.Errorf(format, args...), errContract, ""}
+}
+
 // hinted adds a hint to err.
 func hinted(err error, format string, args ...any) error {
 	return &explained{err, nil, fmt.Sprintf(format, args...)}

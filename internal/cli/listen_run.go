@@ -19,6 +19,7 @@ import (
 var (
 	errRestart = errors.New("restarted by rs")
 	errEnough  = errors.New("--count reached")
+	errClosed  = errors.New("writing to stdout: it was closed at the other end")
 )
 
 // listenRun listens until an end that the flags name, or a signal.
@@ -71,6 +72,7 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *teller, h *hand
 	defer func() { <-watching }()
 	defer cancel(nil)
 	h.enough = func() { cancel(errEnough) }
+	defer whenClosed(h.out, func() { cancel(errClosed) })()
 
 	o.options.Notify = func(line string) { tell.say("%s", line) }
 	o.tellPosition(ctx, tell)
@@ -87,8 +89,8 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *teller, h *hand
 	switch cause := context.Cause(ctx); {
 	case err != nil:
 		return o.explain(parent, err)
-	case errors.Is(cause, errRestart):
-		return errRestart
+	case errors.Is(cause, errRestart), errors.Is(cause, errClosed):
+		return cause
 	case parent.Err() != nil:
 		return nil // a signal, and closed cleanly
 	case end == conn.EndIdle && o.count > 0 && h.handled < o.count:
@@ -223,7 +225,7 @@ func (h *handling) summary() {
 // verdict is the error of a run that came to its end.
 func (h *handling) verdict() error {
 	if h.refused > 0 {
-		return fmt.Errorf("%w: %d deliveries broke their contract and were left unacked", errContract, h.refused)
+		return broken("%d deliveries broke their contract and were left unacked", h.refused)
 	}
 	return nil
 }

@@ -77,7 +77,7 @@ func readItems(ctx context.Context, src source, check func([]byte) ([]byte, erro
 	}
 }
 
-var errNoEvents = &explained{fmt.Errorf("%w: there is no event on stdin", errContract), nil,
+var errNoEvents = &explained{errors.New("there is no event on stdin"), errContract,
 	"give one JSON value per event, or the data itself with --data JSON"}
 
 func printItems(items <-chan item, out *results) error {
@@ -130,7 +130,8 @@ func send(ctx context.Context, items <-chan item, out *results, o *publishOption
 		select {
 		case it, more = <-items:
 		case <-ctx.Done():
-			return nil // all that was sent is flushed
+			out.tell.say("interrupted")
+			return nil // what was sent is waited for
 		case err := <-out.broken:
 			return err
 		}
@@ -144,21 +145,15 @@ func send(ctx context.Context, items <-chan item, out *results, o *publishOption
 		}
 		if publisher == nil {
 			if session, err = o.dial(ctx); err != nil {
-				if ctx.Err() != nil {
-					return nil
-				}
 				return err
 			}
 			publisher = conn.NewPublisher(session, func(_ int, r conn.Receipt, last bool) { out.acked(r, last) })
 			begin = time.Now()
 		}
 		if err := pace.Wait(ctx); err != nil {
-			return nil
+			continue // interrupted
 		}
 		if err := publisher.Publish(ctx, o.subject, it.data); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
 			if it.where != "" {
 				return fmt.Errorf("%s: %w", it.where, err)
 			}

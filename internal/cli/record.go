@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"encoding/base64"
 	"encoding/json"
-	"fmt"
 	"strconv"
 	"strings"
 	"time"
@@ -58,7 +57,7 @@ func unwrap(data []byte, subject string) ([]byte, error) {
 		return data, nil // no record: the contract will say what is wrong with it
 	}
 	if *record.Subject != subject {
-		return nil, fmt.Errorf("%w: a record of subject %q can't be published to %q", errContract, *record.Subject, subject)
+		return nil, broken("a record of subject %q can't be published to %q", *record.Subject, subject)
 	}
 	return record.Data, nil
 }

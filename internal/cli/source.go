@@ -25,7 +25,7 @@ type source interface {
 // maxEvent bounds what is read for one event, in bytes, white space included.
 const maxEvent = 16 << 20
 
-var errLongEvent = fmt.Errorf("%w: one event has more than %d MiB", errContract, maxEvent>>20)
+var errLongEvent = broken("one event has more than %d MiB", maxEvent>>20)
 
 // readFile reads a file of at most maxEvent bytes.
 func readFile(name string) ([]byte, error) {
@@ -133,9 +133,9 @@ func (v *values) next() ([]byte, string, error) {
 	case errors.Is(err, errLongEvent):
 		return nil, v.in.at(v.in.consumed + 1), err
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		return nil, v.in.at(v.in.read), fmt.Errorf("%w: not JSON: the input ends in the middle of a value", errContract)
+		return nil, v.in.at(v.in.read - 1), broken("not JSON: the input ends in the middle of a value")
 	case errors.As(err, &syntax):
-		return nil, v.in.at(syntax.Offset - 1), fmt.Errorf("%w: not JSON: %w", errContract, err)
+		return nil, v.in.at(syntax.Offset - 1), broken("not JSON: %w", err)
 	}
 	return nil, "", fmt.Errorf("reading stdin: %w", err)
 }

@@ -1,0 +1,50 @@
+//go:build unix
+
+package cli
+
+import (
+	"io"
+	"os"
+
+	"golang.org/x/sys/unix"
+)
+
+// whenClosed calls closed when the reader at the other end of out goes away,
+// where out is a pipe: a listener to which no event comes would not notice.
+// stop ends the watch and waits for it.
+func whenClosed(out io.Writer, closed func()) (stop func()) {
+	nothing := func() {}
+	f, ok := out.(*os.File)
+	if !ok {
+		return nothing
+	}
+	info, err := f.Stat()
+	if err != nil || info.Mode()&(os.ModeNamedPipe|os.ModeSocket) == 0 {
+		return nothing
+	}
+	wakeReader, wake, err := os.Pipe()
+	if err != nil {
+		return nothing
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		// With no events asked for, poll reports errors and hang-ups alone.
+		fds := []unix.PollFd{{Fd: int32(f.Fd())}, {Fd: int32(wakeReader.Fd())}}
+		for {
+			_, err := unix.Poll(fds, -1)
+			switch {
+			case err == unix.EINTR:
+				continue
+			case err == nil && fds[0].Revents&(unix.POLLERR|unix.POLLHUP) != 0:
+				closed()
+			}
+			return
+		}
+	}()
+	return func() {
+		_ = wake.Close() // hangs up on the poll
+		<-done
+		_ = wakeReader.Close()
+	}
+}
