@@ -36,7 +36,7 @@ type listenOptions struct {
 }
 
 // The default of --max-in-flight was chosen by measurement: see the README.
-const defaultMaxInFlight = 1024
+const defaultMaxInFlight = 4096
 
 // NewListen returns the command listen.
 func NewListen(s *System) *cobra.Command {

@@ -23,7 +23,7 @@ func appendTime(out []byte, t time.Time) []byte {
 // compact returns JSON without the white space between its parts; data must
 // be JSON.
 func compact(data []byte) []byte {
-	if bytes.IndexAny(data, " \t\r\n") < 0 {
+	if !bytes.ContainsAny(data, " \t\r\n") {
 		return data
 	}
 	var b bytes.Buffer

@@ -2,14 +2,15 @@ package events
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"reflect"
+	"slices"
 	"sync"
 	"time"
 
-	infer "github.com/google/jsonschema-go/jsonschema"
-	"github.com/santhosh-tekuri/jsonschema/v6"
+	"github.com/google/jsonschema-go/jsonschema"
 )
 
 // A Contract is what the publishers and the listeners of one subject have
@@ -19,17 +20,15 @@ type Contract struct {
 	Description string
 
 	example Event
-	schema  func() (*infer.Schema, error) // of the type
-	shape   func() *shape
-	strict  func() (*jsonschema.Schema, error)
-	lenient func() (*jsonschema.Schema, error)
+	schema  func() (*jsonschema.Schema, error) // of the type
+	rule    func() (*rule, error)              // what the schema asks for
 }
 
 // define makes the contract of T's subject from the type itself.
 func define[T Event](description string, example T) *Contract {
 	c := &Contract{Subject: example.Subject(), Description: description, example: example}
-	c.schema = sync.OnceValues(func() (*infer.Schema, error) {
-		s, err := infer.For[T](&infer.ForOptions{TypeSchemas: special})
+	c.schema = sync.OnceValues(func() (*jsonschema.Schema, error) {
+		s, err := jsonschema.For[T](&jsonschema.ForOptions{TypeSchemas: special()})
 		if err != nil {
 			return nil, fmt.Errorf("making the schema of %q: %w", c.Subject, err)
 		}
@@ -37,15 +36,13 @@ func define[T Event](description string, example T) *Contract {
 		s.Title, s.Description = c.Subject, c.Description
 		return s, nil
 	})
-	c.shape = sync.OnceValue(func() *shape {
+	c.rule = sync.OnceValues(func() (*rule, error) {
 		s, err := c.schema()
 		if err != nil {
-			return nil // the validator will say so
+			return nil, err
 		}
-		return shapeOf(s)
+		return ruleOf(s)
 	})
-	c.strict = sync.OnceValues(func() (*jsonschema.Schema, error) { return c.compile(false) })
-	c.lenient = sync.OnceValues(func() (*jsonschema.Schema, error) { return c.compile(true) })
 	return c
 }
 
@@ -67,54 +64,42 @@ func (c *Contract) Example() ([]byte, error) {
 // Check returns data as it is to be published: itself, without the white space
 // between its parts. It must be one JSON object with the contract's fields and
 // no others; else the error is an [*InvalidError].
-func (c *Contract) Check(data []byte) ([]byte, error) { return c.validate(data, c.strict) }
+func (c *Contract) Check(data []byte) ([]byte, error) { return c.check(data, false) }
 
 // Accept is Check for those who listen: it allows fields that the contract
 // does not name, since the publisher may be newer.
-func (c *Contract) Accept(data []byte) ([]byte, error) { return c.validate(data, c.lenient) }
+func (c *Contract) Accept(data []byte) ([]byte, error) { return c.check(data, true) }
 
-// special are the types whose contract Go's type system can't express.
-var special = map[reflect.Type]*infer.Schema{
-	reflect.TypeFor[time.Time](): {Type: "string", Format: "date-time"},
-	reflect.TypeFor[OrderStatus](): {Type: "string", Enum: []any{
-		OrderCreated, OrderCancelled, OrderAwaitingPayment, OrderComplete}},
-}
-
-func (c *Contract) compile(lenient bool) (*jsonschema.Schema, error) {
-	s, err := c.schema()
+func (c *Contract) check(data []byte, newer bool) ([]byte, error) {
+	rule, err := c.rule()
 	if err != nil {
 		return nil, err
 	}
-	if lenient {
-		s = opened(s)
-	}
-	text, err := json.Marshal(s)
-	if err != nil {
-		return nil, err
-	}
-	doc, err := jsonschema.UnmarshalJSON(bytes.NewReader(text))
-	if err != nil {
-		return nil, err
-	}
-	compiler := jsonschema.NewCompiler()
-	compiler.AssertFormat()
-	url := "urn:event:" + c.Subject
-	if err := compiler.AddResource(url, doc); err != nil {
-		return nil, err
-	}
-	return compiler.Compile(url)
-}
-
-// opened returns a copy of s in which every object may have further fields.
-func opened(s *infer.Schema) *infer.Schema {
-	s = s.CloneSchemas() // the copy's subschemas are copies, too
-	var open func(*infer.Schema)
-	open = func(s *infer.Schema) {
-		s.AdditionalProperties = nil
-		for _, p := range s.Properties {
-			open(p)
+	valid, compact := rule.recognise(data)
+	if !valid {
+		value, err := decode(data)
+		if err != nil {
+			return nil, &InvalidError{c.Subject, []Fault{{Problem: err.Error()}}}
+		}
+		if faults := rule.faults(value, nil, newer, nil); faults != nil {
+			slices.SortStableFunc(faults, func(a, b Fault) int { return cmp.Compare(a.Path, b.Path) })
+			return nil, &InvalidError{c.Subject, faults}
 		}
 	}
-	open(s)
-	return s
+	if valid && compact {
+		return data, nil
+	}
+	var b bytes.Buffer
+	b.Grow(len(data))
+	err = json.Compact(&b, data)
+	return b.Bytes(), err
+}
+
+// special returns the schemas of types that say more than Go's type system.
+func special() map[reflect.Type]*jsonschema.Schema {
+	return map[reflect.Type]*jsonschema.Schema{
+		reflect.TypeFor[time.Time](): {Type: "string", Format: "date-time"},
+		reflect.TypeFor[OrderStatus](): {Type: "string", Enum: []any{
+			OrderCreated, OrderCancelled, OrderAwaitingPayment, OrderComplete}},
+	}
 }

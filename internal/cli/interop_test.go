@@ -1,0 +1,420 @@
+package cli_test
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+
+	"nats-test/internal/brokertest"
+)
+
+// These tests run the course's own library, node-nats-streaming, against the
+// two real programs: what one side sends the other must hear, and both must be
+// able to work in one queue group.
+
+const interopGroup = "orders-service-queue-group"
+
+func TestInteropListenHearsNode(t *testing.T) {
+	needNode(t)
+	server := brokertest.Start(t, brokertest.Config{})
+	publisher := startChild(t, "node", nodeScript("publish.js"), server.URL)
+	publisher.mustEnd()
+	sent := make(map[string][]string)
+	n := 0
+	for _, line := range publisher.stdout.lines() {
+		var event struct{ Subject, Text string }
+		if err := json.Unmarshal([]byte(line), &event); err != nil {
+			t.Fatalf("publish.js wrote %q: %v", line, err)
+		}
+		sent[event.Subject] = append(sent[event.Subject], event.Text)
+		n++
+	}
+	if len(sent) != 6 {
+		t.Fatalf("publish.js sent events of %d subjects, want the catalogue's 6", len(sent))
+	}
+
+	listener := startChild(t, programPath(t, "listen"), "-s", server.URL, "-o", "json", "--count", strconv.Itoa(n), "--no-reconnect")
+	listener.mustEnd()
+	heard := make(map[string][]string)
+	for _, r := range listener.records() {
+		heard[r.Subject] = append(heard[r.Subject], string(r.Data))
+	}
+	for subject := range sent {
+		if !slices.Equal(heard[subject], sent[subject]) {
+			t.Errorf("%s: node sent\n%q\nlisten wrote\n%q", subject, sent[subject], heard[subject])
+		}
+	}
+}
+
+func TestInteropNodeHearsPublish(t *testing.T) {
+	needNode(t)
+	server := brokertest.Start(t, brokertest.Config{})
+	listener := nodeMember(t, server, 5, "ticket:created", "order:created")
+	listener.await("listening to")
+
+	publish := programPath(t, "publish")
+	tickets := []string{
+		`{"id":"1","title":"Concert","price":20,"userId":"usr_1"}`,
+		`{"userId":"usr_1","price":1.50e2,"title":"Größe \"XL\" 🎫 <b>&</b> \u2028 \ud83c\udfab \/","version":0,"id":""}`,
+		`{"id":"3","version":9007199254740991,"title":"` + strings.Repeat("東京", 2000) + `","price":0.30000000000000004,"userId":"usr_1"}`,
+		`{"id":"4","title":" \t\\ ","price":-0.0,"userId":"usr_1"}`,
+	}
+	stream := strings.ReplaceAll(strings.Join(tickets, "\n"), `,"`, " ,\n\t\"") // is compacted before it is sent
+	publisher := startChild(t, publish, "ticket:created", "-s", server.URL, "--data", "-")
+	publisher.write(stream)
+	publisher.mustEnd()
+	sample := startChild(t, publish, "order:created", "--sample", "--dry-run")
+	sample.mustEnd()
+	startChild(t, publish, "order:created", "-s", server.URL, "--sample").mustEnd()
+	sent := map[string][]string{"ticket:created": tickets, "order:created": sample.stdout.lines()}
+
+	listener.mustEnd()
+	heard := make(map[string][]handledRecord)
+	for _, r := range listener.records() {
+		heard[r.Subject] = append(heard[r.Subject], r)
+	}
+	for subject, texts := range sent {
+		if len(heard[subject]) != len(texts) {
+			t.Fatalf("%s: node heard %d events, want %d", subject, len(heard[subject]), len(texts))
+		}
+		for i, r := range heard[subject] {
+			if r.Text != texts[i] {
+				t.Errorf("%s: node heard\n%s\npublish sent\n%s", subject, r.Text, texts[i])
+			}
+			if got, want := object(t, r.Data), object(t, []byte(texts[i])); !reflect.DeepEqual(got, want) {
+				t.Errorf("%s: node parsed\n%v\nwant\n%v", subject, got, want)
+			}
+		}
+	}
+}
+
+func TestInteropGroupOfBothKinds(t *testing.T) {
+	needNode(t)
+	server := brokertest.Start(t, brokertest.Config{})
+	const events = 300
+	members := []*child{
+		nodeMember(t, server, 0, "ticket:created"), listenMember(t, server, 0, "ticket:created"),
+		nodeMember(t, server, 0, "ticket:created"), listenMember(t, server, 0, "ticket:created"),
+	}
+	for _, m := range members {
+		m.await("listening to")
+	}
+	publishTickets(t, server, 1, events)
+	brokertest.Eventually(t, "all events were handled", func() bool {
+		handled := 0
+		for _, m := range members {
+			m.mustLive()
+			handled += len(m.stdout.lines())
+		}
+		return handled >= events
+	})
+	for _, m := range members {
+		m.stop()
+		m.mustEnd()
+	}
+	var handled []int // by all, complete now that they have ended
+	for _, m := range members {
+		own := m.sequences()
+		if len(own) == 0 {
+			t.Errorf("%s got no event", m.name)
+		}
+		handled = append(handled, own...)
+		for _, r := range m.records() {
+			if r.Deliveries != 1 {
+				t.Errorf("%s got #%d as delivery %d, want all to be handled at once", m.name, r.Sequence, r.Deliveries)
+			}
+		}
+	}
+	slices.Sort(handled)
+	if want := numbersFrom(1, events); !slices.Equal(handled, want) {
+		t.Fatalf("the group handled %v, want each of #1 to #%d once", handled, events)
+	}
+
+	// A listen closed last, so node continues, and then listen after it.
+	publishTickets(t, server, events+1, events+10)
+	successor := nodeMember(t, server, 10, "ticket:created")
+	successor.mustHandle(events+1, events+10)
+	publishTickets(t, server, events+11, events+20)
+	successor = listenMember(t, server, 10, "ticket:created")
+	successor.mustHandle(events+11, events+20)
+}
+
+// A member that ends in the middle leaves exactly the rest to the other kind:
+// what was sent to it but not acked comes again, what it acked does not.
+func TestInteropHandOverInTheMiddle(t *testing.T) {
+	needNode(t)
+	for _, order := range []struct {
+		name          string
+		first, second func(t *testing.T, s *brokertest.Server, count int, subjects ...string) *child
+	}{
+		{"listen to node", listenMember, nodeMember},
+		{"node to listen", nodeMember, listenMember},
+	} {
+		t.Run(order.name, func(t *testing.T) {
+			server := brokertest.Start(t, brokertest.Config{})
+			publishTickets(t, server, 1, 300)
+			order.first(t, server, 100, "ticket:created").mustHandle(1, 100)
+			order.second(t, server, 100, "ticket:created").mustHandle(101, 200)
+			order.first(t, server, 100, "ticket:created").mustHandle(201, 300)
+		})
+	}
+}
+
+// needNode skips the test where node or its library is missing. Under CI,
+// which installs both, it fails.
+func needNode(t *testing.T) {
+	t.Helper()
+	missing := ""
+	if _, err := exec.LookPath("node"); err != nil {
+		missing = "node is missing: install Node.js"
+	} else if _, err := os.Stat(nodeScript("node_modules/node-nats-streaming/package.json")); err != nil {
+		missing = "node-nats-streaming is missing: run `make node-modules`, which needs npm"
+	}
+	switch {
+	case missing != "" && os.Getenv("CI") != "":
+		t.Fatal(missing)
+	case missing != "":
+		t.Skip(missing)
+	}
+}
+
+func nodeScript(name string) string {
+	return filepath.Join("testdata", "node", filepath.FromSlash(name))
+}
+
+func programPath(t *testing.T, name string) string {
+	t.Helper()
+	dir, err := brokertest.Programs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return filepath.Join(dir, name)
+}
+
+// nodeMember starts a Node service that handles count events (0: no limit) as
+// a member of the group.
+func nodeMember(t *testing.T, s *brokertest.Server, count int, subjects ...string) *child {
+	t.Helper()
+	c := startChild(t, "node", append([]string{nodeScript("listen.js"), s.URL, interopGroup, strconv.Itoa(count)}, subjects...)...)
+	c.stop = func() { _ = c.stdin.Close() }
+	return c
+}
+
+// listenMember does the same with listen.
+func listenMember(t *testing.T, s *brokertest.Server, count int, subjects ...string) *child {
+	t.Helper()
+	args := []string{"-s", s.URL, "--group", interopGroup, "-o", "json", "--no-reconnect"}
+	if count > 0 {
+		args = append(args, "--count", strconv.Itoa(count))
+	}
+	c := startChild(t, programPath(t, "listen"), append(args, subjects...)...)
+	c.stop = func() {
+		if err := c.cmd.Process.Signal(syscall.SIGTERM); err != nil {
+			t.Errorf("stopping %s: %v", c.name, err)
+		}
+	}
+	return c
+}
+
+// publishTickets publishes events with the IDs from to to.
+func publishTickets(t *testing.T, s *brokertest.Server, from, to int) {
+	t.Helper()
+	publisher := startChild(t, programPath(t, "publish"), "ticket:created", "-s", s.URL, "--data", "-")
+	var stream strings.Builder
+	for _, id := range numbersFrom(from, to) {
+		fmt.Fprintf(&stream, `{"id":"%d","title":"Concert","price":20,"userId":"usr_1"}`+"\n", id)
+	}
+	publisher.write(stream.String())
+	publisher.mustEnd()
+}
+
+// A handledRecord is what listen -o json and listen.js write of an event.
+type handledRecord struct {
+	Subject    string
+	Sequence   int
+	Deliveries int
+	Text       string // listen.js only: the data as it came
+	Data       json.RawMessage
+}
+
+// A child is a program that runs beside the test.
+type child struct {
+	t      *testing.T
+	name   string
+	cmd    *exec.Cmd
+	stdin  io.WriteCloser
+	stdout childOutput
+	stderr childOutput
+	exited chan struct{}
+	stop   func() // asks a member to close cleanly
+}
+
+// startChild runs a program until it ends by itself, or the test does.
+func startChild(t *testing.T, program string, args ...string) *child {
+	t.Helper()
+	cmd := exec.Command(program, args...)
+	c := &child{t: t, name: strings.Join(append([]string{filepath.Base(program)}, args...), " "), cmd: cmd, exited: make(chan struct{})}
+	cmd.Stdout, cmd.Stderr = &c.stdout, &c.stderr
+	for _, v := range os.Environ() { // the developer's own broker is none of the test's business
+		if !strings.HasPrefix(v, "NATS_") {
+			cmd.Env = append(cmd.Env, v)
+		}
+	}
+	// For a busy machine; and a program with the race detector sleeps 1 s at its end.
+	cmd.Env = append(cmd.Env, "NATS_TIMEOUT=20s", "GORACE=atexit_sleep_ms=50 "+os.Getenv("GORACE"))
+	var err error
+	if c.stdin, err = cmd.StdinPipe(); err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		_ = cmd.Wait() // mustEnd looks at the exit code
+		close(c.exited)
+	}()
+	t.Cleanup(func() {
+		_ = cmd.Process.Kill()
+		<-c.exited
+		if t.Failed() {
+			t.Logf("%s: %v, and wrote on stderr:\n%s", c.name, cmd.ProcessState, c.stderr.text())
+		}
+	})
+	return c
+}
+
+// write gives the child all of its stdin.
+func (c *child) write(text string) {
+	c.t.Helper()
+	if _, err := io.WriteString(c.stdin, text); err != nil {
+		c.t.Fatalf("writing to %s: %v", c.name, err)
+	}
+	if err := c.stdin.Close(); err != nil {
+		c.t.Fatalf("closing stdin of %s: %v", c.name, err)
+	}
+}
+
+// await waits until the child's stderr holds text.
+func (c *child) await(text string) {
+	c.t.Helper()
+	brokertest.Eventually(c.t, c.name+" says "+text, func() bool {
+		if strings.Contains(c.stderr.text(), text) {
+			return true
+		}
+		c.mustLive()
+		return false
+	})
+}
+
+func (c *child) ended() bool {
+	select {
+	case <-c.exited:
+		return true
+	default:
+		return false
+	}
+}
+
+// mustLive fails the test at once if the child has ended.
+func (c *child) mustLive() {
+	c.t.Helper()
+	if c.ended() {
+		c.t.Fatalf("%s ended too early", c.name)
+	}
+}
+
+// mustEnd waits until the child has ended, which it must do with success.
+func (c *child) mustEnd() {
+	c.t.Helper()
+	brokertest.Eventually(c.t, c.name+" ends", c.ended)
+	if state := c.cmd.ProcessState; !state.Success() {
+		c.t.Fatalf("%s: %v", c.name, state)
+	}
+}
+
+// mustHandle waits until a member has ended, having handled just the events
+// from to to, in order.
+func (c *child) mustHandle(from, to int) {
+	c.t.Helper()
+	c.mustEnd()
+	if got := c.sequences(); !slices.Equal(got, numbersFrom(from, to)) {
+		c.t.Fatalf("%s handled %v, want #%d to #%d", c.name, got, from, to)
+	}
+}
+
+// records returns what the child wrote, when it has ended.
+func (c *child) records() []handledRecord {
+	c.t.Helper()
+	var records []handledRecord
+	for _, line := range c.stdout.lines() {
+		var r handledRecord
+		if err := json.Unmarshal([]byte(line), &r); err != nil {
+			c.t.Fatalf("%s wrote %q: %v", c.name, line, err)
+		}
+		records = append(records, r)
+	}
+	return records
+}
+
+func (c *child) sequences() []int {
+	c.t.Helper()
+	var sequences []int
+	for _, r := range c.records() {
+		sequences = append(sequences, r.Sequence)
+	}
+	return sequences
+}
+
+// A childOutput collects what a child writes while the test reads it.
+type childOutput struct {
+	mu  sync.Mutex
+	all bytes.Buffer
+}
+
+func (o *childOutput) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.all.Write(p)
+}
+
+func (o *childOutput) text() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.all.String()
+}
+
+// lines returns the lines that are complete.
+func (o *childOutput) lines() []string {
+	text := o.text()
+	text = text[:strings.LastIndexByte(text, '\n')+1]
+	return strings.FieldsFunc(text, func(r rune) bool { return r == '\n' })
+}
+
+// numbersFrom returns the numbers from to to.
+func numbersFrom(from, to int) []int {
+	var numbers []int
+	for i := from; i <= to; i++ {
+		numbers = append(numbers, i)
+	}
+	return numbers
+}
+
+func object(t *testing.T, data []byte) map[string]any {
+	t.Helper()
+	var o map[string]any
+	if err := json.Unmarshal(data, &o); err != nil {
+		t.Fatalf("%q is no object: %v", data, err)
+	}
+	return o
+}

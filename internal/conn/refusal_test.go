@@ -1,0 +1,179 @@
+package conn_test
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/jwt/v2"
+	"github.com/nats-io/nkeys"
+
+	"nats-test/internal/brokertest"
+	"nats-test/internal/conn"
+)
+
+// refused dials and returns the error, which must not hold a secret.
+func refused(t *testing.T, o conn.Options) error {
+	t.Helper()
+	session, err := conn.Dial(t.Context(), o)
+	if err == nil {
+		_ = session.Close()
+		return nil
+	}
+	if strings.Contains(err.Error(), "s3cret") {
+		t.Errorf("a secret shows: %v", err)
+	}
+	return err
+}
+
+func TestWhyNoConnection(t *testing.T) {
+	streaming := brokertest.Start(t, brokertest.Config{Cluster: "other"})
+	plain := brokertest.Start(t, brokertest.Config{Plain: true})
+	holder := dial(t, conn.Options{Servers: streaming.URL, Cluster: "other", ClientID: "me"})
+	defer func() { _ = holder.Close() }()
+	missing := filepath.Join(t.TempDir(), "missing")
+	tests := map[string]struct {
+		options conn.Options
+		want    error
+	}{
+		"nothing there":       {conn.Options{Servers: "nats://ada:s3cret@127.0.0.1:1"}, conn.ErrNoServer},
+		"no such host":        {conn.Options{Servers: "nats://no-such-host.invalid"}, conn.ErrNoServer},
+		"other cluster":       {conn.Options{Servers: streaming.URL}, conn.ErrNoCluster},
+		"plain NATS":          {conn.Options{Servers: plain.URL}, conn.ErrNoCluster},
+		"ID taken":            {conn.Options{Servers: streaming.URL, Cluster: "other", ClientID: "me"}, conn.ErrClientIDTaken},
+		"bad ID":              {conn.Options{Servers: streaming.URL, ClientID: "a b"}, conn.ErrName},
+		"bad cluster":         {conn.Options{Servers: streaming.URL, Cluster: "a b"}, conn.ErrName},
+		"no URL":              {conn.Options{Servers: "nats://ada:s3cret@127.0.0.1:port"}, conn.ErrConfig},
+		"no host":             {conn.Options{Servers: "nats://"}, conn.ErrConfig},
+		"other scheme":        {conn.Options{Servers: "http://ada:s3cret@127.0.0.1"}, conn.ErrConfig},
+		"no creds file":       {conn.Options{Servers: plain.URL, Auth: conn.Auth{Creds: missing}}, conn.ErrConfig},
+		"no nkey file":        {conn.Options{Servers: plain.URL, Auth: conn.Auth{NKey: missing}}, conn.ErrConfig},
+		"no CA file":          {conn.Options{Servers: plain.URL, TLS: conn.TLS{CA: missing}}, conn.ErrConfig},
+		"key without its own": {conn.Options{Servers: plain.URL, TLS: conn.TLS{Key: os.Args[0]}}, conn.ErrConfig},
+		"TLS to a plain one":  {conn.Options{Servers: strings.Replace(plain.URL, "nats:", "tls:", 1)}, conn.ErrTLS},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			err := refused(t, test.options)
+			if !errors.Is(err, test.want) {
+				t.Errorf("got %v, want %v", err, test.want)
+			}
+		})
+	}
+	if second := refused(t, conn.Options{Servers: "nats://127.0.0.1:1, " + streaming.URL, Cluster: "other"}); second != nil {
+		t.Errorf("the second of two servers: %v", second)
+	}
+}
+
+// A plain server that lets us in has no cluster: that is how these tests see
+// that the credentials were taken.
+func TestCredentials(t *testing.T) {
+	dir := t.TempDir()
+	write := func(name, text string) string {
+		path := filepath.Join(dir, name)
+		if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	user := newKey(t, nkeys.CreateUser)
+	operatorConfig, creds := operatorMode(t, write)
+	tests := map[string]struct {
+		config      string
+		good, wrong conn.Auth
+	}{
+		"user": {
+			`authorization { user: ada, password: s3cret }`,
+			conn.Auth{User: "ada", Password: "s3cret"}, conn.Auth{User: "ada", Password: "no-s3cret"},
+		},
+		"token": {`authorization { token: s3cret }`, conn.Auth{Token: "s3cret"}, conn.Auth{Token: "no-s3cret"}},
+		"nkey": {
+			fmt.Sprintf(`authorization { users: [ { nkey: %s } ] }`, user.public),
+			conn.Auth{NKey: write("good.nk", user.seed)}, conn.Auth{NKey: write("wrong.nk", newKey(t, nkeys.CreateUser).seed)},
+		},
+		"creds": {operatorConfig, conn.Auth{Creds: creds}, conn.Auth{User: "ada", Password: "s3cret"}},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			server := brokertest.Start(t, brokertest.Config{Plain: true, Extra: test.config})
+			if err := refused(t, conn.Options{Servers: server.URL, Auth: test.good}); !errors.Is(err, conn.ErrNoCluster) {
+				t.Errorf("the right ones: %v", err)
+			}
+			for _, auth := range []conn.Auth{test.wrong, {}} {
+				if err := refused(t, conn.Options{Servers: server.URL, Auth: auth}); !errors.Is(err, conn.ErrAuth) {
+					t.Errorf("wrong ones: %v", err)
+				}
+			}
+		})
+	}
+	t.Run("no permission", func(t *testing.T) {
+		server := brokertest.Start(t, brokertest.Config{Plain: true, Extra: `authorization { users: [
+			{ user: ada, password: s3cret, permissions: { publish: "foo" } } ] }`})
+		o := conn.Options{Servers: server.URL, Timeout: 300 * time.Millisecond, Auth: conn.Auth{User: "ada", Password: "s3cret"}}
+		if err := refused(t, o); !errors.Is(err, conn.ErrAuth) {
+			t.Error(err)
+		}
+	})
+	t.Run("in the URL", func(t *testing.T) {
+		server := brokertest.Start(t, brokertest.Config{Plain: true, Extra: tests["user"].config})
+		for password, want := range map[string]error{"s3cret": conn.ErrNoCluster, "no-s3cret": conn.ErrAuth} {
+			url := strings.Replace(server.URL, "//", "//ada:"+password+"@", 1)
+			if err := refused(t, conn.Options{Servers: url}); !errors.Is(err, want) {
+				t.Error(err)
+			}
+		}
+	})
+}
+
+type key struct{ public, seed string }
+
+func newKey(t *testing.T, create func() (nkeys.KeyPair, error)) key {
+	t.Helper()
+	pair, err := create()
+	if err != nil {
+		t.Fatal(err)
+	}
+	public, err := pair.PublicKey()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed, err := pair.Seed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return key{public, string(seed)}
+}
+
+// operatorMode returns the configuration of a server that takes credentials
+// files, and one of these.
+func operatorMode(t *testing.T, write func(name, text string) string) (config, creds string) {
+	t.Helper()
+	check := func(text string, err error) string {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return text
+	}
+	operator, account, user := newKey(t, nkeys.CreateOperator), newKey(t, nkeys.CreateAccount), newKey(t, nkeys.CreateUser)
+	sign := func(claims jwt.Claims, by key) string {
+		pair, err := nkeys.FromSeed([]byte(by.seed))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return check(claims.Encode(pair))
+	}
+	operatorJWT := sign(jwt.NewOperatorClaims(operator.public), operator)
+	accountJWT := sign(jwt.NewAccountClaims(account.public), operator)
+	userJWT := sign(jwt.NewUserClaims(user.public), account)
+	decorated, err := jwt.FormatUserConfig(userJWT, []byte(user.seed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return fmt.Sprintf("operator: %s\nresolver: MEMORY\nresolver_preload: { %s: %s }\n", operatorJWT, account.public, accountJWT),
+		write("user.creds", string(decorated))
+}

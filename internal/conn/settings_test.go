@@ -1,0 +1,134 @@
+package conn_test
+
+import (
+	"errors"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"nats-test/internal/conn"
+)
+
+func TestNames(t *testing.T) {
+	long := strings.Repeat("a", 300)
+	for _, good := range []string{"a", "ticket:created", "a.b", "ä", strings.Repeat("a", 255), "$x"} {
+		if err := conn.CheckSubject(good); err != nil {
+			t.Error(err)
+		}
+	}
+	for _, bad := range []string{"", "*", "a.*", ">", "a.>", "a b", "a\tb", "a\x00", "a\u0085", "\xff", "a..b", ".a", "a.", "a/b", `a\b`, long} {
+		if err := conn.CheckSubject(bad); !errors.Is(err, conn.ErrName) || len(err.Error()) > 200 {
+			t.Errorf("%.20q: %v", bad, err)
+		}
+	}
+	for check, bad := range map[string]error{
+		"durable":   conn.CheckDurable("a:b"),
+		"durable 2": conn.CheckDurable("a b"),
+		"durable 3": conn.CheckDurable(long),
+		"group":     conn.CheckGroup("a\n"),
+		"cluster":   conn.CheckCluster(""),
+		"cluster 2": conn.CheckCluster("a b"),
+		"client ID": conn.CheckClientID("a.b"),
+		"empty ID":  conn.CheckClientID(""),
+		"long ID":   conn.CheckClientID(long),
+	} {
+		if !errors.Is(bad, conn.ErrName) {
+			t.Errorf("%s: %v", check, bad)
+		}
+	}
+	for _, err := range []error{
+		conn.CheckDurable(""), conn.CheckDurable("d-1"), conn.CheckGroup("a:b"), conn.CheckGroup(""),
+		conn.CheckCluster("test-cluster"), conn.CheckClientID(conn.NewClientID("listen")),
+	} {
+		if err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestParseStart(t *testing.T) {
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	for text, want := range map[string]conn.Start{
+		"all": {}, "new": {Kind: conn.StartNew}, "last": {Kind: conn.StartLast},
+		"seq:12":                    {Kind: conn.StartSequence, Sequence: 12},
+		"since:1h30m":               {Kind: conn.StartTime, Time: now.Add(-90 * time.Minute)},
+		"time:2026-01-01T00:00:00Z": {Kind: conn.StartTime, Time: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)},
+	} {
+		if got, err := conn.ParseStart(text, now); err != nil || got != want {
+			t.Errorf("%s: %+v, %v", text, got, err)
+		}
+	}
+	for _, bad := range []string{"", "ALL", "first", "seq", "seq:", "seq:0", "seq:-1", "seq:x", "since:", "since:-1h", "time:noon", "all:1x"} {
+		if got, err := conn.ParseStart(bad, now); err == nil {
+			t.Errorf("%q: %+v", bad, got)
+		}
+	}
+}
+
+func TestContextFile(t *testing.T) {
+	home := t.TempDir()
+	folder := filepath.Join(home, ".config", "nats", "context")
+	if err := os.MkdirAll(folder, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	text := `{"description":"d","url":"nats://a,nats://b","token":"t","user":"u","password":"p","creds":"~/c","nkey":"$DIR/n",
+		"cert":"/x","key":"/y","ca":"/z","user_jwt":"j","user_seed":"s","inbox_prefix":"_I","jetstream_domain":"d","tls_first":true,"unknown":1}`
+	if err := os.WriteFile(filepath.Join(folder, "dev.json"), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	getenv := func(name string) string { return map[string]string{"HOME": home, "DIR": "/dir"}[name] }
+	got, err := conn.FromContext("dev", getenv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := conn.Options{
+		Servers: "nats://a,nats://b",
+		Auth: conn.Auth{User: "u", Password: "p", Token: "t", Creds: filepath.Join(home, "c"), NKey: "/dir/n",
+			UserJWT: "j", UserSeed: "s"},
+		TLS:         conn.TLS{Cert: "/x", Key: "/y", CA: "/z", First: true},
+		InboxPrefix: "_I",
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v", got)
+	}
+	for _, bad := range []string{"other", "", ".", "..", "../context/dev", "a/b"} {
+		if _, err := conn.FromContext(bad, getenv); !errors.Is(err, conn.ErrConfig) {
+			t.Errorf("%q: %v", bad, err)
+		}
+	}
+}
+
+func TestHigherOptionsWin(t *testing.T) {
+	low := conn.Options{
+		Servers: "low", Cluster: "low", Timeout: 1, Auth: conn.Auth{User: "low", Password: "low"},
+		TLS: conn.TLS{Cert: "low", Key: "low", CA: "low"},
+	}
+	got := conn.Options{Servers: "high", Auth: conn.Auth{Password: "high"}, TLS: conn.TLS{Cert: "high", Key: "high"}}.Or(low)
+	want := conn.Options{
+		Servers: "high", Cluster: "low", Timeout: 1, Auth: conn.Auth{User: "low", Password: "high"},
+		TLS: conn.TLS{Cert: "high", Key: "high", CA: "low"},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("got %+v", got)
+	}
+	if got := (conn.Options{Auth: conn.Auth{Token: "high"}}).Or(low).Auth; got != (conn.Auth{Token: "high"}) {
+		t.Errorf("kinds of credentials were mixed: %+v", got)
+	}
+	if where := (conn.Options{Servers: "nats://a:b@h:1, tok@h2, tls://h3"}).Where(); where != "nats://h:1,nats://h2,tls://h3" {
+		t.Errorf("secrets in %s", where)
+	}
+}
+
+func FuzzCheckSubject(f *testing.F) {
+	for _, s := range []string{"ticket:created", "a..b", "\x00", "a.b.c", "é"} {
+		f.Add(s)
+	}
+	f.Fuzz(func(t *testing.T, s string) {
+		if conn.CheckSubject(s) == nil && (s == "" || strings.ContainsAny(s, " \t\r\n*>/") || strings.Contains("."+s+".", "..")) {
+			t.Errorf("%q was taken for a subject", s)
+		}
+	})
+}

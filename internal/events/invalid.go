@@ -1,0 +1,86 @@
+package events
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// A Fault is one way in which data breaks its contract.
+type Fault struct {
+	Path    string // JSON pointer to the place; "" is the data as a whole
+	Problem string
+}
+
+func (f Fault) String() string {
+	if f.Path == "" {
+		return f.Problem
+	}
+	return f.Path + ": " + f.Problem
+}
+
+// An InvalidError lists every fault of one event's data, ordered by path.
+type InvalidError struct {
+	Subject string
+	Faults  []Fault
+}
+
+func (e *InvalidError) Error() string {
+	problems := make([]string, len(e.Faults))
+	for i, f := range e.Faults {
+		problems[i] = f.String()
+	}
+	return fmt.Sprintf("the data is no %q event: %s", e.Subject, strings.Join(problems, "; "))
+}
+
+// decode returns the one JSON value in data, its numbers as [json.Number].
+func decode(data []byte) (any, error) {
+	if !utf8.Valid(data) {
+		return nil, errors.New("not JSON: the bytes are not UTF-8")
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	var value any
+	if err := d.Decode(&value); err != nil {
+		return nil, syntaxProblem(err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("not JSON: something follows the value")
+	}
+	return value, nil
+}
+
+func syntaxProblem(err error) error {
+	var syntax *json.SyntaxError
+	switch {
+	case errors.Is(err, io.EOF):
+		return errors.New("not JSON: it is empty")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("not JSON: it ends in the middle of a value")
+	case errors.As(err, &syntax):
+		return fmt.Errorf("not JSON: %w (at byte %d)", err, syntax.Offset)
+	}
+	return fmt.Errorf("not JSON: %w", err)
+}
+
+// quote quotes text for an error, and shortens it.
+func quote(text string) string {
+	const longest = 80
+	if len(text) > longest {
+		text = strings.ToValidUTF8(text[:longest], "") + "…"
+	}
+	return strconv.Quote(text)
+}
+
+func quoted(texts []string) []string {
+	all := make([]string, len(texts))
+	for i, t := range texts {
+		all[i] = quote(t)
+	}
+	return all
+}
