@@ -27,4 +27,3 @@ for os in linux darwin windows; do
     GOOS=$os GOARCH=$arch go build -o /dev/null ./cmd/listen
   done
 done
-GOOS=windows go vet ./...
