@@ -99,12 +99,18 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *teller, h *hand
 	return h.verdict()
 }
 
-// inFlight is not more than the events that are wanted: others should get the rest.
+// inFlight is not more than the events that are wanted, and, if not told
+// otherwise, than can be handled in half the ack wait: what waits here longer
+// is delivered to others meanwhile.
 func (o *listenOptions) inFlight() int {
-	if o.count > 0 {
-		return min(o.maxInFlight, o.count)
+	n := o.maxInFlight
+	if o.delay > 0 && !o.inFlightGiven {
+		n = min(n, max(1, int(o.ackWait/2/o.delay)))
 	}
-	return o.maxInFlight
+	if o.count > 0 {
+		n = min(n, o.count)
+	}
+	return n
 }
 
 func (o *listenOptions) tellJoined(tell *teller, again bool) {
