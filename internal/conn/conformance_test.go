@@ -193,7 +193,7 @@ func TestGroupSharesEvents(t *testing.T) {
 		o := options(t, s)
 		var members []*running
 		for range 3 {
-			members = append(members, run(t, member(o, "orders", "workers"), &recorder{}))
+			members = append(members, run(t, member(o, "orders"), &recorder{}))
 		}
 		other := run(t, listener(o, "orders"), &recorder{})
 		publish(t, o, "orders", 1, 300)
@@ -226,11 +226,11 @@ func TestDurableResumesAfterTheLastAcked(t *testing.T) {
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		o := options(t, s)
 		publish(t, o, "orders", 1, 5)
-		first := run(t, member(o, "orders", "workers"), &recorder{})
+		first := run(t, member(o, "orders"), &recorder{})
 		first.await(5)
 		first.stopCleanly()
 		publish(t, o, "orders", 6, 8)
-		l := member(o, "orders", "workers")
+		l := member(o, "orders")
 		l.Subscription.Start = conn.Start{Kind: conn.StartSequence, Sequence: 2} // ignored
 		second := run(t, l, &recorder{})
 		second.await(3)
@@ -269,7 +269,7 @@ func TestUnackedComeAgain(t *testing.T) {
 			t.Run(name, func(t *testing.T) {
 				subject := fmt.Sprint("orders-", len(name))
 				publish(t, o, subject, 1, 3)
-				l, handler := member(o, subject, "workers"), &recorder{}
+				l, handler := member(o, subject), &recorder{}
 				want := prepare(l, handler)
 				r := run(t, l, handler)
 				if want != nil {
@@ -280,7 +280,7 @@ func TestUnackedComeAgain(t *testing.T) {
 					brokertest.Eventually(t, "the last came", func() bool { return slices.Contains(r.seen(), "3") })
 					r.stopCleanly()
 				}
-				next := run(t, member(o, subject, "workers"), &recorder{})
+				next := run(t, member(o, subject), &recorder{})
 				next.await(len(wantAgain[name]))
 				next.stopCleanly()
 				if got := next.seen(); !slices.Equal(got, wantAgain[name]) {
@@ -295,7 +295,7 @@ func TestRedeliveryIsCounted(t *testing.T) {
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		o := options(t, s)
 		publish(t, o, "orders", 1, 1)
-		l := member(o, "orders", "workers")
+		l := member(o, "orders")
 		l.Subscription.AckWait = time.Second
 		var deliveries []int
 		handler := &recorder{}
@@ -319,7 +319,7 @@ func TestSlowHandlerIsNotGivenCopies(t *testing.T) {
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		o := options(t, s)
 		publish(t, o, "orders", 1, 2)
-		l := member(o, "orders", "workers")
+		l := member(o, "orders")
 		l.Subscription.AckWait = time.Second
 		handler := &recorder{}
 		handler.verdict = func(m *conn.Message) error {
@@ -358,13 +358,13 @@ func TestStoppingLosesNothingAndRepeatsNothing(t *testing.T) {
 				}
 				return nil
 			}
-			if end, err := member(o, "orders", "workers").Run(ctx, handler); end != conn.EndStopped || err != nil {
+			if end, err := member(o, "orders").Run(ctx, handler); end != conn.EndStopped || err != nil {
 				t.Fatal(end, err)
 			}
 			handled = append(handled, handler.seen()...)
 		}
 		<-published
-		last := member(o, "orders", "workers")
+		last := member(o, "orders")
 		last.UntilEnd = true
 		r := run(t, last, &recorder{})
 		if _, err := r.wait(); err != nil {
@@ -443,7 +443,7 @@ func TestServerRestartIsSurvived(t *testing.T) {
 			onEach(t, config, func(t *testing.T, s *brokertest.Server) {
 				o := options(t, s)
 				alone := run(t, listener(o, "orders"), &recorder{})
-				grouped := run(t, member(o, "orders", "workers"), &recorder{})
+				grouped := run(t, member(o, "orders"), &recorder{})
 				publish(t, o, "orders", 1, 10)
 				alone.await(10)
 				grouped.await(10)
@@ -470,7 +470,7 @@ func TestFrozenServerIsNoticedAndMended(t *testing.T) {
 		lost := make(chan string, 100)
 		o.Notify = func(line string) { lost <- line }
 		publish(t, o, "orders", 1, 3)
-		r := run(t, member(o, "orders", "workers"), &recorder{})
+		r := run(t, member(o, "orders"), &recorder{})
 		r.await(3)
 		session := dial(t, o)
 		s.Freeze()

@@ -83,7 +83,7 @@ type Message struct {
 	Sequence   uint64
 	Time       time.Time // when the broker stored the event
 	Data       []byte
-	Deliveries int       // 1 for the first delivery; later ones count up
+	Deliveries int // 1 for the first delivery; later ones count up
 
 	acker acker
 }

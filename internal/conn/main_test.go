@@ -132,9 +132,10 @@ func listener(o conn.Options, subject string) *conn.Listener {
 	}
 }
 
-func member(o conn.Options, subject, group string) *conn.Listener {
+// member returns a listener of the durable group "workers".
+func member(o conn.Options, subject string) *conn.Listener {
 	l := listener(o, subject)
-	l.Subscription.Group, l.Subscription.Durable = group, group
+	l.Subscription.Group, l.Subscription.Durable = "workers", "workers"
 	return l
 }
 

@@ -78,7 +78,7 @@ func (r *rule) faults(value any, at *place, newer bool, list []Fault) []Fault {
 	if r.kind == ruleEnum || r.kind == ruleTime {
 		want = ruleString
 	}
-	if got := kindOf(value); got != want && !(got == ruleInteger && want == ruleNumber) {
+	if got := kindOf(value); got != want && (got != ruleInteger || want != ruleNumber) {
 		if got == ruleInteger {
 			got = ruleNumber
 		}
