@@ -17,13 +17,12 @@ import (
 // An item is one event on its way from its source to the broker, or the error
 // that ended the source.
 type item struct {
-	data  []byte
-	where string
-	err   error
+	data []byte
+	err  error
 }
 
 // ahead is how many events are read and checked before they can be sent.
-const ahead = 256
+const ahead = 128
 
 // publishRun reads events, checks each, sends those before the first bad one,
 // and waits for their acks.
@@ -60,7 +59,7 @@ func readItems(ctx context.Context, src source, check func([]byte) ([]byte, erro
 		if errors.Is(err, io.EOF) {
 			return
 		}
-		it := item{where: where, err: err}
+		it := item{err: err}
 		if err == nil {
 			it.data = append([]byte(nil), data...)
 		} else if where != "" {
@@ -102,6 +101,7 @@ func printItems(items <-chan item, out *results) error {
 func send(ctx context.Context, items <-chan item, out *results, o *publishOptions) (err error) {
 	var session conn.Session
 	var publisher *conn.Publisher
+	var failed <-chan struct{} // nobody's, until there is a publisher
 	begin := time.Now()
 	defer func() {
 		if publisher == nil {
@@ -132,6 +132,8 @@ func send(ctx context.Context, items <-chan item, out *results, o *publishOption
 		case <-ctx.Done():
 			out.tell.say("interrupted")
 			return nil // what was sent is waited for
+		case <-failed:
+			return nil // flushing tells why
 		case err := <-out.broken:
 			return err
 		}
@@ -148,15 +150,13 @@ func send(ctx context.Context, items <-chan item, out *results, o *publishOption
 				return err
 			}
 			publisher = conn.NewPublisher(session, func(_ int, r conn.Receipt, last bool) { out.acked(r, last) })
+			failed = publisher.Failed()
 			begin = time.Now()
 		}
 		if err := pace.Wait(ctx); err != nil {
 			continue // interrupted
 		}
 		if err := publisher.Publish(ctx, o.subject, it.data); err != nil {
-			if it.where != "" {
-				return fmt.Errorf("%s: %w", it.where, err)
-			}
 			return err
 		}
 	}
@@ -182,7 +182,7 @@ type results struct {
 
 func newResults(s *System, tell *teller, o *publishOptions) *results {
 	r := &results{tell: tell, o: o, broken: make(chan error, 1), bar: newProgress(s, tell, o)}
-	r.out = bufio.NewWriterSize(io.Writer(s.Stdout), 32<<10)
+	r.out = bufio.NewWriterSize(s.Stdout, 32<<10)
 	if s.StdoutTTY {
 		r.out = bufio.NewWriterSize(above{s.Stdout, r.bar}, 32<<10)
 	}

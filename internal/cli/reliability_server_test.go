@@ -3,20 +3,14 @@
 package cli_test
 
 import (
-	"bufio"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/nats-io/stan.go/pb"
 
 	"nats-test/internal/brokertest"
 )
@@ -51,213 +45,65 @@ func increasing(events []int) bool {
 	return slices.IsSorted(events) && len(slices.Compact(slices.Clone(events))) == len(events)
 }
 
-// A wire is a proxy that reads along: which event was sent under which message
-// ID is told nowhere else.
-type wire struct {
-	URL string
-
-	mu     sync.Mutex
-	open   int            // connections
-	events map[string]int // by message ID
-	sent   []int
-	wrong  error
-}
-
-func newWire(t *testing.T, s *brokertest.Server) *wire {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &wire{URL: "nats://" + listener.Addr().String(), events: make(map[string]int)}
-	var copies sync.WaitGroup
-	copies.Go(func() {
-		for {
-			near, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			far, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "nats://"))
-			if err != nil {
-				_ = near.Close()
-				continue
-			}
-			copies.Go(func() { w.carry(near, far) })
-		}
-	})
-	t.Cleanup(func() { // after the programs, and before the server
-		_ = listener.Close()
-		copies.Wait()
-	})
-	return w
-}
-
-// carry passes on the end of either side, and itself ends when both have.
-func (w *wire) carry(near, far net.Conn) {
-	w.count(1)
-	defer w.count(-1)
-	var copies sync.WaitGroup
-	along, read := io.Pipe()
-	pipe := func(to net.Conn, from io.Reader) {
-		_, _ = io.Copy(to, from)
-		_ = to.(*net.TCPConn).CloseWrite()
-	}
-	copies.Go(func() { pipe(near, far) })
-	copies.Go(func() {
-		pipe(far, io.TeeReader(near, read))
-		_ = read.Close()
-	})
-	copies.Go(func() {
-		err := w.read(bufio.NewReader(along))
-		_, _ = io.Copy(io.Discard, along) // else the copying would stop
-		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.wrong = err
-		}
-	})
-	copies.Wait()
-	_ = near.Close()
-	_ = far.Close()
-}
-
-func (w *wire) count(change int) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.open += change
-}
-
-// awaitClosed waits until the program has noticed that the server is gone.
-func (w *wire) awaitClosed(t *testing.T) {
-	t.Helper()
-	brokertest.Eventually(t, "the program closed its connection", func() bool {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		return w.open == 0
-	})
-}
-
-// read takes what a NATS client sends: lines, and after one with PUB SUBJECT
-// REPLY SIZE so many bytes.
-func (w *wire) read(in *bufio.Reader) error {
-	for {
-		line, err := in.ReadString('\n')
-		if err != nil {
-			return err
-		}
-		words := strings.Fields(line)
-		if len(words) < 3 || words[0] != "PUB" {
-			continue
-		}
-		size, err := strconv.Atoi(words[len(words)-1])
-		if err != nil {
-			return fmt.Errorf("%q: %w", line, err)
-		}
-		payload := make([]byte, size+2)
-		if _, err := io.ReadFull(in, payload); err != nil {
-			return err
-		}
-		if !strings.HasSuffix(words[1], "."+channel) {
-			continue
-		}
-		if err := w.note(payload[:size]); err != nil {
-			return err
-		}
-	}
-}
-
-func (w *wire) note(payload []byte) error {
-	var message pb.PubMsg
-	if err := message.Unmarshal(payload); err != nil {
-		return err
-	}
-	var data struct {
-		ID int `json:",string"`
-	}
-	if err := json.Unmarshal(message.Data, &data); err != nil {
-		return err
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.events[message.Guid] = data.ID
-	w.sent = append(w.sent, data.ID)
-	return nil
-}
-
-// acked returns the numbers of the events that a publish -o json told of.
-func (w *wire) acked(p *process) []int {
-	p.t.Helper()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.wrong != nil {
-		p.t.Fatalf("reading along: %v", w.wrong)
-	}
-	var acked []int
-	for _, line := range p.out.lines() {
-		var result struct{ Subject, ID string }
-		if err := json.Unmarshal([]byte(line), &result); err != nil || result.Subject != channel {
-			p.t.Fatalf("%s: %s: %v", p, line, err)
-		}
-		event, found := w.events[result.ID]
-		if !found {
-			p.t.Fatalf("%s: acked, and never sent: %s", p, line)
-		}
-		acked = append(acked, event)
-	}
-	return acked
-}
-
-func (w *wire) all() []int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.Clone(w.sent)
-}
-
 func TestServerKilledUnderABusyPublish(t *testing.T) {
-	random := seeded(t)
-	s := brokertest.Start(t, brokertest.Config{})
-	w := newWire(t, s)
-	p := runProcessAt(t, w.URL, "publish", channel, "--data", "-", "-o", "json", "--timeout", "2s")
-	restarted := make(chan struct{})
-	go func() {
-		defer func() { _ = p.stdin.Close() }()
-		last := 0
-		for more := true; more; {
-			select {
-			case <-restarted:
-				more = false
+	for name, late := range map[string]bool{"back at once": false, "back too late": true} {
+		t.Run(name, func(t *testing.T) {
+			random := seeded(t)
+			s := brokertest.Start(t, brokertest.Config{})
+			w := newWire(t, s)
+			p := runProcessAt(t, w.URL, "publish", channel, "--data", "-", "-o", "json", "--timeout", "2s")
+			enough := make(chan struct{})
+			go feedUntil(enough, p)
+			p.awaitLines(1 + random.IntN(20000))
+			s.Kill()
+			begin := time.Now()
+			if !late {
+				restartKilled(t, s)
+				close(enough)
+			}
+			code := p.wait(20 * time.Second)
+			took := time.Since(begin)
+			if late {
+				restartKilled(t, s)
+				close(enough)
+			}
+			acked, kept := w.acked(p), stored(t, s)
+			t.Logf("exit code %d %v after the kill; %d acked, %d stored, %d sent", code, took, len(acked), len(kept), len(w.all()))
+			mustHold(t, kept, acked)
+			switch code {
+			case 0:
+			case 3, 5:
+				tells(t, p, acked)
 			default:
+				t.Errorf("exit code %d", code)
 			}
-			if p.feed(last+1, last+50) != nil {
-				return // it has ended
-			}
-			last += 50
+		})
+	}
+}
+
+// feedUntil feeds events, and ends stdin after enough was closed.
+func feedUntil(enough <-chan struct{}, p *process) {
+	defer func() { _ = p.stdin.Close() }()
+	const some = 50
+	for n := 1; ; n += some {
+		select {
+		case <-enough:
+			return
+		default:
 		}
-	}()
-	p.awaitLines(1 + random.IntN(20000))
-	s.Kill()
-	begin := time.Now()
-	s.Restart()
-	close(restarted)
-	code := p.wait(20 * time.Second)
-	acked, kept := w.acked(p), stored(t, s)
-	t.Logf("exit code %d %v after the kill; %d acked, %d stored, %d sent", code, time.Since(begin), len(acked), len(kept), len(w.all()))
+		if p.feed(n, n+some-1) != nil {
+			return // it has ended
+		}
+	}
+}
+
+// mustHold fails the test unless all acked events were stored, and both in
+// the order of publishing.
+func mustHold(t *testing.T, kept, acked []int) {
+	t.Helper()
 	if !increasing(acked) || !increasing(kept) {
 		t.Errorf("acked in order: %v; stored in order: %v", increasing(acked), increasing(kept))
 	}
-	mustHold(t, kept, acked)
-	switch code {
-	case 0:
-	case 3, 5:
-		tells(t, p, code, acked)
-	default:
-		t.Errorf("exit code %d", code)
-	}
-}
-
-// mustHold fails the test unless all acked events were stored.
-func mustHold(t *testing.T, kept, acked []int) {
-	t.Helper()
 	in := make(map[int]bool, len(kept))
 	for _, event := range kept {
 		in[event] = true
@@ -270,7 +116,7 @@ func mustHold(t *testing.T, kept, acked []int) {
 }
 
 // tells fails the test unless a publish that failed said what is in doubt.
-func tells(t *testing.T, p *process, code int, acked []int) {
+func tells(t *testing.T, p *process, acked []int) {
 	t.Helper()
 	var firstInDoubt, good, sent int
 	for _, line := range p.errors.lines() {
@@ -287,7 +133,7 @@ func tells(t *testing.T, p *process, code int, acked []int) {
 		want++
 	}
 	if firstInDoubt != want {
-		t.Errorf("exit code %d: said that event %d failed first, and it was %d", code, firstInDoubt, want)
+		t.Errorf("said that event %d failed first, and it was %d", firstInDoubt, want)
 	}
 	if good != len(acked) && sent != 0 || sent < good {
 		t.Errorf("said that %d of %d were acked, and told of %d", good, sent, len(acked))
@@ -310,10 +156,10 @@ func TestServerKilledUnderASlowPublish(t *testing.T) {
 	p.awaitLines(each)
 	for i := 1; i <= kills; i++ { // nothing is in flight
 		s.Kill()
-		w.awaitClosed(t)
+		w.awaitOpen(t, 0)
 		early := random.IntN(2) * random.IntN(each)
 		feed(i*each+1, i*each+early) // these find no server
-		s.Restart()
+		restartKilled(t, s)
 		feed(i*each+early+1, (i+1)*each)
 		p.awaitLines((i + 1) * each)
 	}
@@ -332,24 +178,65 @@ func TestServerKilledUnderASlowPublish(t *testing.T) {
 	}
 }
 
+// A server that comes back takes connections before it takes events.
+func TestSlowPublishWaitsUntilTheServerIsReady(t *testing.T) {
+	s := brokertest.Start(t, brokertest.Config{})
+	w := newWire(t, s)
+	p := runProcessAt(t, w.URL, "publish", channel, "--data", "-", "-o", "json", "--rate", "200")
+	if err := p.feed(1, 1); err != nil {
+		t.Fatal(err)
+	}
+	p.awaitLines(1)
+	s.Kill()
+	w.awaitOpen(t, 0)
+	unready := brokertest.Start(t, brokertest.Config{Plain: true})
+	w.lead(unready)
+	w.awaitOpen(t, 1)
+	p.feedAll(2, 5)
+	other := runProcess(t, unready, "publish", channel, "--sample")
+	other.endsWith(3, 10*time.Second) // time enough for the first to do something wrong
+	unready.Kill()
+	w.lead(s)
+	restartKilled(t, s)
+	p.endsWith(0, 20*time.Second)
+	if acked, kept := w.acked(p), stored(t, s); !slices.Equal(acked, numbered(1, 5)) || !slices.Equal(kept, acked) {
+		t.Errorf("acked %v, stored %v", acked, kept)
+	}
+}
+
 func TestServerKilledUnderAListen(t *testing.T) {
-	const events, kills = 3000, 3
-	random := seeded(t)
-	s := brokertest.Start(t, brokertest.Config{StreamingExtra: deadSoon})
-	published(t, s, 1, events)
-	c := newCrew(t, s, 2, "--delay", "1ms")
-	for _, moment := range moments(random, kills, events*9/10) {
-		c.await(moment)
-		s.Kill()
-		s.Restart()
+	for _, test := range []struct {
+		members, kills int
+		args           []string
+	}{
+		{1, 1, nil},
+		{1, 3, []string{"--delay", "1ms"}},
+		{2, 3, []string{"--delay", "1ms"}},
+	} {
+		t.Run(fmt.Sprintf("members %d kills %d", test.members, test.kills), func(t *testing.T) {
+			const events = 3000
+			random := seeded(t)
+			s := brokertest.Start(t, brokertest.Config{StreamingExtra: deadSoon})
+			published(t, s, 1, events)
+			c := newCrew(t, s, test.members, test.args...)
+			for _, moment := range moments(random, test.kills, events/2) {
+				c.await(moment)
+				s.Kill()
+				restartKilled(t, s)
+			}
+			published(t, s, events+1, events+10)
+			c.awaitAll(events + 10)
+			for _, p := range c.members {
+				p.awaitSaying("joined again")
+			}
+			c.stopAll()
+			// The server loses what it did not write; a member knows what it
+			// has handled itself.
+			if twice := c.twice(); test.members == 1 && len(twice) > 0 {
+				t.Errorf("%d events were handled more than once: %v", len(twice), twice)
+			}
+		})
 	}
-	published(t, s, events+1, events+10)
-	c.awaitAll(events + 10)
-	for _, p := range c.members {
-		p.awaitSaying("joined again")
-	}
-	c.stopAll()
-	t.Logf("%d events were handled more than once", len(c.twice()))
 }
 
 func TestServerKilledUnderAListenWithoutReconnect(t *testing.T) {
@@ -407,6 +294,23 @@ func TestPublishToAFrozenServerIsInDoubt(t *testing.T) {
 	if got := stored(t, s); !slices.Equal(got, numbered(1, 1)) && !slices.Equal(got, numbered(1, 2)) {
 		t.Errorf("stored: %v", got)
 	}
+}
+
+// Stdin may stay open for hours, as after tail -f.
+func TestDoubtIsToldWhileStdinIsOpen(t *testing.T) {
+	t.Parallel()
+	s := brokertest.Start(t, brokertest.Config{})
+	p := runProcess(t, s, "publish", channel, "--data", "-", "--timeout", "1s")
+	if err := p.feed(1, 1); err != nil {
+		t.Fatal(err)
+	}
+	p.awaitLines(1)
+	s.Freeze()
+	if err := p.feed(2, 2); err != nil {
+		t.Fatal(err)
+	}
+	p.endsWith(5, 10*time.Second)
+	s.Thaw()
 }
 
 func TestShortFreezeLosesNothing(t *testing.T) {

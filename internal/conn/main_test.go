@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -198,4 +199,10 @@ func (r *running) stopCleanly() {
 func (r *running) await(n int) {
 	r.t.Helper()
 	brokertest.Eventually(r.t, fmt.Sprintf("%d events came", n), func() bool { return len(r.seen()) >= n })
+}
+
+func sorted(events []string) []string {
+	s := slices.Clone(events)
+	slices.Sort(s)
+	return s
 }

@@ -21,6 +21,7 @@ type Publisher struct {
 	done    int        // events answered, counting from the first without a gap
 	good    int        // events acked
 	err     error      // why the first failed event failed
+	failed  chan struct{}
 }
 
 type answer struct {
@@ -34,7 +35,7 @@ type answer struct {
 // number (the first is 1) and whether none is in flight behind it; never by two
 // goroutines at a time. It may be nil, and must not call the publisher.
 func NewPublisher(session Session, acked func(event int, r Receipt, last bool)) *Publisher {
-	p := &Publisher{session: session, acked: acked}
+	p := &Publisher{session: session, acked: acked, failed: make(chan struct{})}
 	p.changed = sync.NewCond(&p.mu)
 	return p
 }
@@ -70,7 +71,7 @@ func (p *Publisher) Publish(ctx context.Context, subject string, data []byte) er
 	if p.err != nil {
 		return p.err
 	}
-	p.err = fmt.Errorf("publishing event %d to %q: %w", event, subject, err)
+	p.fail(event, subject, err)
 	return p.err
 }
 
@@ -88,11 +89,20 @@ func (p *Publisher) answered(event int, a answer, subject string) {
 				p.acked(p.done, first.receipt, len(p.answers) == 0)
 			}
 		} else if p.err == nil {
-			p.err = fmt.Errorf("publishing event %d to %q: %w", p.done, subject, first.err)
+			p.fail(p.done, subject, first.err)
 		}
 	}
 	p.changed.Broadcast()
 }
+
+// fail notes the first failure. mu is held.
+func (p *Publisher) fail(event int, subject string, err error) {
+	p.err = fmt.Errorf("publishing event %d to %q: %w", event, subject, err)
+	close(p.failed)
+}
+
+// Failed is closed when an event failed; Flush then returns why.
+func (p *Publisher) Failed() <-chan struct{} { return p.failed }
 
 // Flush waits until every event sent was answered, and returns the error of
 // the first that failed. Each is answered within the session's time-out.

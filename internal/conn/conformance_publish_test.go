@@ -1,0 +1,95 @@
+package conn_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"nats-test/internal/brokertest"
+	"nats-test/internal/conn"
+)
+
+func TestPublisherAccountsForEveryAckInOrder(t *testing.T) {
+	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
+		o := options(t, s)
+		o.Window = 16
+		session := dial(t, o)
+		var acked []int
+		ids := make(map[string]bool)
+		lasts := 0
+		p := conn.NewPublisher(session, func(event int, r conn.Receipt, last bool) {
+			acked = append(acked, event)
+			ids[r.ID] = true
+			if last {
+				lasts++
+			}
+		})
+		for i := range 500 {
+			if err := p.Publish(t.Context(), "orders", fmt.Append(nil, i)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := p.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if sent, n := p.Sent(); sent != 500 || n != 500 || len(ids) != 500 || lasts == 0 {
+			t.Errorf("sent %d, acked %d, %d IDs, %d times the last in flight", sent, n, len(ids), lasts)
+		}
+		if !slices.IsSorted(acked) || len(acked) != 500 || acked[0] != 1 {
+			t.Errorf("acked out of order: %v", acked)
+		}
+	})
+}
+
+func TestPublisherSendsNothingAfterAFailure(t *testing.T) {
+	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
+		session := dial(t, options(t, s))
+		p := conn.NewPublisher(session, nil)
+		publishOne := func(data []byte) error { return p.Publish(t.Context(), "orders", data) }
+		if err := publishOne([]byte("1")); err != nil {
+			t.Fatal(err)
+		}
+		largest := session.MaxPayload() - 200
+		if err := publishOne(bytes.Repeat([]byte("x"), largest)); err != nil {
+			t.Fatalf("%d bytes: %v", largest, err)
+		}
+		if err := publishOne(bytes.Repeat([]byte("x"), 2<<20)); !errors.Is(err, conn.ErrTooLarge) {
+			t.Fatalf("2 MiB: %v", err)
+		}
+		if err := publishOne([]byte("4")); !errors.Is(err, conn.ErrTooLarge) {
+			t.Fatalf("after a failure: %v", err)
+		}
+		if err := p.Flush(); !errors.Is(err, conn.ErrTooLarge) {
+			t.Fatal(err)
+		}
+		if sent, acked := p.Sent(); sent != 2 || acked != 2 {
+			t.Errorf("sent %d, acked %d", sent, acked)
+		}
+		if sequence, _, err := session.Last(t.Context(), "orders"); sequence != 2 || err != nil {
+			t.Errorf("stored %d, %v", sequence, err)
+		}
+	})
+}
+
+func TestLargestEventPasses(t *testing.T) {
+	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
+		o := options(t, s)
+		o.ClientID = "c"
+		session := dial(t, o)
+		limit := session.MaxPayload() - len("c") - len("s")
+		done := make(chan error, 1)
+		err := session.Publish(t.Context(), "s", make([]byte, limit), func(_ conn.Receipt, err error) { done <- err })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := <-done; err != nil {
+			t.Fatal(err)
+		}
+		err = session.Publish(t.Context(), "s", make([]byte, limit+1), func(conn.Receipt, error) {})
+		if !errors.Is(err, conn.ErrTooLarge) {
+			t.Fatal(err)
+		}
+	})
+}

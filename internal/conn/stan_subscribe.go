@@ -1,0 +1,152 @@
+package conn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/stan.go"
+	"github.com/nats-io/stan.go/pb"
+)
+
+func (s *stanSession) Subscribe(ctx context.Context, sub Subscription, deliver func(m *Message, more bool)) error {
+	start, err := s.start(ctx, sub)
+	if err != nil {
+		return err
+	}
+	opts := []stan.SubscriptionOption{
+		stan.SetManualAckMode(),
+		stan.AckWait(sub.AckWait),
+		stan.MaxInflight(sub.MaxInFlight),
+		start,
+	}
+	if sub.Durable != "" {
+		opts = append(opts, stan.DurableName(sub.Durable))
+	}
+	var message Message // one for all: stan.go calls back one at a time
+	behind := 0         // events in the queue behind this one, at least
+	subscription, err := s.sc.QueueSubscribe(sub.Subject, sub.Group, func(m *stan.Msg) {
+		message = Message{
+			Subject: m.Subject, Sequence: m.Sequence, Time: time.Unix(0, m.Timestamp), Data: m.Data,
+			Deliveries: 1 + int(m.RedeliveryCount), acker: m,
+		}
+		if m.Redelivered { // the count starts over when the server does
+			message.Deliveries = max(2, message.Deliveries)
+		}
+		if behind--; behind <= 0 { // asking costs a lock that the reading side wants, too
+			queued, _, _ := m.Sub.Pending() // counts the one being delivered
+			behind = queued - 1
+		}
+		deliver(&message, behind > 0)
+	}, opts...)
+	if err != nil {
+		return fmt.Errorf("subscribing to %q: %w", sub.Subject, explainSubscribe(err))
+	}
+	s.mu.Lock()
+	s.subs = append(s.subs, subscription)
+	s.mu.Unlock()
+	return nil
+}
+
+func explainSubscribe(err error) error {
+	switch {
+	case errors.Is(err, stan.ErrSubReqTimeout):
+		return because(ErrHung, err)
+	case errors.Is(err, stan.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionClosed),
+		errors.Is(err, nats.ErrReconnectBufExceeded), strings.Contains(err.Error(), "unknown clientID"):
+		return because(ErrLost, err)
+	}
+	return because(ErrRefused, err)
+}
+
+// start translates a start position. The protocol's own start at a time counts
+// back from the server's clock when the request arrives, and so misses what
+// was stored at the very time: the event is looked for instead.
+func (s *stanSession) start(ctx context.Context, sub Subscription) (stan.SubscriptionOption, error) {
+	switch sub.Start.Kind {
+	case StartNew:
+		return stan.StartAt(pb.StartPosition_NewOnly), nil
+	case StartLast:
+		return stan.StartWithLastReceived(), nil
+	case StartSequence:
+		return stan.StartAtSequence(sub.Start.Sequence), nil
+	case StartTime:
+		const clocksApart = 5 * time.Second // the client's and the server's, at most
+		last, at, err := s.Last(ctx, sub.Subject)
+		if err != nil {
+			return nil, err
+		}
+		if last == 0 || at.Before(sub.Start.Time) {
+			return stan.StartAtSequence(last + 1), nil // none yet; the server takes it for "new"
+		}
+		first, err := s.find(ctx, sub.Subject, stan.StartAtTime(sub.Start.Time.Add(-clocksApart)),
+			func(m *stan.Msg) bool { return m.Timestamp >= sub.Start.Time.UnixNano() })
+		if err != nil || first == nil {
+			return stan.StartAtSequence(last + 1), err
+		}
+		return stan.StartAtSequence(first.Sequence), nil
+	}
+	return stan.DeliverAllAvailable(), nil
+}
+
+// Last subscribes for a moment to the channel's newest event: the protocol has
+// no question for it.
+func (s *stanSession) Last(ctx context.Context, subject string) (uint64, time.Time, error) {
+	m, err := s.find(ctx, subject, stan.StartWithLastReceived(), func(*stan.Msg) bool { return true })
+	if err != nil || m == nil {
+		return 0, time.Time{}, err
+	}
+	return m.Sequence, time.Unix(0, m.Timestamp), nil
+}
+
+// find returns the first event from start on that matches, or nil: that there
+// is none is known by silence.
+func (s *stanSession) find(ctx context.Context, subject string, start stan.SubscriptionOption, match func(*stan.Msg) bool) (*stan.Msg, error) {
+	const silence = 250 * time.Millisecond
+	came := make(chan struct{}, 1)
+	found := make(chan *stan.Msg, 1)
+	sub, err := s.sc.Subscribe(subject, func(m *stan.Msg) {
+		if match(m) {
+			select {
+			case found <- m:
+			default:
+			}
+		}
+		select {
+		case came <- struct{}{}:
+		default:
+		}
+	}, start)
+	if err != nil {
+		return nil, fmt.Errorf("looking for events of %q: %w", subject, explainSubscribe(err))
+	}
+	defer func() { _ = sub.Unsubscribe() }() // it is not durable: there is no position to keep
+	timer := time.NewTimer(silence)
+	defer timer.Stop()
+	for asked := false; ; {
+		select {
+		case m := <-found:
+			return m, nil
+		case <-came:
+			asked = false
+			timer.Reset(silence)
+		case <-timer.C:
+			if asked {
+				return nil, nil
+			}
+			// A broker that hangs is silent, too.
+			if err := s.Alive(ctx); err != nil {
+				return nil, err
+			}
+			asked = true
+			timer.Reset(silence)
+		case <-s.lost:
+			return nil, s.Err()
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}

@@ -1,0 +1,283 @@
+package conn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+)
+
+// A position is what a listener remembers of one subject between two sessions.
+type position struct {
+	sequence uint64 // newest event that came, 0 for none
+	time     time.Time
+	joinedAt time.Time // when the first subscription began
+	end      uint64    // for UntilEnd: the sequence to come to, 0 when it has come
+	handled  handledSet
+}
+
+// start returns where a new session continues. A durable keeps its position
+// at the broker. Others continue after the newest event that came, but for
+// groups, whose events went to several members.
+func (s *stay) start(ctx context.Context, session Session, subject string, p *position) (Start, error) {
+	asked := s.Subscription.Start
+	switch {
+	case p.joinedAt.IsZero() || s.Subscription.Durable != "":
+		return asked, nil
+	case asked.Kind == StartNew && (p.sequence == 0 || s.Subscription.Group != ""):
+		return Start{Kind: StartTime, Time: p.joinedAt}, nil
+	case s.Subscription.Group != "":
+		s.options.Notify("a group without a durable keeps no position: if this was its only member, it starts over")
+		return asked, nil
+	case p.sequence == 0:
+		return asked, nil
+	}
+	sequence, at, err := session.Last(ctx, subject)
+	if err != nil {
+		return Start{}, err
+	}
+	if sequence < p.sequence || sequence == p.sequence && !at.Equal(p.time) {
+		s.options.Notify(fmt.Sprintf("%s began anew while the connection was lost, starting at its first event", subject))
+		p.sequence, p.end = 0, 0
+		return Start{Kind: StartAll}, nil
+	}
+	return Start{Kind: StartSequence, Sequence: p.sequence + 1}, nil
+}
+
+// A stay is one session of a listener, from join to leave.
+type stay struct {
+	*Listener
+	options   Options
+	handler   Handler
+	positions map[string]*position
+	joined    bool
+	lost      error // why the session ended, or did not begin, if a new one may do better
+
+	// mu is held while an event is handled and acked. Leaving takes it once
+	// after stopping was set: from then on, what still comes is left to others.
+	mu       sync.Mutex
+	stopping bool
+	failed   error     // the handler's, if it ended the listener
+	latest   time.Time // when the newest event was done with
+	taken    []taken   // handled, not flushed and acked yet
+	takenAt  time.Time // when the first of taken came
+
+	wake chan struct{} // cap 1: failed or an end changed
+}
+
+func (s *stay) run(ctx context.Context, first bool) (End, error) {
+	// What the broker sends to a connection that just broke is lost until the
+	// ack wait is over. A new session gets it at once, so none is mended.
+	o := s.options
+	o.NoReconnect = true
+	session, err := Dial(ctx, o)
+	if err != nil {
+		if ctx.Err() != nil {
+			return EndStopped, nil
+		}
+		if !errors.Is(err, ErrConfig) && !errors.Is(err, ErrName) {
+			s.lost = err
+		}
+		return EndStopped, err
+	}
+	s.latest = time.Now()
+	end := EndStopped
+	err = s.join(ctx, session)
+	if err == nil {
+		s.joined = true
+		if s.Joined != nil {
+			s.Joined(!first)
+		}
+		end, err = s.listen(ctx, session)
+	}
+	s.mu.Lock() // waits for the handler
+	s.stopping = true
+	s.flush()
+	failed := s.failed
+	s.mu.Unlock()
+	closing := session.Close()
+	switch {
+	case failed != nil:
+		return EndStopped, failed
+	case ctx.Err() != nil || err == nil:
+		return end, closing
+	case errors.Is(err, ErrLost), errors.Is(err, ErrHung):
+		s.lost = err
+	}
+	return EndStopped, err
+}
+
+func (s *stay) listen(ctx context.Context, session Session) (End, error) {
+	quiet, quietly := s.Idle, EndIdle
+	if s.UntilEnd && (quiet == 0 || quiet > quietEnd) {
+		quiet, quietly = quietEnd, EndReached
+	}
+	var silence <-chan time.Time
+	timer := time.NewTimer(quiet)
+	defer timer.Stop()
+	if quiet > 0 {
+		silence = timer.C
+	}
+	for {
+		if s.over() {
+			return EndReached, nil
+		}
+		select {
+		case <-ctx.Done():
+			return EndStopped, nil
+		case <-session.Lost():
+			return EndStopped, session.Err()
+		case <-s.wake:
+		case <-silence:
+			rest := quiet - s.silentFor()
+			if rest <= 0 && session.Alive(ctx) == nil && s.silentFor() >= quiet {
+				return quietly, nil
+			}
+			timer.Reset(max(rest, quiet/10, time.Millisecond))
+		}
+	}
+}
+
+func (s *stay) join(ctx context.Context, session Session) error {
+	for _, subject := range s.Subjects {
+		p := s.positions[subject]
+		if !s.UntilEnd || !p.joinedAt.IsZero() {
+			continue
+		}
+		var err error
+		if p.end, _, err = session.Last(ctx, subject); err != nil {
+			return err
+		}
+	}
+	for _, subject := range s.Subjects {
+		p := s.positions[subject]
+		sub := s.Subscription
+		sub.Subject = subject
+		var err error
+		if sub.Start, err = s.start(ctx, session, subject, p); err != nil {
+			return err
+		}
+		if p.joinedAt.IsZero() {
+			p.joinedAt = time.Now()
+		}
+		err = session.Subscribe(ctx, sub, func(m *Message, more bool) { s.deliver(ctx, m, more, p) })
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// taken is an event that was handled and waits to be acked.
+type taken struct {
+	acker    acker
+	subject  string
+	sequence uint64
+	took     time.Duration
+}
+
+// deliver has one event handled, and flushed and acked in good time.
+func (s *stay) deliver(ctx context.Context, m *Message, more bool, p *position) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping || ctx.Err() != nil {
+		return
+	}
+	if len(s.taken) == 0 {
+		s.latest = time.Now()
+		s.takenAt = s.latest
+	}
+	if m.Deliveries > 1 && p.handled.has(m.Sequence, m.Time) {
+		// A copy, sent because the ack was late, or lost.
+		s.taken = append(s.taken, taken{m.acker, m.Subject, m.Sequence, 0})
+	} else {
+		err := s.handler.Handle(m)
+		begin := s.latest
+		s.latest = time.Now()
+		switch {
+		case err == nil && !s.NoAck:
+			p.handled.add(m.Sequence, m.Time)
+			s.taken = append(s.taken, taken{m.acker, m.Subject, m.Sequence, s.latest.Sub(begin)})
+		case err != nil && !errors.Is(err, ErrLeave):
+			s.fail(err)
+			return
+		}
+	}
+	if m.Sequence > p.sequence {
+		p.sequence, p.time = m.Sequence, m.Time
+	}
+	if p.end > 0 && m.Sequence >= p.end {
+		p.end = 0
+		s.stopping = s.atEnd()
+		s.signal()
+	}
+	if !more || s.stopping || ctx.Err() != nil || len(s.taken) >= flushEvents || s.latest.Sub(s.takenAt) >= flushAfter {
+		s.flush()
+	}
+}
+
+// flush completes and acks what was taken. mu is held.
+func (s *stay) flush() {
+	if s.failed != nil {
+		return
+	}
+	if err := s.handler.Flush(); err != nil {
+		s.fail(err)
+		return
+	}
+	unsent := 0
+	var why error
+	for _, t := range s.taken {
+		if err := t.acker.Ack(); err != nil {
+			unsent, why = unsent+1, err
+		}
+		if wait := s.Subscription.AckWait; t.took > wait*8/10 {
+			s.options.Notify(fmt.Sprintf("handling #%d of %s took %v, and the ack wait is %v: a slower one is delivered "+
+				"to others meanwhile (raise --ack-wait)", t.sequence, t.subject, t.took.Round(time.Millisecond), wait))
+		}
+	}
+	if unsent > 0 {
+		first, last := s.taken[0], s.taken[len(s.taken)-1]
+		s.options.Notify(fmt.Sprintf("%d acks could not be sent (%v), of what was handled from #%d of %s to #%d of %s: these will come again",
+			unsent, why, first.sequence, first.subject, last.sequence, last.subject))
+	}
+	clear(s.taken) // don't hold their memory
+	s.taken = s.taken[:0]
+}
+
+// fail ends the listener, and what was taken stays unacked. mu is held.
+func (s *stay) fail(err error) {
+	s.failed, s.stopping = err, true
+	s.signal()
+}
+
+func (s *stay) signal() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// atEnd reports whether every subject has come to its end. mu is held.
+func (s *stay) atEnd() bool {
+	for _, p := range s.positions {
+		if p.end > 0 {
+			return false
+		}
+	}
+	return s.UntilEnd
+}
+
+func (s *stay) over() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.failed != nil || s.atEnd()
+}
+
+// silentFor returns how long no event has come. It waits for a handler.
+func (s *stay) silentFor() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return time.Since(s.latest)
+}
