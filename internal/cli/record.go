@@ -73,7 +73,9 @@ func formatOf(output string, safe bool, style style) format {
 	case "json":
 		if safe {
 			return func(out []byte, m *conn.Message, data []byte) []byte {
-				return appendJSON(out, m, []byte(printable(string(data)))) // \u escapes, legal in JSON strings
+				line := appendJSON(nil, m, data)
+				safe := printable(string(line[:len(line)-1])) // \u escapes, legal in JSON strings
+				return append(append(out, safe...), '\n')
 			}
 		}
 		return appendJSON

@@ -68,7 +68,8 @@ func TestServerKilledUnderABusyPublish(t *testing.T) {
 				close(enough)
 			}
 			acked, kept := w.acked(p), stored(t, s)
-			t.Logf("exit code %d %v after the kill; %d acked, %d stored, %d sent", code, took, len(acked), len(kept), len(w.all()))
+			t.Logf("exit code %d %v after the kill; %d acked, the last %v, %d stored, %d sent",
+				code, took, len(acked), acked[len(acked)-1], len(kept), len(w.all()))
 			mustHold(t, kept, acked)
 			switch code {
 			case 0:
