@@ -43,6 +43,7 @@ func publishRun(ctx context.Context, s *System, tell *teller, o *publishOptions)
 	go readItems(reading, src, check, items)
 	out := newResults(s, tell, o)
 	defer out.close()
+	o.options.Notify = func(line string) { tell.say("%s", line) }
 	if o.dryRun {
 		return printItems(items, out)
 	}

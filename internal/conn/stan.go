@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/stan.go"
@@ -25,6 +26,10 @@ type stanSession struct {
 	nc   *nats.Conn
 	sc   stan.Conn
 	end  context.CancelFunc // cuts the network, whatever is going on
+
+	// mended is set when a broken connection is back: the broker behind the
+	// server may need longer to come back, and misses what is sent before.
+	mended atomic.Bool
 
 	mu     sync.Mutex
 	subs   []stan.Subscription
@@ -66,6 +71,7 @@ func (s *stanSession) connect(life context.Context) error {
 	opts = append(opts,
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { s.disconnected(err) }),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
+			s.mended.Store(true)
 			s.opts.Notify("connected again to " + withoutSecrets(nc.ConnectedUrl()))
 		}),
 		nats.ClosedHandler(func(nc *nats.Conn) { s.lose(or(nc.LastError(), nats.ErrConnectionClosed)) }),

@@ -25,12 +25,17 @@ func (s *stanSession) Publish(ctx context.Context, subject string, data []byte, 
 	}
 	answered := func(id string, err error) { done(Receipt{ID: id}, explainAck(err)) }
 	for {
+		if s.mended.Load() {
+			if err := s.ready(ctx); err != nil {
+				return err
+			}
+		}
 		_, err := s.sc.PublishAsync(subject, data, answered)
 		switch {
 		case err == nil:
 			return nil
 		case errors.Is(err, nats.ErrReconnectBufExceeded):
-			if err := s.connected(ctx); err != nil {
+			if err := s.ready(ctx); err != nil {
 				return err
 			}
 		default:
@@ -53,23 +58,25 @@ func explainAck(err error) error {
 	return because(ErrRefused, err)
 }
 
-// connected waits until nats.go has the connection back.
-func (s *stanSession) connected(ctx context.Context) error {
-	status := s.nc.StatusChanged(nats.CONNECTED, nats.CLOSED)
-	defer s.nc.RemoveStatusListener(status)
-	if s.nc.IsConnected() {
-		return nil
-	}
-	timeout := time.NewTimer(s.opts.Timeout)
-	defer timeout.Stop()
-	select {
-	case <-status:
-		return nil // if closed, the next call says so
-	case <-s.lost:
-		return s.Err()
-	case <-timeout.C:
-		return because(ErrLost, fmt.Errorf("not connected again within %v", s.opts.Timeout))
-	case <-ctx.Done():
-		return context.Cause(ctx)
+// ready waits until nats.go has the connection back and the broker answers, at
+// most the session's time-out.
+func (s *stanSession) ready(ctx context.Context) error {
+	ctx, cancel := context.WithTimeoutCause(ctx, s.opts.Timeout,
+		because(ErrLost, fmt.Errorf("it was not mended within %v", s.opts.Timeout)))
+	defer cancel()
+	pace := time.NewTicker(20 * time.Millisecond)
+	defer pace.Stop()
+	for {
+		s.mended.Store(false)
+		if s.nc.IsConnected() && s.Alive(ctx) == nil {
+			return nil
+		}
+		select {
+		case <-pace.C:
+		case <-s.lost:
+			return s.Err()
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		}
 	}
 }
