@@ -6,6 +6,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 )
 
 // programs builds the two programs once in a test's process.
@@ -14,6 +15,7 @@ var programs = sync.OnceValues(func() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	built.Store(&dir)
 	args := []string{"build", "-o", dir + string(filepath.Separator)}
 	if raceEnabled {
 		args = append(args, "-race")
@@ -25,13 +27,15 @@ var programs = sync.OnceValues(func() (string, error) {
 	return dir, nil
 })
 
+var built atomic.Pointer[string] // their folder
+
 // Programs returns the folder with the two real programs, built as this test
 // is: with the race detector where it has it.
 func Programs() (dir string, err error) { return programs() }
 
 // RemovePrograms removes what Programs built. A TestMain calls it at its end.
 func RemovePrograms() {
-	if dir, _ := programs(); dir != "" {
-		_ = os.RemoveAll(dir)
+	if dir := built.Load(); dir != nil {
+		_ = os.RemoveAll(*dir)
 	}
 }
