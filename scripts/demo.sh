@@ -6,6 +6,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 PATH="$PWD/bin:$PATH"
+# The server of the demo is another than that of who runs it.
+for name in $(compgen -e NATS_); do unset "$name"; done
 
 dir=$(mktemp -d)
 pids=()

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"context"
 	"fmt"
 	"net"
 	"net/url"
@@ -51,8 +52,10 @@ func (c *connection) resolve(s *System, cmd *cobra.Command) error {
 	if c.color != "auto" && c.color != "always" && c.color != "never" {
 		return usage(cmd, "--color %q: must be auto, always or never", c.color)
 	}
-	if err := exclusive(cmd, "user", "token", "creds", "nkey"); err != nil {
-		return err
+	for _, first := range []string{"user", "password"} {
+		if err := exclusive(cmd, first, "token", "creds", "nkey"); err != nil {
+			return err
+		}
 	}
 	if cmd.Flags().Changed("timeout") && c.flags.Timeout <= 0 {
 		return usage(cmd, "--timeout %v: must be more than 0", c.flags.Timeout)
@@ -80,16 +83,16 @@ func (c *connection) resolve(s *System, cmd *cobra.Command) error {
 	}
 	c.options = c.flags.Or(env)
 	if name := firstOf(c.context, s.Getenv("NATS_CONTEXT")); name != "" {
-		context, err := conn.FromContext(name, s.Getenv)
+		lower, err := conn.FromContext(name, s.Getenv)
 		if err != nil {
 			return err
 		}
-		c.options = c.options.Or(context)
+		c.options = c.options.Or(lower)
 	}
 	c.monitor = firstOf(c.monitor, s.Getenv("NATS_MONITOR_URL"))
 	if c.monitor != "" {
 		if u, err := url.Parse(c.monitor); err != nil || u.Host == "" {
-			return usage(cmd, "--monitor %q: must be a URL, such as http://127.0.0.1:8222", c.monitor)
+			return usage(cmd, "--monitor (NATS_MONITOR_URL): must be a URL, such as http://127.0.0.1:8222")
 		}
 	}
 	return nil
@@ -104,6 +107,15 @@ func (c *connection) monitorURL() string {
 		host = hosts[0]
 	}
 	return "http://" + net.JoinHostPort(host, "8222")
+}
+
+// dial opens the connection, and explains it if that can't be done.
+func (c *connection) dial(ctx context.Context) (conn.Session, error) {
+	session, err := conn.Dial(ctx, c.options)
+	if err != nil {
+		return nil, c.explain(ctx, err)
+	}
+	return session, nil
 }
 
 func firstOf(values ...string) string {

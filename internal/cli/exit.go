@@ -37,26 +37,33 @@ var (
 	errIdle     = errors.New("stopped by --idle before --count was reached")
 )
 
-// codes maps errors to exit codes; the first that matches counts.
-var codes = []struct {
+// ends maps errors to exit codes, and to what to type next. The first that
+// matches counts.
+var ends = []struct {
 	err  error
 	code int
+	hint string
 }{
-	{errUsage, exitUsage},
-	{conn.ErrName, exitUsage},
-	{conn.ErrConfig, exitUsage},
-	{errContract, exitContract},
-	{conn.ErrTooLarge, exitContract},
-	{conn.ErrNotAcked, exitNotAcked},
-	{conn.ErrNoServer, exitBroker},
-	{conn.ErrNoCluster, exitBroker},
-	{conn.ErrHung, exitBroker},
-	{conn.ErrAuth, exitBroker},
-	{conn.ErrTLS, exitBroker},
-	{conn.ErrClientIDTaken, exitBroker},
-	{conn.ErrLost, exitBroker},
-	{conn.ErrRefused, exitBroker},
-	{errIdle, exitIdle},
+	{errUsage, exitUsage, ""},
+	{conn.ErrName, exitUsage, "letters, digits, - and _ are always legal, in a subject : and single dots, too"},
+	{conn.ErrConfig, exitUsage, "--help lists the flags and environment variables that say how the server is reached"},
+	{errContract, exitContract, ""},
+	{conn.ErrTooLarge, exitContract, "raise max_payload in the server's configuration, or send a reference to the data"},
+	{conn.ErrStalled, exitContract, "raise --max-in-flight, or use --raw to see the events that break their contract"},
+	{conn.ErrNotAcked, exitNotAcked, "the broker may have stored it all the same, and NATS Streaming does not recognise a repeat: " +
+		"look first (listen --deliver since:1m --until-end SUBJECT) before you publish it again"},
+	{conn.ErrNoServer, exitBroker, "start one with `make server`, or say where yours is with --server (NATS_URL); " +
+		"for one in Kubernetes, forward its port first: kubectl port-forward deployment/nats-depl 4222:4222"},
+	{conn.ErrNoCluster, exitBroker, "name the right cluster with --cluster (NATS_CLUSTER_ID)"},
+	{conn.ErrHung, exitBroker, "the server may be stopped or overloaded: look at it, or wait longer with --timeout"},
+	{conn.ErrAuth, exitBroker, "give credentials that may do this: --user and --password, --token, --creds or --nkey " +
+		"(NATS_USER, NATS_PASSWORD, NATS_TOKEN, NATS_CREDS, NATS_NKEY), or a NATS context with --context"},
+	{conn.ErrTLS, exitBroker, "check the tls:// URL, the server's authority (--tlsca), your certificate and its dates (--tlscert, --tlskey)"},
+	{conn.ErrClientIDTaken, exitBroker, "leave --client-id out for a random one, or stop the other client; " +
+		"a durable without a group has one listener at a time"},
+	{conn.ErrLost, exitBroker, "when the server is back, start again; `listen` without --no-reconnect waits for it"},
+	{conn.ErrRefused, exitBroker, "the words behind the colon are the broker's; its log may tell more"},
+	{errIdle, exitIdle, ""},
 }
 
 func exitCode(err error) int {
@@ -66,9 +73,9 @@ func exitCode(err error) int {
 	if _, ok := errors.AsType[*events.InvalidError](err); ok {
 		return exitContract
 	}
-	for _, c := range codes {
-		if errors.Is(err, c.err) {
-			return c.code
+	for _, e := range ends {
+		if errors.Is(err, e.err) {
+			return e.code
 		}
 	}
 	return exitFailed
@@ -77,7 +84,7 @@ func exitCode(err error) int {
 // An explained error is one with a hint: what to type next.
 type explained struct {
 	error
-	kind error // one of the errors in codes, or nil
+	kind error // one of the errors in ends, or nil
 	hint string
 }
 

@@ -141,8 +141,9 @@ func (o *listenOptions) check(s *System, cmd *cobra.Command) error {
 		return err
 	}
 	o.clientIDGiven = given("client-id")
-	if !o.clientIDGiven {
-		o.options.ClientID = o.clientID()
+	if o.group == "" && o.durable != "" && !o.clientIDGiven && conn.CheckClientID(o.durable) != nil {
+		return usage(cmd, "--durable %q without --group needs a --client-id: NATS Streaming finds it by both, "+
+			"and no client ID can be made of this name", o.durable)
 	}
 	o.options.NoReconnect = o.noReconnect
 	return nil
@@ -151,9 +152,8 @@ func (o *listenOptions) check(s *System, cmd *cobra.Command) error {
 // clientID is random, but for a durable without a group: NATS Streaming finds
 // that by the client ID and the durable's name together.
 func (o *listenOptions) clientID() string {
-	id := "listen-" + o.durable
-	if o.group == "" && o.durable != "" && conn.CheckClientID(id) == nil {
-		return id
+	if o.group == "" && o.durable != "" {
+		return "listen-" + o.durable
 	}
 	return conn.NewClientID("listen")
 }
@@ -171,7 +171,7 @@ func (o *listenOptions) chooseSubjects(cmd *cobra.Command) error {
 	seen := make(map[string]bool)
 	for _, a := range asked {
 		found := []string{a}
-		if !o.raw && strings.Contains(a, "*") {
+		if !o.raw && strings.Contains(a, "*") && !strings.ContainsAny(a, `>?[\`) {
 			contracts, err := o.catalogue.Match(a)
 			if err != nil {
 				return err

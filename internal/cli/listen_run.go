@@ -40,7 +40,7 @@ func listenRun(ctx context.Context, s *System, tell *teller, o *listenOptions) e
 		}
 		tell.say("restarting")
 		if !o.clientIDGiven {
-			o.options.ClientID = o.clientID()
+			o.options.ClientID = "" // a new one
 		}
 	}
 }
@@ -73,8 +73,11 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *teller, h *hand
 	defer cancel(nil)
 	h.enough = func() { cancel(errEnough) }
 	defer whenClosed(h.out, func() { cancel(errClosed) })()
+	if o.options.ClientID == "" {
+		o.options.ClientID = o.clientID()
+	}
 
-	o.options.Notify = func(line string) { tell.say("%s", line) }
+	o.options.Notify = func(line string) { tell.warn("%s", line) }
 	o.tellPosition(ctx, tell)
 	listener := &conn.Listener{
 		Options:  o.options,
@@ -87,9 +90,14 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *teller, h *hand
 	}
 	end, err := listener.Run(ctx, h)
 	switch cause := context.Cause(ctx); {
+	case errors.Is(cause, errRestart):
+		if err != nil { // there is nothing to be lost by going on
+			tell.warn("%v", err)
+		}
+		return errRestart
 	case err != nil:
 		return o.explain(parent, err)
-	case errors.Is(cause, errRestart), errors.Is(cause, errClosed):
+	case errors.Is(cause, errClosed):
 		return cause
 	case parent.Err() != nil:
 		return nil // a signal, and closed cleanly
@@ -99,16 +107,22 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *teller, h *hand
 	return h.verdict()
 }
 
-// inFlight is not more than the events that are wanted, and, if not told
-// otherwise, than can be handled in half the ack wait: what waits here longer
-// is delivered to others meanwhile.
+// inFlight is what a subscription may hold. If not told otherwise, it is not
+// more than can be handled in half the ack wait (what waits longer is delivered
+// to others meanwhile), and not much more than --count asks for: others should
+// get the rest.
 func (o *listenOptions) inFlight() int {
+	const spare = 64 // events may break their contract, and then don't count
 	n := o.maxInFlight
-	if o.delay > 0 && !o.inFlightGiven {
-		n = min(n, max(1, int(o.ackWait/2/o.delay)))
+	if o.inFlightGiven {
+		return n
+	}
+	if o.delay > 0 {
+		perSubject := o.ackWait / 2 / o.delay / time.Duration(len(o.subjects))
+		n = min(n, max(1, int(perSubject)))
 	}
 	if o.count > 0 {
-		n = min(n, o.count)
+		n = min(n, o.count+spare)
 	}
 	return n
 }
@@ -137,7 +151,10 @@ func (o *listenOptions) tellPosition(ctx context.Context, tell *teller) {
 	}
 	for _, subject := range o.subjects {
 		last, found, err := monitor.DurablePosition(ctx, o.monitorURL(), subject, o.group, o.durable, o.options.ClientID)
-		if err == nil && found {
+		if err != nil {
+			tell.say("if the durable %s exists on %s, --deliver is ignored: "+
+				"the monitoring port, which could tell, does not answer (--monitor)", o.durable, subject)
+		} else if found {
 			tell.say("resuming %s after #%d: the durable %s exists, --deliver is ignored", subject, last, o.durable)
 		}
 	}
@@ -153,7 +170,8 @@ type handling struct {
 	enough func() // ends the listener: --count was reached
 
 	contracts map[string]*events.Contract
-	handled   int // written, and acked unless --no-ack
+	handled   int // written, or about to be; and acked unless --no-ack
+	written   int // of these, up to the last flush
 	refused   int // broke their contract
 }
 
@@ -212,8 +230,10 @@ func (h *handling) Flush() error {
 	_, err := h.out.Write(h.buffer)
 	h.buffer = h.buffer[:0]
 	if err != nil {
+		h.handled = h.written
 		return fmt.Errorf("writing to stdout: %w (what was not written stays unacked)", err)
 	}
+	h.written = h.handled
 	return nil
 }
 

@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"context"
-	"fmt"
 	"math"
 	"strings"
 
@@ -118,9 +116,6 @@ func (o *publishOptions) check(s *System, cmd *cobra.Command) error {
 			return err
 		}
 	}
-	if strings.HasPrefix(o.options.ClientID, "-") {
-		return usage(cmd, "--client-id %q begins with -", o.options.ClientID)
-	}
 	if o.options.ClientID == "" {
 		o.options.ClientID = conn.NewClientID("publish")
 	}
@@ -146,45 +141,31 @@ func (o *publishOptions) checker() (func(data []byte) ([]byte, error), error) {
 }
 
 // open returns the source of the events to publish.
-func (o *publishOptions) open(s *System) (source, error) {
-	text := []byte(o.data)
+func (o *publishOptions) open(s *System) source {
+	data := func() ([]byte, error) { return []byte(o.data), nil }
 	switch {
 	case o.sample:
-		contract, err := o.catalogue.Lookup(o.subject)
-		if err != nil {
-			return nil, err
+		data = func() ([]byte, error) {
+			contract, err := o.catalogue.Lookup(o.subject)
+			if err != nil {
+				return nil, err
+			}
+			return contract.Example()
 		}
-		if text, err = contract.Example(); err != nil {
-			return nil, err
-		}
-	case o.data == "-" && (o.raw || o.template):
-		return o.expanded(newLines(s.Stdin))
-	case o.data == "-":
-		return newValues(s.Stdin), nil
 	case strings.HasPrefix(o.data, "@"):
-		var err error
-		if text, err = readFile(o.data[1:]); err != nil {
-			return nil, &explained{fmt.Errorf("reading the data: %w", err), errUsage, "--data @FILE needs a file that can be read"}
-		}
+		data = func() ([]byte, error) { return readFile(o.data[1:]) }
 	}
-	if o.interactive {
-		return o.expanded(newPrompt(text, s.Stdin))
+	var src source = &repeated{load: data, left: o.count}
+	switch {
+	case o.interactive:
+		src = newPrompt(data, s.Stdin)
+	case o.data == "-" && (o.raw || o.template):
+		src = newLines(s.Stdin)
+	case o.data == "-":
+		src = newValues(s.Stdin)
 	}
-	return o.expanded(&repeated{data: text, left: o.count})
-}
-
-func (o *publishOptions) expanded(src source) (source, error) {
-	if !o.template {
-		return src, nil
+	if o.template {
+		src = &templated{source: src}
 	}
-	return newTemplated(src)
-}
-
-// dial opens the connection, and explains it if that can't be done.
-func (c *connection) dial(ctx context.Context) (conn.Session, error) {
-	session, err := conn.Dial(ctx, c.options)
-	if err != nil {
-		return nil, c.explain(ctx, err)
-	}
-	return session, nil
+	return src
 }

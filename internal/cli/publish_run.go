@@ -1,14 +1,13 @@
 package cli
 
 import (
-	"bufio"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"time"
 
+	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
 
 	"nats-test/internal/conn"
@@ -21,53 +20,70 @@ type item struct {
 	err  error
 }
 
-// ahead is how many events are read and checked before they can be sent.
-const ahead = 128
+// Events are read and checked before they can be sent: so many, and so many
+// bytes of them.
+const (
+	aheadEvents = 256
+	aheadBytes  = 8 << 20
+)
 
 // publishRun reads events, checks each, sends those before the first bad one,
 // and waits for their acks.
 func publishRun(ctx context.Context, s *System, tell *teller, o *publishOptions) error {
-	src, err := o.open(s)
-	if err != nil {
-		return err
-	}
 	check, err := o.checker()
 	if err != nil {
 		return err
 	}
 	// The reader may hang in a read of stdin that nothing can interrupt; it
 	// ends with the process then.
-	items := make(chan item, ahead)
+	r := &reader{src: o.open(s), check: check, items: make(chan item, aheadEvents), room: semaphore.NewWeighted(aheadBytes)}
 	reading, stopReading := context.WithCancel(ctx)
 	defer stopReading()
-	go readItems(reading, src, check, items)
+	go r.run(reading)
 	out := newResults(s, tell, o)
 	defer out.close()
-	o.options.Notify = func(line string) { tell.say("%s", line) }
+	o.options.Notify = func(line string) { tell.warn("%s", line) }
 	if o.dryRun {
-		return printItems(items, out)
+		err = printItems(ctx, r, out)
+	} else {
+		err = send(ctx, r, out, o)
 	}
-	return send(ctx, items, out, o)
+	if writing := out.flush(); err == nil {
+		err = writing
+	}
+	return err
 }
 
-func readItems(ctx context.Context, src source, check func([]byte) ([]byte, error), items chan<- item) {
-	defer close(items)
+// A reader reads and checks events ahead of their sending.
+type reader struct {
+	src   source
+	check func([]byte) ([]byte, error)
+	items chan item
+	room  *semaphore.Weighted // in bytes
+}
+
+func (r *reader) run(ctx context.Context) {
+	defer close(r.items)
 	for n := 1; ; n++ {
-		data, where, err := src.next()
-		if err == nil {
-			data, err = check(data)
-		}
+		data, where, err := r.src.next()
 		if errors.Is(err, io.EOF) {
 			return
 		}
+		if err == nil {
+			data, err = r.check(data)
+		}
+		if err != nil && where != "" {
+			err = fmt.Errorf("event %d (%s): %w", n, where, err)
+		}
 		it := item{err: err}
 		if err == nil {
+			if r.room.Acquire(ctx, weight(data)) != nil {
+				return
+			}
 			it.data = append([]byte(nil), data...)
-		} else if where != "" {
-			it.err = fmt.Errorf("event %d (%s): %w", n, where, err)
 		}
 		select {
-		case items <- it:
+		case r.items <- it:
 		case <-ctx.Done():
 			return
 		}
@@ -77,32 +93,56 @@ func readItems(ctx context.Context, src source, check func([]byte) ([]byte, erro
 	}
 }
 
+// weight is what an event takes of the room: never more than there is.
+func weight(data []byte) int64 { return min(int64(len(data)), aheadBytes) }
+
 var errNoEvents = &explained{errors.New("there is no event on stdin"), errContract,
 	"give one JSON value per event, or the data itself with --data JSON"}
 
-func printItems(items <-chan item, out *results) error {
-	n := 0
-	for it := range items {
-		if it.err != nil {
+// each calls do with every event, in order, until one is bad, do fails, more
+// is closed (nil is never), or ctx is done: that is no error.
+func (r *reader) each(ctx context.Context, out *results, stop func() <-chan struct{}, do func(data []byte) error) error {
+	for n := 0; ; n++ {
+		var it item
+		var more bool
+		select {
+		case it, more = <-r.items:
+		case <-ctx.Done():
+		case <-stop():
+			return nil
+		case <-out.broken:
+			return nil // flushing tells why
+		}
+		switch {
+		case ctx.Err() != nil:
+			out.tell.say("interrupted")
+			return nil
+		case !more && n == 0:
+			return errNoEvents
+		case !more:
+			return nil
+		case it.err != nil:
 			return it.err
 		}
-		n++
-		if err := out.write(it.data, '\n'); err != nil {
+		r.room.Release(weight(it.data))
+		if err := do(it.data); err != nil {
 			return err
 		}
 	}
-	if n == 0 {
-		return errNoEvents
-	}
-	return out.flush()
 }
 
-// send publishes what comes from items. It connects when the first event has
-// passed its check, so that a bad one needs no broker.
-func send(ctx context.Context, items <-chan item, out *results, o *publishOptions) (err error) {
+func printItems(ctx context.Context, r *reader, out *results) error {
+	never := func() <-chan struct{} { return nil }
+	return r.each(ctx, out, never, func(data []byte) error {
+		return out.line(ctx, out.shown(data))
+	})
+}
+
+// send publishes what r reads. It connects when the first event has passed its
+// check, so that a bad one needs no broker.
+func send(ctx context.Context, r *reader, out *results, o *publishOptions) (err error) {
 	var session conn.Session
 	var publisher *conn.Publisher
-	var failed <-chan struct{} // nobody's, until there is a publisher
 	begin := time.Now()
 	defer func() {
 		if publisher == nil {
@@ -111,136 +151,45 @@ func send(ctx context.Context, items <-chan item, out *results, o *publishOption
 		if flushed := publisher.Flush(); err == nil {
 			err = flushed
 		}
-		sent, acked := publisher.Sent()
 		closing := session.Close()
-		out.summary(sent, acked, time.Since(begin), err)
-		if writing := out.flush(); writing != nil && err == nil {
-			err = writing
-		}
+		sent, acked, inDoubt := publisher.Sent()
+		out.summary(sent, acked, inDoubt, time.Since(begin), err)
 		if closing != nil && err == nil {
 			out.tell.warn("%v (all events were acked)", closing)
 		}
 	}()
+	failed := func() <-chan struct{} {
+		if publisher == nil {
+			return nil
+		}
+		return publisher.Failed()
+	}
 	pace := rate.NewLimiter(rate.Inf, 1)
 	if o.rate > 0 {
 		pace = rate.NewLimiter(rate.Limit(o.rate), 1)
 	}
-	for {
-		var it item
-		var more bool
-		select {
-		case it, more = <-items:
-		case <-ctx.Done():
-			out.tell.say("interrupted")
-			return nil // what was sent is waited for
-		case <-failed:
-			return nil // flushing tells why
-		case err := <-out.broken:
-			return err
-		}
-		switch {
-		case !more && publisher == nil && ctx.Err() == nil:
-			return errNoEvents
-		case !more:
-			return nil
-		case it.err != nil:
-			return it.err
-		}
+	return r.each(ctx, out, failed, func(data []byte) error {
 		if publisher == nil {
 			if session, err = o.dial(ctx); err != nil {
-				return err
+				return unlessInterrupted(ctx, err)
 			}
-			publisher = conn.NewPublisher(session, func(_ int, r conn.Receipt, last bool) { out.acked(r, last) })
-			failed = publisher.Failed()
+			publisher = conn.NewPublisher(session, func(_ int, r conn.Receipt, last bool) { out.acked(r) })
 			begin = time.Now()
 		}
+		if err := out.wait(ctx); err != nil {
+			return unlessInterrupted(ctx, err)
+		}
 		if err := pace.Wait(ctx); err != nil {
-			continue // interrupted
+			return unlessInterrupted(ctx, err)
 		}
-		if err := publisher.Publish(ctx, o.subject, it.data); err != nil {
-			return err
-		}
-	}
+		return unlessInterrupted(ctx, publisher.Publish(ctx, o.subject, data))
+	})
 }
 
-// A result is the record of an acked event, as publish -o json writes it.
-type result struct {
-	Subject string `json:"subject"`
-	ID      string `json:"id"`
-}
-
-// results writes a line per acked event. acked is called by the publisher's
-// goroutine; the others by the run's.
-type results struct {
-	tell   *teller
-	out    *bufio.Writer
-	text   []byte // the line, where it is always the same
-	o      *publishOptions
-	broken chan error // cap 1: stdout took no more
-	failed bool
-	bar    *progress
-}
-
-func newResults(s *System, tell *teller, o *publishOptions) *results {
-	r := &results{tell: tell, o: o, broken: make(chan error, 1), bar: newProgress(s, tell, o)}
-	r.out = bufio.NewWriterSize(s.Stdout, 32<<10)
-	if s.StdoutTTY {
-		r.out = bufio.NewWriterSize(above{s.Stdout, r.bar}, 32<<10)
+// unlessInterrupted drops an error that a signal brought about.
+func unlessInterrupted(ctx context.Context, err error) error {
+	if ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx))) {
+		return nil
 	}
-	if o.output == "text" {
-		r.text = []byte("Event published to subject " + o.subject + "\n")
-	}
-	return r
-}
-
-func (r *results) acked(receipt conn.Receipt, last bool) {
-	line := r.text
-	if line == nil {
-		line, _ = json.Marshal(result{r.o.subject, receipt.ID})
-		line = append(line, '\n')
-	}
-	r.bar.add(1)
-	_, err := r.out.Write(line)
-	if err == nil && last {
-		err = r.out.Flush()
-	}
-	if err != nil && !r.failed {
-		r.failed = true
-		r.broken <- fmt.Errorf("writing to stdout: %w", err)
-	}
-}
-
-func (r *results) write(data []byte, end byte) error {
-	_, err := r.out.Write(append(data, end))
 	return err
-}
-
-func (r *results) flush() error {
-	if err := r.out.Flush(); err != nil {
-		return fmt.Errorf("writing to stdout: %w", err)
-	}
-	return nil
-}
-
-func (r *results) close() { r.bar.close() }
-
-// summary tells how it went, where that is more than the one line.
-func (r *results) summary(sent, acked int, took time.Duration, err error) {
-	r.bar.close()
-	perSecond := float64(acked) / max(took.Seconds(), 1e-9)
-	switch {
-	case sent != acked:
-		r.tell.warn("%d of %d events acked; of the others it is not known whether the broker stored them", acked, sent)
-	case err != nil:
-		r.tell.warn("%d %s acked before the error", acked, plural(acked, "event"))
-	case acked > 1:
-		r.tell.say("%d events in %.2f s (%.0f events/s)", acked, took.Seconds(), perSecond)
-	}
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return noun
-	}
-	return noun + "s"
 }

@@ -23,7 +23,7 @@ type source interface {
 }
 
 // maxEvent bounds what is read for one event, in bytes, white space included.
-const maxEvent = 16 << 20
+const maxEvent = 4 << 20
 
 var errLongEvent = broken("one event has more than %d MiB", maxEvent>>20)
 
@@ -31,18 +31,26 @@ var errLongEvent = broken("one event has more than %d MiB", maxEvent>>20)
 func readFile(name string) ([]byte, error) {
 	f, err := os.Open(name)
 	if err != nil {
-		return nil, err
+		return nil, unreadable(err)
 	}
 	defer func() { _ = f.Close() }()
 	data, err := io.ReadAll(io.LimitReader(f, maxEvent+1))
-	if err == nil && len(data) > maxEvent {
-		err = errLongEvent
+	switch {
+	case err != nil:
+		return nil, unreadable(err)
+	case len(data) > maxEvent:
+		return nil, errLongEvent
 	}
-	return data, err
+	return data, nil
+}
+
+func unreadable(err error) error {
+	return &explained{fmt.Errorf("reading the data: %w", err), errUsage, "--data @FILE needs a file that can be read"}
 }
 
 // repeated is one event, again and again.
 type repeated struct {
+	load func() ([]byte, error) // called once
 	data []byte
 	left int
 }
@@ -52,31 +60,39 @@ func (r *repeated) next() ([]byte, string, error) {
 		return nil, "", io.EOF
 	}
 	r.left--
-	return r.data, "", nil
+	var err error
+	if r.load != nil {
+		r.data, err = r.load()
+		r.load = nil
+	}
+	return r.data, "", err
 }
 
 // prompt is one event at once, and again at each "rs" or empty line.
 type prompt struct {
-	data  []byte
+	repeated
 	lines *bufio.Scanner
 	begun bool
 }
 
-func newPrompt(data []byte, in io.Reader) *prompt {
-	return &prompt{data: data, lines: bufio.NewScanner(in)}
+func newPrompt(load func() ([]byte, error), in io.Reader) *prompt {
+	return &prompt{repeated: repeated{load: load, left: -1}, lines: bufio.NewScanner(in)}
 }
 
 func (p *prompt) next() ([]byte, string, error) {
 	if !p.begun {
 		p.begun = true
-		return p.data, "", nil
+		return p.repeated.next()
 	}
 	for p.lines.Scan() {
 		if word := strings.TrimSpace(p.lines.Text()); word == "" || word == "rs" {
-			return p.data, "", nil
+			return p.repeated.next()
 		}
 	}
-	return nil, "", errors.Join(io.EOF, p.lines.Err())
+	if err := p.lines.Err(); err != nil {
+		return nil, "", fmt.Errorf("reading stdin: %w", err)
+	}
+	return nil, "", io.EOF
 }
 
 // lines has an event on every line that is not empty.
@@ -186,8 +202,6 @@ type templated struct {
 	out    bytes.Buffer
 	n      int
 }
-
-func newTemplated(src source) (source, error) { return &templated{source: src}, nil }
 
 func (t *templated) next() ([]byte, string, error) {
 	data, where, err := t.source.next()

@@ -42,6 +42,7 @@ func Main(build func(*System) *cobra.Command) int {
 	// A closed pipe is an error of the write that meets it, not the silent
 	// end of the process in the middle of an event.
 	signal.Ignore(syscall.SIGPIPE)
+	allowBackground()
 	ctx, stop := conn.UntilSignal(context.Background())
 	defer stop()
 	tty := func(f *os.File) bool { return isatty.IsTerminal(f.Fd()) || isatty.IsCygwinTerminal(f.Fd()) }

@@ -21,15 +21,20 @@ import (
 type Session interface {
 	// Publish hands one event to the broker and does not wait for it to be
 	// stored. It blocks while the session's window of unanswered events is
-	// full, and, up to the session's time-out, while the connection is being
-	// mended. data may be reused as soon as Publish returns.
+	// full. data may be reused as soon as Publish returns.
 	//
 	// Unless Publish returns an error, in which case nothing was sent, done
 	// is called exactly once, from a goroutine of the session: with nil after
 	// the broker stored the event, with [ErrNotAcked] when no answer came in
 	// time or the session ended first (the event may be stored all the same),
 	// or with the broker's refusal. done must not block.
-	Publish(ctx context.Context, subject string, data []byte, done func(Receipt, error)) error
+	Publish(subject string, data []byte, done func(Receipt, error)) error
+
+	// Broken reports whether the connection broke since the last Mend: what
+	// was in flight then may never be answered. Mend waits until the broker
+	// answers again, at most the session's time-out.
+	Broken() bool
+	Mend(ctx context.Context) error
 
 	// Subscribe asks for the events of one subject. deliver is called by one
 	// goroutine a subscription, one event after the other, possibly before

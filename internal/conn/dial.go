@@ -26,9 +26,9 @@ func Dial(ctx context.Context, o Options) (Session, error) {
 
 // Where returns the servers of o without their secrets, for people to read.
 func (o Options) Where() string {
-	servers := strings.Split(o.Or(defaults).Servers, ",")
-	for i, s := range servers {
-		servers[i] = withoutSecrets(strings.TrimSpace(s))
+	var servers []string
+	for s := range strings.SplitSeq(o.Or(defaults).Servers, ",") {
+		servers = append(servers, withoutSecrets(s))
 	}
 	return strings.Join(servers, ",")
 }
@@ -52,21 +52,19 @@ func parseServer(s string) (*url.URL, error) {
 	return url.Parse(s)
 }
 
+// withoutSecrets keeps the part of a URL that is safe to show.
 func withoutSecrets(server string) string {
-	scheme, rest, found := strings.Cut(server, "://")
-	if !found {
-		scheme, rest = "nats", server
+	u, err := parseServer(server)
+	if err != nil {
+		return "(no URL)"
 	}
-	if at := strings.LastIndex(rest, "@"); at >= 0 {
-		rest = rest[at+1:]
-	}
-	return scheme + "://" + rest
+	return u.Scheme + "://" + u.Host
 }
 
-// checkServers looks at the URLs before the library does, whose errors repeat
+// checkServers looks at the URLs before the library does, whose errors show
 // them with their passwords.
 func (o Options) checkServers() error {
-	for s := range strings.SplitSeq(o.Servers, ",") {
+	for i, s := range strings.Split(o.Servers, ",") {
 		problem := ""
 		u, err := parseServer(s)
 		switch {
@@ -78,7 +76,8 @@ func (o Options) checkServers() error {
 			problem = "the scheme must be nats, tls, ws or wss"
 		}
 		if problem != "" {
-			return fmt.Errorf("server %q: %w", withoutSecrets(s), because(ErrConfig, errors.New(problem)))
+			// It isn't shown: without a form, there is no telling a password.
+			return fmt.Errorf("URL %d of the servers: %w", i+1, because(ErrConfig, errors.New(problem)))
 		}
 	}
 	return nil
@@ -90,6 +89,7 @@ func (o Options) natsOptions(life context.Context) ([]nats.Option, error) {
 	opts := []nats.Option{
 		nats.Name(o.ClientID),
 		nats.Timeout(o.Timeout),
+		nats.FlusherTimeout(o.Timeout), // a minute by default, for a server that reads no more
 		nats.SetCustomDialer(&dialer{life: life, timeout: o.Timeout}),
 		// Never buffer while disconnected: what the caller was told has
 		// failed must not be sent later.

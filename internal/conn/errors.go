@@ -25,11 +25,16 @@ var (
 	ErrRefused = errors.New("the broker refused it")
 	// ErrTooLarge: larger than the broker takes; it was not sent.
 	ErrTooLarge = errors.New("larger than the broker takes")
+	// ErrStalled: events that were left unacked fill the max in flight, so that no other comes.
+	ErrStalled = errors.New("events left unacked fill the max in flight, so no other comes")
 	// ErrName: no legal name for a channel, durable, queue group or client.
 	ErrName = errors.New("no legal name")
 	// ErrConfig: the options can't be used: a file that can't be read, a URL that is none.
 	ErrConfig = errors.New("unusable connection settings")
 )
+
+// errBroken: nothing was sent, since the connection is broken at the moment.
+var errBroken = errors.New("the connection is broken")
 
 // A failure is one of the reasons above with the library's own words.
 type failure struct {

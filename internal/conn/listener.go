@@ -44,7 +44,8 @@ type Listener struct {
 	NoAck bool // never ack
 
 	// UntilEnd ends the listener when it has come to the events that were the
-	// newest when it began, or when nothing comes any more.
+	// newest when it began. If others may have got these, in a group, or
+	// earlier, with a durable, it also ends when nothing comes any more.
 	UntilEnd bool
 	// Idle ends the listener when no event came for so long; 0 is never. The
 	// broker must answer at that moment: an outage is not idleness.
@@ -65,15 +66,16 @@ const (
 	EndReached            // all events that were there at the start have come
 )
 
-// quietEnd is how long an UntilEnd listener waits for events that others in
-// its group may have got instead.
+// quietEnd is how long an UntilEnd listener waits for events that may have
+// gone to others instead.
 const quietEnd = time.Second
 
 // Run joins and hands events to handler until ctx is done, or an end set in l
 // is reached, or an error ends it. The error of a first join wraps one of
 // [Dial]'s; later, a lost session is joined again until ctx is done, unless
 // Options.NoReconnect is set: then the error wraps [ErrLost]. So does that of
-// a session whose end the broker did not confirm.
+// a session whose end the broker did not confirm. An end that can't be reached
+// because of events left unacked is [ErrStalled].
 func (l *Listener) Run(ctx context.Context, handler Handler) (End, error) {
 	o := l.Options.Or(defaults)
 	o.ClientID = or(o.ClientID, NewClientID("listen"))

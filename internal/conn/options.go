@@ -88,9 +88,8 @@ func (o Options) Or(lower Options) Options {
 		o.Auth.User = or(o.Auth.User, lower.Auth.User)
 		o.Auth.Password = or(o.Auth.Password, lower.Auth.Password)
 	}
-	if o.TLS.Cert == "" && o.TLS.Key == "" {
-		o.TLS.Cert, o.TLS.Key = lower.TLS.Cert, lower.TLS.Key
-	}
+	o.TLS.Cert = or(o.TLS.Cert, lower.TLS.Cert)
+	o.TLS.Key = or(o.TLS.Key, lower.TLS.Key)
 	o.TLS.CA = or(o.TLS.CA, lower.TLS.CA)
 	o.TLS.First = o.TLS.First || lower.TLS.First
 	if o.Notify == nil {

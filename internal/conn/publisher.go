@@ -8,8 +8,10 @@ import (
 )
 
 // A Publisher puts events on a session in order, several in flight at a time,
-// and accounts for the answer to every one. It stops at the first event that
-// fails: nothing is sent after it. Its methods are for one goroutine.
+// and accounts for the answer to every one. Once it is known that an event
+// failed, nothing more is sent. If the connection breaks, it waits for the
+// answers to what is in flight before it goes on, so that no event overtakes
+// one that is in doubt. Its methods are for one goroutine.
 type Publisher struct {
 	session Session
 	acked   func(event int, r Receipt, last bool)
@@ -20,6 +22,7 @@ type Publisher struct {
 	sent    int        // events handed to the session
 	done    int        // events answered, counting from the first without a gap
 	good    int        // events acked
+	doubt   int        // events that may be stored, or not
 	err     error      // why the first failed event failed
 	failed  chan struct{}
 }
@@ -47,31 +50,48 @@ func (p *Publisher) Publish(ctx context.Context, subject string, data []byte) er
 	if err := CheckSubject(subject); err != nil {
 		return err
 	}
-	p.mu.Lock()
-	if p.err != nil {
-		defer p.mu.Unlock()
-		return p.err
-	}
-	event := p.sent + 1
-	p.sent = event
-	p.answers = append(p.answers, answer{})
-	p.mu.Unlock()
+	for {
+		if p.session.Broken() {
+			if err := p.Flush(); err != nil {
+				return err
+			}
+			if err := p.session.Mend(ctx); err != nil {
+				return p.takeBack(subject, err)
+			}
+		}
+		p.mu.Lock()
+		if p.err != nil {
+			defer p.mu.Unlock()
+			return p.err
+		}
+		p.sent++
+		event := p.sent
+		p.answers = append(p.answers, answer{})
+		p.mu.Unlock()
 
-	err := p.session.Publish(ctx, subject, data, func(r Receipt, err error) {
-		p.answered(event, answer{true, r, err}, subject)
-	})
-	if err == nil {
-		return nil
+		err := p.session.Publish(subject, data, func(r Receipt, err error) {
+			p.answered(event, answer{true, r, err}, subject)
+		})
+		if err == nil {
+			return nil
+		}
+		p.mu.Lock()
+		p.sent--
+		p.answers = p.answers[:len(p.answers)-1]
+		p.mu.Unlock()
+		if !errors.Is(err, errBroken) {
+			return p.takeBack(subject, err)
+		}
 	}
-	// Not sent: it is taken back.
+}
+
+// takeBack notes that the next event could not be sent.
+func (p *Publisher) takeBack(subject string, err error) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.sent--
-	p.answers = p.answers[:len(p.answers)-1]
-	if p.err != nil {
-		return p.err
+	if p.err == nil {
+		p.fail(p.sent+1, subject, err)
 	}
-	p.fail(event, subject, err)
 	return p.err
 }
 
@@ -88,7 +108,12 @@ func (p *Publisher) answered(event int, a answer, subject string) {
 			if p.acked != nil {
 				p.acked(p.done, first.receipt, len(p.answers) == 0)
 			}
-		} else if p.err == nil {
+			continue
+		}
+		if InDoubt(first.err) {
+			p.doubt++
+		}
+		if p.err == nil {
 			p.fail(p.done, subject, first.err)
 		}
 	}
@@ -115,12 +140,12 @@ func (p *Publisher) Flush() error {
 	return p.err
 }
 
-// Sent returns how many events were handed to the broker, and how many of them
-// it acked so far.
-func (p *Publisher) Sent() (sent, acked int) {
+// Sent returns how many events were handed to the broker, how many of them it
+// acked so far, and of how many it is not known whether it stored them.
+func (p *Publisher) Sent() (sent, acked, inDoubt int) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return p.sent, p.good
+	return p.sent, p.good, p.doubt
 }
 
 // InDoubt reports whether err leaves open if the event was stored.

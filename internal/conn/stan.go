@@ -27,9 +27,7 @@ type stanSession struct {
 	sc   stan.Conn
 	end  context.CancelFunc // cuts the network, whatever is going on
 
-	// mended is set when a broken connection is back: the broker behind the
-	// server may need longer to come back, and misses what is sent before.
-	mended atomic.Bool
+	broken atomic.Bool // the connection broke and was not mended yet
 
 	mu     sync.Mutex
 	subs   []stan.Subscription
@@ -50,14 +48,11 @@ func dialStan(ctx context.Context, o Options) (Session, error) {
 	interrupted := context.AfterFunc(ctx, end)
 	s := &stanSession{opts: o, end: end, lost: make(chan struct{})}
 	err := s.connect(life)
-	if !interrupted() && ctx.Err() != nil {
-		err = errors.Join(err, context.Cause(ctx))
+	if !interrupted() { // ctx was done
+		err = context.Cause(ctx)
 	}
 	if err != nil {
 		s.abandon()
-		if ctx.Err() != nil {
-			return nil, fmt.Errorf("%s: %w", attempt, context.Cause(ctx))
-		}
 		return nil, fmt.Errorf("%s: %w", attempt, err)
 	}
 	return s, nil
@@ -71,7 +66,6 @@ func (s *stanSession) connect(life context.Context) error {
 	opts = append(opts,
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { s.disconnected(err) }),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
-			s.mended.Store(true)
 			s.opts.Notify("connected again to " + withoutSecrets(nc.ConnectedUrl()))
 		}),
 		nats.ClosedHandler(func(nc *nats.Conn) { s.lose(or(nc.LastError(), nats.ErrConnectionClosed)) }),
@@ -136,6 +130,7 @@ func (s *stanSession) disconnected(err error) {
 	if closed {
 		return
 	}
+	s.broken.Store(true)
 	why := "the server closed it"
 	if err != nil {
 		why = err.Error()
@@ -212,8 +207,8 @@ func (s *stanSession) abandon() {
 	s.mu.Lock()
 	s.closed = true
 	s.mu.Unlock()
+	s.end() // first: Close would wait for a write that hangs
 	if s.nc != nil {
 		s.nc.Close()
 	}
-	s.end()
 }

@@ -19,29 +19,19 @@ func (s *stanSession) MaxPayload() int {
 	return int(s.nc.MaxPayload()) - envelope
 }
 
-func (s *stanSession) Publish(ctx context.Context, subject string, data []byte, done func(Receipt, error)) error {
+func (s *stanSession) Publish(subject string, data []byte, done func(Receipt, error)) error {
 	if limit := s.MaxPayload() - len(s.opts.ClientID) - len(subject); len(data) > limit {
 		return because(ErrTooLarge, fmt.Errorf("%d bytes, at most %d are possible", len(data), limit))
 	}
-	answered := func(id string, err error) { done(Receipt{ID: id}, explainAck(err)) }
-	for {
-		if s.mended.Load() {
-			if err := s.ready(ctx); err != nil {
-				return err
-			}
-		}
-		_, err := s.sc.PublishAsync(subject, data, answered)
-		switch {
-		case err == nil:
-			return nil
-		case errors.Is(err, nats.ErrReconnectBufExceeded):
-			if err := s.ready(ctx); err != nil {
-				return err
-			}
-		default:
-			return because(ErrLost, err)
-		}
+	_, err := s.sc.PublishAsync(subject, data, func(id string, err error) { done(Receipt{ID: id}, explainAck(err)) })
+	if errors.Is(err, nats.ErrReconnectBufExceeded) {
+		s.broken.Store(true)
+		return errBroken
 	}
+	if err != nil {
+		return because(ErrLost, err)
+	}
+	return nil
 }
 
 func explainAck(err error) error {
@@ -58,16 +48,19 @@ func explainAck(err error) error {
 	return because(ErrRefused, err)
 }
 
-// ready waits until nats.go has the connection back and the broker answers, at
-// most the session's time-out.
-func (s *stanSession) ready(ctx context.Context) error {
+func (s *stanSession) Broken() bool { return s.broken.Load() }
+
+// Mend waits for nats.go to have the connection back, and then for the broker,
+// which may need longer than the server that carries it, and would miss what
+// is sent before.
+func (s *stanSession) Mend(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.opts.Timeout,
 		because(ErrLost, fmt.Errorf("it was not mended within %v", s.opts.Timeout)))
 	defer cancel()
 	pace := time.NewTicker(20 * time.Millisecond)
 	defer pace.Stop()
 	for {
-		s.mended.Store(false)
+		s.broken.Store(false)
 		if s.nc.IsConnected() && s.Alive(ctx) == nil {
 			return nil
 		}

@@ -45,6 +45,9 @@ func (s *stay) start(ctx context.Context, session Session, subject string, p *po
 	return Start{Kind: StartSequence, Sequence: p.sequence + 1}, nil
 }
 
+// patience is how long a shutdown waits for the handler before it says so.
+const patience = 500 * time.Millisecond
+
 // A stay is one session of a listener, from join to leave.
 type stay struct {
 	*Listener
@@ -58,10 +61,13 @@ type stay struct {
 	// after stopping was set: from then on, what still comes is left to others.
 	mu       sync.Mutex
 	stopping bool
-	failed   error     // the handler's, if it ended the listener
-	latest   time.Time // when the newest event was done with
-	taken    []taken   // handled, not flushed and acked yet
-	takenAt  time.Time // when the first of taken came
+	failed   error                      // the handler's, if it ended the listener
+	latest   time.Time                  // when the newest event was done with
+	left     map[string]map[uint64]bool // left unacked, by subject
+	stalled  bool                       // those of a subject fill its max in flight
+	taken    []taken                    // handled, not flushed and acked yet
+	takenAt  time.Time                  // when the first of taken came
+	clock    time.Time                  // read once after each event
 
 	wake chan struct{} // cap 1: failed or an end changed
 }
@@ -82,6 +88,7 @@ func (s *stay) run(ctx context.Context, first bool) (End, error) {
 		return EndStopped, err
 	}
 	s.latest = time.Now()
+	s.left = make(map[string]map[uint64]bool)
 	end := EndStopped
 	err = s.join(ctx, session)
 	if err == nil {
@@ -91,7 +98,11 @@ func (s *stay) run(ctx context.Context, first bool) (End, error) {
 		}
 		end, err = s.listen(ctx, session)
 	}
+	told := time.AfterFunc(patience, func() {
+		s.options.Notify("stopping when the event in hand is done; a second signal ends at once")
+	})
 	s.mu.Lock() // waits for the handler
+	told.Stop()
 	s.stopping = true
 	s.flush()
 	failed := s.failed
@@ -132,7 +143,12 @@ func (s *stay) listen(ctx context.Context, session Session) (End, error) {
 		case <-silence:
 			rest := quiet - s.silentFor()
 			if rest <= 0 && session.Alive(ctx) == nil && s.silentFor() >= quiet {
-				return quietly, nil
+				switch stalled := s.isStalled(); {
+				case quietly == EndReached && stalled:
+					return EndStopped, ErrStalled
+				case quietly != EndReached || !s.alone():
+					return quietly, nil
+				}
 			}
 			timer.Reset(max(rest, quiet/10, time.Millisecond))
 		}
@@ -145,9 +161,12 @@ func (s *stay) join(ctx context.Context, session Session) error {
 		if !s.UntilEnd || !p.joinedAt.IsZero() {
 			continue
 		}
-		var err error
-		if p.end, _, err = session.Last(ctx, subject); err != nil {
+		last, at, err := session.Last(ctx, subject)
+		if err != nil {
 			return err
+		}
+		if s.comesTo(last, at) {
+			p.end = last
 		}
 	}
 	for _, subject := range s.Subjects {
@@ -177,6 +196,26 @@ type taken struct {
 	took     time.Duration
 }
 
+// alone reports whether all events come to this listener, from where it was
+// told to start. A group or durable that exists has its own position.
+func (s *stay) alone() bool { return s.Subscription.Group == "" && s.Subscription.Durable == "" }
+
+// comesTo reports whether the event that is the last now may come.
+func (s *stay) comesTo(last uint64, at time.Time) bool {
+	if !s.alone() {
+		return true
+	}
+	switch start := s.Subscription.Start; start.Kind {
+	case StartNew:
+		return false
+	case StartSequence:
+		return start.Sequence <= last
+	case StartTime:
+		return !at.Before(start.Time)
+	}
+	return true
+}
+
 // deliver has one event handled, and flushed and acked in good time.
 func (s *stay) deliver(ctx context.Context, m *Message, more bool, p *position) {
 	s.mu.Lock()
@@ -185,21 +224,26 @@ func (s *stay) deliver(ctx context.Context, m *Message, more bool, p *position) 
 		return
 	}
 	if len(s.taken) == 0 {
-		s.latest = time.Now()
-		s.takenAt = s.latest
+		s.clock = time.Now()
+		s.takenAt = s.clock
 	}
 	if m.Deliveries > 1 && p.handled.has(m.Sequence, m.Time) {
 		// A copy, sent because the ack was late, or lost.
 		s.taken = append(s.taken, taken{m.acker, m.Subject, m.Sequence, 0})
 	} else {
 		err := s.handler.Handle(m)
-		begin := s.latest
-		s.latest = time.Now()
+		begin := s.clock
+		s.clock = time.Now()
+		if err == nil || m.Deliveries == 1 { // what is left comes again and again
+			s.latest = s.clock
+		}
 		switch {
+		case errors.Is(err, ErrLeave):
+			s.leave(m)
 		case err == nil && !s.NoAck:
 			p.handled.add(m.Sequence, m.Time)
-			s.taken = append(s.taken, taken{m.acker, m.Subject, m.Sequence, s.latest.Sub(begin)})
-		case err != nil && !errors.Is(err, ErrLeave):
+			s.taken = append(s.taken, taken{m.acker, m.Subject, m.Sequence, s.clock.Sub(begin)})
+		case err != nil:
 			s.fail(err)
 			return
 		}
@@ -212,9 +256,33 @@ func (s *stay) deliver(ctx context.Context, m *Message, more bool, p *position) 
 		s.stopping = s.atEnd()
 		s.signal()
 	}
-	if !more || s.stopping || ctx.Err() != nil || len(s.taken) >= flushEvents || s.latest.Sub(s.takenAt) >= flushAfter {
+	if !more || s.stopping || ctx.Err() != nil || len(s.taken) >= flushEvents || s.clock.Sub(s.takenAt) >= flushAfter {
 		s.flush()
 	}
+}
+
+// leave notes an event that stays unacked, and says so when no other can come
+// because of such events. mu is held.
+func (s *stay) leave(m *Message) {
+	left := s.left[m.Subject]
+	if left == nil {
+		left = make(map[uint64]bool)
+		s.left[m.Subject] = left
+	}
+	if len(left) < s.Subscription.MaxInFlight {
+		left[m.Sequence] = true
+	}
+	if len(left) >= s.Subscription.MaxInFlight && !s.stalled {
+		s.stalled = true
+		s.options.Notify(fmt.Sprintf("%d events of %s left unacked fill --max-in-flight: no other comes until some member acks them, or it is raised",
+			len(left), m.Subject))
+	}
+}
+
+func (s *stay) isStalled() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stalled
 }
 
 // flush completes and acks what was taken. mu is held.

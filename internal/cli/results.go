@@ -1,0 +1,181 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"sync"
+	"time"
+
+	"nats-test/internal/conn"
+)
+
+// A result is the record of an acked event, as publish -o json writes it.
+type result struct {
+	Subject string `json:"subject"`
+	ID      string `json:"id"`
+}
+
+// results writes a line per acked event. The lines are written by a goroutine
+// of their own: acks must not wait for a reader of stdout that is slow.
+type results struct {
+	tell *teller
+	o    *publishOptions
+	out  io.Writer
+	safe bool   // stdout is a terminal
+	text []byte // the line of an ack, where it is always the same
+	bar  *progress
+
+	broken  chan struct{} // closed when stdout takes no more
+	written chan struct{} // closed when the writer has ended
+
+	mu      sync.Mutex
+	changed *sync.Cond
+	pending []byte // lines that wait to be written
+	ended   bool   // no more lines come
+	err     error  // why stdout takes no more
+}
+
+// maxPending bounds the lines that wait, in bytes; then sending waits, too.
+const maxPending = 256 << 10
+
+func newResults(s *System, tell *teller, o *publishOptions) *results {
+	r := &results{
+		tell: tell, o: o, out: s.Stdout, safe: s.StdoutTTY, bar: newProgress(s, tell, o),
+		broken: make(chan struct{}), written: make(chan struct{}),
+	}
+	r.changed = sync.NewCond(&r.mu)
+	if s.StdoutTTY {
+		r.out = above{s.Stdout, r.bar}
+	}
+	if o.output == "text" {
+		r.text = []byte("Event published to subject " + o.subject + "\n")
+	}
+	go r.write()
+	return r
+}
+
+func (r *results) write() {
+	defer close(r.written)
+	var lines []byte
+	for {
+		r.mu.Lock()
+		for len(r.pending) == 0 && !r.ended {
+			r.changed.Wait()
+		}
+		lines, r.pending = r.pending, lines[:0]
+		r.mu.Unlock()
+		if len(lines) == 0 {
+			return
+		}
+		_, err := r.out.Write(lines)
+		r.mu.Lock()
+		if err != nil {
+			r.err = fmt.Errorf("writing to stdout: %w", err)
+			close(r.broken)
+		}
+		r.changed.Broadcast()
+		r.mu.Unlock()
+		if err != nil {
+			return
+		}
+	}
+}
+
+// acked notes the line of an acked event. It never blocks.
+func (r *results) acked(receipt conn.Receipt) {
+	line := r.text
+	if line == nil {
+		line, _ = json.Marshal(result{r.o.subject, receipt.ID}) // two strings always marshal
+		line = append(line, '\n')
+	}
+	r.bar.add(1)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.err == nil {
+		r.pending = append(r.pending, line...)
+		r.changed.Broadcast()
+	}
+}
+
+// line writes a line of its own, when there is room.
+func (r *results) line(ctx context.Context, text string) error {
+	if err := r.wait(ctx); err != nil {
+		return unlessInterrupted(ctx, err)
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pending = append(append(r.pending, text...), '\n')
+	r.changed.Broadcast()
+	return nil
+}
+
+// shown is data as a dry run prints it.
+func (r *results) shown(data []byte) string {
+	if r.safe {
+		return printable(string(data))
+	}
+	return string(data)
+}
+
+// wait returns when there is room for further lines, with an error when stdout
+// takes none, or when ctx is done.
+func (r *results) wait(ctx context.Context) error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if len(r.pending) < maxPending {
+		return r.err
+	}
+	stop := context.AfterFunc(ctx, func() {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		r.changed.Broadcast()
+	})
+	defer stop()
+	for len(r.pending) >= maxPending && r.err == nil && ctx.Err() == nil {
+		r.changed.Wait()
+	}
+	if ctx.Err() != nil {
+		return context.Cause(ctx)
+	}
+	return r.err
+}
+
+// flush waits until all is written, and returns the error of writing.
+func (r *results) flush() error {
+	r.close()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
+}
+
+// close ends the writer when it has written what it has.
+func (r *results) close() {
+	r.mu.Lock()
+	r.ended = true
+	r.changed.Broadcast()
+	r.mu.Unlock()
+	<-r.written
+	r.bar.close()
+}
+
+// summary tells how it went, where that is more than the one line.
+func (r *results) summary(sent, acked, inDoubt int, took time.Duration, err error) {
+	r.bar.close()
+	switch {
+	case inDoubt > 0:
+		r.tell.warn("%d of %d %s acked; of %d it is not known whether the broker stored them", acked, sent, plural(sent, "event"), inDoubt)
+	case err != nil:
+		r.tell.warn("%d %s acked before the error", acked, plural(acked, "event"))
+	case acked > 1:
+		r.tell.say("%d events in %.2f s (%.0f events/s)", acked, took.Seconds(), float64(acked)/max(took.Seconds(), 1e-9))
+	}
+}
+
+func plural(n int, noun string) string {
+	if n == 1 {
+		return noun
+	}
+	return noun + "s"
+}
