@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -292,7 +293,7 @@ func (w *wire) carry(near, far net.Conn) {
 	copies.Go(func() {
 		err := w.read(bufio.NewReader(along))
 		_, _ = io.Copy(io.Discard, along) // else the copying would stop
-		if err != nil && err != io.EOF && err != io.ErrUnexpectedEOF {
+		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.wrong = err

@@ -107,11 +107,15 @@ func (r *reader) each(ctx context.Context, out *results, stop func() <-chan stru
 		var more bool
 		select {
 		case it, more = <-r.items:
-		case <-ctx.Done():
-		case <-stop():
-			return nil
-		case <-out.broken:
-			return nil // flushing tells why
+		default: // nothing is there yet, and everything may happen meanwhile
+			select {
+			case it, more = <-r.items:
+			case <-ctx.Done():
+			case <-stop():
+				return nil
+			case <-out.broken:
+				return nil // flushing tells why
+			}
 		}
 		switch {
 		case ctx.Err() != nil:
@@ -164,23 +168,22 @@ func send(ctx context.Context, r *reader, out *results, o *publishOptions) (err 
 		}
 		return publisher.Failed()
 	}
-	pace := rate.NewLimiter(rate.Inf, 1)
-	if o.rate > 0 {
-		pace = rate.NewLimiter(rate.Limit(o.rate), 1)
-	}
+	pace := rate.NewLimiter(rate.Limit(o.rate), 1)
 	return r.each(ctx, out, failed, func(data []byte) error {
 		if publisher == nil {
 			if session, err = o.dial(ctx); err != nil {
 				return unlessInterrupted(ctx, err)
 			}
-			publisher = conn.NewPublisher(session, func(_ int, r conn.Receipt, last bool) { out.acked(r) })
+			publisher = conn.NewPublisher(session, func(_ int, r conn.Receipt, last bool) { out.acked(r, last) })
 			begin = time.Now()
 		}
 		if err := out.wait(ctx); err != nil {
 			return unlessInterrupted(ctx, err)
 		}
-		if err := pace.Wait(ctx); err != nil {
-			return unlessInterrupted(ctx, err)
+		if o.rate > 0 {
+			if err := pace.Wait(ctx); err != nil {
+				return unlessInterrupted(ctx, err)
+			}
 		}
 		return unlessInterrupted(ctx, publisher.Publish(ctx, o.subject, data))
 	})

@@ -33,10 +33,10 @@ func stored(t *testing.T, s *brokertest.Server) []int {
 	return events
 }
 
-// numbered returns from to to.
-func numbered(from, to int) []int {
+// numbered returns 1 to to.
+func numbered(to int) []int {
 	var n []int
-	for i := from; i <= to; i++ {
+	for i := 1; i <= to; i++ {
 		n = append(n, i)
 	}
 	return n
@@ -172,7 +172,7 @@ func TestServerKilledUnderASlowPublish(t *testing.T) {
 	p.endsWith(0, 20*time.Second)
 	const events = (kills + 1) * each
 	for name, got := range map[string][]int{"acked": w.acked(p), "stored": stored(t, s), "sent": w.all()} {
-		if !slices.Equal(got, numbered(1, events)) {
+		if !slices.Equal(got, numbered(events)) {
 			t.Errorf("%s: %v", name, got)
 		}
 	}
@@ -185,7 +185,7 @@ func TestServerKilledUnderASlowPublish(t *testing.T) {
 func TestSlowPublishWaitsUntilTheServerIsReady(t *testing.T) {
 	s := brokertest.Start(t, brokertest.Config{})
 	w := newWire(t, s)
-	p := runProcessAt(t, w.URL, "publish", channel, "--data", "-", "-o", "json", "--rate", "200")
+	p := runProcessAt(t, w.URL, "publish", channel, "--data", "-", "-o", "json", "--rate", "200", "--timeout", "20s")
 	if err := p.feed(1, 1); err != nil {
 		t.Fatal(err)
 	}
@@ -202,7 +202,7 @@ func TestSlowPublishWaitsUntilTheServerIsReady(t *testing.T) {
 	w.lead(s)
 	restartKilled(t, s)
 	p.endsWith(0, 20*time.Second)
-	if acked, kept := w.acked(p), stored(t, s); !slices.Equal(acked, numbered(1, 5)) || !slices.Equal(kept, acked) {
+	if acked, kept := w.acked(p), stored(t, s); !slices.Equal(acked, numbered(5)) || !slices.Equal(kept, acked) {
 		t.Errorf("acked %v, stored %v", acked, kept)
 	}
 }
@@ -297,7 +297,7 @@ func TestPublishToAFrozenServerIsInDoubt(t *testing.T) {
 	late := runProcess(t, s, "publish", channel, "--sample", "--timeout", "1s")
 	late.endsWith(3, 15*time.Second)
 	s.Thaw()
-	if got := stored(t, s); !slices.Equal(got, numbered(1, 1)) && !slices.Equal(got, numbered(1, 2)) {
+	if got := stored(t, s); !slices.Equal(got, numbered(1)) && !slices.Equal(got, numbered(2)) {
 		t.Errorf("stored: %v", got)
 	}
 }
@@ -335,7 +335,7 @@ func TestShortFreezeLosesNothing(t *testing.T) {
 	if n := len(p.out.lines()); n != 5000 {
 		t.Errorf("%d lines", n)
 	}
-	if got := stored(t, s); !slices.Equal(got, numbered(1, 5000)) {
+	if got := stored(t, s); !slices.Equal(got, numbered(5000)) {
 		t.Errorf("stored: %v", got)
 	}
 }

@@ -33,12 +33,17 @@ type results struct {
 	mu      sync.Mutex
 	changed *sync.Cond
 	pending []byte // lines that wait to be written
+	due     bool   // they should wait no longer
 	ended   bool   // no more lines come
 	err     error  // why stdout takes no more
 }
 
-// maxPending bounds the lines that wait, in bytes; then sending waits, too.
-const maxPending = 256 << 10
+// Lines wait, while others are about to come, until there are minWrite bytes
+// of them. From maxPending on, sending waits, too.
+const (
+	minWrite   = 16 << 10
+	maxPending = 256 << 10
+)
 
 func newResults(s *System, tell *teller, o *publishOptions) *results {
 	r := &results{
@@ -61,10 +66,10 @@ func (r *results) write() {
 	var lines []byte
 	for {
 		r.mu.Lock()
-		for len(r.pending) == 0 && !r.ended {
+		for !r.due && !r.ended {
 			r.changed.Wait()
 		}
-		lines, r.pending = r.pending, lines[:0]
+		lines, r.pending, r.due = r.pending, lines[:0], false
 		r.mu.Unlock()
 		if len(lines) == 0 {
 			return
@@ -83,8 +88,9 @@ func (r *results) write() {
 	}
 }
 
-// acked notes the line of an acked event. It never blocks.
-func (r *results) acked(receipt conn.Receipt) {
+// acked notes the line of an acked event, and has it written if it is the last
+// in flight, or many have come together. It never blocks.
+func (r *results) acked(receipt conn.Receipt, last bool) {
 	line := r.text
 	if line == nil {
 		line, _ = json.Marshal(result{r.o.subject, receipt.ID}) // two strings always marshal
@@ -95,7 +101,10 @@ func (r *results) acked(receipt conn.Receipt) {
 	defer r.mu.Unlock()
 	if r.err == nil {
 		r.pending = append(r.pending, line...)
-		r.changed.Broadcast()
+		r.due = r.due || last || len(r.pending) >= minWrite
+		if r.due {
+			r.changed.Broadcast()
+		}
 	}
 }
 
@@ -107,6 +116,7 @@ func (r *results) line(ctx context.Context, text string) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.pending = append(append(r.pending, text...), '\n')
+	r.due = true
 	r.changed.Broadcast()
 	return nil
 }

@@ -32,9 +32,9 @@ const (
 	DefaultCluster = "ticketing"
 	DefaultTimeout = 5 * time.Second
 
-	// DefaultWindow was chosen by measurement: larger ones bring no more
+	// DefaultWindow was chosen by measurement: larger ones bring hardly more
 	// events per second, and leave more in doubt when a broker goes away.
-	DefaultWindow = 1024
+	DefaultWindow = 2048
 )
 
 // Auth holds credentials of one kind: user and password, or a token, or the
