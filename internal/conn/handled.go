@@ -14,9 +14,10 @@ type handledEvent struct {
 	time     int64
 }
 
-// newHandledSet returns a set for a listener that holds up to inFlight events,
-// with room for those that other members of its group hold.
-func newHandledSet(inFlight int) handledSet { return make(handledSet, max(1024, 4*inFlight)) }
+// newHandledSet returns a set for a listener that holds up to inFlight events:
+// with room for those that other members of its group hold, and for as many as
+// a killed server was seen to lose the acks of, several times over (512 KiB).
+func newHandledSet(inFlight int) handledSet { return make(handledSet, max(1<<15, 4*inFlight)) }
 
 func (h handledSet) add(sequence uint64, at time.Time) {
 	h[sequence%uint64(len(h))] = handledEvent{sequence, at.UnixNano()}

@@ -227,8 +227,9 @@ func (s *stay) deliver(ctx context.Context, m *Message, more bool, p *position) 
 		s.clock = time.Now()
 		s.takenAt = s.clock
 	}
-	if m.Deliveries > 1 && p.handled.has(m.Sequence, m.Time) {
-		// A copy, sent because the ack was late, or lost.
+	if p.handled.has(m.Sequence, m.Time) {
+		// A copy, sent because the ack was late, or lost. A server that was
+		// killed may not even know that it sent it before.
 		s.taken = append(s.taken, taken{m.acker, m.Subject, m.Sequence, 0})
 	} else {
 		err := s.handler.Handle(m)
