@@ -32,8 +32,8 @@ func listenRun(ctx context.Context, s *System, tell *teller, o *listenOptions) e
 	if s.StdinTTY {
 		go readRestarts(s.Stdin, restart)
 	}
-	for {
-		err := o.listenOnce(ctx, tell, h, restart)
+	for again := false; ; again = true {
+		err := o.listenOnce(ctx, tell, h, restart, again)
 		if !errors.Is(err, errRestart) {
 			h.summary()
 			return err
@@ -56,8 +56,9 @@ func readRestarts(in io.Reader, restart chan<- struct{}) {
 	}
 }
 
-// listenOnce is one listener's life, up to errRestart.
-func (o *listenOptions) listenOnce(parent context.Context, tell *teller, h *handling, restart <-chan struct{}) error {
+// listenOnce is one listener's life, up to errRestart. One that lived before
+// does not give up when it can't join at once.
+func (o *listenOptions) listenOnce(parent context.Context, tell *teller, h *handling, restart <-chan struct{}, again bool) error {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
 	watching := make(chan struct{})
@@ -85,7 +86,7 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *teller, h *hand
 		Subscription: conn.Subscription{
 			Group: o.group, Durable: o.durable, Start: o.start, AckWait: o.ackWait, MaxInFlight: o.inFlight(),
 		},
-		NoAck: o.noAck, UntilEnd: o.untilEnd, Idle: o.idle,
+		NoAck: o.noAck, UntilEnd: o.untilEnd, Idle: o.idle, Persist: again,
 		Joined: func(again bool) { o.tellJoined(tell, again) },
 	}
 	end, err := listener.Run(ctx, h)

@@ -51,6 +51,9 @@ type Listener struct {
 	// broker must answer at that moment: an outage is not idleness.
 	Idle time.Duration
 
+	// Persist tries the first join again, too, if it fails.
+	Persist bool
+
 	// Joined, if set, is called after every successful join; again is false
 	// for the first.
 	Joined func(again bool)
@@ -87,7 +90,7 @@ func (l *Listener) Run(ctx context.Context, handler Handler) (End, error) {
 	for first := true; ; first = false {
 		s := &stay{Listener: l, options: o, handler: handler, positions: positions, wake: make(chan struct{}, 1)}
 		end, err := s.run(ctx, first)
-		if s.lost == nil || o.NoReconnect || first && !s.joined {
+		if s.lost == nil || o.NoReconnect || first && !s.joined && !l.Persist {
 			return end, err
 		}
 		if s.joined {
