@@ -1,0 +1,141 @@
+package conn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// taken is an event that was handled and waits to be acked.
+type taken struct {
+	acker    acker
+	subject  string
+	sequence uint64
+	took     time.Duration
+}
+
+// alone reports whether all events come to this listener, from where it was
+// told to start. A group or durable that exists has its own position.
+func (s *stay) alone() bool { return s.Subscription.Group == "" && s.Subscription.Durable == "" }
+
+// comesTo reports whether the event that is the last now may come.
+func (s *stay) comesTo(last uint64, at time.Time) bool {
+	if !s.alone() {
+		return true
+	}
+	switch start := s.Subscription.Start; start.Kind {
+	case StartNew:
+		return false
+	case StartSequence:
+		return start.Sequence <= last
+	case StartTime:
+		return !at.Before(start.Time)
+	}
+	return true
+}
+
+// deliver has one event handled, and flushed and acked in good time.
+func (s *stay) deliver(ctx context.Context, m *Message, more bool, p *position) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.stopping || ctx.Err() != nil {
+		return
+	}
+	if len(s.taken) == 0 {
+		s.clock = time.Now()
+		s.takenAt = s.clock
+	}
+	if p.handled.has(m.Sequence, m.Time) {
+		// A copy, sent because the ack was late, or lost. A server that was
+		// killed may not even know that it sent it before.
+		s.taken = append(s.taken, taken{m.acker, m.Subject, m.Sequence, 0})
+	} else {
+		err := s.handler.Handle(m)
+		begin := s.clock
+		s.clock = time.Now()
+		if err == nil || m.Deliveries == 1 { // what is left comes again and again
+			s.latest = s.clock
+		}
+		switch {
+		case errors.Is(err, ErrLeave):
+			s.leave(m)
+		case err == nil && !s.NoAck:
+			p.handled.add(m.Sequence, m.Time)
+			s.taken = append(s.taken, taken{m.acker, m.Subject, m.Sequence, s.clock.Sub(begin)})
+		case err != nil:
+			s.fail(err)
+			return
+		}
+	}
+	if m.Sequence > p.sequence {
+		p.sequence, p.time = m.Sequence, m.Time
+	}
+	if p.end > 0 && m.Sequence >= p.end {
+		p.end = 0
+		s.stopping = s.atEnd()
+		s.signal()
+	}
+	if !more || s.stopping || ctx.Err() != nil || len(s.taken) >= flushEvents || s.clock.Sub(s.takenAt) >= flushAfter {
+		s.flush()
+	}
+}
+
+// leave notes an event that stays unacked, and says so when no other can come
+// because of such events. mu is held.
+func (s *stay) leave(m *Message) {
+	left := s.left[m.Subject]
+	if left == nil {
+		left = make(map[uint64]bool)
+		s.left[m.Subject] = left
+	}
+	if len(left) < s.Subscription.MaxInFlight {
+		left[m.Sequence] = true
+	}
+	if len(left) >= s.Subscription.MaxInFlight && !s.stalled {
+		s.stalled = true
+		s.options.Notify(fmt.Sprintf("%d events of %s left unacked fill --max-in-flight: no other comes until some member acks them, or it is raised",
+			len(left), m.Subject))
+	}
+}
+
+func (s *stay) isStalled() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.stalled
+}
+
+// flush completes and acks what was taken. mu is held.
+func (s *stay) flush() {
+	if s.failed != nil {
+		return
+	}
+	if err := s.handler.Flush(); err != nil {
+		s.fail(err)
+		return
+	}
+	unsent := 0
+	var why error
+	for _, t := range s.taken {
+		if err := t.acker.Ack(); err != nil {
+			unsent, why = unsent+1, err
+		}
+		if wait := s.Subscription.AckWait; t.took > wait*8/10 {
+			s.options.Notify(fmt.Sprintf("handling #%d of %s took %v, and the ack wait is %v: a slower one is delivered "+
+				"to others meanwhile (raise --ack-wait)", t.sequence, t.subject, t.took.Round(time.Millisecond), wait))
+		}
+	}
+	if unsent > 0 {
+		first, last := s.taken[0], s.taken[len(s.taken)-1]
+		s.options.Notify(fmt.Sprintf("%d acks could not be sent (%v), of what was handled from #%d of %s to #%d of %s: these will come again",
+			unsent, why, first.sequence, first.subject, last.sequence, last.subject))
+	}
+	clear(s.taken) // don't hold their memory
+	s.taken = s.taken[:0]
+}
+
+// fail ends the listener, and what was taken stays unacked. mu is held.
+func (s *stay) fail(err error) {
+	s.failed, s.stopping = err, true
+	s.signal()
+}
