@@ -105,9 +105,6 @@ func (o *listenOptions) check(s *System, cmd *cobra.Command) error {
 	if err := exclusive(cmd, "group", "queue", "qgroup"); err != nil {
 		return err
 	}
-	if err := exclusive(cmd, "no-ack", "delay"); err != nil {
-		return err
-	}
 	given := cmd.Flags().Changed
 	if o.group != "" && !given("durable") {
 		// A durable name allows no colon, a group's name does.

@@ -54,7 +54,7 @@ func runProcessAt(t testing.TB, url string, args ...string) *process {
 	dir := t.TempDir()
 	p := &process{t: t, args: args, exited: make(chan struct{})}
 	p.out, p.errors = newOutputFile(t, filepath.Join(dir, "stdout")), newOutputFile(t, filepath.Join(dir, "stderr"))
-	p.cmd = exec.Command(filepath.Join(bin, args[0]), append(args[1:], "--server", url)...)
+	p.cmd = exec.Command(filepath.Join(bin, args[0]), slices.Concat(args[1:], []string{"--server", url})...)
 	p.cmd.Env = []string{"HOME=" + dir, "GOTRACEBACK=all"}
 	p.cmd.Stdout, p.cmd.Stderr = p.out.to, p.errors.to
 	if p.stdin, err = p.cmd.StdinPipe(); err != nil {

@@ -120,7 +120,7 @@ func tells(t *testing.T, p *process, code, acked, kept int) {
 			_, _ = fmt.Sscanf(after, "%d to ", &failed)
 		}
 		if n, _ := fmt.Sscanf(line, "publish: %d of %d events acked; of %d it is not known", &good, &sent, &doubt); n == 0 {
-			_, _ = fmt.Sscanf(line, "publish: %d events acked before", &good)
+			_, _ = fmt.Sscanf(line, "publish: %d event", &good)
 		}
 	}
 	if failed != acked+1 {
