@@ -27,7 +27,8 @@ type stanSession struct {
 	sc   stan.Conn
 	end  context.CancelFunc // cuts the network, whatever is going on
 
-	broken atomic.Bool // the connection broke and was not mended yet
+	broken atomic.Bool   // the connection broke and was not mended yet
+	window chan struct{} // a place for each event that is sent and not answered
 
 	mu     sync.Mutex
 	subs   []stan.Subscription
@@ -46,7 +47,7 @@ func dialStan(ctx context.Context, o Options) (Session, error) {
 	}
 	life, end := context.WithCancel(context.Background())
 	interrupted := context.AfterFunc(ctx, end)
-	s := &stanSession{opts: o, end: end, lost: make(chan struct{})}
+	s := &stanSession{opts: o, end: end, lost: make(chan struct{}), window: make(chan struct{}, o.Window)}
 	err := s.connect(life)
 	if !interrupted() { // ctx was done
 		err = context.Cause(ctx)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"strings"
 	"time"
 
@@ -23,15 +24,30 @@ func (s *stanSession) Publish(subject string, data []byte, done func(Receipt, er
 	if limit := s.MaxPayload() - len(s.opts.ClientID) - len(subject); len(data) > limit {
 		return because(ErrTooLarge, fmt.Errorf("%d bytes, at most %d are possible", len(data), limit))
 	}
-	_, err := s.sc.PublishAsync(subject, data, func(id string, err error) { done(Receipt{ID: id}, explainAck(err)) })
-	if errors.Is(err, nats.ErrReconnectBufExceeded) {
-		s.broken.Store(true)
+	// stan.go would wait for a place in its window, too, but then send in any
+	// case: over a connection that broke and was mended meanwhile, past events
+	// that are in doubt.
+	s.window <- struct{}{}
+	if s.broken.Load() {
+		<-s.window
 		return errBroken
 	}
-	if err != nil {
-		return because(ErrLost, err)
+	var network *net.OpError // the connection breaks just now
+	_, err := s.sc.PublishAsync(subject, data, func(id string, err error) {
+		<-s.window
+		done(Receipt{ID: id}, explainAck(err))
+	})
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.As(err, &network):
+		s.broken.Store(true)
+		err = errBroken
+	default:
+		err = because(ErrLost, err)
 	}
-	return nil
+	<-s.window
+	return err
 }
 
 func explainAck(err error) error {
