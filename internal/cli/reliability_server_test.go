@@ -217,6 +217,9 @@ func TestServerKilledUnderAListen(t *testing.T) {
 			s := brokertest.Start(t, brokertest.Config{StreamingExtra: deadSoon})
 			published(t, s, 1, events)
 			c := newCrew(t, s, test.members, test.args...)
+			for _, p := range c.members {
+				p.awaitSaying("listening to")
+			}
 			for _, moment := range moments(random, test.kills, events/2) {
 				c.await(moment)
 				s.Kill()

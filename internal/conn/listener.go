@@ -75,7 +75,7 @@ const quietEnd = time.Second
 
 // Run joins and hands events to handler until ctx is done, or an end set in l
 // is reached, or an error ends it. The error of a first join wraps one of
-// [Dial]'s; later, a lost session is joined again until ctx is done, unless
+// [Dial]'s; a session that is lost is joined again until ctx is done, unless
 // Options.NoReconnect is set: then the error wraps [ErrLost]. So does that of
 // a session whose end the broker did not confirm. An end that can't be reached
 // because of events left unacked is [ErrStalled].
@@ -87,10 +87,11 @@ func (l *Listener) Run(ctx context.Context, handler Handler) (End, error) {
 		positions[subject] = &position{handled: newHandledSet(l.Subscription.MaxInFlight)}
 	}
 	pace := newBackoff()
-	for first := true; ; first = false {
+	for begun := false; ; {
 		s := &stay{Listener: l, options: o, handler: handler, positions: positions, wake: make(chan struct{}, 1)}
-		end, err := s.run(ctx, first)
-		if s.lost == nil || o.NoReconnect || first && !s.joined && !l.Persist {
+		end, err := s.run(ctx, !begun)
+		begun = begun || s.joined || s.reached && errors.Is(err, ErrLost)
+		if s.lost == nil || o.NoReconnect || !begun && !l.Persist {
 			return end, err
 		}
 		if s.joined {

@@ -54,6 +54,7 @@ type stay struct {
 	options   Options
 	handler   Handler
 	positions map[string]*position
+	reached   bool // the broker answered
 	joined    bool
 	lost      error // why the session ended, or did not begin, if a new one may do better
 
@@ -87,6 +88,7 @@ func (s *stay) run(ctx context.Context, first bool) (End, error) {
 		}
 		return EndStopped, err
 	}
+	s.reached = true
 	s.latest = time.Now()
 	s.left = make(map[string]map[uint64]bool)
 	end := EndStopped
