@@ -4,6 +4,7 @@ SHELL := bash
 GO ?= go
 PREFIX ?= $(shell $(GO) env GOPATH)/bin
 NODE := internal/cli/testdata/node
+BACKEND ?= stan
 
 .PHONY: help build install test race lint bench demo server
 
@@ -28,8 +29,8 @@ lint: ## check formatting, vet, lint, shell scripts, and cross-compile
 bench: ## compare speed and memory with the tools of stan.go, in one run
 	$(GO) test ./internal/bench -run '^$$' -bench . -benchtime 1x -count 1 -timeout 60m
 
-demo: build ## show both programs at work with a server of their own
-	scripts/demo.sh
+demo: build ## show both programs at work with a server of their own (BACKEND=jetstream: with JetStream)
+	scripts/demo.sh $(BACKEND)
 
 server: ## run a server for own play: NATS Streaming and JetStream, 127.0.0.1:4222, monitoring on 8222
 	@mkdir -p data

@@ -1,25 +1,49 @@
 #!/usr/bin/env bash
 # Shows publish and listen at work: two listeners share the events of a queue
 # group, one is ended, the other takes over, a third resumes where they
-# stopped. The server is a real one on free loopback ports, its store a
+# stopped. The server is a real one on a free loopback port, its store a
 # throwaway folder. Nothing stays behind, also after Ctrl-C.
+#
+# usage: scripts/demo.sh [stan|jetstream]
 set -euo pipefail
 cd "$(dirname "$0")/.."
-PATH="$PWD/bin:$PATH"
+export PATH="$PWD/bin:$PATH"
 # The server of the demo is another than that of who runs it.
 for name in $(compgen -e NATS_); do unset "$name"; done
 
-dir=$(mktemp -d)
-pids=()
+backend=${1:-stan}
+case $backend in
+stan | jetstream) ;;
+*)
+  echo "demo: \"$backend\": must be stan or jetstream" >&2
+  exit 2
+  ;;
+esac
+
+# Not of mktemp: it could be interrupted before its answer is here.
+dir="${TMPDIR:-/tmp}/publish-listen-demo.$$.$RANDOM"
+mine= # the folder was made here
+server=
 cleanup() {
-  trap - EXIT INT TERM HUP
-  for pid in ${pids[@]+"${pids[@]}"}; do kill "$pid" 2>/dev/null || true; done
-  wait 2>/dev/null || true
-  rm -rf "$dir"
+  trap - EXIT
+  trap '' INT TERM HUP # once more is not needed
+  # The server last: the listeners say goodbye to it.
+  for pid in $(jobs -p); do
+    [ "$pid" = "$server" ] || kill "$pid" 2>/dev/null || true
+  done
+  for pid in $(jobs -p); do
+    [ "$pid" = "$server" ] || wait "$pid" 2>/dev/null || true
+  done
+  [ -z "$server" ] || kill "$server" 2>/dev/null || true
+  wait
+  [ -z "$mine" ] || rm -rf "$dir"
 }
 trap cleanup EXIT
 trap 'cleanup; exit 130' INT
 trap 'cleanup; exit 143' TERM HUP
+[ ! -e "$dir" ]
+mine=yes
+mkdir -m 700 "$dir"
 
 say() { printf '\n# %s\n' "$*"; }
 show() { printf '$ %s\n' "$*"; }
@@ -30,7 +54,8 @@ await() {
     grep -q -- "$2" "$1" 2>/dev/null && return
     sleep 0.1
   done
-  echo "demo: waited too long for \"$2\"" >&2
+  echo "demo: waited too long for \"$2\" in:" >&2
+  cat "$1" >&2
   exit 1
 }
 
@@ -42,13 +67,17 @@ label() {
   done
 }
 
-# listener NAME: starts a member of the group in the background.
+# listener NAME [FLAG]: starts a member of the group in the background.
 listener() {
-  printf '$ listen --group orders-service-queue-group ticket:created   # [%s]\n' "$1"
-  listen --group orders-service-queue-group ticket:created > >(label "$1") 2>&1 &
-  pids+=($!)
-  eval "pid_$1=$!"
-  await "$dir/$1.log" 'listening to'
+  local name=$1
+  shift
+  set -- --group orders-service-queue-group ticket:created "$@"
+  show "listen $*   # [$name]"
+  mkfifo "$dir/$name"
+  label "$name" <"$dir/$name" &
+  listen "$@" >"$dir/$name" 2>&1 &
+  eval "pid_$name=$!"
+  await "$dir/$name.log" 'listening to'
 }
 
 # publishes FROM TO: publishes tickets, an event each.
@@ -70,29 +99,38 @@ handled() {
   exit 1
 }
 
-say "A NATS Streaming server of its own"
-server=$(go tool -n nats-streaming-server)
-cat >"$dir/server.conf" <<EOF
-listen: 127.0.0.1:-1
-http: 127.0.0.1:-1
-streaming {
-  id: ticketing
-  store: file
-  dir: "$dir/stan"
+# serve NAME PROGRAM ARG...: starts the server, which anybody can start by its
+# NAME, and waits until it takes clients.
+serve() {
+  show "$1 ${*:3}"
+  "${@:2}" >"$dir/server.log" 2>&1 &
+  server=$!
+  await "$dir/server.log" 'Server is ready'
 }
-EOF
-show "nats-streaming-server -c server.conf"
-"$server" -c "$dir/server.conf" >"$dir/server.log" 2>&1 &
-pids+=($!)
-await "$dir/server.log" 'Streaming Server is ready'
-port_of() { sed -n "s/.*$1 .*127\.0\.0\.1:\([0-9]*\).*/\1/p" "$dir/server.log" | head -n 1; }
-NATS_URL="nats://127.0.0.1:$(port_of 'client connections on')"
-NATS_MONITOR_URL="http://127.0.0.1:$(port_of 'http monitor on')"
-export NATS_URL NATS_MONITOR_URL
-show "export NATS_URL=$NATS_URL"
+
+if [ "$backend" = stan ]; then
+  say "A NATS Streaming server of its own"
+  program=$(go tool -n nats-streaming-server)
+  serve "go tool nats-streaming-server" "$program" \
+    --cluster_id ticketing --store file --dir "$dir/stan" --addr 127.0.0.1 --port -1
+  await "$dir/server.log" 'Streaming Server is ready'
+else
+  say "A NATS server of its own, with JetStream"
+  module=github.com/nats-io/nats-server/v2
+  go build -o "$dir/nats-server" $module
+  serve "go run $module" "$dir/nats-server" \
+    --jetstream --store_dir "$dir/store" --addr 127.0.0.1 --port -1
+fi
+NATS_URL="nats://127.0.0.1:$(sed -n 's/.*client connections on 127\.0\.0\.1:\([0-9]*\).*/\1/p' "$dir/server.log")"
+export NATS_URL
+show "export NATS_URL=$NATS_URL PATH=\"\$PWD/bin:\$PATH\""
 
 say "Two listeners join a queue group, each with a random client ID"
-listener listener1
+if [ "$backend" = stan ]; then
+  listener listener1
+else
+  listener listener1 --create-stream # the first makes a place for the events
+fi
 listener listener2
 
 say "Each event goes to one of them"
@@ -124,8 +162,7 @@ publishes 10 11
 
 say "A new member resumes after the last acked event: the group is durable"
 show "listen --group orders-service-queue-group ticket:created --until-end"
-listen --group orders-service-queue-group ticket:created --until-end > >(label listener3) 2>&1
-await "$dir/listener3.log" 'handled 2 events'
+listen --group orders-service-queue-group ticket:created --until-end 2>&1 | label listener3
 handled 11
 
 say "All events are still there for who asks for them"

@@ -7,9 +7,9 @@ package brokertest
 
 import (
 	"bufio"
+	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -19,6 +19,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // Config says what a server is like. The zero value is NATS Streaming with
@@ -26,15 +27,21 @@ import (
 type Config struct {
 	Cluster string // ID of the NATS Streaming cluster; default "ticketing"
 	Plain   bool   // a NATS server without NATS Streaming
-	Memory  bool   // keep events in memory: a restart loses them
-	TLS     bool   // the URL is tls://; Extra must hold the tls block
-	Extra   string // more lines of the configuration file
+	// JetStream is on, with its store in the server's folder: beside NATS
+	// Streaming in one process or, with Plain, without it.
+	JetStream bool
+	// Memory keeps the events of NATS Streaming in memory, and JetStream's
+	// folder is removed before each start: a restart loses them all.
+	Memory bool
+	TLS    bool   // the URL is tls://; Extra must hold the tls block
+	Extra  string // more lines of the configuration file
 	// StreamingExtra is more lines of its streaming block.
 	StreamingExtra string
 }
 
 // A Server is a running server, or one that was stopped.
 type Server struct {
+	Name    string // in a [Cluster]: n1, n2, …; else empty
 	URL     string // client URL, without credentials
 	Monitor string // URL of the monitoring port
 
@@ -43,10 +50,16 @@ type Server struct {
 	dir    string
 
 	mu      sync.Mutex
-	starts  int
-	process *exec.Cmd
-	stdin   io.WriteCloser // the process ends when it closes, so also with the test
-	exited  chan struct{}
+	process *process // nil while it is stopped
+}
+
+// A process is one run of a server.
+type process struct {
+	*exec.Cmd
+	stdin  io.WriteCloser // the process ends when it closes, so also with the test
+	logged int            // length of the log when it started
+	exited chan struct{}
+	frozen bool // guarded by the server's mu
 }
 
 const configEnv = "BROKERTEST_CONFIG"
@@ -55,47 +68,85 @@ const configEnv = "BROKERTEST_CONFIG"
 // the test, and waits until it takes clients. It ends with the test.
 func Start(t testing.TB, config Config) *Server {
 	t.Helper()
+	var s *Server
+	onFreePorts(t, 2, func(ports []int) (err error) {
+		s, err = start(t, config, ports)
+		return err
+	})
+	return s
+}
+
+func start(t testing.TB, config Config, ports []int) (*Server, error) {
+	t.Helper()
+	s := prepare(t, config, ports)
+	s.launch()
+	return s, s.awaitReady()
+}
+
+// prepare makes the folder and the configuration of a server. The first port
+// is for clients, the second for monitoring.
+func prepare(t testing.TB, config Config, ports []int) *Server {
+	t.Helper()
 	if config.Cluster == "" {
 		config.Cluster = "ticketing"
 	}
 	s := &Server{t: t, config: config, dir: t.TempDir()}
-	client, monitor := freePort(t), freePort(t)
 	scheme := "nats"
 	if config.TLS {
 		scheme = "tls"
 	}
-	s.URL = fmt.Sprintf("%s://127.0.0.1:%d", scheme, client)
-	s.Monitor = fmt.Sprintf("http://127.0.0.1:%d", monitor)
-	streaming := ""
+	s.URL = fmt.Sprintf("%s://127.0.0.1:%d", scheme, ports[0])
+	s.Monitor = fmt.Sprintf("http://127.0.0.1:%d", ports[1])
+	text := fmt.Sprintf("listen: 127.0.0.1:%d\nhttp: 127.0.0.1:%d\n%s\n", ports[0], ports[1], config.Extra)
+	if config.JetStream {
+		text += fmt.Sprintf("jetstream {\n  store_dir: \"%s\"\n}\n", s.folder("jetstream"))
+	}
 	if !config.Plain {
-		store := "store: file\n  dir: \"" + filepath.ToSlash(filepath.Join(s.dir, "stan")) + "\""
+		store := "store: file\n  dir: \"" + s.folder("stan") + "\""
 		if config.Memory {
 			store = "store: memory"
 		}
-		streaming = fmt.Sprintf("streaming {\n  id: %s\n  %s\n  %s\n}\n", config.Cluster, store, config.StreamingExtra)
+		text += fmt.Sprintf("streaming {\n  id: %s\n  %s\n  %s\n}\n", config.Cluster, store, config.StreamingExtra)
 	}
-	text := fmt.Sprintf("listen: 127.0.0.1:%d\nhttp: 127.0.0.1:%d\n%s\n%s", client, monitor, config.Extra, streaming)
 	if err := os.WriteFile(s.configFile(), []byte(text), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(s.Kill)
-	s.Restart()
 	return s
 }
 
+// folder is the path of a store, with slashes as the configuration has them.
+func (s *Server) folder(store string) string { return filepath.ToSlash(filepath.Join(s.dir, store)) }
+
 func (s *Server) configFile() string { return filepath.Join(s.dir, "server.conf") }
 
-// Restart starts a server that was stopped, on the same ports and store.
+// Restart starts a server that was stopped, on the same ports and store, and
+// waits until it takes clients. One of a cluster may not have rejoined it by
+// then: see [Cluster.AwaitReady].
 func (s *Server) Restart() {
 	s.t.Helper()
 	s.Kill()
+	s.launch()
+	if err := s.awaitReady(); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// launch starts the server's process and does not wait for it.
+func (s *Server) launch() {
+	s.t.Helper()
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.config.Memory {
+		if err := os.RemoveAll(s.folder("jetstream")); err != nil {
+			s.t.Fatal(err)
+		}
+	}
 	self, err := os.Executable()
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	log, err := os.OpenFile(filepath.Join(s.dir, "server.log"), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	log, err := os.OpenFile(s.logFile(), os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -104,39 +155,59 @@ func (s *Server) Restart() {
 	if s.config.Plain {
 		kind = "plain"
 	}
-	p := exec.Command(self)
+	p := &process{Cmd: exec.Command(self), logged: len(s.Log()), exited: make(chan struct{})}
 	p.Env = append(os.Environ(), configEnv+"="+kind+":"+s.configFile())
 	p.Stdout, p.Stderr = log, log
-	if s.stdin, err = p.StdinPipe(); err != nil {
+	if p.stdin, err = p.StdinPipe(); err != nil {
 		s.t.Fatal(err)
 	}
 	if err := p.Start(); err != nil {
 		s.t.Fatal(err)
 	}
-	exited := make(chan struct{})
 	go func() {
 		_ = p.Wait()
-		close(exited)
+		close(p.exited)
 	}()
-	s.process, s.exited = p, exited
-	s.waitReady(exited)
+	s.process = p
 }
 
-func (s *Server) waitReady(exited <-chan struct{}) {
+// awaitReady waits until a launched server takes clients. JetStream takes
+// requests by then: the server opens its client port after it.
+func (s *Server) awaitReady() (err error) {
 	s.t.Helper()
 	ready := "Streaming Server is ready"
 	if s.config.Plain {
 		ready = "Server is ready"
 	}
-	s.starts++
 	Eventually(s.t, "the server takes clients", func() bool {
-		select {
-		case <-exited:
-			s.t.Fatalf("the server ended:\n%s", s.Log())
-		default:
-		}
-		return strings.Count(s.Log(), ready) == s.starts
+		var log string
+		log, err = s.alive()
+		return err != nil || strings.Contains(log, ready)
 	})
+	return err
+}
+
+// alive returns what the server wrote since it started, or why it ended.
+func (s *Server) alive() (log string, err error) {
+	s.t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.process == nil {
+		return "", fmt.Errorf("the server %s was stopped", s.Name)
+	}
+	select {
+	case <-s.process.exited:
+		err = errors.New("the server ended")
+	default:
+	}
+	log = s.Log()[s.process.logged:]
+	if err != nil && strings.Contains(log, "address already in use") {
+		err = errPortTaken
+	}
+	if err != nil {
+		err = fmt.Errorf("%w:\n%s", err, log)
+	}
+	return log, err
 }
 
 // Kill ends the server at once, as kill -9 does. It may be called again.
@@ -147,76 +218,20 @@ func (s *Server) Kill() {
 		return
 	}
 	_ = s.process.Process.Kill()
-	<-s.exited
-	_ = s.stdin.Close()
+	<-s.process.exited
+	_ = s.process.stdin.Close()
 	s.process = nil
 }
 
+func (s *Server) logFile() string { return filepath.Join(s.dir, "server.log") }
+
 // Log returns what the server wrote so far.
 func (s *Server) Log() string {
-	log, err := os.ReadFile(filepath.Join(s.dir, "server.log"))
+	log, err := os.ReadFile(s.logFile())
 	if err != nil {
 		s.t.Fatal(err)
 	}
 	return string(log)
-}
-
-// Drop cuts every connection to the server that a client's proxy at the
-// returned URL carries; see [Proxy].
-type Drop func()
-
-// Proxy returns a URL that leads to the server, and a function that cuts the
-// connections made through it: a network that fails while the server lives.
-func (s *Server) Proxy() (url string, drop Drop) {
-	s.t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	var mu sync.Mutex
-	var open []net.Conn
-	keep := func(c net.Conn) {
-		mu.Lock()
-		defer mu.Unlock()
-		open = append(open, c)
-	}
-	cut := func() {
-		mu.Lock()
-		defer mu.Unlock()
-		for _, c := range open {
-			_ = c.Close()
-		}
-		open = nil
-	}
-	var copies sync.WaitGroup
-	copies.Go(func() {
-		for {
-			near, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			far, err := net.Dial("tcp", strings.TrimPrefix(s.URL, "nats://"))
-			if err != nil {
-				_ = near.Close()
-				continue
-			}
-			keep(near)
-			keep(far)
-			pipe := func(to, from net.Conn) {
-				_, _ = io.Copy(to, from)
-				_ = to.Close()
-				_ = from.Close()
-			}
-			copies.Go(func() { pipe(near, far) })
-			copies.Go(func() { pipe(far, near) })
-		}
-	})
-	s.t.Cleanup(func() {
-		_ = listener.Close()
-		cut()
-		copies.Wait()
-	})
-	return "nats://" + listener.Addr().String(), cut
 }
 
 // Eventually waits until done returns true, at most 30 s.
@@ -259,12 +274,12 @@ func (s *Server) Nats(opts ...nats.Option) *nats.Conn {
 	return nc
 }
 
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// JetStream connects to the server as any NATS client, and uses its JetStream.
+func (s *Server) JetStream(opts ...nats.Option) jetstream.JetStream {
+	s.t.Helper()
+	js, err := jetstream.New(s.Nats(opts...))
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().(*net.TCPAddr).Port
+	return js
 }

@@ -16,12 +16,14 @@ import (
 // connection holds the flags that both programs share.
 type connection struct {
 	flags   conn.Options
+	backend string
 	context string
 	monitor string
 	color   string
 	quiet   bool
 
-	options conn.Options // flags, environment and context together
+	clusterGiven bool
+	options      conn.Options // flags, environment and context together
 }
 
 // addFlags puts the shared flags on a root command.
@@ -30,6 +32,7 @@ func (c *connection) addFlags(cmd *cobra.Command) {
 	f.StringVarP(&c.flags.Servers, "server", "s", "", "server `URL`s, separated by commas (NATS_URL; default "+conn.DefaultServer+")")
 	f.StringVar(&c.flags.Cluster, "cluster", "", "`ID` of the NATS Streaming cluster (NATS_CLUSTER_ID; default "+conn.DefaultCluster+")")
 	f.StringVar(&c.flags.ClientID, "client-id", "", "client `ID` (default "+cmd.Name()+"- and random characters)")
+	f.StringVar(&c.backend, "backend", "", "`KIND` of broker: auto (asks the server), stan or jetstream (NATS_BACKEND; default auto)")
 	f.StringVar(&c.context, "context", "", "NATS context `NAME`, as the nats CLI keeps them (NATS_CONTEXT)")
 	f.StringVar(&c.flags.Auth.User, "user", "", "user `NAME` (NATS_USER)")
 	f.StringVar(&c.flags.Auth.Password, "password", "", "`PASSWORD`; others on this machine can see it, NATS_PASSWORD they can't")
@@ -45,6 +48,15 @@ func (c *connection) addFlags(cmd *cobra.Command) {
 	f.BoolVarP(&c.quiet, "quiet", "q", false, "errors and warnings only on stderr")
 	f.SortFlags = false
 	complete(cmd, "color", "auto", "always", "never")
+	complete(cmd, "backend", string(conn.Auto), string(conn.STAN), string(conn.JetStream))
+}
+
+// addStreamFlags puts the flags on cmd that say what to do without a stream.
+func (c *connection) addStreamFlags(cmd *cobra.Command) {
+	f := cmd.Flags()
+	f.BoolVar(&c.flags.CreateStream, "create-stream", false, "make a JetStream stream of its own for a subject that no stream covers:\n"+
+		"file storage, limits retention without limits, repeats known for 2 minutes")
+	f.IntVar(&c.flags.Replicas, "replicas", 1, "with --create-stream: on so many servers, `N`")
 }
 
 // resolve checks the shared flags and ranks them: flag, environment, context.
@@ -57,6 +69,21 @@ func (c *connection) resolve(s *System, cmd *cobra.Command) error {
 			return err
 		}
 	}
+	c.flags.Backend = conn.Backend(firstOf(c.backend, s.Getenv("NATS_BACKEND")))
+	switch c.flags.Backend {
+	case "", conn.Auto, conn.STAN, conn.JetStream:
+	default:
+		return usage(cmd, "--backend %q (NATS_BACKEND): must be auto, stan or jetstream", c.flags.Backend)
+	}
+	if f := cmd.Flags().Lookup("replicas"); f != nil && f.Changed {
+		switch {
+		case !c.flags.CreateStream:
+			return usage(cmd, "--replicas says how --create-stream makes a stream: give both")
+		case c.flags.Replicas < 1 || c.flags.Replicas > 5:
+			return usage(cmd, "--replicas %d: must be from 1 to 5", c.flags.Replicas)
+		}
+	}
+	c.clusterGiven = cmd.Flags().Changed("cluster")
 	if cmd.Flags().Changed("timeout") && c.flags.Timeout <= 0 {
 		return usage(cmd, "--timeout %v: must be more than 0", c.flags.Timeout)
 	}
@@ -110,12 +137,30 @@ func (c *connection) monitorURL() string {
 }
 
 // dial opens the connection, and explains it if that can't be done.
-func (c *connection) dial(ctx context.Context) (conn.Session, error) {
+func (c *connection) dial(ctx context.Context, tell *teller) (conn.Session, error) {
 	session, err := conn.Dial(ctx, c.options)
 	if err != nil {
 		return nil, c.explain(ctx, err)
 	}
+	c.tellBackend(tell, session.Backend())
 	return session, nil
+}
+
+// tellBackend says which broker was reached, and what of the flags has no
+// meaning there.
+func (c *connection) tellBackend(tell *teller, b conn.Backend) {
+	switch b {
+	case conn.STAN:
+		tell.say("NATS Streaming, cluster %s, at %s", firstOf(c.options.Cluster, conn.DefaultCluster), c.options.Where())
+		if c.options.CreateStream {
+			tell.say("--create-stream is ignored: NATS Streaming makes its channels by itself")
+		}
+	case conn.JetStream:
+		tell.say("JetStream at %s", c.options.Where())
+		if c.clusterGiven {
+			tell.say("--cluster is ignored: JetStream has no cluster ID")
+		}
+	}
 }
 
 func firstOf(values ...string) string {

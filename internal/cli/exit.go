@@ -27,7 +27,7 @@ const exitHelp = `Exit codes:
   2  usage: a flag, a subject that is no legal name, a file that can't be read
   3  broker unreachable, refused or lost
   4  unknown event, or one that breaks its contract or is too large; it was not sent
-  5  sent, but not acked in time
+  5  sent, but not acked in time, or not taken by a full stream
   6  stopped by --idle before --count was reached
 `
 
@@ -50,11 +50,15 @@ var ends = []struct {
 	{errContract, exitContract, ""},
 	{conn.ErrTooLarge, exitContract, "raise max_payload in the server's configuration, or send a reference to the data"},
 	{conn.ErrStalled, exitContract, "raise --max-in-flight, or use --raw to see the events that break their contract"},
-	{conn.ErrNotAcked, exitNotAcked, "the broker may have stored it all the same, and NATS Streaming does not recognise a repeat: " +
-		"look first (listen --deliver since:1m --until-end SUBJECT) before you publish it again"},
+	{conn.ErrFull, exitNotAcked, "raise the stream's limits, or let it discard old events; or remove some"},
+	{conn.ErrNoStream, exitBroker, "--create-stream makes one for the subject; or add the subject to a stream of yours"},
+	{conn.ErrNotAcked, exitNotAcked, "the broker may have stored it all the same: look (listen --deliver since:1m --until-end SUBJECT) " +
+		"before you publish it again. JetStream knows a repeat by its --id; NATS Streaming does not"},
 	{conn.ErrNoServer, exitBroker, "start one with `make server`, or say where yours is with --server (NATS_URL); " +
 		"for one in Kubernetes, forward its port first: kubectl port-forward deployment/nats-depl 4222:4222"},
 	{conn.ErrNoCluster, exitBroker, "name the right cluster with --cluster (NATS_CLUSTER_ID)"},
+	{conn.ErrNoJetStream, exitBroker, "enable JetStream (nats-server -js, or a jetstream block in its configuration; the account may need it, too), " +
+		"or connect to another server with --server"},
 	{conn.ErrHung, exitBroker, "the server may be stopped or overloaded: look at it, or wait longer with --timeout"},
 	{conn.ErrAuth, exitBroker, "give credentials that may do this: --user and --password, --token, --creds or --nkey " +
 		"(NATS_USER, NATS_PASSWORD, NATS_TOKEN, NATS_CREDS, NATS_NKEY), or a NATS context with --context"},

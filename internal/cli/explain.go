@@ -52,6 +52,9 @@ func (c *connection) explain(ctx context.Context, err error) error {
 			"the monitoring port could tell it, but does not answer at %s (--monitor URL)", base)
 	case slices.Contains(found, firstOf(c.options.Cluster, conn.DefaultCluster)):
 		return hinted(err, "the monitoring port at %s belongs to another server than %s: check --monitor and --server", base, c.options.Where())
+	case len(found) == 0 && errors.Is(err, conn.ErrNoJetStream):
+		return hinted(err, "this is a NATS server without NATS Streaming (so says %s) and without JetStream: "+
+			"start it with -js, or connect to another with --server", base)
 	case len(found) == 0:
 		return hinted(err, "this is a NATS server without NATS Streaming (so says %s): connect to another with --server", base)
 	case len(found) == 1:

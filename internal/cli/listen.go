@@ -90,6 +90,7 @@ On a terminal, rs and Enter restart the listener.`,
 	for _, alias := range []string{"queue", "qgroup"} {
 		f.Lookup(alias).Hidden = true
 	}
+	o.addStreamFlags(cmd)
 	complete(cmd, "output", "text", "json", "raw")
 	complete(cmd, "deliver", "all", "new", "last", "seq:", "since:", "time:")
 	o.addFlags(cmd)

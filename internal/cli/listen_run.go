@@ -18,7 +18,6 @@ import (
 
 var (
 	errRestart = errors.New("restarted by rs")
-	errEnough  = errors.New("--count reached")
 	errClosed  = errors.New("writing to stdout: it was closed at the other end")
 )
 
@@ -72,14 +71,12 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *teller, h *hand
 	}()
 	defer func() { <-watching }()
 	defer cancel(nil)
-	h.enough = func() { cancel(errEnough) }
 	defer whenClosed(h.out, func() { cancel(errClosed) })()
 	if o.options.ClientID == "" {
 		o.options.ClientID = o.clientID()
 	}
 
 	o.options.Notify = func(line string) { tell.warn("%s", line) }
-	o.tellPosition(ctx, tell)
 	listener := &conn.Listener{
 		Options:  o.options,
 		Subjects: o.subjects,
@@ -87,7 +84,16 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *teller, h *hand
 			Group: o.group, Durable: o.durable, Start: o.start, AckWait: o.ackWait, MaxInFlight: o.inFlight(),
 		},
 		NoAck: o.noAck, UntilEnd: o.untilEnd, Idle: o.idle, Persist: again,
-		Joined: func(again bool) { o.tellJoined(tell, again) },
+		Reached: func(b conn.Backend, again bool) {
+			if again {
+				return
+			}
+			o.tellBackend(tell, b)
+			if b == conn.STAN {
+				o.tellPosition(ctx, tell)
+			}
+		},
+		Joined: func(places []conn.Place, again bool) { o.tellJoined(tell, places, again) },
 	}
 	end, err := listener.Run(ctx, h)
 	switch cause := context.Cause(ctx); {
@@ -128,7 +134,7 @@ func (o *listenOptions) inFlight() int {
 	return n
 }
 
-func (o *listenOptions) tellJoined(tell *teller, again bool) {
+func (o *listenOptions) tellJoined(tell *teller, places []conn.Place, again bool) {
 	as := ""
 	switch {
 	case o.group != "" && o.durable != "":
@@ -142,7 +148,28 @@ func (o *listenOptions) tellJoined(tell *teller, again bool) {
 	if again {
 		verb = "joined again, listening"
 	}
+	o.tellPlaces(tell, places)
 	tell.say("%s to %s%s as client %s", verb, strings.Join(o.subjects, ", "), as, o.options.ClientID)
+}
+
+// tellPlaces says, in one line, what JetStream made of the subjects; and where
+// a consumer that exists makes --deliver void.
+func (o *listenOptions) tellPlaces(tell *teller, places []conn.Place) {
+	var mapping []string
+	for _, p := range places {
+		if p.Stream == "" { // NATS Streaming
+			return
+		}
+		consumer := "consumer " + p.Consumer
+		if p.Consumer == "" {
+			consumer = "a consumer of its own, ordered, without acks"
+		}
+		mapping = append(mapping, fmt.Sprintf("stream %s, %s, filter %s", p.Stream, consumer, p.Subject))
+		if p.Resumed && o.deliverGiven {
+			tell.say("resuming %s after #%d: the consumer %s exists, --deliver is ignored", p.Subject, p.Position, p.Consumer)
+		}
+	}
+	tell.say("%s", strings.Join(mapping, "; "))
 }
 
 // tellPosition says so where a durable that exists makes --deliver void.
@@ -168,7 +195,6 @@ type handling struct {
 	out    io.Writer
 	format format
 	buffer []byte // output of events that were handled since the last flush
-	enough func() // ends the listener: --count was reached
 
 	contracts map[string]*events.Contract
 	handled   int // written, or about to be; and acked unless --no-ack
@@ -218,7 +244,7 @@ func (h *handling) Handle(m *conn.Message) error {
 	}
 	h.handled++
 	if h.handled == h.o.count {
-		h.enough()
+		return conn.ErrEnough
 	}
 	return nil
 }

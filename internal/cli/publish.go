@@ -1,8 +1,11 @@
 package cli
 
 import (
+	"errors"
 	"math"
+	"regexp"
 	"strings"
+	"unicode"
 
 	"github.com/spf13/cobra"
 
@@ -24,7 +27,11 @@ type publishOptions struct {
 	interactive bool
 	raw         bool
 	dryRun      bool
+	id          string
+	headers     []string
 	output      string
+
+	header map[string][]string
 }
 
 // NewPublish returns the command publish.
@@ -34,12 +41,13 @@ func NewPublish(s *System) *cobra.Command {
 		Use:   "publish SUBJECT",
 		Short: "publish puts events on a NATS subject and waits until the broker has stored them",
 		Long: `publish puts one event, or a million, on a NATS subject (a channel, on NATS
-Streaming) and waits until the broker has stored it. An event that breaks its
-contract is refused before it is sent. What is sent is the JSON that you give,
-without the white space between its parts.`,
+Streaming; in a stream, on JetStream) and waits until the broker has stored it.
+An event that breaks its contract is refused before it is sent. What is sent is
+the JSON that you give, without the white space between its parts.`,
 		Example: `  publish ticket:created --data '{"id":"1","title":"Concert","price":20,"userId":"7"}'
   publish ticket:created --sample -n 100 --rate 10
   publish ticket:created --data @event.json --dry-run
+  publish ticket:created --sample --create-stream --id ticket-1 -H 'Trace-Id: 7'
   publish order:created --data - < events.ndjson
   publish ticket:created --template --data '{"id":"{{.N}}","title":"{{now}}","price":1,"userId":"{{uuid}}"}' -n 5
   listen ticket:created -o json --until-end | publish ticket:created --server other:4222 --data -`,
@@ -72,6 +80,10 @@ without the white space between its parts.`,
 	f.BoolVarP(&o.interactive, "interactive", "i", false, "stay connected: rs or Enter publishes again, Ctrl-D ends")
 	f.BoolVar(&o.raw, "raw", false, "no contract: any subject, any bytes")
 	f.BoolVar(&o.dryRun, "dry-run", false, "check and print, send nothing")
+	f.StringVar(&o.id, "id", "", "message `ID` by which JetStream knows a repeat, and stores it once (default random);\n"+
+		"with --template it is expanded, too, so that each of many has its own")
+	f.StringArrayVarP(&o.headers, "header", "H", nil, "`KEY:VALUE`, a header of the event (JetStream); may be given several times")
+	o.addStreamFlags(cmd)
 	f.StringVarP(&o.output, "output", "o", "text", "a line per acked event: text or json")
 	complete(cmd, "output", "text", "json")
 	o.addFlags(cmd)
@@ -110,6 +122,16 @@ func (o *publishOptions) check(s *System, cmd *cobra.Command) error {
 		return usage(cmd, "--count needs one event to repeat, and --data - reads many")
 	case o.data == "-" && o.interactive:
 		return usage(cmd, "--interactive and --data - both want stdin")
+	case given("id") && o.id == "":
+		return usage(cmd, "--id \"\": the ID is empty")
+	case o.id != "" && !o.template && (o.count > 1 || o.data == "-" || o.interactive):
+		return usage(cmd, "--id %q for many events: only the first would be stored; with --template, --id 'order-{{.N}}' gives each its own", o.id)
+	case o.options.Backend == conn.STAN && (o.id != "" || len(o.headers) > 0):
+		return errOnlyJetStream
+	}
+	var err error
+	if o.header, err = parseHeaders(cmd, o.headers); err != nil {
+		return err
 	}
 	if !o.raw {
 		if _, err := o.catalogue.Lookup(o.subject); err != nil {
@@ -120,6 +142,29 @@ func (o *publishOptions) check(s *System, cmd *cobra.Command) error {
 		o.options.ClientID = conn.NewClientID("publish")
 	}
 	return nil
+}
+
+var errOnlyJetStream = &explained{errors.New("NATS Streaming carries no message ID and no headers"), errUsage,
+	"leave --id and --header out, or publish to JetStream (--backend jetstream)"}
+
+var headerKey = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$") // a token of RFC 9110
+
+// parseHeaders reads the values of --header.
+func parseHeaders(cmd *cobra.Command, lines []string) (map[string][]string, error) {
+	header := make(map[string][]string)
+	for _, line := range lines {
+		key, value, found := strings.Cut(line, ":")
+		switch {
+		case !found || !headerKey.MatchString(key):
+			return nil, usage(cmd, "--header %q: must be KEY:VALUE, with a key of letters, digits and signs such as - and _", line)
+		case strings.ContainsFunc(value, unicode.IsControl):
+			return nil, usage(cmd, "--header %s: its value can't hold control characters", key)
+		case strings.EqualFold(key, "Nats-Msg-Id"):
+			return nil, usage(cmd, "--header %s: give the message ID with --id", key)
+		}
+		header[key] = append(header[key], strings.TrimSpace(value))
+	}
+	return header, nil
 }
 
 // checker returns what turns an author's data into what is sent, or refuses it.

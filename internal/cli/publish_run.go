@@ -168,11 +168,18 @@ func send(ctx context.Context, r *reader, out *results, o *publishOptions) (err 
 		}
 		return publisher.Failed()
 	}
+	ids, err := newIDs(o)
+	if err != nil {
+		return err
+	}
 	pace := rate.NewLimiter(rate.Limit(o.rate), 1)
 	return r.each(ctx, out, failed, func(data []byte) error {
 		if publisher == nil {
-			if session, err = o.dial(ctx); err != nil {
+			if session, err = o.dial(ctx, out.tell); err != nil {
 				return unlessInterrupted(ctx, err)
+			}
+			if session.Backend() == conn.STAN && (o.id != "" || len(o.header) > 0) {
+				return errors.Join(errOnlyJetStream, session.Close())
 			}
 			publisher = conn.NewPublisher(session, func(_ int, r conn.Receipt, last bool) { out.acked(r, last) })
 			begin = time.Now()
@@ -185,7 +192,11 @@ func send(ctx context.Context, r *reader, out *results, o *publishOptions) (err 
 				return unlessInterrupted(ctx, err)
 			}
 		}
-		return unlessInterrupted(ctx, publisher.Publish(ctx, o.subject, data))
+		id, err := ids.next()
+		if err != nil {
+			return err
+		}
+		return unlessInterrupted(ctx, publisher.Publish(ctx, conn.Event{Subject: o.subject, Data: data, ID: id, Header: o.header}))
 	})
 }
 

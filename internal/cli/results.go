@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"strconv"
 	"sync"
 	"time"
 
@@ -13,8 +14,11 @@ import (
 
 // A result is the record of an acked event, as publish -o json writes it.
 type result struct {
-	Subject string `json:"subject"`
-	ID      string `json:"id"`
+	Subject   string `json:"subject"`
+	ID        string `json:"id"`
+	Stream    string `json:"stream,omitempty"`
+	Sequence  uint64 `json:"sequence,omitempty"`
+	Duplicate bool   `json:"duplicate,omitempty"`
 }
 
 // results writes a line per acked event. The lines are written by a goroutine
@@ -23,8 +27,7 @@ type results struct {
 	tell *teller
 	o    *publishOptions
 	out  io.Writer
-	safe bool   // stdout is a terminal
-	text []byte // the line of an ack, where it is always the same
+	safe bool // stdout is a terminal
 	bar  *progress
 
 	broken  chan struct{} // closed when stdout takes no more
@@ -53,9 +56,6 @@ func newResults(s *System, tell *teller, o *publishOptions) *results {
 	r.changed = sync.NewCond(&r.mu)
 	if s.StdoutTTY {
 		r.out = above{s.Stdout, r.bar}
-	}
-	if o.output == "text" {
-		r.text = []byte("Event published to subject " + o.subject + "\n")
 	}
 	go r.write()
 	return r
@@ -91,21 +91,35 @@ func (r *results) write() {
 // acked notes the line of an acked event, and has it written if it is the last
 // in flight, or many have come together. It never blocks.
 func (r *results) acked(receipt conn.Receipt, last bool) {
-	line := r.text
-	if line == nil {
-		line, _ = json.Marshal(result{r.o.subject, receipt.ID}) // two strings always marshal
-		line = append(line, '\n')
-	}
 	r.bar.add(1)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.err == nil {
-		r.pending = append(r.pending, line...)
+		r.pending = r.appendAck(r.pending, receipt)
 		r.due = r.due || last || len(r.pending) >= minWrite
 		if r.due {
 			r.changed.Broadcast()
 		}
 	}
+}
+
+func (r *results) appendAck(out []byte, receipt conn.Receipt) []byte {
+	if r.o.output == "json" {
+		// Strings, numbers and truths always marshal.
+		line, _ := json.Marshal(result{r.o.subject, receipt.ID, receipt.Stream, receipt.Sequence, receipt.Duplicate})
+		return append(append(out, line...), '\n')
+	}
+	out = append(append(out, "Event published to subject "...), r.o.subject...)
+	if receipt.Stream != "" {
+		out = append(out, " ("...)
+		if receipt.Duplicate {
+			out = append(out, "already stored: "...)
+		}
+		out = append(out, '#')
+		out = strconv.AppendUint(out, receipt.Sequence, 10)
+		out = append(append(append(out, " of stream "...), printable(receipt.Stream)...), ')')
+	}
+	return append(out, '\n')
 }
 
 // line writes a line of its own, when there is room.

@@ -210,18 +210,60 @@ func (t *templated) next() ([]byte, string, error) {
 	}
 	if t.parsed == nil || t.text != string(data) {
 		t.text = string(data)
-		t.parsed, err = template.New("data").Option("missingkey=error").Funcs(template.FuncMap{
-			"uuid": uuid.NewString,
-			"now":  func() string { return string(appendTime(nil, time.Now())) },
-		}).Parse(t.text)
-		if err != nil {
-			return nil, where, &explained{fmt.Errorf("expanding the template: %w", err), errUsage, "known are {{.N}}, {{uuid}} and {{now}}"}
+		if t.parsed, err = parseTemplate(t.text); err != nil {
+			return nil, where, err
 		}
 	}
 	t.n++
 	t.out.Reset()
-	if err := t.parsed.Execute(&t.out, struct{ N int }{t.n}); err != nil {
-		return nil, where, &explained{fmt.Errorf("expanding the template: %w", err), errUsage, "known are {{.N}}, {{uuid}} and {{now}}"}
+	err = expand(t.parsed, &t.out, t.n)
+	return t.out.Bytes(), where, err
+}
+
+func parseTemplate(text string) (*template.Template, error) {
+	parsed, err := template.New("data").Option("missingkey=error").Funcs(template.FuncMap{
+		"uuid": uuid.NewString,
+		"now":  func() string { return string(appendTime(nil, time.Now())) },
+	}).Parse(text)
+	if err != nil {
+		return nil, noTemplate(err)
 	}
-	return t.out.Bytes(), where, nil
+	return parsed, nil
+}
+
+// expand writes the template for the n-th event.
+func expand(t *template.Template, out io.Writer, n int) error {
+	if err := t.Execute(out, struct{ N int }{n}); err != nil {
+		return noTemplate(err)
+	}
+	return nil
+}
+
+func noTemplate(err error) error {
+	return &explained{fmt.Errorf("expanding the template: %w", err), errUsage, "known are {{.N}}, {{uuid}} and {{now}}"}
+}
+
+// ids gives the events their message IDs.
+type ids struct {
+	fixed    string
+	template *template.Template // nil: all have the fixed one
+	n        int
+}
+
+func newIDs(o *publishOptions) (*ids, error) {
+	if !o.template || o.id == "" {
+		return &ids{fixed: o.id}, nil
+	}
+	parsed, err := parseTemplate(o.id)
+	return &ids{template: parsed}, err
+}
+
+func (i *ids) next() (string, error) {
+	if i.template == nil {
+		return i.fixed, nil
+	}
+	i.n++
+	var out strings.Builder
+	err := expand(i.template, &out, i.n)
+	return out.String(), err
 }

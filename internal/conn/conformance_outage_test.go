@@ -29,7 +29,7 @@ func TestDroppedConnectionIsMended(t *testing.T) {
 			if i%5 == 0 {
 				drop()
 			}
-			if err := p.Publish(t.Context(), "orders", fmt.Append(nil, i)); err != nil {
+			if err := p.Publish(t.Context(), conn.Event{Subject: "orders", Data: fmt.Append(nil, i)}); err != nil {
 				t.Fatal(err)
 			}
 			// The ack may be lost with the connection; then it is said so.
@@ -108,7 +108,7 @@ func TestFrozenServerIsNoticedAndMended(t *testing.T) {
 		session := dial(t, o)
 		s.Freeze()
 		p := conn.NewPublisher(session, nil)
-		if err := p.Publish(t.Context(), "orders", []byte("in doubt")); err != nil {
+		if err := p.Publish(t.Context(), conn.Event{Subject: "orders", Data: []byte("in doubt")}); err != nil {
 			t.Fatal(err)
 		}
 		if err := p.Flush(); !errors.Is(err, conn.ErrNotAcked) {

@@ -27,7 +27,7 @@ func TestPublisherAccountsForEveryAckInOrder(t *testing.T) {
 			}
 		})
 		for i := range 500 {
-			if err := p.Publish(t.Context(), "orders", fmt.Append(nil, i)); err != nil {
+			if err := p.Publish(t.Context(), conn.Event{Subject: "orders", Data: fmt.Append(nil, i)}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -47,11 +47,11 @@ func TestPublisherSendsNothingAfterAFailure(t *testing.T) {
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		session := dial(t, options(t, s))
 		p := conn.NewPublisher(session, nil)
-		publishOne := func(data []byte) error { return p.Publish(t.Context(), "orders", data) }
+		publishOne := func(data []byte) error { return p.Publish(t.Context(), conn.Event{Subject: "orders", Data: data}) }
 		if err := publishOne([]byte("1")); err != nil {
 			t.Fatal(err)
 		}
-		largest := session.MaxPayload() - 200
+		largest := session.MaxPayload("orders") - 200
 		if err := publishOne(bytes.Repeat([]byte("x"), largest)); err != nil {
 			t.Fatalf("%d bytes: %v", largest, err)
 		}
@@ -78,16 +78,16 @@ func TestLargestEventPasses(t *testing.T) {
 		o := options(t, s)
 		o.ClientID = "c"
 		session := dial(t, o)
-		limit := session.MaxPayload() - len("c") - len("s")
+		limit := session.MaxPayload("s")
 		done := make(chan error, 1)
-		err := session.Publish("s", make([]byte, limit), func(_ conn.Receipt, err error) { done <- err })
+		err := session.Publish(conn.Event{Subject: "s", Data: make([]byte, limit)}, func(_ conn.Receipt, err error) { done <- err })
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := <-done; err != nil {
 			t.Fatal(err)
 		}
-		err = session.Publish("s", make([]byte, limit+1), func(conn.Receipt, error) {})
+		err = session.Publish(conn.Event{Subject: "s", Data: make([]byte, limit+1)}, func(conn.Receipt, error) {})
 		if !errors.Is(err, conn.ErrTooLarge) {
 			t.Fatal(err)
 		}

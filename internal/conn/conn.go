@@ -21,27 +21,41 @@ import (
 type Session interface {
 	// Publish hands one event to the broker and does not wait for it to be
 	// stored. It blocks while the session's window of unanswered events is
-	// full. data may be reused as soon as Publish returns.
+	// full. The event must not be changed before it was answered.
 	//
 	// Unless Publish returns an error, in which case nothing was sent, done
 	// is called exactly once, from a goroutine of the session: with nil after
 	// the broker stored the event, with [ErrNotAcked] when no answer came in
 	// time or the session ended first (the event may be stored all the same),
 	// or with the broker's refusal. done must not block.
-	Publish(subject string, data []byte, done func(Receipt, error)) error
+	Publish(e Event, done func(Receipt, error)) error
+
+	// Backend tells which kind of broker this is.
+	Backend() Backend
 
 	// Broken reports whether the connection broke since the last Mend: what
 	// was in flight then may never be answered. Mend waits until the broker
-	// answers again, at most the session's time-out.
+	// answers again, at most the session's time-out. A session that can repeat
+	// an event without storing it twice mends itself, and is never broken.
 	Broken() bool
 	Mend(ctx context.Context) error
 
+	// Covered returns an error that wraps [ErrNoStream] if the broker stores
+	// no events of one of these subjects, nor would.
+	Covered(ctx context.Context, subjects []string) error
+
 	// Subscribe asks for the events of one subject. deliver is called by one
 	// goroutine a subscription, one event after the other, possibly before
-	// Subscribe returns; more tells that the next one is already there. The
-	// message is reused, its Data is not. The broker sends no more than
-	// MaxInFlight events beyond those that were acked.
-	Subscribe(ctx context.Context, s Subscription, deliver func(m *Message, more bool)) error
+	// Subscribe returns; more tells that the next one is already there. It
+	// returns false to leave the event to others. The message is reused, its
+	// Data is not. The broker sends no more than MaxInFlight events beyond
+	// those that were acked.
+	Subscribe(ctx context.Context, s Subscription, deliver func(m *Message, more bool) bool) (Place, error)
+
+	// Drain asks for no more events, and waits, at most so long, until those
+	// that have come were delivered. Where the broker decides itself what it
+	// sends, it does nothing.
+	Drain(limit time.Duration)
 
 	// Last returns the sequence and time of the newest event stored on
 	// subject, a sequence of 0 where there is none.
@@ -51,8 +65,13 @@ type Session interface {
 	// to the server that carries them).
 	Alive(ctx context.Context) error
 
-	// MaxPayload is the largest event in bytes that the broker takes.
-	MaxPayload() int
+	// MaxPayload is the largest data in bytes that the broker takes for an
+	// event of subject without an ID and headers of its own.
+	MaxPayload(subject string) int
+
+	// Servers returns the URLs under which the broker may be reached again:
+	// those given, and others of its cluster. They may hold secrets.
+	Servers() string
 
 	// Lost is closed when the session has ended other than by Close: a
 	// reconnect can't bring it back. Err then tells why.
@@ -66,9 +85,43 @@ type Session interface {
 	Close() error
 }
 
+// A Backend is a kind of broker.
+type Backend string
+
+// The backends. Auto asks the server which it is.
+const (
+	Auto      Backend = "auto"
+	STAN      Backend = "stan"
+	JetStream Backend = "jetstream"
+)
+
+// An Event is what is published. NATS Streaming carries no ID and no headers.
+type Event struct {
+	Subject string
+	Data    []byte
+	// ID is the message ID by which JetStream knows a repeat; default random.
+	ID     string
+	Header map[string][]string
+}
+
 // A Receipt is what a broker tells of an event that it stored.
 type Receipt struct {
 	ID string // the message ID that the event was sent under
+
+	// Of JetStream alone: where it is, and whether it had been there before.
+	Stream    string
+	Sequence  uint64
+	Duplicate bool
+}
+
+// A Place tells what a subscription became at the broker. NATS Streaming
+// tells nothing but the subject.
+type Place struct {
+	Subject  string
+	Stream   string
+	Consumer string // "" for one of this listener alone
+	Resumed  bool   // the consumer had been there before
+	Position uint64 // then: the sequence after which it goes on
 }
 
 // A Subscription says which events of a subject are wanted.
@@ -93,5 +146,8 @@ type Message struct {
 	acker acker
 }
 
-// An acker tells the broker that one delivery was handled.
-type acker interface{ Ack() error }
+// An acker tells the broker what became of one delivery.
+type acker interface {
+	Ack() error // it was handled
+	Leave()     // it stays unacked, to be delivered again after the ack wait
+}

@@ -44,6 +44,7 @@ func FromContext(name string, getenv func(string) string) (Options, error) {
 		UserSeed    string `json:"user_seed"`
 		InboxPrefix string `json:"inbox_prefix"`
 		TLSFirst    bool   `json:"tls_first"`
+		Domain      string `json:"jetstream_domain"`
 	}
 	if err := json.Unmarshal(text, &file); err != nil {
 		return fail(err)
@@ -63,5 +64,6 @@ func FromContext(name string, getenv func(string) string) (Options, error) {
 		},
 		TLS:         TLS{Cert: path(file.Cert), Key: path(file.Key), CA: path(file.CA), First: file.TLSFirst},
 		InboxPrefix: file.InboxPrefix,
+		Domain:      file.Domain,
 	}, nil
 }

@@ -35,12 +35,13 @@ func (s *stay) comesTo(last uint64, at time.Time) bool {
 	return true
 }
 
-// deliver has one event handled, and flushed and acked in good time.
-func (s *stay) deliver(ctx context.Context, m *Message, more bool, p *position) {
+// deliver has one event handled, and flushed and acked in good time. It
+// returns false if the event is left to others.
+func (s *stay) deliver(ctx context.Context, m *Message, more bool, p *position) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.stopping || ctx.Err() != nil {
-		return
+	if s.stopping {
+		return false
 	}
 	if len(s.taken) == 0 {
 		s.clock = time.Now()
@@ -54,18 +55,25 @@ func (s *stay) deliver(ctx context.Context, m *Message, more bool, p *position) 
 		err := s.handler.Handle(m)
 		begin := s.clock
 		s.clock = time.Now()
+		if errors.Is(err, ErrEnough) {
+			err, s.enough, s.stopping = nil, true, true
+			s.signal()
+		}
 		if err == nil || m.Deliveries == 1 { // what is left comes again and again
 			s.latest = s.clock
 		}
 		switch {
 		case errors.Is(err, ErrLeave):
+			m.acker.Leave()
 			s.leave(m)
-		case err == nil && !s.NoAck:
+		case err == nil && s.NoAck:
+			m.acker.Leave()
+		case err == nil:
 			p.handled.add(m.Sequence, m.Time)
 			s.taken = append(s.taken, taken{m.acker, m.Subject, m.Sequence, s.clock.Sub(begin)})
 		case err != nil:
 			s.fail(err)
-			return
+			return false
 		}
 	}
 	if m.Sequence > p.sequence {
@@ -73,17 +81,21 @@ func (s *stay) deliver(ctx context.Context, m *Message, more bool, p *position) 
 	}
 	if p.end > 0 && m.Sequence >= p.end {
 		p.end = 0
-		s.stopping = s.atEnd()
+		s.stopping = s.stopping || s.atEnd()
 		s.signal()
 	}
 	if !more || s.stopping || ctx.Err() != nil || len(s.taken) >= flushEvents || s.clock.Sub(s.takenAt) >= flushAfter {
 		s.flush()
 	}
+	return true
 }
 
 // leave notes an event that stays unacked, and says so when no other can come
 // because of such events. mu is held.
 func (s *stay) leave(m *Message) {
+	if s.backend == JetStream && s.alone() { // its events need no acks
+		return
+	}
 	left := s.left[m.Subject]
 	if left == nil {
 		left = make(map[uint64]bool)
@@ -120,7 +132,7 @@ func (s *stay) flush() {
 		if err := t.acker.Ack(); err != nil {
 			unsent, why = unsent+1, err
 		}
-		if wait := s.Subscription.AckWait; t.took > wait*8/10 {
+		if wait := s.Subscription.AckWait; s.backend == STAN && t.took > wait*8/10 {
 			s.options.Notify(fmt.Sprintf("handling #%d of %s took %v, and the ack wait is %v: a slower one is delivered "+
 				"to others meanwhile (raise --ack-wait)", t.sequence, t.subject, t.took.Round(time.Millisecond), wait))
 		}

@@ -16,14 +16,6 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Dial opens a session with the broker that o describes. It gives up when
-// o.Timeout is over or ctx is done. Errors wrap [ErrNoServer], [ErrNoCluster],
-// [ErrHung], [ErrAuth], [ErrTLS], [ErrClientIDTaken], [ErrName] or [ErrConfig].
-func Dial(ctx context.Context, o Options) (Session, error) {
-	o = o.Or(defaults)
-	return dialStan(ctx, o)
-}
-
 // Where returns the servers of o without their secrets, for people to read.
 func (o Options) Where() string {
 	var servers []string
@@ -89,6 +81,9 @@ func (o Options) natsOptions(life context.Context) ([]nats.Option, error) {
 	opts := []nats.Option{
 		nats.Name(o.ClientID),
 		nats.Timeout(o.Timeout),
+		// A dead server is noticed after about 15 s, not 6 minutes.
+		nats.PingInterval(pingSeconds * time.Second),
+		nats.MaxPingsOutstanding(pingMaxOut),
 		nats.FlusherTimeout(o.Timeout), // a minute by default, for a server that reads no more
 		nats.SetCustomDialer(&dialer{life: life, timeout: o.Timeout}),
 		// Never buffer while disconnected: what the caller was told has

@@ -9,6 +9,10 @@ var (
 	ErrNoServer = errors.New("no server answers there")
 	// ErrNoCluster: a NATS server answers, but no NATS Streaming cluster of that ID.
 	ErrNoCluster = errors.New("no NATS Streaming cluster of that ID is there")
+	// ErrNoJetStream: a NATS server answers, but the account has no JetStream.
+	ErrNoJetStream = errors.New("JetStream is not enabled there")
+	// ErrNoStream: no JetStream stream stores the subject.
+	ErrNoStream = errors.New("no stream covers the subject")
 	// ErrHung: the server is there and did not answer in time.
 	ErrHung = errors.New("the server does not answer")
 	// ErrAuth: the credentials were refused, or don't permit this.
@@ -23,6 +27,8 @@ var (
 	ErrNotAcked = errors.New("sent, but not acked in time")
 	// ErrRefused: the broker answered that it does not store the event.
 	ErrRefused = errors.New("the broker refused it")
+	// ErrFull: the stream takes no more events; this one was not stored.
+	ErrFull = errors.New("the stream takes no more")
 	// ErrTooLarge: larger than the broker takes; it was not sent.
 	ErrTooLarge = errors.New("larger than the broker takes")
 	// ErrStalled: events that were left unacked fill the max in flight, so that no other comes.

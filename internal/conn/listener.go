@@ -12,8 +12,9 @@ import (
 // for them.
 type Handler interface {
 	// Handle takes one event, which it must not keep. An error that wraps
-	// [ErrLeave] leaves the event unacked, to be delivered again. Any other
-	// error leaves it unacked too, and ends the listener with that error.
+	// [ErrLeave] leaves the event unacked, to be delivered again. One that
+	// wraps [ErrEnough] says that it was handled, and no other is wanted. Any
+	// other error leaves it unacked too, and ends the listener with that error.
 	Handle(*Message) error
 
 	// Flush completes what Handle took since the last Flush. Only then are
@@ -32,6 +33,10 @@ const (
 // ErrLeave is wrapped by a handler's error if the event is to stay unacked and
 // the listener is to go on.
 var ErrLeave = errors.New("left unacked")
+
+// ErrEnough is wrapped by a handler's error if the event was handled and is to
+// be the last.
+var ErrEnough = errors.New("enough")
 
 // A Listener takes the events of some subjects off a broker, and joins again
 // when its session is lost.
@@ -54,9 +59,11 @@ type Listener struct {
 	// Persist tries the first join again, too, if it fails.
 	Persist bool
 
-	// Joined, if set, is called after every successful join; again is false
+	// Reached, if set, is called when the broker was reached, before the
+	// subjects are joined; Joined after every successful join. again is false
 	// for the first.
-	Joined func(again bool)
+	Reached func(b Backend, again bool)
+	Joined  func(places []Place, again bool)
 }
 
 // End tells why a listener ended without an error.
@@ -66,6 +73,7 @@ type End int
 const (
 	EndStopped End = iota // its context was done
 	EndIdle               // nothing came for Listener.Idle
+	EndEnough             // the handler wanted no more
 	EndReached            // all events that were there at the start have come
 )
 
@@ -94,6 +102,7 @@ func (l *Listener) Run(ctx context.Context, handler Handler) (End, error) {
 		if s.lost == nil || o.NoReconnect || !begun && !l.Persist {
 			return end, err
 		}
+		o.Servers = s.options.Servers
 		if s.joined {
 			pace.Reset()
 		}

@@ -26,7 +26,13 @@ type backend struct {
 	start func(t testing.TB, c brokertest.Config) *brokertest.Server
 }
 
-var backends = []backend{{"stan", brokertest.Start}}
+var backends = []backend{
+	{"stan", brokertest.Start},
+	{"jetstream", func(t testing.TB, c brokertest.Config) *brokertest.Server {
+		c.Plain, c.JetStream = true, true
+		return brokertest.Start(t, c)
+	}},
+}
 
 // onEach runs a test on every backend, with a server of its own, and checks
 // that no goroutine is left behind.
@@ -44,7 +50,7 @@ func onEach(t *testing.T, config brokertest.Config, test func(t *testing.T, s *b
 }
 
 func options(t testing.TB, s *brokertest.Server) conn.Options {
-	return conn.Options{Servers: s.URL, Notify: func(line string) { t.Log(line) }}
+	return conn.Options{Servers: s.URL, CreateStream: true, Notify: func(line string) { t.Log(line) }}
 }
 
 func dial(t testing.TB, o conn.Options) conn.Session {
@@ -63,7 +69,7 @@ func publish(t testing.TB, o conn.Options, subject string, from, to int) {
 	session := dial(t, o)
 	p := conn.NewPublisher(session, nil)
 	for i := from; i <= to; i++ {
-		if err := p.Publish(t.Context(), subject, fmt.Append(nil, i)); err != nil {
+		if err := p.Publish(t.Context(), conn.Event{Subject: subject, Data: fmt.Append(nil, i)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -156,9 +162,9 @@ func run(t testing.TB, l *conn.Listener, r *recorder) *running {
 	x := &running{recorder: r, t: t, stop: stop, done: make(chan struct{})}
 	joined := make(chan struct{}, 64)
 	before := l.Joined
-	l.Joined = func(again bool) {
+	l.Joined = func(places []conn.Place, again bool) {
 		if before != nil {
-			before(again)
+			before(places, again)
 		}
 		joined <- struct{}{}
 	}

@@ -59,6 +59,18 @@ func CheckDurable(name string) error {
 	return checkPlain("durable", name)
 }
 
+// checkConsumer returns an error that wraps [ErrName] if durable can't be part
+// of a JetStream consumer's name.
+func checkConsumer(durable string) error {
+	if strings.ContainsAny(durable, `./\`) {
+		return fmt.Errorf("durable %s: %w: JetStream allows no . / \\ in it (--durable NAME chooses another)", clip(durable), ErrName)
+	}
+	return nil
+}
+
+// legalName makes a stream's or consumer's name of a subject.
+func legalName(subject string) string { return strings.ReplaceAll(subject, ".", "_") }
+
 // CheckGroup returns an error that wraps [ErrName] if name can't name a queue
 // group; "" is none, and legal.
 func CheckGroup(name string) error { return checkPlain("queue group", name) }

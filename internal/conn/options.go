@@ -5,9 +5,16 @@ import "time"
 // Options say how a broker is reached. [Options.Resolve] fills them from a
 // NATS context and from defaults.
 type Options struct {
-	Servers  string // URLs, separated by commas; default [DefaultServer]
-	Cluster  string // ID of the NATS Streaming cluster; default [DefaultCluster]
-	ClientID string // default: random
+	Servers  string  // URLs, separated by commas; default [DefaultServer]
+	Cluster  string  // ID of the NATS Streaming cluster; default [DefaultCluster]
+	ClientID string  // default: random
+	Backend  Backend // default [Auto]
+	Domain   string  // JetStream domain, for a leaf node's server; default: its own
+
+	// CreateStream makes a stream, as [NewStream] says, for a subject that no
+	// stream covers, with so many Replicas (default 1).
+	CreateStream bool
+	Replicas     int
 
 	Auth        Auth
 	TLS         TLS
@@ -78,6 +85,10 @@ func (o Options) Or(lower Options) Options {
 	o.Servers = or(o.Servers, lower.Servers)
 	o.Cluster = or(o.Cluster, lower.Cluster)
 	o.ClientID = or(o.ClientID, lower.ClientID)
+	o.Backend = or(o.Backend, lower.Backend)
+	o.Domain = or(o.Domain, lower.Domain)
+	o.CreateStream = o.CreateStream || lower.CreateStream
+	o.Replicas = or(o.Replicas, lower.Replicas)
 	o.InboxPrefix = or(o.InboxPrefix, lower.InboxPrefix)
 	o.Timeout = or(o.Timeout, lower.Timeout)
 	o.Window = or(o.Window, lower.Window)
@@ -107,9 +118,11 @@ func or[T comparable](value, otherwise T) T {
 }
 
 var defaults = Options{
-	Servers: DefaultServer,
-	Cluster: DefaultCluster,
-	Timeout: DefaultTimeout,
-	Window:  DefaultWindow,
-	Notify:  func(string) {},
+	Servers:  DefaultServer,
+	Cluster:  DefaultCluster,
+	Backend:  Auto,
+	Replicas: 1,
+	Timeout:  DefaultTimeout,
+	Window:   DefaultWindow,
+	Notify:   func(string) {},
 }

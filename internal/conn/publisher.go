@@ -45,8 +45,9 @@ func NewPublisher(session Session, acked func(event int, r Receipt, last bool)) 
 
 // Publish sends one event and returns before it is acked. An error may belong
 // to an earlier event; it names the event, and wraps [ErrNotAcked],
-// [ErrRefused], [ErrTooLarge], [ErrName] or [ErrLost].
-func (p *Publisher) Publish(ctx context.Context, subject string, data []byte) error {
+// [ErrRefused], [ErrFull], [ErrTooLarge], [ErrNoStream], [ErrName] or [ErrLost].
+func (p *Publisher) Publish(ctx context.Context, e Event) error {
+	subject := e.Subject
 	if err := CheckSubject(subject); err != nil {
 		return err
 	}
@@ -69,7 +70,7 @@ func (p *Publisher) Publish(ctx context.Context, subject string, data []byte) er
 		p.answers = append(p.answers, answer{})
 		p.mu.Unlock()
 
-		err := p.session.Publish(subject, data, func(r Receipt, err error) {
+		err := p.session.Publish(e, func(r Receipt, err error) {
 			p.answered(event, answer{true, r, err}, subject)
 		})
 		if err == nil {

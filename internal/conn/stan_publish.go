@@ -16,12 +16,13 @@ import (
 // needs beside the data: field tags, lengths and two IDs, then the names.
 const envelope = 128
 
-func (s *stanSession) MaxPayload() int {
-	return int(s.nc.MaxPayload()) - envelope
+func (s *stanSession) MaxPayload(subject string) int {
+	return int(s.nc.MaxPayload()) - envelope - len(s.opts.ClientID) - len(subject)
 }
 
-func (s *stanSession) Publish(subject string, data []byte, done func(Receipt, error)) error {
-	if limit := s.MaxPayload() - len(s.opts.ClientID) - len(subject); len(data) > limit {
+func (s *stanSession) Publish(e Event, done func(Receipt, error)) error {
+	subject, data := e.Subject, e.Data
+	if limit := s.MaxPayload(subject); len(data) > limit {
 		return because(ErrTooLarge, fmt.Errorf("%d bytes, at most %d are possible", len(data), limit))
 	}
 	// stan.go would wait for a place in its window, too, but then send in any

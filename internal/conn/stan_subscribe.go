@@ -12,10 +12,13 @@ import (
 	"github.com/nats-io/stan.go/pb"
 )
 
-func (s *stanSession) Subscribe(ctx context.Context, sub Subscription, deliver func(m *Message, more bool)) error {
+// Covered is always so: a channel is made when it is needed.
+func (s *stanSession) Covered(context.Context, []string) error { return nil }
+
+func (s *stanSession) Subscribe(ctx context.Context, sub Subscription, deliver func(m *Message, more bool) bool) (Place, error) {
 	start, err := s.start(ctx, sub)
 	if err != nil {
-		return err
+		return Place{}, err
 	}
 	opts := []stan.SubscriptionOption{
 		stan.SetManualAckMode(),
@@ -31,7 +34,7 @@ func (s *stanSession) Subscribe(ctx context.Context, sub Subscription, deliver f
 	subscription, err := s.sc.QueueSubscribe(sub.Subject, sub.Group, func(m *stan.Msg) {
 		message = Message{
 			Subject: m.Subject, Sequence: m.Sequence, Time: time.Unix(0, m.Timestamp), Data: m.Data,
-			Deliveries: 1 + int(m.RedeliveryCount), acker: m,
+			Deliveries: 1 + int(m.RedeliveryCount), acker: stanAck{m},
 		}
 		if m.Redelivered { // the count starts over when the server does
 			message.Deliveries = max(2, message.Deliveries)
@@ -40,16 +43,23 @@ func (s *stanSession) Subscribe(ctx context.Context, sub Subscription, deliver f
 			queued, _, _ := m.Sub.Pending() // counts the one being delivered
 			behind = queued - 1
 		}
-		deliver(&message, behind > 0)
+		if ctx.Err() == nil {
+			deliver(&message, behind > 0)
+		}
 	}, opts...)
 	if err != nil {
-		return fmt.Errorf("subscribing to %q: %w", sub.Subject, explainSubscribe(err))
+		return Place{}, fmt.Errorf("subscribing to %q: %w", sub.Subject, explainSubscribe(err))
 	}
-	s.mu.Lock()
+	s.listening.Lock()
 	s.subs = append(s.subs, subscription)
-	s.mu.Unlock()
-	return nil
+	s.listening.Unlock()
+	return Place{Subject: sub.Subject}, nil
 }
+
+type stanAck struct{ *stan.Msg }
+
+// Leave says nothing: the broker sends an event again that is not acked.
+func (stanAck) Leave() {}
 
 func explainSubscribe(err error) error {
 	switch {

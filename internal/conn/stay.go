@@ -54,7 +54,9 @@ type stay struct {
 	options   Options
 	handler   Handler
 	positions map[string]*position
-	reached   bool // the broker answered
+	reached   bool    // the broker answered
+	backend   Backend // then: which it is
+	places    []Place // what was joined
 	joined    bool
 	lost      error // why the session ended, or did not begin, if a new one may do better
 
@@ -62,6 +64,7 @@ type stay struct {
 	// after stopping was set: from then on, what still comes is left to others.
 	mu       sync.Mutex
 	stopping bool
+	enough   bool                       // the handler wants no more
 	failed   error                      // the handler's, if it ended the listener
 	latest   time.Time                  // when the newest event was done with
 	left     map[string]map[uint64]bool // left unacked, by subject
@@ -88,7 +91,10 @@ func (s *stay) run(ctx context.Context, first bool) (End, error) {
 		}
 		return EndStopped, err
 	}
-	s.reached = true
+	s.reached, s.backend = true, session.Backend()
+	if s.Reached != nil {
+		s.Reached(session.Backend(), !first)
+	}
 	s.latest = time.Now()
 	s.left = make(map[string]map[uint64]bool)
 	end := EndStopped
@@ -96,26 +102,34 @@ func (s *stay) run(ctx context.Context, first bool) (End, error) {
 	if err == nil {
 		s.joined = true
 		if s.Joined != nil {
-			s.Joined(!first)
+			s.Joined(s.places, !first)
 		}
 		end, err = s.listen(ctx, session)
+	}
+	if ctx.Err() != nil {
+		session.Drain(patience)
 	}
 	told := time.AfterFunc(patience, func() {
 		s.options.Notify("stopping when the event in hand is done; a second signal ends at once")
 	})
 	s.mu.Lock() // waits for the handler
 	told.Stop()
+	if s.enough {
+		end = EndEnough
+	}
 	s.stopping = true
 	s.flush()
 	failed := s.failed
 	s.mu.Unlock()
+	s.options.Servers = session.Servers()
 	closing := session.Close()
 	switch {
 	case failed != nil:
 		return EndStopped, failed
 	case ctx.Err() != nil || err == nil:
 		return end, closing
-	case errors.Is(err, ErrLost), errors.Is(err, ErrHung):
+	case errors.Is(err, ErrLost), errors.Is(err, ErrHung),
+		!first && (errors.Is(err, ErrNoStream) || errors.Is(err, ErrNoJetStream)): // they may come back
 		s.lost = err
 	}
 	return EndStopped, err
@@ -133,8 +147,8 @@ func (s *stay) listen(ctx context.Context, session Session) (End, error) {
 		silence = timer.C
 	}
 	for {
-		if s.over() {
-			return EndReached, nil
+		if end, over := s.over(); over {
+			return end, nil
 		}
 		select {
 		case <-ctx.Done():
@@ -158,6 +172,9 @@ func (s *stay) listen(ctx context.Context, session Session) (End, error) {
 }
 
 func (s *stay) join(ctx context.Context, session Session) error {
+	if err := session.Covered(ctx, s.Subjects); err != nil {
+		return err
+	}
 	for _, subject := range s.Subjects {
 		p := s.positions[subject]
 		if !s.UntilEnd || !p.joinedAt.IsZero() {
@@ -182,10 +199,11 @@ func (s *stay) join(ctx context.Context, session Session) error {
 		if p.joinedAt.IsZero() {
 			p.joinedAt = time.Now()
 		}
-		err = session.Subscribe(ctx, sub, func(m *Message, more bool) { s.deliver(ctx, m, more, p) })
+		place, err := session.Subscribe(ctx, sub, func(m *Message, more bool) bool { return s.deliver(ctx, m, more, p) })
 		if err != nil {
 			return err
 		}
+		s.places = append(s.places, place)
 	}
 	return nil
 }
@@ -207,10 +225,13 @@ func (s *stay) atEnd() bool {
 	return s.UntilEnd
 }
 
-func (s *stay) over() bool {
+func (s *stay) over() (End, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.failed != nil || s.atEnd()
+	if s.enough {
+		return EndEnough, true
+	}
+	return EndReached, s.failed != nil || s.atEnd()
 }
 
 // silentFor returns how long no event has come. It waits for a handler.

@@ -1,0 +1,159 @@
+package brokertest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// A Cluster is several NATS servers that share one JetStream.
+type Cluster struct {
+	Servers []*Server // each can be killed, frozen and started again by itself
+
+	t testing.TB
+}
+
+// StartCluster starts n servers, at least two, as one cluster with JetStream
+// and without NATS Streaming, and waits as [Cluster.AwaitReady] does. They end
+// with the test.
+func StartCluster(t testing.TB, n int) *Cluster {
+	t.Helper()
+	var c *Cluster
+	onFreePorts(t, 3*n, func(ports []int) (err error) {
+		c, err = startCluster(t, ports)
+		return err
+	})
+	return c
+}
+
+// startCluster starts a server for every three ports: for clients, for
+// monitoring and for routes.
+func startCluster(t testing.TB, ports []int) (*Cluster, error) {
+	t.Helper()
+	var routes []string
+	for own := range slices.Chunk(ports, 3) {
+		routes = append(routes, fmt.Sprintf("127.0.0.1:%d", own[2]))
+	}
+	c := &Cluster{t: t}
+	for own := range slices.Chunk(ports, 3) {
+		name := fmt.Sprintf("n%d", len(c.Servers)+1)
+		s := prepare(t, Config{Plain: true, JetStream: true, Extra: fmt.Sprintf(
+			"server_name: %s\ncluster {\n  name: brokertest\n  listen: %s\n  routes: [nats://%s]\n}",
+			name, routes[len(c.Servers)], strings.Join(routes, ", nats://"))}, own)
+		s.Name = name
+		s.launch()
+		c.Servers = append(c.Servers, s)
+	}
+	err := c.awaitReady()
+	if err != nil {
+		for _, s := range c.Servers {
+			s.Kill()
+		}
+	}
+	return c, err
+}
+
+// URLs returns the client URLs of all servers, with commas.
+func (c *Cluster) URLs() string {
+	var urls []string
+	for _, s := range c.Servers {
+		urls = append(urls, s.URL)
+	}
+	return strings.Join(urls, ",")
+}
+
+// StreamLeader returns the server that leads the stream. It waits while there
+// is none, as after the leader's end.
+func (c *Cluster) StreamLeader(stream string) *Server {
+	c.t.Helper()
+	return c.leader("the stream "+stream, func(ctx context.Context, js jetstream.JetStream) (*jetstream.ClusterInfo, error) {
+		s, err := js.Stream(ctx, stream)
+		if err != nil {
+			return nil, err
+		}
+		return s.CachedInfo().Cluster, nil
+	})
+}
+
+// ConsumerLeader returns the server that leads the stream's consumer. It waits
+// while there is none.
+func (c *Cluster) ConsumerLeader(stream, consumer string) *Server {
+	c.t.Helper()
+	what := fmt.Sprintf("the consumer %s of the stream %s", consumer, stream)
+	return c.leader(what, func(ctx context.Context, js jetstream.JetStream) (*jetstream.ClusterInfo, error) {
+		cons, err := js.Consumer(ctx, stream, consumer)
+		if err != nil {
+			return nil, err
+		}
+		return cons.CachedInfo().Cluster, nil
+	})
+}
+
+func (c *Cluster) leader(what string, info func(context.Context, jetstream.JetStream) (*jetstream.ClusterInfo, error)) (leader *Server) {
+	c.t.Helper()
+	c.ask(what+" has a leader", func(ctx context.Context, js jetstream.JetStream) error {
+		cluster, err := info(ctx, js)
+		if err != nil {
+			return err
+		}
+		for _, s := range c.Servers {
+			if s.Name == cluster.Leader && s.answers() {
+				leader = s
+				return nil
+			}
+		}
+		return fmt.Errorf("its leader is %q", cluster.Leader)
+	})
+	return leader
+}
+
+// ask calls request with a connection to a server that answers, again and
+// again until it succeeds.
+func (c *Cluster) ask(what string, request func(context.Context, jetstream.JetStream) error) {
+	c.t.Helper()
+	var err error
+	defer func() {
+		if err != nil {
+			c.t.Logf("the last answer: %v", err)
+		}
+	}()
+	Eventually(c.t, what, func() bool {
+		for _, s := range c.Servers {
+			if s.answers() {
+				err = s.ask(request)
+				return err == nil
+			}
+		}
+		err = errors.New("no server answers")
+		return false
+	})
+}
+
+func (s *Server) ask(request func(context.Context, jetstream.JetStream) error) error {
+	nc, err := nats.Connect(s.URL, nats.NoReconnect())
+	if err != nil {
+		return err
+	}
+	defer nc.Close()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 500*time.Millisecond)
+	defer cancel()
+	return request(ctx, js)
+}
+
+// answers reports whether the server runs and is not frozen.
+func (s *Server) answers() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.process != nil && !s.process.frozen
+}

@@ -1,0 +1,34 @@
+//go:build unix
+
+package brokertest_test
+
+import (
+	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"nats-test/internal/brokertest"
+)
+
+func TestClusterOutlivesItsFrozenLeader(t *testing.T) {
+	t.Parallel()
+	ctx := deadline(t)
+	c := brokertest.StartCluster(t, 3)
+	js := c.Servers[0].JetStream()
+	if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: "kept", Replicas: 3}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.Publish(ctx, "kept", []byte("before")); err != nil {
+		t.Fatal(err)
+	}
+	frozen := c.StreamLeader("kept")
+	frozen.Freeze()
+	leader := c.StreamLeader("kept")
+	if leader == frozen {
+		t.Errorf("%s leads while it is frozen", frozen.Name)
+	}
+	wantKept(ctx, t, leader.JetStream())
+	frozen.Thaw()
+	c.AwaitReady()
+	wantKept(ctx, t, frozen.JetStream())
+}

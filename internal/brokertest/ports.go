@@ -1,0 +1,33 @@
+package brokertest
+
+import (
+	"errors"
+	"testing"
+)
+
+var errPortTaken = errors.New("another process took the server's port")
+
+// onFreePorts calls start with n free ports. Except on Linux, a port may be
+// taken by another process before the server has it; then start is called with
+// others.
+func onFreePorts(t testing.TB, n int, start func(ports []int) error) {
+	t.Helper()
+	for again := 2; ; again-- {
+		err := start(freePorts(t, n))
+		if err == nil {
+			return
+		}
+		if again == 0 || !errors.Is(err, errPortTaken) {
+			t.Fatal(err)
+		}
+	}
+}
+
+func freePorts(t testing.TB, n int) []int {
+	t.Helper()
+	ports := make([]int, n)
+	for i := range ports {
+		ports[i] = freePort(t)
+	}
+	return ports
+}

@@ -1,0 +1,140 @@
+package conn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+)
+
+// Dial opens a session with the broker that o describes. It gives up when
+// o.Timeout is over or ctx is done. Errors wrap [ErrNoServer], [ErrNoCluster],
+// [ErrNoJetStream], [ErrHung], [ErrAuth], [ErrTLS], [ErrClientIDTaken],
+// [ErrName] or [ErrConfig]. If neither backend is there, both [ErrNoCluster]
+// and [ErrNoJetStream] are wrapped.
+func Dial(ctx context.Context, o Options) (Session, error) {
+	o = o.Or(defaults)
+	o.ClientID = or(o.ClientID, NewClientID("client"))
+	for _, err := range []error{CheckClientID(o.ClientID), CheckCluster(o.Cluster), o.checkServers()} {
+		if err != nil {
+			return nil, err
+		}
+	}
+	session, err := dial(ctx, o)
+	if ctx.Err() != nil {
+		if session != nil {
+			_ = session.Close()
+		}
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("connecting to %s: %w", o.attempted(), err)
+	}
+	return session, nil
+}
+
+// attempted names what o leads to, for an error.
+func (o Options) attempted() string {
+	switch o.Backend {
+	case STAN:
+		return fmt.Sprintf("cluster %q at %s", o.Cluster, o.Where())
+	case JetStream:
+		return "JetStream at " + o.Where()
+	}
+	return o.Where()
+}
+
+func dial(ctx context.Context, o Options) (Session, error) {
+	l, err := newLink(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	var session Session
+	backend := o.Backend
+	if backend == Auto {
+		backend, err = l.detect(ctx)
+	}
+	switch {
+	case err != nil:
+	case backend == STAN:
+		session, err = newStan(ctx, l)
+	default:
+		session, err = newJetStream(l)
+	}
+	if err != nil {
+		l.abandon()
+		return nil, err
+	}
+	return session, nil
+}
+
+// detect finds out which broker the server is: NATS Streaming if the cluster
+// answers, else JetStream if the account has it. It asks once for each, and
+// does not take silence for an absence.
+func (l *link) detect(ctx context.Context) (Backend, error) {
+	err := l.ask(ctx, func(ctx context.Context) error {
+		_, err := l.nc.RequestWithContext(ctx, discovery(l.opts.Cluster), ping(l.opts.ClientID))
+		return err
+	})
+	absent := errors.Is(err, nats.ErrNoResponders)
+	switch {
+	case err == nil:
+		return STAN, nil
+	case !absent && !errors.Is(err, ErrAuth): // without the permission to ask there is none to use it, either
+		return "", fmt.Errorf("asking for the NATS Streaming cluster %q: %w", l.opts.Cluster, err)
+	}
+	js, missing := l.jetStream()
+	if missing == nil {
+		missing = l.ask(ctx, func(ctx context.Context) error {
+			_, err := js.AccountInfo(ctx)
+			return err
+		})
+		missing = explainJetStream(missing)
+	}
+	switch {
+	case missing == nil, errors.Is(missing, ErrAuth) && absent:
+		return JetStream, nil // only asking is forbidden, perhaps
+	case errors.Is(missing, ErrNoJetStream) && absent:
+		return "", because(ErrNoCluster, missing)
+	case errors.Is(missing, ErrNoJetStream):
+		return "", err
+	}
+	return "", fmt.Errorf("asking for JetStream: %w", missing)
+}
+
+// ask runs a request that ends when it is denied, the session is lost, or the
+// time-out is over: the server does not answer a request that it denies.
+func (l *link) ask(ctx context.Context, request func(context.Context) error) error {
+	l.mu.Lock()
+	deaf := l.deaf
+	l.mu.Unlock()
+	if deaf != nil {
+		return because(ErrAuth, deaf)
+	}
+	select {
+	case <-l.denied: // an earlier one
+	default:
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	ctx, stop := context.WithTimeoutCause(ctx, l.opts.Timeout, because(ErrHung, fmt.Errorf("no answer within %v", l.opts.Timeout)))
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		select {
+		case err := <-l.denied:
+			cancel(because(ErrAuth, err))
+		case <-l.lost:
+			cancel(l.Err())
+		case <-ctx.Done():
+		}
+	}()
+	err := request(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	stop()
+	cancel(nil)
+	<-watched
+	return err
+}

@@ -1,0 +1,217 @@
+package conn_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"nats-test/internal/brokertest"
+	"nats-test/internal/conn"
+)
+
+func TestDetection(t *testing.T) {
+	streaming := brokertest.Start(t, brokertest.Config{})
+	both := brokertest.Start(t, brokertest.Config{JetStream: true})
+	jetStream := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
+	plain := brokertest.Start(t, brokertest.Config{Plain: true})
+	accounts := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true, Extra: `accounts {
+		WITH { jetstream: enabled, users: [ { user: with, password: s3cret } ] }
+		WITHOUT { users: [ { user: without, password: s3cret } ] }
+	}`})
+	tests := map[string]struct {
+		options conn.Options
+		want    conn.Backend // or, where it is none:
+		reasons []error
+		words   string
+	}{
+		"NATS Streaming alone":  {conn.Options{Servers: streaming.URL}, conn.STAN, nil, ""},
+		"both":                  {conn.Options{Servers: both.URL}, conn.STAN, nil, ""},
+		"both, other cluster":   {conn.Options{Servers: both.URL, Cluster: "other"}, conn.JetStream, nil, ""},
+		"both, JetStream asked": {conn.Options{Servers: both.URL, Backend: conn.JetStream}, conn.JetStream, nil, ""},
+		"JetStream alone":       {conn.Options{Servers: jetStream.URL}, conn.JetStream, nil, ""},
+		"account with it":       {conn.Options{Servers: accounts.URL, Auth: as("with")}, conn.JetStream, nil, ""},
+		"plain NATS": {
+			conn.Options{Servers: plain.URL}, "", []error{conn.ErrNoCluster, conn.ErrNoJetStream},
+			"jetstream not enabled",
+		},
+		"account without it": {
+			conn.Options{Servers: accounts.URL, Auth: as("without")}, "", []error{conn.ErrNoCluster, conn.ErrNoJetStream},
+			"jetstream not enabled for account",
+		},
+		"other cluster, no JetStream": {
+			conn.Options{Servers: streaming.URL, Cluster: "other"}, "", []error{conn.ErrNoCluster, conn.ErrNoJetStream},
+			"no NATS Streaming cluster",
+		},
+		"NATS Streaming asked, JetStream there": {
+			conn.Options{Servers: jetStream.URL, Backend: conn.STAN}, "", []error{conn.ErrNoCluster},
+			`cluster "ticketing"`,
+		},
+		"NATS Streaming asked, other cluster": {
+			conn.Options{Servers: both.URL, Backend: conn.STAN, Cluster: "other"}, "", []error{conn.ErrNoCluster},
+			`cluster "other"`,
+		},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			session, err := conn.Dial(t.Context(), test.options)
+			if err == nil {
+				defer func() { _ = session.Close() }()
+				if session.Backend() != test.want {
+					t.Errorf("got %s, want %q", session.Backend(), test.want)
+				}
+				return
+			}
+			for _, reason := range []error{conn.ErrNoCluster, conn.ErrNoJetStream, conn.ErrHung, conn.ErrAuth} {
+				if want := slices.Contains(test.reasons, reason); errors.Is(err, reason) != want {
+					t.Errorf("%v: is it %q? want %v", err, reason, want)
+				}
+			}
+			if !strings.Contains(err.Error(), test.words) {
+				t.Errorf("%v: no word of %q", err, test.words)
+			}
+		})
+	}
+}
+
+// A session with JetStream asks for nothing before it is used.
+func TestJetStreamAskedWhereThereIsNone(t *testing.T) {
+	streaming := brokertest.Start(t, brokertest.Config{})
+	accounts := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true, Extra: `accounts {
+		WITH { jetstream: enabled, users: [ { user: with, password: s3cret } ] }
+		WITHOUT { users: [ { user: without, password: s3cret } ] }
+	}`})
+	for name, o := range map[string]conn.Options{
+		"NATS Streaming":     {Servers: streaming.URL},
+		"account without it": {Servers: accounts.URL, Auth: as("without")},
+	} {
+		for _, create := range []bool{false, true} {
+			t.Run(fmt.Sprint(name, ", create ", create), func(t *testing.T) {
+				o.Backend, o.CreateStream, o.Timeout = conn.JetStream, create, long
+				p := conn.NewPublisher(dial(t, o), nil)
+				if err := p.Publish(t.Context(), conn.Event{Subject: "orders"}); err != nil {
+					t.Fatal(err)
+				}
+				if err := p.Flush(); !errors.Is(err, conn.ErrNoJetStream) || conn.InDoubt(err) {
+					t.Errorf("publishing: %v", err)
+				}
+				l := listener(o, "orders")
+				if _, err := l.Run(t.Context(), &recorder{}); !errors.Is(err, conn.ErrNoJetStream) {
+					t.Errorf("listening: %v", err)
+				}
+			})
+		}
+	}
+}
+
+// Without the permission to ask for NATS Streaming, it is of no use.
+func TestDetectionWithoutPermissions(t *testing.T) {
+	users := withUsers("stan", `publish: { deny: "_STAN.>" }`, "info", `publish: { deny: ["_STAN.>", "$JS.API.INFO"] }`,
+		"jetstream", `publish: { deny: "$JS.>" }`, "none", `publish: "foo"`, "inbox", `subscribe: { deny: "_INBOX.>" }`)
+	both := brokertest.Start(t, brokertest.Config{
+		JetStream: true, Extra: users, StreamingExtra: "user: admin\n  password: s3cret",
+	})
+	jetStream := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true, Extra: users})
+	plain := brokertest.Start(t, brokertest.Config{Plain: true, Extra: users})
+	tests := []struct {
+		denied string
+		server *brokertest.Server
+		want   conn.Backend // or, where it is none:
+		reason error
+	}{
+		{"stan", both, conn.JetStream, nil},
+		{"stan", jetStream, conn.JetStream, nil},
+		{"stan", plain, "", conn.ErrAuth}, // it may be there
+		{"info", both, "", conn.ErrAuth},
+		{"info", jetStream, "", conn.ErrAuth},
+		{"jetstream", both, conn.STAN, nil},
+		{"jetstream", jetStream, conn.JetStream, nil}, // it may be only the question that is denied
+		{"none", jetStream, "", conn.ErrAuth},
+		{"inbox", both, "", conn.ErrAuth},
+		{"inbox", jetStream, "", conn.ErrAuth},
+	}
+	names := map[*brokertest.Server]string{both: "both", jetStream: "JetStream", plain: "plain"}
+	for _, test := range tests {
+		t.Run(test.denied+" denied at "+names[test.server], func(t *testing.T) {
+			o := conn.Options{Servers: test.server.URL, Auth: as(test.denied), Timeout: long}
+			session, err := conn.Dial(t.Context(), o)
+			if err != nil {
+				if test.reason == nil || !errors.Is(err, test.reason) {
+					t.Errorf("got %v, want %v %v", err, test.want, test.reason)
+				}
+				return
+			}
+			defer func() { _ = session.Close() }()
+			if session.Backend() != test.want {
+				t.Errorf("got %s, want %q %v", session.Backend(), test.want, test.reason)
+			}
+		})
+	}
+}
+
+// Silence proves nothing: whatever else is there, the question stays open.
+func TestSilenceIsNoAbsence(t *testing.T) {
+	tests := map[string]struct {
+		config brokertest.Config
+		silent string // a subject that is listened to, and not answered
+	}{
+		"frozen NATS Streaming": {brokertest.Config{}, ""},
+		"frozen JetStream":      {brokertest.Config{Plain: true, JetStream: true}, ""},
+		"NATS Streaming hangs":  {brokertest.Config{Plain: true, JetStream: true}, "_STAN.discover.ticketing.pings"},
+		"JetStream hangs":       {brokertest.Config{Plain: true}, "$JS.API.INFO"},
+	}
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			server := brokertest.Start(t, test.config)
+			if test.silent == "" {
+				server.Freeze()
+				defer server.Thaw()
+			} else {
+				nc := server.Nats()
+				if _, err := nc.Subscribe(test.silent, func(*nats.Msg) {}); err != nil {
+					t.Fatal(err)
+				}
+				if err := nc.Flush(); err != nil {
+					t.Fatal(err)
+				}
+			}
+			_, err := conn.Dial(t.Context(), conn.Options{Servers: server.URL, Timeout: 300 * time.Millisecond})
+			if !errors.Is(err, conn.ErrHung) || errors.Is(err, conn.ErrNoCluster) || errors.Is(err, conn.ErrNoJetStream) {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// The time it takes is for people to look at: -v shows it.
+func TestDetectionTakesLittleTime(t *testing.T) {
+	both := brokertest.Start(t, brokertest.Config{JetStream: true})
+	jetStream := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
+	middle := func(o conn.Options) time.Duration {
+		const tries = 25
+		var took []time.Duration
+		for range tries {
+			begin := time.Now()
+			session := dial(t, o)
+			took = append(took, time.Since(begin))
+			if err := session.Close(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		slices.Sort(took)
+		return took[tries/2]
+	}
+	for name, o := range map[string]conn.Options{
+		"NATS Streaming":          {Servers: both.URL, Backend: conn.STAN},
+		"JetStream":               {Servers: jetStream.URL, Backend: conn.JetStream},
+		"JetStream, both running": {Servers: both.URL, Cluster: "other", Backend: conn.JetStream},
+	} {
+		told := middle(o)
+		o.Backend = conn.Auto
+		t.Logf("connecting, %s: %v when told so, %v when it is to be found out", name, told, middle(o))
+	}
+}

@@ -1,0 +1,182 @@
+package conn_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"nats-test/internal/brokertest"
+	"nats-test/internal/conn"
+)
+
+// both runs a test for a listener of its own and for a member of a group.
+func both(t *testing.T, test func(t *testing.T, kind func(o conn.Options, subject string) *conn.Listener)) {
+	t.Run("alone", func(t *testing.T) { test(t, listener) })
+	t.Run("member", func(t *testing.T) { test(t, member) })
+}
+
+// newest returns the name of the one consumer of a stream.
+func onlyConsumer(t *testing.T, js jetstream.JetStream, stream string) string {
+	t.Helper()
+	s, err := js.Stream(t.Context(), stream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := s.ConsumerNames(t.Context())
+	var all []string
+	for name := range names.Name() {
+		all = append(all, name)
+	}
+	if len(all) != 1 || names.Err() != nil {
+		t.Fatal(all, names.Err())
+	}
+	return all[0]
+}
+
+func TestDeletedConsumerIsJoinedAgain(t *testing.T) {
+	both(t, func(t *testing.T, kind func(conn.Options, string) *conn.Listener) {
+		for name, inFlight := range map[string]int{"while asking": 64, "while handling": 1} {
+			t.Run(name, func(t *testing.T) {
+				s, js := onJetStream(t, "")
+				var heard told
+				o := options(t, s)
+				publish(t, o, "orders", 1, 5)
+				o.Notify = heard.notify
+				l := kind(o, "orders")
+				l.Subscription.MaxInFlight = inFlight
+				handler := &recorder{}
+				deleted := make(chan struct{})
+				handler.verdict = func(m *conn.Message) error {
+					if m.Sequence == 5 && inFlight == 1 { // so that nothing is asked for meanwhile
+						<-deleted
+					}
+					return nil
+				}
+				r := run(t, l, handler)
+				if inFlight > 1 {
+					r.await(5)
+				} else {
+					brokertest.Eventually(t, "the last is being handled", func() bool {
+						return consumerInfo(t, js, "orders", onlyConsumer(t, js, "orders")).Delivered.Stream == 5
+					})
+				}
+				if err := js.DeleteConsumer(t.Context(), "orders", onlyConsumer(t, js, "orders")); err != nil {
+					t.Fatal(err)
+				}
+				close(deleted)
+				publish(t, options(t, s), "orders", 6, 10)
+				r.await(10)
+				r.stopCleanly()
+				if got := r.seen(); !slices.Equal(got, numbers(1, 10)) {
+					t.Errorf("got %v", got)
+				}
+				if !strings.Contains(heard.all(), "was deleted") || !strings.Contains(heard.all(), "joining again") {
+					t.Errorf("told %s", heard.all())
+				}
+			})
+		}
+	})
+}
+
+func TestStreamThatIsMadeAnewIsJoinedAgain(t *testing.T) {
+	both(t, func(t *testing.T, kind func(conn.Options, string) *conn.Listener) {
+		for _, create := range []bool{true, false} { // by the listener, if it is the first to miss it
+			t.Run(fmt.Sprint("create ", create), func(t *testing.T) {
+				s, js := onJetStream(t, "")
+				publish(t, options(t, s), "orders", 1, 5)
+				var heard told
+				o := options(t, s)
+				o.CreateStream, o.Notify = create, heard.notify
+				r := run(t, kind(o, "orders"), &recorder{})
+				r.await(5)
+				if err := js.DeleteStream(t.Context(), "orders"); err != nil {
+					t.Fatal(err)
+				}
+				if !create {
+					brokertest.Eventually(t, "the listener looked for it", func() bool {
+						return strings.Contains(heard.all(), conn.ErrNoStream.Error())
+					})
+				}
+				publish(t, options(t, s), "orders", 6, 10)
+				r.await(10)
+				publish(t, options(t, s), "orders", 11, 12)
+				r.await(12)
+				r.stopCleanly()
+				if got := r.seen(); !slices.Equal(got, numbers(1, 12)) {
+					t.Errorf("got %v", got)
+				}
+			})
+		}
+	})
+}
+
+// Streams with a subject each, with several, and with a wildcard.
+func TestUntilEndIsExactInSharedStreams(t *testing.T) {
+	both(t, func(t *testing.T, kind func(conn.Options, string) *conn.Listener) {
+		s, js := onJetStream(t, "")
+		createStream(t, js, jetstream.StreamConfig{Name: "shop", Subjects: []string{"orders", "payments"}})
+		createStream(t, js, jetstream.StreamConfig{Name: "mails", Subjects: []string{"mails"}})
+		createStream(t, js, jetstream.StreamConfig{Name: "rest", Subjects: []string{"rest.>"}})
+		o := options(t, s)
+		subjects := []string{"orders", "payments", "mails", "rest.a", "rest.b.c", "rest.nothing"}
+		stored := map[string]int{"orders": 90, "payments": 30, "mails": 41, "rest.a": 1, "rest.b.c": 70}
+		for i := range 9 { // mixed
+			for _, subject := range subjects {
+				n := stored[subject]
+				publish(t, o, subject, n*i/9+1, n*(i+1)/9)
+			}
+		}
+		publish(t, o, "rest.other", 1, 5) // nobody asks for these
+		l := kind(o, subjects[0])
+		l.Subjects, l.UntilEnd = subjects, true
+		got := make(map[string][]string)
+		handler := &recorder{}
+		handler.verdict = func(m *conn.Message) error {
+			got[m.Subject] = append(got[m.Subject], string(m.Data))
+			if m.Subject == "payments" && len(got["payments"]) == 30 { // beyond the end
+				publish(t, o, "mails", 42, 42)
+			}
+			return nil
+		}
+		if end, err := l.Run(soon(t), handler); end != conn.EndReached || err != nil {
+			t.Fatal(end, err)
+		}
+		for subject, n := range stored {
+			want := numbers(1, n)
+			if beyond := append(want, "42"); subject == "mails" && slices.Equal(got[subject], beyond) {
+				continue // it came before the others were at their end
+			}
+			if !slices.Equal(got[subject], want) {
+				t.Errorf("%s: got %v", subject, got[subject])
+			}
+		}
+		if len(got["rest.other"])+len(got["rest.nothing"]) > 0 {
+			t.Errorf("got %v", got)
+		}
+	})
+}
+
+// Nothing that a publisher may send is taken for a word of the server.
+func TestEventsThatLookLikeTheServersWords(t *testing.T) {
+	both(t, func(t *testing.T, kind func(conn.Options, string) *conn.Listener) {
+		s, _ := onJetStream(t, "")
+		o := options(t, s)
+		session := dial(t, o)
+		statuses := []string{"100", "404", "408", "409", "503", "200", ""}
+		for _, status := range statuses {
+			header := map[string][]string{"Status": {status}, "Description": {"Consumer Deleted"}, "Nats-Pending-Messages": {"1"}}
+			if _, err := publishOne(t, session, conn.Event{Subject: "orders", Header: header}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		l := kind(o, "orders")
+		l.UntilEnd = true
+		handler := &recorder{}
+		if end, err := l.Run(soon(t), handler); end != conn.EndReached || err != nil || len(handler.seen()) != len(statuses) {
+			t.Error(end, err, len(handler.seen()))
+		}
+	})
+}

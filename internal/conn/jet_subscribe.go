@@ -1,0 +1,159 @@
+package conn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// vanish is how long the server keeps a consumer without a durable that nobody
+// asks: the position of a group lasts as long as a rejoin may take.
+const vanish = 30 * time.Second
+
+// Covered looks for the streams of all subjects, and creates them if the
+// options say so.
+func (s *jetSession) Covered(ctx context.Context, subjects []string) error {
+	var missing error
+	for _, subject := range subjects {
+		_, err := s.stream(ctx, subject)
+		if err != nil && !errors.Is(err, ErrNoStream) {
+			return err
+		}
+		missing = errors.Join(missing, err)
+	}
+	return missing
+}
+
+// Subscribe makes of a durable or group one pull consumer that its members
+// share, and joins the one that is there. Without either it makes a consumer
+// for this session alone that needs no acks, as nats.go's ordered consumer is:
+// where an event is missing, the session is lost, and the next continues.
+func (s *jetSession) Subscribe(ctx context.Context, sub Subscription, deliver func(m *Message, more bool) bool) (Place, error) {
+	place, info, err := s.consumer(ctx, sub)
+	if err != nil {
+		return Place{}, fmt.Errorf("subscribing to %q: %w", sub.Subject, err)
+	}
+	p, err := newPull(s, info, sub, deliver)
+	if err != nil {
+		return Place{}, fmt.Errorf("subscribing to %q: %w", sub.Subject, explainJetStream(err))
+	}
+	s.listening.Lock()
+	s.pulls = append(s.pulls, p)
+	s.listening.Unlock()
+	return place, nil
+}
+
+// consumer finds or creates the consumer for sub.
+func (s *jetSession) consumer(ctx context.Context, sub Subscription) (Place, *jetstream.ConsumerInfo, error) {
+	if err := checkConsumer(or(sub.Durable, sub.Group)); err != nil {
+		return Place{}, nil, err
+	}
+	stream, err := s.stream(ctx, sub.Subject)
+	if err != nil {
+		return Place{}, nil, err
+	}
+	wanted := consumerConfig(sub)
+	place := Place{Subject: sub.Subject, Stream: stream, Consumer: wanted.Name}
+	var consumer jetstream.Consumer
+	err = s.ask(ctx, func(ctx context.Context) (err error) {
+		for {
+			if wanted.Name != "" {
+				place.Resumed = true
+				consumer, err = s.js.Consumer(ctx, stream, wanted.Name)
+				if !errors.Is(err, jetstream.ErrConsumerNotFound) {
+					return err
+				}
+			}
+			place.Resumed = false
+			consumer, err = s.js.CreateConsumer(ctx, stream, wanted)
+			if !errors.Is(err, jetstream.ErrConsumerExists) { // another member was faster
+				return err
+			}
+		}
+	})
+	switch {
+	case errors.Is(err, jetstream.ErrNotPullConsumer):
+		return Place{}, nil, because(ErrRefused, fmt.Errorf("consumer %q of stream %q is a push consumer, which no group shares by pulling: "+
+			"choose another --durable", wanted.Name, stream))
+	case err != nil:
+		return Place{}, nil, explainJetStream(err)
+	}
+	info := consumer.CachedInfo()
+	if place.Resumed {
+		place.Position = info.Delivered.Stream
+		err = s.compare(info, wanted)
+	}
+	return place, info, err
+}
+
+// consumerConfig is the consumer for sub where there is none yet.
+func consumerConfig(sub Subscription) jetstream.ConsumerConfig {
+	c := jetstream.ConsumerConfig{FilterSubject: sub.Subject, MaxDeliver: -1}
+	switch sub.Start.Kind {
+	case StartNew:
+		c.DeliverPolicy = jetstream.DeliverNewPolicy
+	case StartLast:
+		c.DeliverPolicy = jetstream.DeliverLastPolicy
+	case StartSequence:
+		c.DeliverPolicy, c.OptStartSeq = jetstream.DeliverByStartSequencePolicy, max(1, sub.Start.Sequence)
+	case StartTime:
+		c.DeliverPolicy, c.OptStartTime = jetstream.DeliverByStartTimePolicy, &sub.Start.Time
+	}
+	if sub.Durable == "" && sub.Group == "" {
+		c.AckPolicy, c.MemoryStorage, c.Replicas, c.InactiveThreshold = jetstream.AckNonePolicy, true, 1, vanish
+		return c
+	}
+	c.Name = or(sub.Durable, sub.Group) + "_" + legalName(sub.Subject)
+	c.Durable = c.Name
+	if sub.Durable == "" {
+		c.Durable, c.InactiveThreshold = "", vanish
+	}
+	// The limit of acks pending is for the group: it would stall all when one
+	// member hangs. Each limits what it asks for instead.
+	c.AckPolicy, c.AckWait, c.MaxAckPending = jetstream.AckExplicitPolicy, sub.AckWait, -1
+	return c
+}
+
+// compare refuses a consumer that delivers something else, and tells how it
+// differs otherwise from what was asked for.
+func (s *jetSession) compare(info *jetstream.ConsumerInfo, wanted jetstream.ConsumerConfig) error {
+	is := info.Config
+	filter := strings.Join(append(is.FilterSubjects, is.FilterSubject), "")
+	problem := ""
+	switch {
+	case filter != wanted.FilterSubject && (filter != "" || s.several(info.Stream)):
+		problem = fmt.Sprintf("has the filter %q", filter)
+	case is.AckPolicy != jetstream.AckExplicitPolicy:
+		problem = fmt.Sprintf("has the ack policy %q, and each event is to be acked", is.AckPolicy)
+	case is.HeadersOnly:
+		problem = "delivers headers without the data"
+	case is.PriorityPolicy != jetstream.PriorityPolicyNone:
+		problem = "has priority groups, which are not known here"
+	}
+	if problem != "" {
+		return because(ErrRefused, fmt.Errorf("consumer %q of stream %q %s: choose another --durable", info.Name, info.Stream, problem))
+	}
+	differs := func(what string, is, wanted any) {
+		s.opts.Notify(fmt.Sprintf("the consumer %s exists: its %s is %v, not %v", info.Name, what, is, wanted))
+	}
+	if is.AckWait != wanted.AckWait {
+		differs("ack wait", is.AckWait, wanted.AckWait)
+	}
+	if is.MaxAckPending > 0 {
+		differs("limit of acks pending, for the whole group,", is.MaxAckPending, "none")
+	}
+	if is.MaxDeliver > 0 {
+		differs("limit of deliveries", is.MaxDeliver, "none")
+	}
+	if len(is.BackOff) > 0 {
+		differs("backoff", is.BackOff, "none")
+	}
+	if is.PauseUntil != nil && is.PauseUntil.After(time.Now()) {
+		differs("pause", "until "+is.PauseUntil.Format(time.RFC3339), "none")
+	}
+	return nil
+}
