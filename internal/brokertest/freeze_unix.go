@@ -2,13 +2,28 @@
 
 package brokertest
 
-import "syscall"
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"syscall"
+)
 
 // Freeze stops the server's process without ending it, as SIGSTOP does: its
-// connections stay open, and nothing answers.
+// connections stay open, and nothing answers. On Linux, it has stopped then.
 func (s *Server) Freeze() {
 	s.t.Helper()
 	s.signal(syscall.SIGSTOP)
+	threads := fmt.Sprintf("/proc/%d/task/*/stat", s.process.Process.Pid)
+	Eventually(s.t, "the server stands still", func() bool {
+		stats, _ := filepath.Glob(threads)
+		return !slices.ContainsFunc(stats, func(stat string) bool {
+			text, err := os.ReadFile(stat)
+			return err == nil && !bytes.Contains(text, []byte(") T "))
+		})
+	})
 }
 
 // Thaw lets a frozen server go on.

@@ -38,6 +38,10 @@ func hintFor(err error) string {
 
 // explain asks the monitoring port for what the connection could not tell.
 func (c *connection) explain(ctx context.Context, err error) error {
+	if c.options.Backend == conn.JetStream && errors.Is(err, conn.ErrNoJetStream) {
+		return hinted(err, "--backend stan, or auto, if this is NATS Streaming; "+
+			"else enable JetStream (nats-server -js, and for the account), or connect to another server with --server")
+	}
 	if !errors.Is(err, conn.ErrNoCluster) {
 		return err
 	}
@@ -56,7 +60,8 @@ func (c *connection) explain(ctx context.Context, err error) error {
 		return hinted(err, "this is a NATS server without NATS Streaming (so says %s) and without JetStream: "+
 			"start it with -js, or connect to another with --server", base)
 	case len(found) == 0:
-		return hinted(err, "this is a NATS server without NATS Streaming (so says %s): connect to another with --server", base)
+		return hinted(err, "this is a NATS server without NATS Streaming (so says %s): --backend jetstream, or auto, if it has JetStream; "+
+			"else connect to another with --server", base)
 	case len(found) == 1:
 		return hinted(err, "the cluster there is %q: --cluster %s (NATS_CLUSTER_ID)", found[0], found[0])
 	}

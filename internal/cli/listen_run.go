@@ -34,7 +34,9 @@ func listenRun(ctx context.Context, s *System, tell *teller, o *listenOptions) e
 	for again := false; ; again = true {
 		err := o.listenOnce(ctx, tell, h, restart, again)
 		if !errors.Is(err, errRestart) {
-			h.summary()
+			if h.joined {
+				h.summary()
+			}
 			return err
 		}
 		tell.say("restarting")
@@ -93,7 +95,10 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *teller, h *hand
 				o.tellPosition(ctx, tell)
 			}
 		},
-		Joined: func(places []conn.Place, again bool) { o.tellJoined(tell, places, again) },
+		Joined: func(places []conn.Place, again bool) {
+			h.joined = true
+			o.tellJoined(tell, places, again)
+		},
 	}
 	end, err := listener.Run(ctx, h)
 	switch cause := context.Cause(ctx); {
@@ -148,13 +153,13 @@ func (o *listenOptions) tellJoined(tell *teller, places []conn.Place, again bool
 	if again {
 		verb = "joined again, listening"
 	}
-	o.tellPlaces(tell, places)
+	o.tellPlaces(tell, places, again)
 	tell.say("%s to %s%s as client %s", verb, strings.Join(o.subjects, ", "), as, o.options.ClientID)
 }
 
 // tellPlaces says, in one line, what JetStream made of the subjects; and where
 // a consumer that exists makes --deliver void.
-func (o *listenOptions) tellPlaces(tell *teller, places []conn.Place) {
+func (o *listenOptions) tellPlaces(tell *teller, places []conn.Place, again bool) {
 	var mapping []string
 	for _, p := range places {
 		if p.Stream == "" { // NATS Streaming
@@ -165,7 +170,10 @@ func (o *listenOptions) tellPlaces(tell *teller, places []conn.Place) {
 			consumer = "a consumer of its own, ordered, without acks"
 		}
 		mapping = append(mapping, fmt.Sprintf("stream %s, %s, filter %s", p.Stream, consumer, p.Subject))
-		if p.Resumed && o.deliverGiven {
+		if again && !p.Resumed && o.durable != "" {
+			tell.warn("the consumer %s was gone, and with it the position on %s: it begins anew", p.Consumer, p.Subject)
+		}
+		if p.Resumed && o.deliverGiven && !again {
 			tell.say("resuming %s after #%d: the consumer %s exists, --deliver is ignored", p.Subject, p.Position, p.Consumer)
 		}
 	}
@@ -197,6 +205,7 @@ type handling struct {
 	buffer []byte // output of events that were handled since the last flush
 
 	contracts map[string]*events.Contract
+	joined    bool
 	handled   int // written, or about to be; and acked unless --no-ack
 	written   int // of these, up to the last flush
 	refused   int // broke their contract

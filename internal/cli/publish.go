@@ -31,6 +31,7 @@ type publishOptions struct {
 	headers     []string
 	output      string
 
+	ids    *ids
 	header map[string][]string
 }
 
@@ -124,12 +125,13 @@ func (o *publishOptions) check(s *System, cmd *cobra.Command) error {
 		return usage(cmd, "--interactive and --data - both want stdin")
 	case given("id") && o.id == "":
 		return usage(cmd, "--id \"\": the ID is empty")
-	case o.id != "" && !o.template && (o.count > 1 || o.data == "-" || o.interactive):
-		return usage(cmd, "--id %q for many events: only the first would be stored; with --template, --id 'order-{{.N}}' gives each its own", o.id)
 	case o.options.Backend == conn.STAN && (o.id != "" || len(o.headers) > 0):
 		return errOnlyJetStream
 	}
 	var err error
+	if o.ids, err = newIDs(o); err != nil {
+		return err
+	}
 	if o.header, err = parseHeaders(cmd, o.headers); err != nil {
 		return err
 	}

@@ -168,10 +168,6 @@ func send(ctx context.Context, r *reader, out *results, o *publishOptions) (err 
 		}
 		return publisher.Failed()
 	}
-	ids, err := newIDs(o)
-	if err != nil {
-		return err
-	}
 	pace := rate.NewLimiter(rate.Limit(o.rate), 1)
 	return r.each(ctx, out, failed, func(data []byte) error {
 		if publisher == nil {
@@ -192,7 +188,7 @@ func send(ctx context.Context, r *reader, out *results, o *publishOptions) (err 
 				return unlessInterrupted(ctx, err)
 			}
 		}
-		id, err := ids.next()
+		id, err := o.ids.next()
 		if err != nil {
 			return err
 		}

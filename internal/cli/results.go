@@ -107,6 +107,9 @@ func (r *results) appendAck(out []byte, receipt conn.Receipt) []byte {
 	if r.o.output == "json" {
 		// Strings, numbers and truths always marshal.
 		line, _ := json.Marshal(result{r.o.subject, receipt.ID, receipt.Stream, receipt.Sequence, receipt.Duplicate})
+		if r.safe {
+			line = []byte(printable(string(line)))
+		}
 		return append(append(out, line...), '\n')
 	}
 	out = append(append(out, "Event published to subject "...), r.o.subject...)

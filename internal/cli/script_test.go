@@ -74,6 +74,7 @@ func TestScripts(t *testing.T) {
 						env.Setenv("NATS_URL", s.server.URL)
 						env.Setenv("NATS_MONITOR_URL", s.server.Monitor)
 						env.Setenv("HOME", env.WorkDir)
+						env.Setenv("GORACE", "atexit_sleep_ms=10") // a second by default, for each of many programs
 						return nil
 					},
 					Cmds: map[string]func(*testscript.TestScript, bool, []string){

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"text/template"
 	"time"
+	"unicode"
 
 	"github.com/google/uuid"
 )
@@ -250,20 +251,41 @@ type ids struct {
 	n        int
 }
 
+// newIDs returns what --id says, and refuses one that can't be sent or, with a
+// template, gives two events the same.
 func newIDs(o *publishOptions) (*ids, error) {
-	if !o.template || o.id == "" {
-		return &ids{fixed: o.id}, nil
+	all := &ids{fixed: o.id}
+	if o.template && o.id != "" {
+		var err error
+		if all.template, err = parseTemplate(o.id); err != nil {
+			return nil, err
+		}
 	}
-	parsed, err := parseTemplate(o.id)
-	return &ids{template: parsed}, err
+	trial := *all
+	first, err := trial.next()
+	if err != nil {
+		return nil, err
+	}
+	second, err := trial.next()
+	if many := o.count > 1 || o.data == "-" || o.interactive; err == nil && o.id != "" && many && first == second {
+		err = &explained{fmt.Errorf("--id %q for many events: only the first would be stored", o.id), errUsage,
+			"with --template, --id 'order-{{.N}}' gives each its own"}
+	}
+	return all, err
 }
 
 func (i *ids) next() (string, error) {
-	if i.template == nil {
-		return i.fixed, nil
+	id := i.fixed
+	if i.template != nil {
+		i.n++
+		var out strings.Builder
+		if err := expand(i.template, &out, i.n); err != nil {
+			return "", err
+		}
+		id = out.String()
 	}
-	i.n++
-	var out strings.Builder
-	err := expand(i.template, &out, i.n)
-	return out.String(), err
+	if strings.ContainsFunc(id, unicode.IsControl) || strings.TrimSpace(id) != id {
+		return "", &explained{fmt.Errorf("--id %q: no control characters, and no space around it", id), errUsage, ""}
+	}
+	return id, nil
 }

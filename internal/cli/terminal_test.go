@@ -105,22 +105,29 @@ func publishNow(t *testing.T, server *brokertest.Server, args ...string) {
 }
 
 func TestListenOnATerminal(t *testing.T) {
-	server := brokertest.Start(t, brokertest.Config{})
-	publishNow(t, server, "ticket:created", "--sample")
-	x := onTerminal(t, server, nil, "listen", "ticket:created", "-g", "g")
-	x.await(1, "\x1b[36mticket:created\x1b[0m") // in colour
-	x.typed("what\nrs\n")
-	x.await(1, "listen: restarting")
-	x.await(2, "listening to ticket:created in group g")
-	if ids := strings.Count(x.seen(), "client listen-"); ids != 2 {
-		t.Errorf("%d client IDs", ids)
-	}
-	publishNow(t, server, "ticket:created", "--sample")
-	x.await(1, "#2")
-	x.typed("\x03") // Ctrl-C
-	x.exits(0)
-	if !strings.Contains(x.seen(), "handled 2 events") {
-		t.Error(x.seen())
+	for backend, config := range map[string]brokertest.Config{
+		"stan":      {},
+		"jetstream": {Plain: true, JetStream: true},
+	} {
+		t.Run(backend, func(t *testing.T) {
+			server := brokertest.Start(t, config)
+			publishNow(t, server, "ticket:created", "--sample", "--create-stream")
+			x := onTerminal(t, server, nil, "listen", "ticket:created", "-g", "g")
+			x.await(1, "\x1b[36mticket:created\x1b[0m") // in colour
+			x.typed("what\nrs\n")
+			x.await(1, "listen: restarting")
+			x.await(2, "listening to ticket:created in group g")
+			if ids := strings.Count(x.seen(), "client listen-"); ids != 2 {
+				t.Errorf("%d client IDs", ids)
+			}
+			publishNow(t, server, "ticket:created", "--sample")
+			x.await(1, "#2")
+			x.typed("\x03") // Ctrl-C
+			x.exits(0)
+			if !strings.Contains(x.seen(), "handled 2 events") {
+				t.Error(x.seen())
+			}
+		})
 	}
 }
 

@@ -42,7 +42,7 @@ func (o Options) attempted() string {
 	case JetStream:
 		return "JetStream at " + o.Where()
 	}
-	return o.Where()
+	return fmt.Sprintf("cluster %q or JetStream at %s", o.Cluster, o.Where())
 }
 
 func dial(ctx context.Context, o Options) (Session, error) {
@@ -60,7 +60,7 @@ func dial(ctx context.Context, o Options) (Session, error) {
 	case backend == STAN:
 		session, err = newStan(ctx, l)
 	default:
-		session, err = newJetStream(l)
+		session, err = newJetStream(ctx, l)
 	}
 	if err != nil {
 		l.abandon()
@@ -86,11 +86,7 @@ func (l *link) detect(ctx context.Context) (Backend, error) {
 	}
 	js, missing := l.jetStream()
 	if missing == nil {
-		missing = l.ask(ctx, func(ctx context.Context) error {
-			_, err := js.AccountInfo(ctx)
-			return err
-		})
-		missing = explainJetStream(missing)
+		missing = l.hasJetStream(ctx, js)
 	}
 	switch {
 	case missing == nil, errors.Is(missing, ErrAuth) && absent:
@@ -101,40 +97,4 @@ func (l *link) detect(ctx context.Context) (Backend, error) {
 		return "", err
 	}
 	return "", fmt.Errorf("asking for JetStream: %w", missing)
-}
-
-// ask runs a request that ends when it is denied, the session is lost, or the
-// time-out is over: the server does not answer a request that it denies.
-func (l *link) ask(ctx context.Context, request func(context.Context) error) error {
-	l.mu.Lock()
-	deaf := l.deaf
-	l.mu.Unlock()
-	if deaf != nil {
-		return because(ErrAuth, deaf)
-	}
-	select {
-	case <-l.denied: // an earlier one
-	default:
-	}
-	ctx, cancel := context.WithCancelCause(ctx)
-	ctx, stop := context.WithTimeoutCause(ctx, l.opts.Timeout, because(ErrHung, fmt.Errorf("no answer within %v", l.opts.Timeout)))
-	watched := make(chan struct{})
-	go func() {
-		defer close(watched)
-		select {
-		case err := <-l.denied:
-			cancel(because(ErrAuth, err))
-		case <-l.lost:
-			cancel(l.Err())
-		case <-ctx.Done():
-		}
-	}()
-	err := request(ctx)
-	if err != nil && ctx.Err() != nil {
-		err = context.Cause(ctx)
-	}
-	stop()
-	cancel(nil)
-	<-watched
-	return err
 }

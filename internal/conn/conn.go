@@ -69,9 +69,13 @@ type Session interface {
 	// event of subject without an ID and headers of its own.
 	MaxPayload(subject string) int
 
-	// Servers returns the URLs under which the broker may be reached again:
-	// those given, and others of its cluster. They may hold secrets.
-	Servers() string
+	// Others returns the URLs of further servers of the cluster, which those
+	// given told of, separated by commas. They may hold secrets.
+	Others() string
+
+	// Origin returns when the broker began to store what it has of subject;
+	// the zero time if it can't tell.
+	Origin(ctx context.Context, subject string) (time.Time, error)
 
 	// Lost is closed when the session has ended other than by Close: a
 	// reconnect can't bring it back. Err then tells why.

@@ -90,7 +90,7 @@ func (o Options) natsOptions(life context.Context) ([]nats.Option, error) {
 		// failed must not be sent later.
 		nats.ReconnectBufSize(-1),
 		nats.MaxReconnects(-1),
-		nats.CustomReconnectDelay(reconnectDelay),
+		nats.ReconnectToServer(nextServer),
 	}
 	if o.NoReconnect {
 		opts = append(opts, nats.NoReconnect())
@@ -156,12 +156,24 @@ func newBackoff() *backoff.ExponentialBackOff {
 	}
 }
 
-func reconnectDelay(attempts int) time.Duration {
+// nextServer chooses the server that was tried least. The first attempt has to
+// wait, too: long enough that sending fails meanwhile, and who sends knows that
+// the connection broke before another is there.
+func nextServer(servers []nats.Server, _ nats.ServerInfo) (*nats.Server, time.Duration) {
+	next := &servers[0]
+	for i := range servers {
+		if servers[i].Reconnects < next.Reconnects {
+			next = &servers[i]
+		}
+	}
+	if next.Reconnects == 0 {
+		return next, 50 * time.Millisecond
+	}
 	b := newBackoff()
-	for range min(attempts, 20) - 1 {
+	for range min(next.Reconnects, 20) - 1 {
 		b.NextBackOff()
 	}
-	return b.NextBackOff()
+	return next, b.NextBackOff()
 }
 
 type dialer struct {

@@ -59,7 +59,7 @@ func TestExistingConsumerIsJoinedUnchanged(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			before := consumerInfo(t, js, "orders", "workers_orders").Config
+			before := consumerInfo(t, js, "workers_orders").Config
 			var heard told
 			o := options(t, s)
 			o.Notify = heard.notify
@@ -77,7 +77,7 @@ func TestExistingConsumerIsJoinedUnchanged(t *testing.T) {
 			if !slices.Equal(places, []conn.Place{want}) {
 				t.Errorf("joined %+v", places)
 			}
-			if after := consumerInfo(t, js, "orders", "workers_orders"); !reflect.DeepEqual(after.Config, before) || after.NumAckPending != 0 {
+			if after := consumerInfo(t, js, "workers_orders"); !reflect.DeepEqual(after.Config, before) || after.NumAckPending != 0 {
 				t.Errorf("it was changed: %+v\nto %+v", before, after)
 			}
 			for _, line := range test.told {
@@ -186,7 +186,7 @@ func TestConsumerOfAGroupWithoutDurable(t *testing.T) {
 	publish(t, o, "orders", 101, 200)
 	all := func() []string { return append(members[0].seen(), members[1].seen()...) }
 	brokertest.Eventually(t, "all came", func() bool { return len(all()) >= 200 })
-	config := consumerInfo(t, js, "orders", "workers_orders").Config
+	config := consumerInfo(t, js, "workers_orders_transient").Config
 	for _, m := range members {
 		m.stopCleanly()
 	}
@@ -217,7 +217,7 @@ func TestDurableWithoutGroup(t *testing.T) {
 	if !slices.Equal(got, numbers(1, 30)) {
 		t.Errorf("got %v", got)
 	}
-	if config := consumerInfo(t, js, "orders", "mine_orders").Config; config.Durable == "" || config.InactiveThreshold != 0 {
+	if config := consumerInfo(t, js, "mine_orders").Config; config.Durable == "" || config.InactiveThreshold != 0 {
 		t.Errorf("it is not kept: %+v", config)
 	}
 }

@@ -18,10 +18,10 @@ func both(t *testing.T, test func(t *testing.T, kind func(o conn.Options, subjec
 	t.Run("member", func(t *testing.T) { test(t, member) })
 }
 
-// newest returns the name of the one consumer of a stream.
-func onlyConsumer(t *testing.T, js jetstream.JetStream, stream string) string {
+// onlyConsumer returns the name of the one consumer of the stream "orders".
+func onlyConsumer(t *testing.T, js jetstream.JetStream) string {
 	t.Helper()
-	s, err := js.Stream(t.Context(), stream)
+	s, err := js.Stream(t.Context(), "orders")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -60,10 +60,10 @@ func TestDeletedConsumerIsJoinedAgain(t *testing.T) {
 					r.await(5)
 				} else {
 					brokertest.Eventually(t, "the last is being handled", func() bool {
-						return consumerInfo(t, js, "orders", onlyConsumer(t, js, "orders")).Delivered.Stream == 5
+						return consumerInfo(t, js, onlyConsumer(t, js)).Delivered.Stream == 5
 					})
 				}
-				if err := js.DeleteConsumer(t.Context(), "orders", onlyConsumer(t, js, "orders")); err != nil {
+				if err := js.DeleteConsumer(t.Context(), "orders", onlyConsumer(t, js)); err != nil {
 					t.Fatal(err)
 				}
 				close(deleted)

@@ -27,9 +27,14 @@ const long = 5 * time.Minute
 func onJetStream(t *testing.T, extra string, opts ...nats.Option) (s *brokertest.Server, js jetstream.JetStream) {
 	t.Helper()
 	s = brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true, Extra: extra})
-	ignore := goleak.IgnoreCurrent()
-	t.Cleanup(func() { goleak.VerifyNone(t, ignore) }) // before the server ends
+	noLeaks(t) // before the server ends
 	return s, s.JetStream(opts...)
+}
+
+// noLeaks checks in the end that every goroutine has ended that is not there yet.
+func noLeaks(t *testing.T) {
+	ignore := goleak.IgnoreCurrent()
+	t.Cleanup(func() { goleak.VerifyNone(t, ignore) })
 }
 
 // as returns the credentials of a user of these tests.
@@ -64,9 +69,10 @@ func streamInfo(t *testing.T, js jetstream.JetStream, name string) *jetstream.St
 	return stream.CachedInfo()
 }
 
-func consumerInfo(t *testing.T, js jetstream.JetStream, stream, name string) *jetstream.ConsumerInfo {
+// consumerInfo is about a consumer of the stream "orders".
+func consumerInfo(t *testing.T, js jetstream.JetStream, name string) *jetstream.ConsumerInfo {
 	t.Helper()
-	consumer, err := js.Consumer(t.Context(), stream, name)
+	consumer, err := js.Consumer(t.Context(), "orders", name)
 	if err != nil {
 		t.Fatal(err)
 	}

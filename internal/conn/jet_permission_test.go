@@ -2,11 +2,13 @@ package conn_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"testing"
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
 )
 
@@ -60,7 +62,7 @@ func TestDeniedAcksAreTold(t *testing.T) {
 			if end, err := l.Run(soon(t), handler); !errors.Is(err, conn.ErrAuth) {
 				t.Errorf("end %v, error %v", end, err)
 			}
-			info := consumerInfo(t, js, "orders", "workers_orders")
+			info := consumerInfo(t, js, "workers_orders")
 			if info.AckFloor.Stream != 0 || info.NumAckPending == 0 {
 				t.Errorf("acked up to #%d, %d are pending", info.AckFloor.Stream, info.NumAckPending)
 			}
@@ -83,4 +85,43 @@ func enoughAt(m *conn.Message, sequence uint64) error {
 		return conn.ErrEnough
 	}
 	return nil
+}
+
+// The permissions that publishing and listening need, and no more.
+func TestLeastPermissions(t *testing.T) {
+	s, js := onJetStream(t, withUsers(
+		"publisher", `publish: "orders", subscribe: "_INBOX_ada.>"`,
+		"listener", `subscribe: "_INBOX_ada.>", publish: ["$JS.API.STREAM.NAMES", "$JS.API.CONSUMER.*.orders.workers_orders",
+			"$JS.API.CONSUMER.*.orders.workers_orders.orders", "$JS.API.CONSUMER.MSG.NEXT.orders.workers_orders", "$JS.ACK.orders.workers_orders.>"]`), admin)
+	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
+	o := options(t, s)
+	o.Backend, o.InboxPrefix, o.Timeout, o.CreateStream = conn.JetStream, "_INBOX_ada", long, false
+	o.Auth = as("publisher")
+	publish(t, o, "orders", 1, 10)
+	o.Auth = as("listener")
+	r := run(t, member(o, "orders"), &recorder{})
+	r.await(10)
+	r.stopCleanly()
+	if got := consumerInfo(t, js, "workers_orders"); got.AckFloor.Stream != 10 || got.NumAckPending != 0 {
+		t.Errorf("acked up to #%d", got.AckFloor.Stream)
+	}
+}
+
+func TestDomain(t *testing.T) {
+	s := brokertest.Start(t, brokertest.Config{Plain: true, Extra: fmt.Sprintf("jetstream { store_dir: %q, domain: hub }", t.TempDir())})
+	noLeaks(t)
+	o := options(t, s)
+	o.Domain = "other"
+	if _, err := conn.Dial(t.Context(), o); !errors.Is(err, conn.ErrNoJetStream) {
+		t.Errorf("another domain: %v", err)
+	}
+	o.Domain = "hub"
+	publish(t, o, "orders", 1, 10)
+	both(t, func(t *testing.T, kind func(conn.Options, string) *conn.Listener) {
+		l, handler := kind(o, "orders"), &recorder{}
+		l.UntilEnd = true
+		if end, err := l.Run(soon(t), handler); end != conn.EndReached || err != nil || !slices.Equal(handler.seen(), numbers(1, 10)) {
+			t.Error(end, err, handler.seen())
+		}
+	})
 }

@@ -86,9 +86,9 @@ func TestCreatedStreamIsAsDocumented(t *testing.T) {
 	t.Run("not possible", func(t *testing.T) {
 		createStream(t, js, jetstream.StreamConfig{Name: "a_b", Subjects: []string{"other"}})
 		for reason, o := range map[string]conn.Options{
-			"replicas":         {Replicas: 3},
-			"name already":     {},
-			`stream "orders_b`: {Replicas: 7},
+			"replicas":          {Replicas: 3},
+			`stream "a_b" with`: {},
+			`stream "orders_b`:  {Replicas: 7},
 		} {
 			o.Servers, o.CreateStream, o.Timeout = s.URL, true, long
 			subject := "orders.b"
@@ -203,9 +203,11 @@ func TestEveryEventIsStoredOnceInOrder(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s, js := onJetStream(t, "")
 			random := seeded(t)
-			url, drop := s.Proxy()
+			url, dropOne := s.Proxy()
+			other, dropOther := s.Proxy() // with two servers, another is tried at once
+			drop := func() { dropOne(); dropOther() }
 			o := options(t, s)
-			o.Servers, o.Window = url, window
+			o.Servers, o.Window = url+","+other, window
 			session := dial(t, o)
 			var acked []int
 			drops := make(map[int]bool) // after so many acks, or before so many events

@@ -24,6 +24,11 @@ const (
 	pullSilence   = 2*pullHeartbeat + 2*time.Second
 )
 
+// leftLonger is how long an event that was left counts as held beyond its ack
+// wait, which the server may have begun later. Asked too early for another,
+// it would send one that is new, and this one as well.
+const leftLonger = 250 * time.Millisecond
+
 // A pull asks a consumer for events, as many as may be held unacked, and hands
 // them out one after the other. nats.go's own Consume counts what waits to be
 // handled instead of what waits to be acked, and lets the ack wait of what
@@ -129,7 +134,7 @@ func (p *pull) receive(m *nats.Msg) {
 	p.silent = time.Time{}
 	p.came++
 	h := &held{pull: p, msg: m, number: p.came, since: p.heard}
-	p.asked--
+	p.asked = max(0, p.asked-1) // more may come of a request that was given up
 	p.held[h] = struct{}{}
 	p.queue = append(p.queue, h)
 	p.changed.Broadcast()
@@ -141,6 +146,10 @@ func (p *pull) answered(status string, header nats.Header) {
 	words := header.Get("Description")
 	switch status {
 	case "100": // it is alive
+		last, err := strconv.ParseUint(header.Get("Nats-Last-Consumer"), 10, 64)
+		if err == nil && p.ackWait == 0 && last > p.came {
+			p.s.lose(p.missed())
+		}
 		return
 	case "404", "408", "409", "503":
 	default:
@@ -161,6 +170,10 @@ func (p *pull) answered(status string, header nats.Header) {
 		p.silent = p.heard
 	}
 	p.ask()
+}
+
+func (p *pull) missed() error {
+	return fmt.Errorf("events of stream %s were missed on the way", p.stream)
 }
 
 func (p *pull) deleted() error {
@@ -205,7 +218,7 @@ func (p *pull) handOut(h *held, more bool) {
 	if p.ackWait == 0 {
 		p.sequence++
 		if meta.Sequence.Consumer != p.sequence {
-			p.s.lose(fmt.Errorf("events of stream %s were missed on the way", p.stream))
+			p.s.lose(p.missed())
 			return
 		}
 		p.settle(h)
@@ -267,7 +280,7 @@ func (p *pull) tend() {
 		for h := range p.held {
 			switch waited := now.Sub(h.since); {
 			case p.ackWait == 0:
-			case h.left && waited >= p.ackWait:
+			case h.left && waited >= p.ackWait+leftLonger:
 				delete(p.held, h)
 			case !h.left && waited >= p.ackWait/3:
 				h.since = now
@@ -275,8 +288,10 @@ func (p *pull) tend() {
 			}
 		}
 		p.pause = false
-		p.ask()
 		doubtful := p.asked > 0 && now.Sub(p.heard) > pullSilence || !p.silent.IsZero()
+		if !doubtful { // else check asks, when the consumer is there
+			p.ask()
+		}
 		if doubtful && p.silent.IsZero() {
 			p.silent = now
 		}
@@ -350,6 +365,11 @@ func (p *pull) drain(limit time.Duration) {
 // when a session is closed. Without it they get that after the ack wait.
 func (p *pull) giveBack() {
 	p.mu.Lock()
+	for h := range p.held {
+		if h.left && time.Since(h.since) >= p.ackWait { // another member may have it by now
+			delete(p.held, h)
+		}
+	}
 	held := slices.SortedFunc(maps.Keys(p.held), func(a, b *held) int { return cmp.Compare(a.number, b.number) })
 	clear(p.held)
 	p.mu.Unlock()

@@ -4,28 +4,37 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// vanish is how long the server keeps a consumer without a durable that nobody
-// asks: the position of a group lasts as long as a rejoin may take.
-const vanish = 30 * time.Second
+// How long the server keeps a consumer that nobody asks: that of a group without
+// a durable as long as a rejoin may take, that of one listener as long as it may
+// be busy with an event, or its output be paused.
+const (
+	groupVanishes = 30 * time.Second
+	aloneVanishes = 5 * time.Minute
+)
 
 // Covered looks for the streams of all subjects, and creates them if the
 // options say so.
 func (s *jetSession) Covered(ctx context.Context, subjects []string) error {
-	var missing error
+	var missing []string
 	for _, subject := range subjects {
-		_, err := s.stream(ctx, subject)
-		if err != nil && !errors.Is(err, ErrNoStream) {
+		switch _, err := s.stream(ctx, subject); {
+		case errors.Is(err, ErrNoStream):
+			missing = append(missing, strconv.Quote(subject))
+		case err != nil:
 			return err
 		}
-		missing = errors.Join(missing, err)
 	}
-	return missing
+	if len(missing) > 0 {
+		return fmt.Errorf("%s: %w", strings.Join(missing, ", "), ErrNoStream)
+	}
+	return nil
 }
 
 // Subscribe makes of a durable or group one pull consumer that its members
@@ -104,13 +113,13 @@ func consumerConfig(sub Subscription) jetstream.ConsumerConfig {
 		c.DeliverPolicy, c.OptStartTime = jetstream.DeliverByStartTimePolicy, &sub.Start.Time
 	}
 	if sub.Durable == "" && sub.Group == "" {
-		c.AckPolicy, c.MemoryStorage, c.Replicas, c.InactiveThreshold = jetstream.AckNonePolicy, true, 1, vanish
+		c.AckPolicy, c.MemoryStorage, c.Replicas, c.InactiveThreshold = jetstream.AckNonePolicy, true, 1, aloneVanishes
 		return c
 	}
 	c.Name = or(sub.Durable, sub.Group) + "_" + legalName(sub.Subject)
 	c.Durable = c.Name
-	if sub.Durable == "" {
-		c.Durable, c.InactiveThreshold = "", vanish
+	if sub.Durable == "" { // a group of the same name may have one
+		c.Name, c.Durable, c.InactiveThreshold = c.Name+"_transient", "", groupVanishes
 	}
 	// The limit of acks pending is for the group: it would stall all when one
 	// member hangs. Each limits what it asks for instead.

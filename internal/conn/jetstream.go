@@ -10,7 +10,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"golang.org/x/sync/semaphore"
 )
 
 // jetSession is a session with JetStream.
@@ -18,57 +17,56 @@ type jetSession struct {
 	*link
 	js jetstream.JetStream
 
-	room      *semaphore.Weighted // for the events in flight
-	freed     int64               // of room, and not given back yet; of account
-	sending   sync.Mutex          // held while events are sent, or sent again
-	inFlight  chan *outgoing      // the oldest first; closed by Close
-	closing   bool                // no more are sent; sending is held
-	accounted chan struct{}       // closed when all of inFlight were answered
+	flight *flight
 
 	listening sync.Mutex
 	pulls     []*pull
-	streams   map[string]string // by subject
+
+	finding sync.Mutex
+	streams map[string]string // by subject
 }
 
-// newJetStream opens a session over l. It asks the server nothing.
-func newJetStream(l *link) (Session, error) {
+// newJetStream opens a session over l, if the account has JetStream. That
+// asking is not permitted says nothing of the rest.
+func newJetStream(ctx context.Context, l *link) (Session, error) {
 	js, err := l.jetStream()
-	if err != nil {
+	if err == nil {
+		err = l.hasJetStream(ctx, js)
+	}
+	if err != nil && !errors.Is(err, ErrAuth) {
 		return nil, err
 	}
 	l.mu.Lock()
 	l.strict = true
 	l.mu.Unlock()
-	s := &jetSession{
-		link: l, js: js, streams: make(map[string]string),
-		room: semaphore.NewWeighted(roomBytes), inFlight: make(chan *outgoing, l.opts.Window), accounted: make(chan struct{}),
-	}
-	go s.account()
+	s := &jetSession{link: l, js: js, streams: make(map[string]string)}
+	s.flight = newFlight(s)
 	return s, nil
 }
 
+// hasJetStream returns an error that wraps [ErrNoJetStream] if the account has
+// no JetStream.
+func (l *link) hasJetStream(ctx context.Context, js jetstream.JetStream) error {
+	return explainJetStream(l.ask(ctx, func(ctx context.Context) error {
+		_, err := js.AccountInfo(ctx)
+		return err
+	}))
+}
+
 func (l *link) jetStream() (jetstream.JetStream, error) {
-	opts := []jetstream.JetStreamOpt{
-		jetstream.WithDefaultTimeout(l.opts.Timeout),
-		// Half, so that an event whose ack was lost can be sent once more.
-		jetstream.WithPublishAsyncTimeout(l.opts.Timeout / 2),
-		jetstream.WithPublishAsyncMaxPending(2 * l.opts.Window),
-	}
+	timeout := jetstream.WithDefaultTimeout(l.opts.Timeout)
 	if l.opts.Domain != "" {
-		return jetstream.NewWithDomain(l.nc, l.opts.Domain, opts...)
+		return jetstream.NewWithDomain(l.nc, l.opts.Domain, timeout)
 	}
-	return jetstream.New(l.nc, opts...)
+	return jetstream.New(l.nc, timeout)
 }
 
 func (s *jetSession) Backend() Backend { return JetStream }
 
 // Alive asks for the account. That this is not permitted is an answer, too.
 func (s *jetSession) Alive(ctx context.Context) error {
-	err := s.ask(ctx, func(ctx context.Context) error {
-		_, err := s.js.AccountInfo(ctx)
-		return err
-	})
-	if api, ok := errors.AsType[*jetstream.APIError](err); err == nil || ok && !transient(api) {
+	err := s.hasJetStream(ctx, s.js)
+	if err == nil || errors.Is(err, ErrAuth) && s.Err() == nil {
 		return nil
 	}
 	return because(ErrHung, err)
@@ -96,60 +94,6 @@ func (s *jetSession) Last(ctx context.Context, subject string) (uint64, time.Tim
 	return last.Sequence, last.Time, nil
 }
 
-// stream returns the name of the stream that covers subject, and makes one if
-// none does and the options say so.
-func (s *jetSession) stream(ctx context.Context, subject string) (string, error) {
-	s.listening.Lock()
-	defer s.listening.Unlock()
-	if name := s.streams[subject]; name != "" {
-		return name, nil
-	}
-	var name string
-	err := s.ask(ctx, func(ctx context.Context) (err error) {
-		name, err = s.js.StreamNameBySubject(ctx, subject)
-		return err
-	})
-	if errors.Is(err, jetstream.ErrStreamNotFound) && s.opts.CreateStream {
-		name, err = s.createStream(ctx, subject)
-	}
-	switch {
-	case errors.Is(err, jetstream.ErrStreamNotFound):
-		return "", fmt.Errorf("%q: %w", subject, ErrNoStream)
-	case err != nil:
-		return "", fmt.Errorf("looking for the stream of %q: %w", subject, explainJetStream(err))
-	}
-	s.streams[subject] = name
-	return name, nil
-}
-
-func (s *jetSession) createStream(ctx context.Context, subject string) (string, error) {
-	config := NewStream(subject, s.opts.Replicas)
-	err := s.ask(ctx, func(ctx context.Context) error {
-		_, err := s.js.CreateStream(ctx, config)
-		return err
-	})
-	if err != nil {
-		return "", fmt.Errorf("creating the stream %q: %w", config.Name, err)
-	}
-	s.opts.Notify(fmt.Sprintf("created the stream %s for the subject %s: file storage, replicas: %d, nothing is dropped, repeats are known for %v",
-		config.Name, subject, config.Replicas, config.Duplicates))
-	return config.Name, nil
-}
-
-// NewStream is what is made for a subject that no stream covers: a stream of
-// its own, as NATS Streaming has a channel for each. It keeps all its events,
-// in files, and knows a repeat within 2 minutes.
-func NewStream(subject string, replicas int) jetstream.StreamConfig {
-	return jetstream.StreamConfig{
-		Name:       legalName(subject),
-		Subjects:   []string{subject},
-		Retention:  jetstream.LimitsPolicy,
-		Storage:    jetstream.FileStorage,
-		Replicas:   replicas,
-		Duplicates: 2 * time.Minute,
-	}
-}
-
 func (s *jetSession) Close() error {
 	first, lost := s.close()
 	if !first {
@@ -158,17 +102,16 @@ func (s *jetSession) Close() error {
 	if lost {
 		s.end()
 	}
-	s.sending.Lock()
-	s.closing = true
-	close(s.inFlight)
-	s.sending.Unlock()
-	<-s.accounted
+	s.flight.close()
 	s.Drain(s.opts.Timeout)
+	s.listening.Lock()
+	defer s.listening.Unlock()
 	for _, p := range s.pulls {
 		p.giveBack()
 	}
 	err := s.confirm(lost)
 	s.abandon()
+	s.flight.done.Wait()
 	for _, p := range s.pulls {
 		p.close()
 	}
@@ -242,18 +185,4 @@ func (s *jetSession) api() string {
 		return "$JS." + s.opts.Domain + ".API"
 	}
 	return "$JS.API"
-}
-
-// several reports whether a stream stores more than one subject, or can.
-func (s *jetSession) several(name string) bool {
-	several := true
-	_ = s.ask(s.life, func(ctx context.Context) error {
-		stream, err := s.js.Stream(ctx, name)
-		if err == nil {
-			subjects := stream.CachedInfo().Config.Subjects
-			several = len(subjects) != 1 || strings.ContainsAny(subjects[0], "*>")
-		}
-		return err
-	})
-	return several
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -20,8 +19,10 @@ type link struct {
 	life context.Context    // done when the connection was cut
 	end  context.CancelFunc // cuts it, whatever is going on
 
-	broken atomic.Bool // the connection broke and was not mended yet
-	denied chan error  // cap 1: the newest word of the server on a missing permission
+	breaks chan struct{} // cap 1: the connection broke
+	broken atomic.Bool   // the connection broke and was not mended yet
+	asking atomic.Int32  // requests of ask that wait
+	denied chan string   // cap 1: words of the server on a missing permission
 
 	mu     sync.Mutex
 	strict bool  // a missing permission ends the session
@@ -33,7 +34,7 @@ type link struct {
 
 // newLink connects to a server. ctx may interrupt it, and nothing later.
 func newLink(ctx context.Context, o Options) (*link, error) {
-	l := &link{opts: o, denied: make(chan error, 1), lost: make(chan struct{})}
+	l := &link{opts: o, denied: make(chan string, 1), breaks: make(chan struct{}, 1), lost: make(chan struct{})}
 	l.life, l.end = context.WithCancel(context.Background())
 	interrupted := context.AfterFunc(ctx, l.end)
 	defer interrupted()
@@ -60,21 +61,26 @@ func newLink(ctx context.Context, o Options) (*link, error) {
 // heard takes what the server says outside of any answer.
 func (l *link) heard(err error) {
 	if !errors.Is(err, nats.ErrPermissionViolation) {
-		l.opts.Notify("the server says: " + err.Error())
+		l.opts.Notify("the connection says: " + err.Error())
 		return
 	}
+	words := err.Error()
 	l.mu.Lock()
-	if strings.Contains(err.Error(), "Subscription to") { // said once, however many requests follow
+	if strings.Contains(words, "Subscription to") { // said once, however many requests follow
 		l.deaf = err
 	}
 	strict := l.strict
 	l.mu.Unlock()
 	select {
-	case l.denied <- err:
+	case l.denied <- words:
 	default:
 	}
-	if strict {
+	question := strings.Contains(words, ".API.") && !strings.Contains(words, ".CONSUMER.MSG.NEXT.")
+	switch asking := l.asking.Load() > 0; {
+	case strict && !question:
 		l.leave(because(ErrAuth, err))
+	case !asking:
+		l.opts.Notify("the server says: " + words)
 	}
 }
 
@@ -88,6 +94,10 @@ func (l *link) disconnected(err error) {
 		return
 	}
 	l.broken.Store(true)
+	select {
+	case l.breaks <- struct{}{}:
+	default:
+	}
 	why := "the server closed it"
 	if err != nil {
 		why = err.Error()
@@ -139,23 +149,62 @@ func (l *link) abandon() {
 	l.nc.Close()
 }
 
-// Servers returns those that were given, and those of their cluster that they
-// told of since.
-func (l *link) Servers() string {
-	servers := strings.Split(l.opts.Servers, ",")
-	known := make(map[string]bool, len(servers))
-	var user *url.Userinfo
-	for _, s := range servers {
+// Others returns the servers of the cluster that those given told of, as URLs,
+// separated by commas. They may hold secrets.
+func (l *link) Others() string {
+	var user string
+	known := make(map[string]bool)
+	for s := range strings.SplitSeq(l.opts.Servers, ",") {
 		if u, err := parseServer(s); err == nil {
 			known[u.Host] = true
-			user = or(user, u.User)
+			if u.User != nil && user == "" {
+				user = strings.ReplaceAll(u.User.String(), ",", "%2C") + "@"
+			}
 		}
 	}
+	var others []string
 	for _, s := range l.nc.DiscoveredServers() {
 		if u, err := parseServer(s); err == nil && !known[u.Host] {
-			u.User = user
-			servers = append(servers, u.String())
+			others = append(others, u.Scheme+"://"+user+u.Host)
 		}
 	}
-	return strings.Join(servers, ",")
+	return strings.Join(others, ",")
+}
+
+// ask runs a request that ends when it is denied, the session is lost, or the
+// time-out is over: the server does not answer a request that it denies.
+func (l *link) ask(ctx context.Context, request func(context.Context) error) error {
+	l.mu.Lock()
+	deaf := l.deaf
+	l.mu.Unlock()
+	if deaf != nil {
+		return because(ErrAuth, deaf)
+	}
+	l.asking.Add(1)
+	defer l.asking.Add(-1)
+	select {
+	case <-l.denied: // an earlier one
+	default:
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	ctx, stop := context.WithTimeoutCause(ctx, l.opts.Timeout, because(ErrHung, fmt.Errorf("no answer within %v", l.opts.Timeout)))
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		select {
+		case words := <-l.denied:
+			cancel(because(ErrAuth, errors.New(words)))
+		case <-l.lost:
+			cancel(l.Err())
+		case <-ctx.Done():
+		}
+	}()
+	err := request(ctx)
+	if err != nil && ctx.Err() != nil {
+		err = context.Cause(ctx)
+	}
+	stop()
+	cancel(nil)
+	<-watched
+	return err
 }

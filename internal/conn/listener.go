@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -94,6 +95,7 @@ func (l *Listener) Run(ctx context.Context, handler Handler) (End, error) {
 	for _, subject := range l.Subjects {
 		positions[subject] = &position{handled: newHandledSet(l.Subscription.MaxInFlight)}
 	}
+	given := o.Servers
 	pace := newBackoff()
 	for begun := false; ; {
 		s := &stay{Listener: l, options: o, handler: handler, positions: positions, wake: make(chan struct{}, 1)}
@@ -102,7 +104,7 @@ func (l *Listener) Run(ctx context.Context, handler Handler) (End, error) {
 		if s.lost == nil || o.NoReconnect || !begun && !l.Persist {
 			return end, err
 		}
-		o.Servers = s.options.Servers
+		o.Servers = strings.TrimSuffix(given+","+s.others, ",")
 		if s.joined {
 			pace.Reset()
 		}

@@ -89,7 +89,7 @@ func TestContextFile(t *testing.T) {
 		Auth: conn.Auth{User: "u", Password: "p", Token: "t", Creds: filepath.Join(home, "c"), NKey: "/dir/n",
 			UserJWT: "j", UserSeed: "s"},
 		TLS:         conn.TLS{Cert: "/x", Key: "/y", CA: "/z", First: true},
-		InboxPrefix: "_I",
+		InboxPrefix: "_I", Domain: "d",
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v", got)

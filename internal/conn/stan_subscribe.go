@@ -15,6 +15,9 @@ import (
 // Covered is always so: a channel is made when it is needed.
 func (s *stanSession) Covered(context.Context, []string) error { return nil }
 
+// Origin is not told by this broker.
+func (s *stanSession) Origin(context.Context, string) (time.Time, error) { return time.Time{}, nil }
+
 func (s *stanSession) Subscribe(ctx context.Context, sub Subscription, deliver func(m *Message, more bool) bool) (Place, error) {
 	start, err := s.start(ctx, sub)
 	if err != nil {

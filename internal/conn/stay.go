@@ -13,6 +13,7 @@ type position struct {
 	sequence uint64 // newest event that came, 0 for none
 	time     time.Time
 	joinedAt time.Time // when the first subscription began
+	origin   time.Time // when the broker began to store the subject, if it told
 	end      uint64    // for UntilEnd: the sequence to come to, 0 when it has come
 	handled  handledSet
 }
@@ -22,8 +23,19 @@ type position struct {
 // groups, whose events went to several members.
 func (s *stay) start(ctx context.Context, session Session, subject string, p *position) (Start, error) {
 	asked := s.Subscription.Start
+	began := p.origin
+	if s.alone() {
+		var err error
+		if p.origin, err = session.Origin(ctx, subject); err != nil {
+			return Start{}, err
+		}
+	}
 	switch {
-	case p.joinedAt.IsZero() || s.Subscription.Durable != "":
+	case p.joinedAt.IsZero():
+		return asked, nil
+	case s.Subscription.Durable != "" && asked.Kind == StartNew && s.backend == JetStream:
+		return Start{Kind: StartTime, Time: p.joinedAt}, nil // for a consumer that was deleted
+	case s.Subscription.Durable != "":
 		return asked, nil
 	case asked.Kind == StartNew && (p.sequence == 0 || s.Subscription.Group != ""):
 		return Start{Kind: StartTime, Time: p.joinedAt}, nil
@@ -37,7 +49,7 @@ func (s *stay) start(ctx context.Context, session Session, subject string, p *po
 	if err != nil {
 		return Start{}, err
 	}
-	if sequence < p.sequence || sequence == p.sequence && !at.Equal(p.time) {
+	if sequence < p.sequence || sequence == p.sequence && !at.Equal(p.time) || !began.Equal(p.origin) {
 		s.options.Notify(fmt.Sprintf("%s began anew while the connection was lost, starting at its first event", subject))
 		p.sequence, p.end = 0, 0
 		return Start{Kind: StartAll}, nil
@@ -57,6 +69,7 @@ type stay struct {
 	reached   bool    // the broker answered
 	backend   Backend // then: which it is
 	places    []Place // what was joined
+	others    string  // further servers
 	joined    bool
 	lost      error // why the session ended, or did not begin, if a new one may do better
 
@@ -121,7 +134,7 @@ func (s *stay) run(ctx context.Context, first bool) (End, error) {
 	s.flush()
 	failed := s.failed
 	s.mu.Unlock()
-	s.options.Servers = session.Servers()
+	s.others = session.Others()
 	closing := session.Close()
 	switch {
 	case failed != nil:

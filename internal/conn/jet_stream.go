@@ -1,0 +1,105 @@
+package conn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// stream returns the name of the stream that covers subject, and makes one if
+// none does and the options say so.
+func (s *jetSession) stream(ctx context.Context, subject string) (string, error) {
+	s.finding.Lock()
+	defer s.finding.Unlock()
+	if name := s.streams[subject]; name != "" {
+		return name, nil
+	}
+	var name string
+	err := s.ask(ctx, func(ctx context.Context) (err error) {
+		name, err = s.js.StreamNameBySubject(ctx, subject)
+		return err
+	})
+	if errors.Is(err, jetstream.ErrStreamNotFound) && s.opts.CreateStream {
+		name, err = s.createStream(ctx, subject)
+	}
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
+		return "", because(ErrRefused, fmt.Errorf("a stream %q with other subjects exists: add %q to it, or to another", legalName(subject), subject))
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return "", fmt.Errorf("%q: %w", subject, ErrNoStream)
+	case err != nil:
+		return "", fmt.Errorf("looking for the stream of %q: %w", subject, explainJetStream(err))
+	}
+	s.streams[subject] = name
+	return name, nil
+}
+
+func (s *jetSession) createStream(ctx context.Context, subject string) (string, error) {
+	config := NewStream(subject, s.opts.Replicas)
+	err := s.ask(ctx, func(ctx context.Context) error {
+		_, err := s.js.CreateStream(ctx, config)
+		return err
+	})
+	if err != nil {
+		return "", fmt.Errorf("creating the stream %q: %w", config.Name, err)
+	}
+	s.opts.Notify(fmt.Sprintf("created the stream %s for the subject %s: file storage, replicas: %d, nothing is dropped, repeats are known for %v",
+		config.Name, subject, config.Replicas, config.Duplicates))
+	return config.Name, nil
+}
+
+// NewStream is what is made for a subject that no stream covers: a stream of
+// its own, as NATS Streaming has a channel for each. It keeps all its events,
+// in files, and knows a repeat within 2 minutes.
+func NewStream(subject string, replicas int) jetstream.StreamConfig {
+	return jetstream.StreamConfig{
+		Name:       legalName(subject),
+		Subjects:   []string{subject},
+		Retention:  jetstream.LimitsPolicy,
+		Storage:    jetstream.FileStorage,
+		Replicas:   replicas,
+		Duplicates: 2 * time.Minute,
+	}
+}
+
+// forget has the stream of subject looked for again.
+func (s *jetSession) forget(subject string) {
+	s.finding.Lock()
+	defer s.finding.Unlock()
+	delete(s.streams, subject)
+}
+
+// Origin is when the stream of subject was created.
+func (s *jetSession) Origin(ctx context.Context, subject string) (time.Time, error) {
+	name, err := s.stream(ctx, subject)
+	if err != nil {
+		return time.Time{}, err
+	}
+	var created time.Time
+	err = s.ask(ctx, func(ctx context.Context) error {
+		stream, err := s.js.Stream(ctx, name)
+		if err == nil {
+			created = stream.CachedInfo().Created
+		}
+		return err
+	})
+	return created, explainJetStream(err)
+}
+
+// several reports whether a stream stores more than one subject, or can.
+func (s *jetSession) several(name string) bool {
+	several := true
+	_ = s.ask(s.life, func(ctx context.Context) error {
+		stream, err := s.js.Stream(ctx, name)
+		if err == nil {
+			subjects := stream.CachedInfo().Config.Subjects
+			several = len(subjects) != 1 || strings.ContainsAny(subjects[0], "*>")
+		}
+		return err
+	})
+	return several
+}
