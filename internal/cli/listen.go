@@ -33,6 +33,7 @@ type listenOptions struct {
 	deliverGiven  bool
 	clientIDGiven bool
 	inFlightGiven bool
+	ackWaitGiven  bool
 	start         conn.Start
 }
 
@@ -46,8 +47,8 @@ func NewListen(s *System) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "listen [SUBJECT...]",
 		Short: "listen shows the events of NATS subjects, alone or as a member of a queue group",
-		Long: `listen shows the events of one or more subjects (channels, on NATS Streaming)
-and acks each after it was written. Without a subject it listens to every event
+		Long: `listen shows the events of one or more subjects (channels, on NATS Streaming;
+in streams, on JetStream) and acks each after it was written. Without a subject it listens to every event
 of the catalogue; ticket:* means those whose names begin so.
 
 With --group, several listeners share the events, and their position survives
@@ -120,7 +121,7 @@ func (o *listenOptions) check(s *System, cmd *cobra.Command) error {
 	if o.start, err = conn.ParseStart(o.deliver, time.Now()); err != nil {
 		return usage(cmd, "--deliver %q: %w", o.deliver, err)
 	}
-	o.deliverGiven, o.inFlightGiven = given("deliver"), given("max-in-flight")
+	o.deliverGiven, o.inFlightGiven, o.ackWaitGiven = given("deliver"), given("max-in-flight"), given("ack-wait")
 	switch {
 	case o.ackWait < time.Second || o.ackWait%time.Second != 0 || o.ackWait > 24*time.Hour:
 		return usage(cmd, "--ack-wait %v: must be whole seconds, from 1s to 24h", o.ackWait)

@@ -91,6 +91,10 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *teller, h *hand
 				return
 			}
 			o.tellBackend(tell, b)
+			h.noAcks = b == conn.JetStream && o.group == "" && o.durable == ""
+			if h.noAcks && (o.noAck || o.ackWaitGiven) {
+				tell.say("--no-ack and --ack-wait are ignored: without a group or durable, JetStream wants no acks")
+			}
 			if b == conn.STAN {
 				o.tellPosition(ctx, tell)
 			}
@@ -206,9 +210,10 @@ type handling struct {
 
 	contracts map[string]*events.Contract
 	joined    bool
-	handled   int // written, or about to be; and acked unless --no-ack
-	written   int // of these, up to the last flush
-	refused   int // broke their contract
+	noAcks    bool // the broker wants none
+	handled   int  // written, or about to be; and acked unless --no-ack
+	written   int  // of these, up to the last flush
+	refused   int  // broke their contract
 }
 
 func newHandling(s *System, tell *teller, o *listenOptions) (*handling, error) {
@@ -236,7 +241,11 @@ func (h *handling) Handle(m *conn.Message) error {
 		data, err := contract.Accept(m.Data)
 		if err != nil {
 			h.refused++
-			h.tell.fail(fmt.Errorf("leaving #%d of %s unacked: %w", m.Sequence, m.Subject, err))
+			verb, rest := "leaving", " unacked"
+			if h.noAcks {
+				verb, rest = "skipping", ""
+			}
+			h.tell.fail(fmt.Errorf("%s #%d of %s%s: %w", verb, m.Sequence, m.Subject, rest, err))
 			return conn.ErrLeave
 		}
 		h.buffer = h.format(h.buffer, m, data)
@@ -275,19 +284,27 @@ func (h *handling) Flush() error {
 
 func (h *handling) summary() {
 	unacked := ""
-	if h.o.noAck {
+	if h.o.noAck && !h.noAcks {
 		unacked = ", none acked (--no-ack)"
 	}
 	if h.refused > 0 {
-		unacked += fmt.Sprintf(", %d deliveries left unacked because they break their contract", h.refused)
+		unacked += fmt.Sprintf(", %d deliveries %s because they break their contract", h.refused, h.left())
 	}
 	h.tell.say("handled %d %s%s", h.handled, plural(h.handled, "event"), unacked)
+}
+
+// left is what happened to events that broke their contract.
+func (h *handling) left() string {
+	if h.noAcks {
+		return "skipped"
+	}
+	return "left unacked"
 }
 
 // verdict is the error of a run that came to its end.
 func (h *handling) verdict() error {
 	if h.refused > 0 {
-		return broken("%d deliveries broke their contract and were left unacked", h.refused)
+		return broken("%d deliveries broke their contract and were %s", h.refused, h.left())
 	}
 	return nil
 }
