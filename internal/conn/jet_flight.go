@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -50,6 +51,10 @@ type flight struct {
 	failed  bool          // something failed since tend last looked
 	stopped error         // why nothing more is sent
 	wake    chan struct{} // cap 1: for tend
+
+	// Of answered alone: what stands before the sequence in a stream's answers.
+	ackBegin  []byte
+	ackStream string
 }
 
 // An outgoing event was sent, or could not be sent, and waits for its answer.
@@ -133,7 +138,7 @@ func (f *flight) put(out *outgoing) {
 
 // answered takes an answer. nats.go calls it one at a time.
 func (f *flight) answered(m *nats.Msg) {
-	ack, err := pubAck(m)
+	ack, err := f.pubAck(m)
 	attempt, number, _ := strings.Cut(m.Subject[len(f.replies):], ".")
 	a, _ := strconv.ParseUint(attempt, 36, 64)
 	n, _ := strconv.ParseUint(number, 36, 64)
@@ -157,7 +162,16 @@ func (f *flight) answered(m *nats.Msg) {
 	}
 }
 
-func pubAck(m *nats.Msg) (*jetstream.PubAck, error) {
+// pubAck reads an answer. Those of a stream differ in the sequence alone: what
+// stood before it the last time is looked for first (five times as fast).
+func (f *flight) pubAck(m *nats.Msg) (*jetstream.PubAck, error) {
+	if rest, alike := bytes.CutPrefix(m.Data, f.ackBegin); alike && f.ackStream != "" {
+		if digits, whole := bytes.CutSuffix(rest, []byte("}")); whole {
+			if sequence, err := strconv.ParseUint(string(digits), 10, 64); err == nil {
+				return &jetstream.PubAck{Stream: f.ackStream, Sequence: sequence}, nil
+			}
+		}
+	}
 	if len(m.Data) == 0 && m.Header.Get("Status") == "503" {
 		return nil, nats.ErrNoResponders
 	}
@@ -172,6 +186,9 @@ func pubAck(m *nats.Msg) (*jetstream.PubAck, error) {
 		return nil, answer.Error
 	case answer.Stream == "":
 		return nil, fmt.Errorf("no answer of a stream: %.60q", m.Data)
+	}
+	if plain := strconv.AppendUint(nil, answer.Sequence, 10); bytes.HasSuffix(m.Data, append(append([]byte(`"seq":`), plain...), '}')) {
+		f.ackBegin, f.ackStream = bytes.Clone(m.Data[:len(m.Data)-len(plain)-1]), answer.Stream
 	}
 	return &answer.PubAck, nil
 }
