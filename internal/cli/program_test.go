@@ -3,26 +3,17 @@
 package cli_test
 
 import (
-	"bufio"
 	"bytes"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
-	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
-
-	"github.com/nats-io/stan.go/pb"
 
 	"nats-test/internal/brokertest"
 )
@@ -40,12 +31,7 @@ type process struct {
 
 // runProcess starts a program. It ends with the test, which fails if the
 // program crashed, and shows what it said if the test failed.
-func runProcess(t testing.TB, s *brokertest.Server, args ...string) *process {
-	t.Helper()
-	return runProcessAt(t, s.URL, args...)
-}
-
-func runProcessAt(t testing.TB, url string, args ...string) *process {
+func runProcess(t testing.TB, url string, args ...string) *process {
 	t.Helper()
 	bin, err := brokertest.Programs()
 	if err != nil {
@@ -55,7 +41,7 @@ func runProcessAt(t testing.TB, url string, args ...string) *process {
 	p := &process{t: t, args: args, exited: make(chan struct{})}
 	p.out, p.errors = newOutputFile(t, filepath.Join(dir, "stdout")), newOutputFile(t, filepath.Join(dir, "stderr"))
 	p.cmd = exec.Command(filepath.Join(bin, args[0]), slices.Concat(args[1:], []string{"--server", url})...)
-	p.cmd.Env = []string{"HOME=" + dir, "GOTRACEBACK=all"}
+	p.cmd.Env = []string{"HOME=" + dir, "GOTRACEBACK=all", "GORACE=atexit_sleep_ms=10"} // instead of a second
 	p.cmd.Stdout, p.cmd.Stderr = p.out.to, p.errors.to
 	if p.stdin, err = p.cmd.StdinPipe(); err != nil {
 		t.Fatal(err)
@@ -218,224 +204,3 @@ func (o *outputFile) lines() []string {
 }
 
 func (o *outputFile) all() string { return strings.Join(o.lines(), "\n") }
-
-// A wire is a proxy that reads along: which event was sent under which message
-// ID is told nowhere else.
-type wire struct {
-	URL string
-
-	mu     sync.Mutex
-	to     string         // where it leads
-	open   int            // connections
-	events map[string]int // by message ID
-	sent   []int
-	wrong  error
-}
-
-func newWire(t testing.TB, s *brokertest.Server) *wire {
-	t.Helper()
-	listener, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	w := &wire{URL: "nats://" + listener.Addr().String(), events: make(map[string]int)}
-	w.lead(s)
-	var copies sync.WaitGroup
-	copies.Go(func() {
-		for {
-			near, err := listener.Accept()
-			if err != nil {
-				return
-			}
-			far, err := net.Dial("tcp", w.target())
-			if err != nil {
-				_ = near.Close()
-				continue
-			}
-			copies.Go(func() { w.carry(near, far) })
-		}
-	})
-	t.Cleanup(func() { // after the programs, and before the server
-		_ = listener.Close()
-		copies.Wait()
-	})
-	return w
-}
-
-// lead makes the next connections end at another server.
-func (w *wire) lead(s *brokertest.Server) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.to = strings.TrimPrefix(s.URL, "nats://")
-}
-
-func (w *wire) target() string {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return w.to
-}
-
-// carry passes on the end of either side, and itself ends when both have.
-func (w *wire) carry(near, far net.Conn) {
-	w.count(1)
-	defer w.count(-1)
-	var copies sync.WaitGroup
-	along, read := io.Pipe()
-	pipe := func(to net.Conn, from io.Reader) {
-		_, _ = io.Copy(to, from)
-		_ = to.(*net.TCPConn).CloseWrite()
-	}
-	copies.Go(func() { pipe(near, far) })
-	copies.Go(func() {
-		pipe(far, io.TeeReader(near, read))
-		_ = read.Close()
-	})
-	copies.Go(func() {
-		err := w.read(bufio.NewReader(along))
-		_, _ = io.Copy(io.Discard, along) // else the copying would stop
-		if err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, io.ErrUnexpectedEOF) {
-			w.mu.Lock()
-			defer w.mu.Unlock()
-			w.wrong = err
-		}
-	})
-	copies.Wait()
-	_ = near.Close()
-	_ = far.Close()
-}
-
-func (w *wire) count(change int) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.open += change
-}
-
-// awaitOpen waits until so many connections are open.
-func (w *wire) awaitOpen(t testing.TB, n int) {
-	t.Helper()
-	brokertest.Eventually(t, fmt.Sprintf("%d connections are open", n), func() bool {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		return w.open == n
-	})
-}
-
-// read takes what a NATS client sends: lines, and after one with PUB SUBJECT
-// REPLY SIZE so many bytes.
-func (w *wire) read(in *bufio.Reader) error {
-	for {
-		line, err := in.ReadString('\n')
-		if err != nil {
-			return err
-		}
-		words := strings.Fields(line)
-		if len(words) < 3 || words[0] != "PUB" {
-			continue
-		}
-		size, err := strconv.Atoi(words[len(words)-1])
-		if err != nil {
-			return fmt.Errorf("%q: %w", line, err)
-		}
-		payload := make([]byte, size+2)
-		if _, err := io.ReadFull(in, payload); err != nil {
-			return err
-		}
-		if !strings.HasSuffix(words[1], "."+channel) {
-			continue
-		}
-		if err := w.note(payload[:size]); err != nil {
-			return err
-		}
-	}
-}
-
-func (w *wire) note(payload []byte) error {
-	var message pb.PubMsg
-	if err := message.Unmarshal(payload); err != nil {
-		return err
-	}
-	var data struct {
-		ID int `json:",string"`
-	}
-	if err := json.Unmarshal(message.Data, &data); err != nil {
-		return err
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.events[message.Guid] = data.ID
-	w.sent = append(w.sent, data.ID)
-	return nil
-}
-
-// acked returns the numbers of the events that a publish -o json told of.
-func (w *wire) acked(p *process) []int {
-	p.t.Helper()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.wrong != nil {
-		p.t.Fatalf("reading along: %v", w.wrong)
-	}
-	var acked []int
-	for _, line := range p.out.lines() {
-		var result struct{ Subject, ID string }
-		if err := json.Unmarshal([]byte(line), &result); err != nil || result.Subject != channel {
-			p.t.Fatalf("%s: %s: %v", p, line, err)
-		}
-		event, found := w.events[result.ID]
-		if !found {
-			p.t.Fatalf("%s: acked, and never sent: %s", p, line)
-		}
-		acked = append(acked, event)
-	}
-	return acked
-}
-
-func (w *wire) all() []int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.Clone(w.sent)
-}
-
-// restartKilled starts a server again that was killed. One that was killed
-// while it wrote refuses to start because its store ends in the middle of a
-// record; it would start with -file_truncate_bad_eof, which does the same.
-func restartKilled(t testing.TB, s *brokertest.Server) {
-	t.Helper()
-	store := regexp.MustCompile(`Store location: (.*)`).FindStringSubmatch(s.Log())
-	if store == nil {
-		t.Fatalf("the server told of no store:\n%s", s.Log())
-	}
-	files, err := filepath.Glob(filepath.Join(store[1], channel, "subs.dat"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for _, file := range files {
-		text, err := os.ReadFile(file)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if whole := wholeRecords(text); whole < len(text) {
-			t.Logf("%s: the last %d bytes are no record", file, len(text)-whole)
-			if err := os.Truncate(file, int64(whole)); err != nil {
-				t.Fatal(err)
-			}
-		}
-	}
-	s.Restart()
-}
-
-// wholeRecords returns where the last complete record of a store's file ends:
-// after a version of 4 bytes, each has its size in 3 bytes, a type, a checksum
-// of 4 bytes, and its payload.
-func wholeRecords(text []byte) int {
-	end := 4
-	for next := end; next <= len(text); {
-		end = next
-		if len(text) < end+8 {
-			break
-		}
-		size := int(text[end]) | int(text[end+1])<<8 | int(text[end+2])<<16
-		next = end + 8 + size
-	}
-	return min(end, len(text))
-}

@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/signal"
 	"slices"
 	"strconv"
 	"syscall"
@@ -15,14 +14,46 @@ import (
 	"time"
 
 	"nats-test/internal/brokertest"
+	"nats-test/internal/conn"
 )
 
 // Events are numbered, and published in order by one client to an empty
 // channel: number and sequence are the same, which every test relies on.
 const channel = "ticket:created"
 
-// deadSoon makes the server notice a dead client after about 2 s.
+// deadSoon makes NATS Streaming notice a dead client after about 2 s. JetStream
+// notices it at once.
 const deadSoon = "hb_interval: \"1s\"\n  hb_timeout: \"1s\"\n  hb_fail_count: 1"
+
+// A broker is a server of one of the two kinds, with an empty channel.
+type broker struct {
+	*brokertest.Server
+	t         *testing.T
+	jetStream bool
+}
+
+// onEach runs a test on both kinds at the same time. NATS Streaming may have
+// more lines in its configuration.
+func onEach(t *testing.T, streaming string, test func(t *testing.T, s broker)) {
+	t.Helper()
+	t.Run("stan", func(t *testing.T) {
+		t.Parallel()
+		test(t, broker{brokertest.Start(t, brokertest.Config{StreamingExtra: streaming}), t, false})
+	})
+	t.Run("jetstream", func(t *testing.T) {
+		t.Parallel()
+		test(t, startJetStream(t))
+	})
+}
+
+func startJetStream(t *testing.T) broker {
+	t.Helper()
+	s := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
+	if _, err := s.JetStream().CreateStream(t.Context(), conn.NewStream(channel, 1)); err != nil {
+		t.Fatal(err)
+	}
+	return broker{s, t, true}
+}
 
 // seeded returns random numbers that a failed run can be repeated with.
 func seeded(t *testing.T) *rand.Rand {
@@ -49,17 +80,17 @@ func moments(random *rand.Rand, n, most int) []int {
 }
 
 // publishing starts a publish of the events up to n.
-func publishing(t *testing.T, s *brokertest.Server, from, to int, args ...string) *process {
+func publishing(t *testing.T, url string, from, to int, args ...string) *process {
 	t.Helper()
-	p := runProcess(t, s, append([]string{"publish", channel, "--data", "-"}, args...)...)
+	p := runProcess(t, url, append([]string{"publish", channel, "--data", "-"}, args...)...)
 	p.feedAll(from, to)
 	return p
 }
 
 // published has events stored and acked, every one.
-func published(t *testing.T, s *brokertest.Server, from, to int) {
+func published(t *testing.T, url string, from, to int) {
 	t.Helper()
-	p := publishing(t, s, from, to)
+	p := publishing(t, url, from, to)
 	p.endsWith(0, 30*time.Second)
 	if lines := p.out.lines(); len(lines) != to-from+1 {
 		t.Fatalf("%s: %d lines for the events %d to %d", p, len(lines), from, to)
@@ -89,7 +120,7 @@ func handledIn(t testing.TB, lines []string) []handledEvent {
 // A crew is the members of a group, and what all of them have handled.
 type crew struct {
 	t       *testing.T
-	server  *brokertest.Server
+	url     string
 	args    []string
 	members []*process
 	all     []*process // members, and those that ended
@@ -98,9 +129,9 @@ type crew struct {
 	handled int
 }
 
-func newCrew(t *testing.T, s *brokertest.Server, size int, args ...string) *crew {
+func newCrew(t *testing.T, url string, size int, args ...string) *crew {
 	c := &crew{
-		t: t, server: s, members: make([]*process, size), read: make(map[*process]int), times: make(map[int]int),
+		t: t, url: url, members: make([]*process, size), read: make(map[*process]int), times: make(map[int]int),
 		args: append([]string{"listen", channel, "--group", "g", "-o", "json"}, args...),
 	}
 	for i := range c.members {
@@ -112,8 +143,16 @@ func newCrew(t *testing.T, s *brokertest.Server, size int, args ...string) *crew
 // replace puts a new member in the place of one that ended.
 func (c *crew) replace(i int) {
 	c.t.Helper()
-	c.members[i] = runProcess(c.t, c.server, c.args...)
+	c.members[i] = runProcess(c.t, c.url, c.args...)
 	c.all = append(c.all, c.members[i])
+}
+
+// awaitJoined waits until every member listens.
+func (c *crew) awaitJoined() {
+	c.t.Helper()
+	for _, p := range c.members {
+		p.awaitSaying("listening to")
+	}
 }
 
 // count reads on in every output, and returns how many lines there are.
@@ -174,6 +213,13 @@ func (c *crew) twice() []int {
 	return twice
 }
 
+func (c *crew) repeatedNothing() {
+	c.t.Helper()
+	if twice := c.twice(); len(twice) > 0 {
+		c.t.Errorf("%d events were handled more than once: %v …", len(twice), twice[:min(10, len(twice))])
+	}
+}
+
 // stop ends a member as a deployment does.
 func (c *crew) stop(i int) {
 	c.t.Helper()
@@ -188,109 +234,4 @@ func (c *crew) stopAll() {
 		c.stop(i)
 	}
 	c.count()
-}
-
-func TestKilledMembersLoseNothing(t *testing.T) {
-	for name, load := range map[string]struct{ listen, publish []string }{
-		"members wait": {nil, []string{"--rate", "2500"}},
-		"events wait":  {[]string{"--delay", "1ms", "--max-in-flight", "256"}, nil},
-	} {
-		t.Run(name, func(t *testing.T) {
-			const events, kills = 5000, 25
-			random := seeded(t)
-			s := brokertest.Start(t, brokertest.Config{StreamingExtra: deadSoon})
-			c := newCrew(t, s, 3, append(load.listen, "--ack-wait", "1s")...)
-			publisher := publishing(t, s, 1, events, load.publish...)
-			for _, moment := range moments(random, kills, events) {
-				c.await(moment)
-				i := random.IntN(len(c.members))
-				c.members[i].kill()
-				c.replace(i)
-			}
-			publisher.endsWith(0, 30*time.Second)
-			c.awaitAll(events)
-			c.stopAll()
-			t.Logf("%d events were handled more than once", len(c.twice()))
-		})
-	}
-}
-
-func TestStoppedMembersLoseAndRepeatNothing(t *testing.T) {
-	for name, test := range map[string]struct {
-		members, stops int
-		apart, spread  int // events handled between two stops
-		listen         []string
-		publish        []string
-	}{
-		"one after another": {1, 50, 0, 100, []string{"--delay", "1ms"}, nil},
-		// The server has a race of its own: 100 ms after a member has left, it
-		// sends what that one held to others, and of a member that leaves
-		// while this goes on, it gives each event to two others (in
-		// performAckExpirationRedelivery and subStore.Remove). The members
-		// need more than twice as long for the events between two stops.
-		"members wait": {3, 20, 700, 200, nil, []string{"--rate", "2500"}},
-		"events wait":  {3, 15, 900, 300, []string{"--delay", "1ms"}, nil},
-	} {
-		t.Run(name, func(t *testing.T) {
-			random := seeded(t)
-			events := test.stops * (test.apart + test.spread)
-			s := brokertest.Start(t, brokertest.Config{})
-			c := newCrew(t, s, test.members, test.listen...)
-			publisher := publishing(t, s, 1, events, test.publish...)
-			for range test.stops {
-				c.await(min(c.count()+test.apart+random.IntN(test.spread), events))
-				i := random.IntN(len(c.members))
-				c.stop(i)
-				c.replace(i)
-			}
-			publisher.endsWith(0, 30*time.Second)
-			c.awaitAll(events)
-			c.stopAll()
-			if twice := c.twice(); len(twice) > 0 {
-				t.Errorf("%d events were handled more than once: %v …", len(twice), twice[:min(10, len(twice))])
-			}
-		})
-	}
-}
-
-func TestSecondSignalEndsAtOnce(t *testing.T) {
-	for _, which := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
-		t.Run(which.String(), func(t *testing.T) {
-			t.Parallel()
-			if signal.Ignored(which) {
-				t.Skip("this test's process ignores the signal, and so would the program")
-			}
-			s := brokertest.Start(t, brokertest.Config{StreamingExtra: deadSoon})
-			args := []string{"listen", channel, "--group", "g", "--ack-wait", "1s", "-o", "json"}
-			p := runProcess(t, s, append(args, "--delay", "1m")...)
-			published(t, s, 1, 1)
-			p.awaitLines(1) // the handler is at work
-			p.signal(which)
-			published(t, s, 2, 2) // time enough to end, if one signal did that
-			if !p.running() {
-				t.Fatal("the first signal ended it")
-			}
-			begin := time.Now()
-			sent := 0
-			brokertest.Eventually(t, "a second signal ended it", func() bool {
-				_ = p.cmd.Process.Signal(which) // again, as signals that come together count as one
-				sent++
-				return !p.running()
-			})
-			if took := time.Since(begin); took > 5*time.Second {
-				t.Errorf("ended after %v", took)
-			}
-			t.Logf("%d signals after the first", sent)
-			if status, ok := p.cmd.ProcessState.Sys().(syscall.WaitStatus); !ok || status.Signal() != which {
-				t.Errorf("ended with %v", p.cmd.ProcessState)
-			}
-			next := runProcess(t, s, append(args, "--count", "2")...)
-			next.endsWith(0, 20*time.Second)
-			got := handledIn(t, next.out.lines())
-			slices.SortFunc(got, func(a, b handledEvent) int { return a.Sequence - b.Sequence })
-			if len(got) != 2 || got[0].Data.ID != "1" || got[1].Data.ID != "2" {
-				t.Errorf("the event in hand was not acked, and the next member got %+v", got)
-			}
-		})
-	}
 }

@@ -86,6 +86,7 @@ func TestStreamThatIsMadeAnewIsJoinedAgain(t *testing.T) {
 		for _, create := range []bool{true, false} { // by the listener, if it is the first to miss it
 			t.Run(fmt.Sprint("create ", create), func(t *testing.T) {
 				s, js := onJetStream(t, "")
+				keepStream(t, js)
 				publish(t, options(t, s), "orders", 1, 5)
 				var heard told
 				o := options(t, s)

@@ -60,6 +60,14 @@ func createStream(t *testing.T, js jetstream.JetStream, c jetstream.StreamConfig
 	}
 }
 
+// keepStream makes a stream that is of no use but to stay: the server removes
+// the folder of the streams after the last one's end, even if that was
+// followed by a new one.
+func keepStream(t *testing.T, js jetstream.JetStream) {
+	t.Helper()
+	createStream(t, js, jetstream.StreamConfig{Name: "kept", Subjects: []string{"kept"}})
+}
+
 func streamInfo(t *testing.T, js jetstream.JetStream, name string) *jetstream.StreamInfo {
 	t.Helper()
 	stream, err := js.Stream(t.Context(), name)

@@ -20,8 +20,8 @@ import (
 // says meanwhile that it is alive, and how long a silence is believed.
 const (
 	pullExpires   = 30 * time.Second
-	pullHeartbeat = 5 * time.Second
-	pullSilence   = 2*pullHeartbeat + 2*time.Second
+	pullHeartbeat = 2 * time.Second
+	pullSilence   = 2*pullHeartbeat + time.Second
 )
 
 // leftLonger is how long an event that was left counts as held beyond its ack

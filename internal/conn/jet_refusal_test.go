@@ -21,6 +21,8 @@ func TestFullStream(t *testing.T) {
 		MUCH { jetstream: enabled, users: [ { user: admin, password: s3cret } ] }
 	}`, admin)
 	littleJS := s.JetStream(nats.UserInfo("little", "s3cret"))
+	keepStream(t, js)
+	keepStream(t, littleJS)
 	const room = 20
 	tests := map[string]struct {
 		js     jetstream.JetStream

@@ -130,6 +130,9 @@ func (s *jetSession) confirm(lost bool) error {
 		}
 		return nil // there is nobody to ask
 	}
+	if !s.nc.IsConnected() { // a flush would wait in vain
+		return because(ErrLost, nats.ErrDisconnected)
+	}
 	if err := s.nc.FlushTimeout(s.opts.Timeout); err != nil {
 		return because(ErrLost, err)
 	}
@@ -142,6 +145,8 @@ func (s *jetSession) confirm(lost bool) error {
 // transient reports an answer of a cluster that is changing its leaders.
 func transient(err *jetstream.APIError) bool {
 	switch err.ErrorCode {
+	case 10005: // no peers for the replicas: too few, or one that is not there yet
+		return strings.Contains(err.Description, "offline")
 	case 10004, 10007, 10008, 10009, 10118, 10119, 10158, 10167, 10194: // nats-server, errors.json
 		return true
 	}

@@ -7,8 +7,10 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 )
 
 // A link is the NATS connection under a session of either backend, and how it
@@ -199,12 +201,33 @@ func (l *link) ask(ctx context.Context, request func(context.Context) error) err
 		case <-ctx.Done():
 		}
 	}()
-	err := request(ctx)
-	if err != nil && ctx.Err() != nil {
+	err := insist(ctx, request)
+	if _, answered := errors.AsType[*jetstream.APIError](err); err != nil && ctx.Err() != nil && !answered {
 		err = context.Cause(ctx)
 	}
 	stop()
 	cancel(nil)
 	<-watched
 	return err
+}
+
+// insist makes a request again that got no answer, or that of a cluster without
+// a leader, until ctx is done: in such a cluster requests are lost.
+func insist(ctx context.Context, request func(context.Context) error) error {
+	for patience := answerPatience / 2; ; patience = answerPatience {
+		attempt, stop := context.WithTimeout(ctx, patience)
+		err := request(attempt)
+		api, isAPI := errors.AsType[*jetstream.APIError](err)
+		again := isAPI && transient(api) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout)
+		if again {
+			select {
+			case <-attempt.Done():
+			case <-time.After(answerPatience / 10):
+			}
+		}
+		stop()
+		if !again || ctx.Err() != nil {
+			return err
+		}
+	}
 }

@@ -82,6 +82,10 @@ const (
 // gone to others instead.
 const quietEnd = time.Second
 
+// mostLearned is how many servers are remembered beside those given: the
+// addresses of a cluster may change, and those that no longer are cost time.
+const mostLearned = 8
+
 // Run joins and hands events to handler until ctx is done, or an end set in l
 // is reached, or an error ends it. The error of a first join wraps one of
 // [Dial]'s; a session that is lost is joined again until ctx is done, unless
@@ -96,6 +100,7 @@ func (l *Listener) Run(ctx context.Context, handler Handler) (End, error) {
 		positions[subject] = &position{handled: newHandledSet(l.Subscription.MaxInFlight)}
 	}
 	given := o.Servers
+	var learned []string // further servers of the cluster, the newest last
 	pace := newBackoff()
 	for begun := false; ; {
 		s := &stay{Listener: l, options: o, handler: handler, positions: positions, wake: make(chan struct{}, 1)}
@@ -104,7 +109,11 @@ func (l *Listener) Run(ctx context.Context, handler Handler) (End, error) {
 		if s.lost == nil || o.NoReconnect || !begun && !l.Persist {
 			return end, err
 		}
-		o.Servers = strings.TrimSuffix(given+","+s.others, ",")
+		if s.others != "" {
+			learned = append(learned, strings.Split(s.others, ",")...)
+			learned = learned[max(0, len(learned)-mostLearned):]
+			o.Servers = given + "," + strings.Join(learned, ",")
+		}
 		if s.joined {
 			pace.Reset()
 		}

@@ -35,8 +35,8 @@ func (s *stanSession) Publish(e Event, done func(Receipt, error)) error {
 	}
 	var network *net.OpError // the connection breaks just now
 	_, err := s.sc.PublishAsync(subject, data, func(id string, err error) {
+		done(Receipt{ID: id}, explainAck(err)) // who waits for the place is to know of a failure first
 		<-s.window
-		done(Receipt{ID: id}, explainAck(err))
 	})
 	switch {
 	case err == nil:
