@@ -26,7 +26,7 @@ race: node-modules ## run all tests with the race detector
 lint: ## check formatting, vet, lint, shell scripts, and cross-compile
 	scripts/lint.sh
 
-bench: ## compare speed and memory with the tools of stan.go, in one run
+bench: ## compare speed and memory with the tools of stan.go and the nats CLI, in one run
 	$(GO) test ./internal/bench -run '^$$' -bench . -benchtime 1x -count 1 -timeout 60m
 
 demo: build ## show both programs at work with a server of their own (BACKEND=jetstream: with JetStream)

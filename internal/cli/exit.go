@@ -61,7 +61,8 @@ var ends = []struct {
 		"or connect to another server with --server"},
 	{conn.ErrHung, exitBroker, "the server may be stopped or overloaded: look at it, or wait longer with --timeout"},
 	{conn.ErrAuth, exitBroker, "give credentials that may do this: --user and --password, --token, --creds or --nkey " +
-		"(NATS_USER, NATS_PASSWORD, NATS_TOKEN, NATS_CREDS, NATS_NKEY), or a NATS context with --context"},
+		"(NATS_USER, NATS_PASSWORD, NATS_TOKEN, NATS_CREDS, NATS_NKEY), or a NATS context with --context; " +
+		"with the permission to publish alone, name the --backend"},
 	{conn.ErrTLS, exitBroker, "check the tls:// URL, the server's authority (--tlsca), your certificate and its dates (--tlscert, --tlskey)"},
 	{conn.ErrClientIDTaken, exitBroker, "leave --client-id out for a random one, or stop the other client; " +
 		"a durable without a group has one listener at a time"},

@@ -90,7 +90,6 @@ func (o Options) natsOptions(life context.Context) ([]nats.Option, error) {
 		// failed must not be sent later.
 		nats.ReconnectBufSize(-1),
 		nats.MaxReconnects(-1),
-		nats.ReconnectToServer(nextServer),
 	}
 	if o.NoReconnect {
 		opts = append(opts, nats.NoReconnect())
@@ -154,26 +153,6 @@ func newBackoff() *backoff.ExponentialBackOff {
 		Multiplier:          1.6,
 		MaxInterval:         5 * time.Second,
 	}
-}
-
-// nextServer chooses the server that was tried least. The first attempt has to
-// wait, too: long enough that sending fails meanwhile, and who sends knows that
-// the connection broke before another is there.
-func nextServer(servers []nats.Server, _ nats.ServerInfo) (*nats.Server, time.Duration) {
-	next := &servers[0]
-	for i := range servers {
-		if servers[i].Reconnects < next.Reconnects {
-			next = &servers[i]
-		}
-	}
-	if next.Reconnects == 0 {
-		return next, 50 * time.Millisecond
-	}
-	b := newBackoff()
-	for range min(next.Reconnects, 20) - 1 {
-		b.NextBackOff()
-	}
-	return next, b.NextBackOff()
 }
 
 type dialer struct {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -23,6 +24,7 @@ type link struct {
 
 	breaks chan struct{} // cap 1: the connection broke
 	broken atomic.Bool   // the connection broke and was not mended yet
+	at     atomic.Value  // string: host and port of the server
 	asking atomic.Int32  // requests of ask that wait
 	denied chan string   // cap 1: words of the server on a missing permission
 
@@ -47,7 +49,9 @@ func newLink(ctx context.Context, o Options) (*link, error) {
 	}
 	opts = append(opts,
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { l.disconnected(err) }),
+		nats.ReconnectToServer(l.nextServer),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
+			l.at.Store(hostOf(nc))
 			o.Notify("connected again to " + withoutSecrets(nc.ConnectedUrl()))
 		}),
 		nats.ClosedHandler(func(nc *nats.Conn) { l.lose(or(nc.LastError(), nats.ErrConnectionClosed)) }),
@@ -57,7 +61,39 @@ func newLink(ctx context.Context, o Options) (*link, error) {
 		l.end()
 		return nil, explain(err)
 	}
+	l.at.Store(hostOf(l.nc))
 	return l, nil
+}
+
+func hostOf(nc *nats.Conn) string {
+	u, err := parseServer(nc.ConnectedUrl())
+	if err != nil {
+		return ""
+	}
+	return u.Host
+}
+
+// nextServer chooses the server that was tried least, rather another than the
+// one that was lost. The first attempt has to wait, too: long enough that
+// sending fails meanwhile, and who sends knows that the connection broke before
+// another is there.
+func (l *link) nextServer(servers []nats.Server, _ nats.ServerInfo) (*nats.Server, time.Duration) {
+	lost, _ := l.at.Load().(string)
+	tried := func(s nats.Server) int {
+		if s.URL.Host == lost {
+			return 2*s.Reconnects + 1
+		}
+		return 2 * s.Reconnects
+	}
+	next := slices.MinFunc(servers, func(a, b nats.Server) int { return tried(a) - tried(b) })
+	if next.Reconnects == 0 {
+		return &next, 50 * time.Millisecond
+	}
+	b := newBackoff()
+	for range min(next.Reconnects, 20) - 1 {
+		b.NextBackOff()
+	}
+	return &next, b.NextBackOff()
 }
 
 // heard takes what the server says outside of any answer.
