@@ -48,6 +48,7 @@ type flight struct {
 	attempt uint64        // counts the repeats
 	freed   int64         // of room, and not given back yet
 	mending bool          // nothing new is sent until what failed was sent again
+	careful bool          // the next is sent alone: it is not known if the stream takes events again
 	failed  bool          // something failed since tend last looked
 	stopped error         // why nothing more is sent
 	wake    chan struct{} // cap 1: for tend
@@ -69,8 +70,9 @@ type outgoing struct {
 	begun   time.Time // when its time began
 	sent    time.Time // of the newest attempt
 	ack     *jetstream.PubAck
-	err     error // why the newest attempt failed
-	doubt   bool  // it may be stored although no ack came
+	acked   uint64 // the attempt that ack answers
+	err     error  // why the newest attempt failed
+	doubt   bool   // it may be stored although no ack came
 }
 
 func newFlight(s *jetSession) *flight {
@@ -108,7 +110,12 @@ func (f *flight) send(msg *nats.Msg, done func(Receipt, error)) error {
 	out.born = time.Now()
 	out.begun = out.born
 	f.events = append(f.events, out)
-	f.put(out)
+	if f.careful {
+		out.err = errLate // of an attempt that was not made
+		f.mend()
+	} else {
+		f.put(out)
+	}
 	return nil
 }
 
@@ -150,7 +157,7 @@ func (f *flight) answered(m *nats.Msg) {
 	out := f.events[n-f.first]
 	switch {
 	case err == nil:
-		out.ack = ack
+		out.ack, out.acked = ack, a
 	case out.ack != nil || a != out.attempt: // an attempt that no longer counts
 		return
 	default:
@@ -315,14 +322,23 @@ func (f *flight) abort() {
 // repeat sends the oldest event until it is answered, then, at once and in
 // order, all others that were not; and so on until none fails. The server
 // knows by their IDs what it has stored. mu is held, but while it waits.
+//
+// A new leader first answers what it finds in its log, and takes events a
+// moment later. To send many before would have some refused, and what stands
+// behind them stored. So only the answer to a new attempt counts.
 func (f *flight) repeat() {
-	for f.stopped == nil && len(f.events) > 0 {
+	for {
 		f.s.broken.Store(false)
-		f.repeatFirst()
-		if f.stopped != nil {
+		f.careful = true
+		if f.stopped != nil || len(f.events) == 0 {
 			break
 		}
-		f.failed = false
+		before, out := f.attempt, f.events[0]
+		f.repeatFirst()
+		if f.stopped != nil || out.acked <= before {
+			continue
+		}
+		f.careful, f.failed = false, false
 		f.attempt++
 		for _, out := range f.events {
 			if f.failed || f.stopped != nil { // by the put before, which may have ended others
