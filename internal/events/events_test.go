@@ -57,8 +57,8 @@ func TestCatalogue(t *testing.T) {
 	}
 }
 
-// reference returns a full validator of the contract's schema.
-func reference(t testing.TB, c *Contract) *jsonschema.Schema {
+// fullValidator returns a full validator of the contract's schema.
+func fullValidator(t testing.TB, c *Contract) *jsonschema.Schema {
 	t.Helper()
 	text, err := c.Schema()
 	if err != nil {
@@ -172,7 +172,7 @@ func TestLookupAndMatch(t *testing.T) {
 func FuzzCheck(f *testing.F) {
 	references := make(map[string]*jsonschema.Schema)
 	for _, c := range Ticketing().Contracts() {
-		references[c.Subject] = reference(f, c)
+		references[c.Subject] = fullValidator(f, c)
 		example, err := c.Example()
 		if err != nil {
 			f.Fatal(err)

@@ -18,12 +18,12 @@ import (
 // spend 3 to 5 ms at every start of the program on their own metaschemas.)
 type rule struct {
 	kind     ruleKind
-	fields   []field  // of an object, by name; at most 64
-	required uint64   // bits of the fields that must be there
-	values   []string // of an enum
+	fields   []ruleField // of an object, by name; at most 64
+	required uint64      // bits of the fields that must be there
+	values   []string    // of an enum
 }
 
-type field struct {
+type ruleField struct {
 	name string
 	rule *rule
 }
@@ -52,7 +52,7 @@ func ruleOf(s *jsonschema.Schema) (*rule, error) {
 			if slices.Contains(s.Required, name) {
 				r.required |= 1 << len(r.fields)
 			}
-			r.fields = append(r.fields, field{name, below})
+			r.fields = append(r.fields, ruleField{name, below})
 		}
 	case s.Type == "string" && s.Enum != nil:
 		r.kind = ruleEnum
@@ -113,7 +113,7 @@ func (r *rule) fieldFaults(object map[string]any, at *place, newer bool, list []
 		return list
 	}
 	for name := range object {
-		if !slices.ContainsFunc(r.fields, func(f field) bool { return f.name == name }) {
+		if !slices.ContainsFunc(r.fields, func(f ruleField) bool { return f.name == name }) {
 			list = append(list, Fault{(&place{at, name}).pointer(), "unknown field"})
 		}
 	}

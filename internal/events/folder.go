@@ -1,0 +1,96 @@
+package events
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"slices"
+	"strings"
+	"syscall"
+)
+
+// A folder holds the files of a catalogue. Nothing outside of it can be read,
+// not by "..", and not through a symbolic link.
+type folder struct {
+	path string
+}
+
+// What is read of a catalogue is bounded: so much of a file, and so many files.
+const (
+	maxFile  = 4 << 20
+	maxFiles = 10_000
+)
+
+// read returns the content of a file, named relative to the folder with
+// slashes. All its errors are [*SourceError]s.
+func (f *folder) read(name string) ([]byte, error) {
+	fail := func(format string, args ...any) ([]byte, error) {
+		return nil, &SourceError{File: name, Problem: fmt.Sprintf(format, args...)}
+	}
+	if !fs.ValidPath(name) {
+		return fail("must be the name of a file in the catalogue's folder, without %q and with slashes", "..")
+	}
+	root, err := os.OpenRoot(f.path)
+	if err != nil {
+		return fail("%v", reason(err))
+	}
+	defer func() { _ = root.Close() }()
+	// A pipe in a file's place must not hang the program.
+	file, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return fail("there is no such file in the catalogue's folder")
+	case err != nil:
+		return fail("%v", reason(err))
+	}
+	defer func() { _ = file.Close() }()
+	if info, err := file.Stat(); err != nil || !info.Mode().IsRegular() {
+		return fail("is no file")
+	}
+	data, err := io.ReadAll(io.LimitReader(file, maxFile+1))
+	switch {
+	case err != nil:
+		return fail("%v", reason(err))
+	case len(data) > maxFile:
+		return fail("has more than %d MiB", maxFile>>20)
+	}
+	return data, nil
+}
+
+// reason is err without the operation and the path that it names.
+func reason(err error) error {
+	var at *fs.PathError
+	if errors.As(err, &at) {
+		return at.Err
+	}
+	return err
+}
+
+// names returns the names of all files with the extension, such as ".avsc", in
+// the folder and in those below it, sorted. Those whose names begin with a dot
+// are left out, and so is node_modules.
+func (f *folder) names(extension string) ([]string, error) {
+	var found []string
+	seen := 0
+	err := fs.WalkDir(os.DirFS(f.path), ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return &SourceError{File: name, Problem: reason(err).Error()}
+		}
+		if seen++; seen > maxFiles {
+			return &SourceError{File: ".", Problem: fmt.Sprintf("the folder holds more than %d files", maxFiles)}
+		}
+		base := path.Base(name)
+		switch {
+		case d.IsDir() && name != "." && (strings.HasPrefix(base, ".") || base == "node_modules"):
+			return fs.SkipDir
+		case !d.IsDir() && !strings.HasPrefix(base, ".") && path.Ext(base) == extension:
+			found = append(found, name)
+		}
+		return nil
+	})
+	slices.Sort(found)
+	return found, err
+}

@@ -1,0 +1,24 @@
+#!/usr/bin/env bash
+# Makes third_party/jsonschema anew: a release of the validator with one patch
+# (third_party/README.md tells why). With --check: says whether it would change.
+set -euo pipefail
+cd "$(dirname "$0")/../third_party"
+release=github.com/santhosh-tekuri/jsonschema/v6@v6.0.3
+
+new=$(mktemp -d)
+trap 'rm -rf "$new"' EXIT
+source=$(cd "$new" && go mod download -json "$release" | sed -n 's/^\t"Dir": "\(.*\)",$/\1/p')
+mkdir "$new/jsonschema"
+(cd "$source" && find . -type f ! -name '*_test.go' ! -path './testdata/*' ! -path './cmd/*' ! -path './.*/*' ! -name '.*' ! -name 'go.work*' ! -name 'README.md') |
+  while IFS= read -r file; do
+    mkdir -p "$(dirname "$new/jsonschema/$file")"
+    cp "$source/$file" "$new/jsonschema/$file"
+  done
+chmod -R u+w "$new/jsonschema"
+patch --quiet --directory "$new/jsonschema" -p1 <jsonschema.patch
+if [ "${1:-}" = --check ]; then
+  diff -r jsonschema "$new/jsonschema" || { echo 'third_party/jsonschema: make it with scripts/third-party.sh' >&2; exit 1; }
+else
+  rm -rf jsonschema
+  mv "$new/jsonschema" jsonschema
+fi
