@@ -12,6 +12,7 @@ go vet ./...
 # The linter's many dependencies have a module file of their own.
 go tool -modfile=.ci/lint.mod golangci-lint run
 go mod tidy -diff
+scripts/third-party.sh --check
 if ! command -v shellcheck >/dev/null; then
   if [ -z "${CI:-}" ]; then
     echo 'lint: shellcheck is missing (apt-get install shellcheck, brew install shellcheck)' >&2

@@ -21,22 +21,28 @@ const (
 
 // A table is one of the README's, printed when all is measured.
 type table struct {
-	title string
-	rows  []string
+	title   string
+	columns string
+	rows    []string
 }
 
+const comparing = "what | ours | theirs | ratio | promise"
+
 var (
-	streamingTable = &table{title: "NATS Streaming, with stan.go's examples"}
-	jetStreamTable = &table{title: "JetStream, with the nats CLI " + natsVersion}
+	streamingTable = &table{title: "NATS Streaming, with stan.go's examples", columns: comparing}
+	jetStreamTable = &table{title: "JetStream, with the nats CLI " + natsVersion, columns: comparing}
+	catalogueTable = &table{title: "Catalogues, from start to exit", columns: "what | with | without | more | promise"}
+	codecTable     = &table{title: "Codecs, one goroutine", columns: "format | on the wire | encode | decode"}
 )
 
 func TestMain(m *testing.M) {
 	brokertest.ServeIfChild()
 	code := m.Run()
 	brokertest.RemovePrograms()
-	for _, t := range []*table{streamingTable, jetStreamTable} {
+	for _, t := range []*table{streamingTable, jetStreamTable, catalogueTable, codecTable} {
 		if len(t.rows) > 0 {
-			fmt.Printf("\n%s:\n\n| what | ours | theirs | ratio | promise |\n|---|---|---|---|---|\n%s\n", t.title, strings.Join(t.rows, "\n"))
+			rule := strings.Repeat("|---", 1+strings.Count(t.columns, "|"))
+			fmt.Printf("\n%s:\n\n| %s |\n%s|\n%s\n", t.title, t.columns, rule, strings.Join(t.rows, "\n"))
 		}
 	}
 	os.Exit(code)

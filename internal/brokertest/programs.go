@@ -21,6 +21,9 @@ var programs = sync.OnceValues(func() (string, error) {
 		args = append(args, "-race")
 	}
 	build := exec.Command("go", append(args, "nats-test/cmd/publish", "nats-test/cmd/listen")...)
+	if !raceEnabled { // which needs cgo; make build does without
+		build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	}
 	if out, err := build.CombinedOutput(); err != nil {
 		return dir, fmt.Errorf("building the programs: %w\n%s", err, out)
 	}
@@ -29,8 +32,8 @@ var programs = sync.OnceValues(func() (string, error) {
 
 var built atomic.Pointer[string] // their folder
 
-// Programs returns the folder with the two real programs, built as this test
-// is: with the race detector where it has it.
+// Programs returns the folder with the two real programs, built as make build
+// does, but with the race detector where the test has it.
 func Programs() (dir string, err error) { return programs() }
 
 // RemovePrograms removes what Programs built. A TestMain calls it at its end.

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bytes"
-	"encoding/json"
 	"fmt"
 	"runtime/debug"
 	"strings"
@@ -14,76 +13,89 @@ import (
 )
 
 // newEvents returns the command publish events.
-func newEvents(s *System, catalogue *events.Catalogue) *cobra.Command {
-	return &cobra.Command{
+func newEvents(s *System, c *catalogue) *cobra.Command {
+	cmd := &cobra.Command{
 		Use:   "events [SUBJECT]",
 		Short: "list the catalogue of events, or show one event's contract and example",
+		Long: `events lists the catalogue: subject, the contract's format, description. With a
+subject it shows the contract and an example. The catalogue is that of the
+ticketing services, or your own, which --catalog names.`,
 		Example: `  publish events
-  publish events ticket:created`,
-		ValidArgsFunction: completeSubjects(catalogue, 1),
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) > 1 {
-				return usage(cmd, "%d subjects, and one is possible", len(args))
-			}
-			return nil
-		},
+  publish events ticket:created
+  publish events export ./contracts --as proto
+  publish events check --catalog ./contracts
+  publish events diff ./contracts-of-main ./contracts`,
+		ValidArgsFunction: c.complete(s, 1),
+		Args:              atMost(1, "subject"),
 		RunE: func(_ *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				return listEvents(s, catalogue)
+			all, err := c.load(s)
+			if err != nil {
+				return err
 			}
-			return showEvent(s, catalogue, args[0])
+			if len(args) == 0 {
+				return listEvents(s, all)
+			}
+			return showEvent(s, all, args[0])
 		},
+	}
+	cmd.AddCommand(newEventsCheck(s, c), newEventsDiff(s), newEventsExport(s))
+	return cmd
+}
+
+// atMost refuses more than n arguments.
+func atMost(n int, noun string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) > n {
+			return usage(cmd, "%d %ss, and %d is possible", len(args), noun, n)
+		}
+		return nil
 	}
 }
 
-func listEvents(s *System, catalogue *events.Catalogue) error {
+func listEvents(s *System, all *events.Catalogue) error {
 	w := tabwriter.NewWriter(s.Stdout, 0, 0, 3, ' ', 0)
-	for _, c := range catalogue.Contracts() {
-		if _, err := fmt.Fprintf(w, "%s\t%s\n", c.Subject, c.Description); err != nil {
+	for _, c := range all.Contracts() {
+		if _, err := fmt.Fprintf(w, "%s\t%s\t%s\n", printable(c.Subject), c.Format.Title(), printable(c.Description)); err != nil {
 			return err
 		}
 	}
 	return w.Flush()
 }
 
-func showEvent(s *System, catalogue *events.Catalogue, subject string) error {
-	contract, err := catalogue.Lookup(subject)
+func showEvent(s *System, all *events.Catalogue, subject string) error {
+	contract, err := all.Lookup(subject)
 	if err != nil {
 		return err
 	}
-	schema, err := contract.Schema()
-	if err != nil {
-		return err
-	}
-	example, err := contract.Example()
+	source, err := contract.Source()
 	if err != nil {
 		return err
 	}
 	var out bytes.Buffer
-	fmt.Fprintf(&out, "%s: %s\n\nContract (JSON Schema):\n", contract.Subject, contract.Description)
-	if err := json.Indent(&out, schema, "", "  "); err != nil {
+	out.WriteString(contract.Subject)
+	if contract.Description != "" {
+		out.WriteString(": " + contract.Description)
+	}
+	fmt.Fprintf(&out, "\n\nContract (%s):\n%s\n", contract.Format.Title(), source)
+	if example, err := contract.Example(); err != nil {
+		fmt.Fprintf(&out, "No example: %v\n", err)
+	} else {
+		fmt.Fprintf(&out, "Example (publish %s --sample):\n%s\n", contract.Subject, example)
+	}
+	if !s.StdoutTTY {
+		_, err = s.Stdout.Write(out.Bytes())
 		return err
 	}
-	fmt.Fprintf(&out, "\n\nExample (publish %s --sample):\n%s\n", contract.Subject, example)
-	_, err = s.Stdout.Write(out.Bytes())
-	return err
-}
-
-// completeSubjects offers the catalogue's subjects to the shell: at most
-// so many, 0 for any number.
-func completeSubjects(catalogue *events.Catalogue, most int) cobra.CompletionFunc {
-	return func(_ *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
-		if most > 0 && len(args) >= most {
-			return nil, cobra.ShellCompDirectiveNoFileComp
+	for line := range strings.Lines(out.String()) {
+		parts := strings.Split(strings.TrimSuffix(line, "\n"), "\t")
+		for i, p := range parts {
+			parts[i] = printable(p)
 		}
-		var offers []string
-		for _, c := range catalogue.Contracts() {
-			if strings.HasPrefix(c.Subject, begun) {
-				offers = append(offers, cobra.CompletionWithDesc(c.Subject, c.Description))
-			}
+		if _, err := fmt.Fprintln(s.Stdout, strings.Join(parts, "\t")); err != nil {
+			return err
 		}
-		return offers, cobra.ShellCompDirectiveNoFileComp
 	}
+	return nil
 }
 
 // release is set by the linker for a released version.

@@ -31,6 +31,19 @@ const exitHelp = `Exit codes:
   6  stopped by --idle before --count was reached
 `
 
+// addExitHelp adds exitHelp to the usage of cmd and of its subcommands.
+// (SetUsageTemplate would link text/template.)
+func addExitHelp(cmd *cobra.Command) {
+	usage := cmd.UsageFunc()
+	cmd.SetUsageFunc(func(c *cobra.Command) error {
+		if err := usage(c); err != nil {
+			return err
+		}
+		_, err := fmt.Fprint(c.OutOrStderr(), "\n"+exitHelp)
+		return err
+	})
+}
+
 var (
 	errUsage    = errors.New("usage")
 	errContract = errors.New("contract")
@@ -83,7 +96,17 @@ func exitCode(err error) int {
 			return e.code
 		}
 	}
+	if isCatalogueError(err) {
+		return exitUsage
+	}
 	return exitFailed
+}
+
+// isCatalogueError reports whether a catalogue or one of its files can't be used.
+func isCatalogueError(err error) bool {
+	_, load := errors.AsType[*events.LoadError](err)
+	_, source := errors.AsType[*events.SourceError](err)
+	return load || source
 }
 
 // An explained error is one with a hint: what to type next.

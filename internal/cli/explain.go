@@ -33,6 +33,10 @@ func hintFor(err error) string {
 			return e.hint
 		}
 	}
+	if isCatalogueError(err) {
+		return "`publish events check PATH` tells all that is wrong with a catalogue (--catalog, EVENTS_CATALOG); " +
+			"`publish events export DIR --as proto` writes one to begin with"
+	}
 	return ""
 }
 

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -13,7 +14,7 @@ import (
 // listenOptions are the flags of listen.
 type listenOptions struct {
 	connection
-	catalogue *events.Catalogue
+	catalogue
 
 	subjects    []string
 	group       string
@@ -35,6 +36,7 @@ type listenOptions struct {
 	inFlightGiven bool
 	ackWaitGiven  bool
 	start         conn.Start
+	contracts     map[string]*events.Contract // by subject; none with --raw
 }
 
 // defaultMaxInFlight was chosen by measurement (make bench): below it a lone
@@ -43,7 +45,7 @@ const defaultMaxInFlight = 4096
 
 // NewListen returns the command listen.
 func NewListen(s *System) *cobra.Command {
-	o := &listenOptions{catalogue: events.Ticketing()}
+	o := &listenOptions{}
 	cmd := &cobra.Command{
 		Use:   "listen [SUBJECT...]",
 		Short: "listen shows the events of NATS subjects, alone or as a member of a queue group",
@@ -62,7 +64,7 @@ On a terminal, rs and Enter restart the listener.`,
   listen order:created --group payments --ack-wait 5s --delay 7s
   listen --raw any.subject --deliver since:10m`,
 		Version:           version(),
-		ValidArgsFunction: completeSubjects(o.catalogue, 0),
+		ValidArgsFunction: o.complete(s, 0),
 		Args:              cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.subjects = args
@@ -94,8 +96,9 @@ On a terminal, rs and Enter restart the listener.`,
 	o.addStreamFlags(cmd)
 	complete(cmd, "output", "text", "json", "raw")
 	complete(cmd, "deliver", "all", "new", "last", "seq:", "since:", "time:")
+	o.addCatalogue(cmd)
 	o.addFlags(cmd)
-	cmd.SetUsageTemplate(cmd.UsageTemplate() + "\n" + exitHelp)
+	addExitHelp(cmd)
 	return cmd
 }
 
@@ -136,7 +139,7 @@ func (o *listenOptions) check(s *System, cmd *cobra.Command) error {
 	case o.output != "text" && o.output != "json" && o.output != "raw":
 		return usage(cmd, "--output %q: must be text, json or raw", o.output)
 	}
-	if err := o.chooseSubjects(cmd); err != nil {
+	if err := o.chooseSubjects(s, cmd); err != nil {
 		return err
 	}
 	o.clientIDGiven = given("client-id")
@@ -157,8 +160,9 @@ func (o *listenOptions) clientID() string {
 	return conn.NewClientID("listen")
 }
 
-// chooseSubjects turns the arguments into subjects, each once.
-func (o *listenOptions) chooseSubjects(cmd *cobra.Command) error {
+// chooseSubjects turns the arguments into subjects, each once, and finds their
+// contracts.
+func (o *listenOptions) chooseSubjects(s *System, cmd *cobra.Command) error {
 	asked := o.subjects
 	if len(asked) == 0 {
 		if o.raw {
@@ -166,34 +170,47 @@ func (o *listenOptions) chooseSubjects(cmd *cobra.Command) error {
 		}
 		asked = []string{"*"}
 	}
-	o.subjects = nil
-	seen := make(map[string]bool)
-	for _, a := range asked {
-		found := []string{a}
-		if !o.raw && strings.Contains(a, "*") && !strings.ContainsAny(a, `>?[\`) {
-			contracts, err := o.catalogue.Match(a)
-			if err != nil {
+	o.subjects, o.contracts = nil, make(map[string]*events.Contract)
+	if o.raw {
+		for _, subject := range asked {
+			if err := o.addSubject(subject); err != nil {
 				return err
-			}
-			found = nil
-			for _, c := range contracts {
-				found = append(found, c.Subject)
 			}
 		}
-		for _, subject := range found {
-			if err := conn.CheckSubject(subject); err != nil {
+		return nil
+	}
+	all, err := o.load(s)
+	if err != nil {
+		return err
+	}
+	for _, a := range asked {
+		find := func(subject string) ([]*events.Contract, error) {
+			k, err := all.Lookup(subject)
+			return []*events.Contract{k}, err
+		}
+		if strings.Contains(a, "*") && !strings.ContainsAny(a, `>?[\`) {
+			find = all.Match
+		} else if err := conn.CheckSubject(a); err != nil {
+			return err
+		}
+		found, err := find(a)
+		if err != nil {
+			return err
+		}
+		for _, k := range found {
+			if err := o.addSubject(k.Subject); err != nil {
 				return err
 			}
-			if !o.raw {
-				if _, err := o.catalogue.Lookup(subject); err != nil {
-					return err
-				}
-			}
-			if !seen[subject] {
-				seen[subject] = true
-				o.subjects = append(o.subjects, subject)
-			}
+			o.contracts[k.Subject] = k
 		}
 	}
 	return nil
+}
+
+// addSubject notes a subject, unless it is noted already.
+func (o *listenOptions) addSubject(subject string) error {
+	if !slices.Contains(o.subjects, subject) {
+		o.subjects = append(o.subjects, subject)
+	}
+	return conn.CheckSubject(subject)
 }

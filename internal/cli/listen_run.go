@@ -12,7 +12,6 @@ import (
 	"github.com/fatih/color"
 
 	"nats-test/internal/conn"
-	"nats-test/internal/events"
 	"nats-test/internal/monitor"
 )
 
@@ -23,10 +22,10 @@ var (
 
 // listenRun listens until an end that the flags name, or a signal.
 func listenRun(ctx context.Context, s *System, tell *teller, o *listenOptions) error {
-	h, err := newHandling(s, tell, o)
-	if err != nil {
-		return err
-	}
+	ctx, stop := context.WithCancelCause(ctx)
+	defer stop(nil)
+	compiled := o.compile(ctx, stop)
+	h := newHandling(s, tell, o)
 	restart := make(chan struct{})
 	if s.StdinTTY {
 		go readRestarts(s.Stdin, restart)
@@ -34,6 +33,9 @@ func listenRun(ctx context.Context, s *System, tell *teller, o *listenOptions) e
 	for again := false; ; again = true {
 		err := o.listenOnce(ctx, tell, h, restart, again)
 		if !errors.Is(err, errRestart) {
+			if broken := compiled(); broken != nil {
+				err = broken
+			}
 			if h.joined {
 				h.summary()
 			}
@@ -44,6 +46,25 @@ func listenRun(ctx context.Context, s *System, tell *teller, o *listenOptions) e
 			o.options.ClientID = "" // a new one
 		}
 	}
+}
+
+// compile compiles the contracts while the listener connects. A broken one ends
+// the listener by stop; the function it returns waits, and returns its error.
+func (o *listenOptions) compile(ctx context.Context, stop context.CancelCauseFunc) (compiled func() error) {
+	done := make(chan error, 1)
+	go func() {
+		var err error
+		for _, subject := range o.subjects {
+			if k := o.contracts[subject]; k != nil && err == nil && ctx.Err() == nil {
+				err = k.Compile()
+			}
+		}
+		if err != nil {
+			stop(err)
+		}
+		done <- err
+	}()
+	return func() error { return <-done }
 }
 
 // readRestarts sends on restart for every line "rs". It ends with the input,
@@ -208,37 +229,26 @@ type handling struct {
 	format format
 	buffer []byte // output of events that were handled since the last flush
 
-	contracts map[string]*events.Contract
-	joined    bool
-	noAcks    bool // the broker wants none
-	handled   int  // written, or about to be; and acked unless --no-ack
-	written   int  // of these, up to the last flush
-	refused   int  // broke their contract
+	joined  bool
+	noAcks  bool // the broker wants none
+	handled int  // written, or about to be; and acked unless --no-ack
+	written int  // of these, up to the last flush
+	refused int  // broke their contract
 }
 
-func newHandling(s *System, tell *teller, o *listenOptions) (*handling, error) {
+func newHandling(s *System, tell *teller, o *listenOptions) *handling {
 	shade := func(a ...color.Attribute) func(...any) string { return paint(s, o.color, s.StdoutTTY, a...).Sprint }
-	h := &handling{tell: tell, o: o, out: s.Stdout, contracts: make(map[string]*events.Contract)}
+	h := &handling{tell: tell, o: o, out: s.Stdout}
 	h.format = formatOf(o.output, s.StdoutTTY, style{
 		number: shade(color.Faint), subject: shade(color.FgCyan), again: shade(color.FgYellow),
 	})
-	if o.raw {
-		return h, nil
-	}
-	for _, subject := range o.subjects {
-		contract, err := o.catalogue.Lookup(subject)
-		if err != nil {
-			return nil, err
-		}
-		h.contracts[subject] = contract
-	}
-	return h, nil
+	return h
 }
 
 // Handle checks one event and notes its output.
 func (h *handling) Handle(m *conn.Message) error {
-	if contract := h.contracts[m.Subject]; contract != nil {
-		data, err := contract.Accept(m.Data)
+	if contract := h.o.contracts[m.Subject]; contract != nil {
+		data, err := contract.Decode(m.Data)
 		if err != nil {
 			h.refused++
 			verb, rest := "leaving", " unacked"

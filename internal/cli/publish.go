@@ -16,7 +16,7 @@ import (
 // publishOptions are the flags of publish.
 type publishOptions struct {
 	connection
-	catalogue *events.Catalogue
+	catalogue
 
 	subject     string
 	data        string
@@ -31,13 +31,14 @@ type publishOptions struct {
 	headers     []string
 	output      string
 
-	ids    *ids
-	header map[string][]string
+	contract *events.Contract // nil with --raw
+	ids      *ids
+	header   map[string][]string
 }
 
 // NewPublish returns the command publish.
 func NewPublish(s *System) *cobra.Command {
-	o := &publishOptions{catalogue: events.Ticketing()}
+	o := &publishOptions{}
 	cmd := &cobra.Command{
 		Use:   "publish SUBJECT",
 		Short: "publish puts events on a NATS subject and waits until the broker has stored them",
@@ -53,7 +54,7 @@ the JSON that you give, without the white space between its parts.`,
   publish ticket:created --template --data '{"id":"{{.N}}","title":"{{now}}","price":1,"userId":"{{uuid}}"}' -n 5
   listen ticket:created -o json --until-end | publish ticket:created --server other:4222 --data -`,
 		Version:           version(),
-		ValidArgsFunction: completeSubjects(o.catalogue, 1),
+		ValidArgsFunction: o.complete(s, 1),
 		Args: func(cmd *cobra.Command, args []string) error {
 			switch len(args) {
 			case 0:
@@ -87,9 +88,10 @@ the JSON that you give, without the white space between its parts.`,
 	o.addStreamFlags(cmd)
 	f.StringVarP(&o.output, "output", "o", "text", "a line per acked event: text or json")
 	complete(cmd, "output", "text", "json")
+	o.addCatalogue(cmd)
 	o.addFlags(cmd)
-	cmd.SetUsageTemplate(cmd.UsageTemplate() + "\n" + exitHelp)
-	cmd.AddCommand(newEvents(s, o.catalogue))
+	addExitHelp(cmd)
+	cmd.AddCommand(newEvents(s, &o.catalogue))
 	return cmd
 }
 
@@ -136,7 +138,14 @@ func (o *publishOptions) check(s *System, cmd *cobra.Command) error {
 		return err
 	}
 	if !o.raw {
-		if _, err := o.catalogue.Lookup(o.subject); err != nil {
+		all, err := o.load(s)
+		if err != nil {
+			return err
+		}
+		if o.contract, err = all.Lookup(o.subject); err != nil {
+			return err
+		}
+		if err := o.contract.Compile(); err != nil {
 			return err
 		}
 	}
@@ -170,21 +179,21 @@ func parseHeaders(cmd *cobra.Command, lines []string) (map[string][]string, erro
 }
 
 // checker returns what turns an author's data into what is sent, or refuses it.
-func (o *publishOptions) checker() (func(data []byte) ([]byte, error), error) {
+func (o *publishOptions) checker() func(data []byte) ([]byte, error) {
 	if o.raw {
-		return func(data []byte) ([]byte, error) { return data, nil }, nil
-	}
-	contract, err := o.catalogue.Lookup(o.subject)
-	if err != nil {
-		return nil, err
+		return func(data []byte) ([]byte, error) { return data, nil }
 	}
 	return func(data []byte) ([]byte, error) {
 		data, err := unwrap(data, o.subject)
 		if err != nil {
 			return nil, err
 		}
-		return contract.Check(data)
-	}, nil
+		wire, err := o.contract.Encode(data)
+		if err == nil && o.dryRun { // what is printed is for people
+			return o.contract.Decode(wire)
+		}
+		return wire, err
+	}
 }
 
 // open returns the source of the events to publish.
@@ -192,13 +201,7 @@ func (o *publishOptions) open(s *System) source {
 	data := func() ([]byte, error) { return []byte(o.data), nil }
 	switch {
 	case o.sample:
-		data = func() ([]byte, error) {
-			contract, err := o.catalogue.Lookup(o.subject)
-			if err != nil {
-				return nil, err
-			}
-			return contract.Example()
-		}
+		data = o.contract.Example
 	case strings.HasPrefix(o.data, "@"):
 		data = func() ([]byte, error) { return readFile(o.data[1:]) }
 	}

@@ -30,19 +30,16 @@ const (
 // publishRun reads events, checks each, sends those before the first bad one,
 // and waits for their acks.
 func publishRun(ctx context.Context, s *System, tell *teller, o *publishOptions) error {
-	check, err := o.checker()
-	if err != nil {
-		return err
-	}
 	// The reader may hang in a read of stdin that nothing can interrupt; it
 	// ends with the process then.
-	r := &reader{src: o.open(s), check: check, items: make(chan item, aheadEvents), room: semaphore.NewWeighted(aheadBytes)}
+	r := &reader{src: o.open(s), check: o.checker(), items: make(chan item, aheadEvents), room: semaphore.NewWeighted(aheadBytes)}
 	reading, stopReading := context.WithCancel(ctx)
 	defer stopReading()
 	go r.run(reading)
 	out := newResults(s, tell, o)
 	defer out.close()
 	o.options.Notify = func(line string) { tell.warn("%s", line) }
+	var err error
 	if o.dryRun {
 		err = printItems(ctx, r, out)
 	} else {

@@ -60,15 +60,7 @@ func (t *teller) warn(format string, args ...any) { t.print(fmt.Sprintf(format, 
 // fail prints err, each fault of a broken contract on a line of its own, and
 // the hint for it.
 func (t *teller) fail(err error) {
-	text := err.Error()
-	lines := []string{text}
-	if invalid, ok := errors.AsType[*events.InvalidError](err); ok && len(invalid.Faults) > 1 {
-		head, _, _ := strings.Cut(text, invalid.Error())
-		lines = []string{fmt.Sprintf("%sthe data is no %q event:", head, invalid.Subject)}
-		for _, f := range invalid.Faults {
-			lines = append(lines, "  "+f.String())
-		}
-	}
+	lines := faultLines(err)
 	for i, l := range lines {
 		lines[i] = t.bad.Sprint(printable(l))
 	}
@@ -76,6 +68,29 @@ func (t *teller) fail(err error) {
 		lines = append(lines, t.hint.Sprint("hint: "+printable(h)))
 	}
 	t.lines(lines)
+}
+
+// faultLines are the lines of an error: a head and a line for each fault, if it
+// lists several.
+func faultLines(err error) []string {
+	text, head, faults := err.Error(), "", []string(nil)
+	if load, ok := errors.AsType[*events.LoadError](err); ok {
+		head, _, _ = strings.Cut(text, load.Error())
+		head += fmt.Sprintf("the catalogue %s:", load.Path)
+		for _, f := range load.Faults {
+			faults = append(faults, "  "+f.Error())
+		}
+	} else if invalid, ok := errors.AsType[*events.InvalidError](err); ok {
+		head, _, _ = strings.Cut(text, invalid.Error())
+		head += fmt.Sprintf("the data is no %q event:", invalid.Subject)
+		for _, f := range invalid.Faults {
+			faults = append(faults, "  "+f.String())
+		}
+	}
+	if len(faults) < 2 {
+		return []string{text}
+	}
+	return append([]string{head}, faults...)
 }
 
 func (t *teller) print(line string) { t.lines([]string{printable(line)}) }

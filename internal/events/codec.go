@@ -72,3 +72,19 @@ const (
 	Protobuf   Format = "proto"
 	Avro       Format = "avro"
 )
+
+// Title returns the format's name for people.
+func (f Format) Title() string {
+	return map[Format]string{JSONSchema: "JSON Schema", Protobuf: "Protobuf", Avro: "Avro"}[f]
+}
+
+// newCompiler returns a compiler for the contracts of one format in a folder.
+func newCompiler(f Format, files *folder) compiler {
+	switch f {
+	case Protobuf:
+		return newProtobufs(files)
+	case Avro:
+		return newAvros(files)
+	}
+	return newJSONSchemas(files)
+}

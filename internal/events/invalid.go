@@ -17,6 +17,9 @@ type Fault struct {
 	Problem string
 }
 
+// maxFaults bounds what is told of one event.
+const maxFaults = 100
+
 func (f Fault) String() string {
 	if f.Path == "" {
 		return f.Problem
@@ -69,12 +72,15 @@ func syntaxProblem(err error) error {
 }
 
 // quote quotes text for an error, and shortens it.
-func quote(text string) string {
+func quote(text string) string { return strconv.Quote(shorten(text)) }
+
+// shorten cuts text off that is too long for an error.
+func shorten(text string) string {
 	const longest = 80
-	if len(text) > longest {
-		text = strings.ToValidUTF8(text[:longest], "") + "…"
+	if len(text) <= longest {
+		return text
 	}
-	return strconv.Quote(text)
+	return strings.ToValidUTF8(text[:longest], "") + "…"
 }
 
 func quoted(texts []string) []string {

@@ -8,8 +8,6 @@ import (
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/google/jsonschema-go/jsonschema"
 )
 
 // A rule is what a schema asks of a value. It knows as much of JSON Schema as
@@ -39,33 +37,120 @@ const (
 	ruleTime    ruleKind = "date-time"
 )
 
-// ruleOf returns the rule of a schema that was made from a type.
-func ruleOf(s *jsonschema.Schema) (*rule, error) {
-	r := &rule{kind: ruleKind(s.Type)}
-	switch {
-	case s.Type == "object" && len(s.Properties) <= 64:
-		for _, name := range slices.Sorted(maps.Keys(s.Properties)) {
-			below, err := ruleOf(s.Properties[name])
-			if err != nil {
-				return nil, fmt.Errorf("%s: %w", name, err)
-			}
-			if slices.Contains(s.Required, name) {
-				r.required |= 1 << len(r.fields)
-			}
-			r.fields = append(r.fields, ruleField{name, below})
-		}
-	case s.Type == "string" && s.Enum != nil:
-		r.kind = ruleEnum
-		for _, v := range s.Enum {
-			r.values = append(r.values, fmt.Sprint(v))
-		}
-	case s.Type == "string" && s.Format == "date-time":
-		r.kind = ruleTime
-	case s.Type == "string" && s.Format == "", s.Type == "number", s.Type == "integer":
-	default:
-		return nil, fmt.Errorf("no rule for a schema of type %q, format %q", s.Type, s.Format)
+// ruleFrom returns the rule of a decoded JSON Schema, and whether there is one
+// that asks for exactly the same. Where a schema allows unknown fields the rule
+// refuses them: it then only says which data is certainly valid.
+func ruleFrom(doc any) (*rule, bool) {
+	schema, ok := doc.(map[string]any)
+	if !ok {
+		return nil, false
 	}
-	return r, nil
+	for keyword := range schema {
+		switch keyword {
+		case "type", "properties", "required", "additionalProperties", "enum", "format":
+		case "$schema", "$id", "$anchor", "$comment", "$defs", "title", "description", "examples", "default", "deprecated", "readOnly", "writeOnly":
+		default:
+			return nil, false
+		}
+	}
+	kind, _ := schema["type"].(string)
+	r := &rule{kind: ruleKind(kind)}
+	enum, format := schema["enum"], schema["format"]
+	switch r.kind {
+	case ruleObject:
+		return r, enum == nil && format == nil && r.fieldsFrom(schema)
+	case ruleNumber, ruleInteger:
+		return r, enum == nil // a format says nothing of numbers
+	case ruleString:
+		switch {
+		case format == "date-time" && enum == nil:
+			r.kind = ruleTime
+		case format != nil:
+			return nil, false
+		case enum != nil:
+			r.kind = ruleEnum
+			values, ok := texts(enum)
+			r.values = values
+			return r, ok
+		}
+		return r, true
+	}
+	return nil, false
+}
+
+// fieldsFrom adds the fields of a decoded JSON Schema.
+func (r *rule) fieldsFrom(schema map[string]any) bool {
+	properties, _ := schema["properties"].(map[string]any)
+	required, ok := texts(schema["required"])
+	if !ok || len(properties) > 64 {
+		return false
+	}
+	switch schema["additionalProperties"].(type) {
+	case nil, bool:
+	default:
+		return false
+	}
+	for _, name := range slices.Sorted(maps.Keys(properties)) {
+		below, ok := ruleFrom(properties[name])
+		if !ok {
+			return false
+		}
+		if slices.Contains(required, name) {
+			r.required |= 1 << len(r.fields)
+		}
+		r.fields = append(r.fields, ruleField{name, below})
+	}
+	return !slices.ContainsFunc(required, func(name string) bool { _, ok := properties[name]; return !ok })
+}
+
+// plain reports whether a decoded JSON Schema has nothing in it but keywords that
+// a rule knows and notes for people, all of them legal: it certainly compiles.
+func plain(doc any, root bool) bool {
+	schema, ok := doc.(map[string]any)
+	for keyword, value := range schema {
+		switch keyword {
+		case "title", "description", "$comment", "type", "format":
+			_, ok = value.(string)
+		case "$schema":
+			ok = root && value == "https://json-schema.org/draft/2020-12/schema"
+		case "additionalProperties":
+			_, ok = value.(bool)
+		case "enum":
+			_, ok = value.([]any)
+		case "required":
+			names, _ := texts(value)
+			slices.Sort(names)
+			ok = names != nil && len(slices.Compact(names)) == len(value.([]any))
+		case "properties":
+			var properties map[string]any
+			properties, ok = value.(map[string]any)
+			for _, below := range properties {
+				ok = ok && plain(below, false)
+			}
+		default:
+			return false
+		}
+		if !ok {
+			return false
+		}
+	}
+	return ok
+}
+
+// texts returns the strings of a decoded JSON array that holds nothing else.
+func texts(value any) (all []string, ok bool) {
+	items, ok := value.([]any)
+	if !ok {
+		return nil, value == nil
+	}
+	for _, item := range items {
+		text, ok := item.(string)
+		if !ok {
+			return nil, false
+		}
+		all = append(all, text)
+	}
+	return all, true
 }
 
 // faults appends to list all that is wrong with value, a decoded one, at
@@ -131,7 +216,11 @@ func (p *place) pointer() string {
 	if p == nil {
 		return ""
 	}
-	return p.object.pointer() + "/" + strings.NewReplacer("~", "~0", "/", "~1").Replace(p.field)
+	name := p.field
+	if strings.ContainsAny(name, "~/") {
+		name = strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
+	}
+	return p.object.pointer() + "/" + name
 }
 
 func kindOf(value any) ruleKind {

@@ -7,7 +7,7 @@ package events
 type shape struct {
 	kind   string  // in the format's own word: "string", "int64", "array", …; shapeObject and so on where one of these fits
 	fields []field // of an object, in the contract's order
-	open   bool    // an object that may have further fields
+	open   bool    // an object that may have further fields; an Avro enum with a default
 
 	items    *shape      // of an array, and of a map's values
 	values   []enumValue // of an enum, in the contract's order

@@ -1,0 +1,152 @@
+package events
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/twmb/avro"
+)
+
+// An avroCodec is a contract in Avro. Its JSON is the JSON encoding of the
+// specification, but for what people read and write differently: an optional
+// value is bare, and dates, times and decimals are text.
+type avroCodec struct {
+	files      *avros
+	header     []byte // of a single object; nil where nothing stands before the value
+	text       string // the schema with all that it refers to
+	definition string
+	root       *avroType
+	others     sync.Map // *avroVersion by fingerprint: what other publishers write
+}
+
+// An avroVersion reads what was written with another version of a contract.
+type avroVersion struct {
+	writer   *avroType
+	resolved *avro.Schema // reads the writer's bytes, and writes the contract's
+}
+
+func (c *avroCodec) source() string { return c.definition }
+
+func (c *avroCodec) encode(data []byte) ([]byte, []Fault) {
+	value, err := decode(data)
+	if err != nil {
+		return nil, []Fault{{Problem: err.Error()}}
+	}
+	w := avroWriter{wire: append(make([]byte, 0, len(c.header)+len(data)), c.header...)}
+	w.write(c.root, value)
+	if len(w.faults) > 0 {
+		slices.SortStableFunc(w.faults, func(a, b Fault) int { return cmp.Compare(a.Path, b.Path) })
+		return nil, w.faults
+	}
+	return w.wire, nil
+}
+
+func (c *avroCodec) decode(wire []byte) ([]byte, []Fault) {
+	fault := func(format string, args ...any) ([]byte, []Fault) {
+		return nil, []Fault{{Problem: fmt.Sprintf(format, args...)}}
+	}
+	payload := wire
+	if c.header != nil {
+		switch magic := avroMagic(); {
+		case !bytes.HasPrefix(wire, magic):
+			return fault("is no Avro single object: it must begin with the bytes C3 01 (a contract with %q takes bare values)", "encoding: binary")
+		case len(wire) < len(c.header):
+			return fault("ends in the middle of the schema's fingerprint")
+		}
+		payload = wire[len(c.header):]
+		if !bytes.HasPrefix(wire, c.header) {
+			written := binary.LittleEndian.Uint64(wire[2:])
+			v, err := c.version(written)
+			if err != nil {
+				return fault("%v", err)
+			}
+			if payload, err = v.translate(payload); err != nil {
+				return fault("was written with another schema of the catalogue, fingerprint %016x: %v", written, err)
+			}
+		}
+	}
+	r := avroReader{wire: payload, out: make([]byte, 0, 2*len(payload)+64)}
+	if !r.readAll(c.root) {
+		return nil, []Fault{r.fault()}
+	}
+	return r.out, nil
+}
+
+// version returns what reads another schema's bytes as the contract's.
+func (c *avroCodec) version(fingerprint uint64) (*avroVersion, error) {
+	if v, ok := c.others.Load(fingerprint); ok {
+		if err, failed := v.(error); failed {
+			return nil, err
+		}
+		return v.(*avroVersion), nil
+	}
+	text, ok := c.files.version(fingerprint)
+	if !ok { // not kept: a broker could send any number of them
+		return nil, fmt.Errorf("was written with a schema whose fingerprint is %016x: no schema in the catalogue has it", fingerprint)
+	}
+	v, err := newAvroVersion(text, c.text)
+	if err != nil {
+		err = fmt.Errorf("was written with another schema of the catalogue, fingerprint %016x, that the contract can't read: %s",
+			fingerprint, strings.TrimPrefix(err.Error(), "avro: "))
+		c.others.Store(fingerprint, err)
+		return nil, err
+	}
+	c.others.Store(fingerprint, v)
+	return v, nil
+}
+
+func newAvroVersion(writer, reader string) (*avroVersion, error) {
+	from, err := avro.Parse(writer, plainAvro()...)
+	if err != nil {
+		return nil, err
+	}
+	to, err := avro.Parse(reader, plainAvro()...)
+	if err != nil {
+		return nil, err
+	}
+	v := &avroVersion{}
+	if v.writer, err = newAvroType(from.Root()); err != nil {
+		return nil, err
+	}
+	v.resolved, err = avro.Resolve(from, to)
+	return v, err
+}
+
+// plainAvro makes the library leave the numbers and the bytes of logical types
+// as they are: not each of them is a time that Go knows.
+func plainAvro() []avro.SchemaOpt {
+	var opts []avro.SchemaOpt
+	for _, name := range []string{"date", "time-millis", "time-micros", "timestamp-millis", "timestamp-micros", "timestamp-nanos",
+		"local-timestamp-millis", "local-timestamp-micros", "local-timestamp-nanos", "decimal", "big-decimal", "uuid", "duration"} {
+		opts = append(opts, avro.CustomType{LogicalType: name})
+	}
+	return opts
+}
+
+// translate returns the contract's bytes for those of the writer. The library
+// makes a tree of them, which may have a hundred times their size. So they are
+// read by the writer's own schema before.
+func (v *avroVersion) translate(payload []byte) ([]byte, error) {
+	const most = 1 << 19
+	r := avroReader{wire: payload}
+	if !r.readAll(v.writer) {
+		return nil, fmt.Errorf("%s", r.fault())
+	}
+	if r.values > most {
+		return nil, fmt.Errorf("has more than %d values, which is too many for another version's", most)
+	}
+	var value any
+	_, err := v.resolved.Decode(payload, &value, avro.TaggedUnions())
+	if err == nil {
+		payload, err = v.resolved.Encode(value)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%s", strings.TrimPrefix(err.Error(), "avro: "))
+	}
+	return payload, nil
+}

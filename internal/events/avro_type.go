@@ -1,0 +1,134 @@
+package events
+
+import (
+	"fmt"
+
+	"github.com/twmb/avro"
+)
+
+// An avroType is a type of a schema, ready for use: recursive ones are cyclic.
+type avroType struct {
+	kind    string // in the specification's words: "int", "record", …
+	name    string // as unions tell their types apart: the kind, or a named type's full name
+	logical string // "" if the specification knows no such logical type of this kind
+
+	precision, scale int // of a decimal
+	size             int // of a fixed
+	symbols          []string
+	fields           []avroField
+	items            *avroType // of an array, and of a map's values
+	branches         []*avroType
+	optional         *avroType // of a union: the other type, if it is one of null and one other
+}
+
+type avroField struct {
+	name     string
+	key      []byte // the name as JSON, with a colon
+	kind     *avroType
+	fallback []byte // the default's bytes; nil if there is none
+}
+
+// maxAvroDepth bounds how deep values, and schemas, may be nested.
+const maxAvroDepth = 1000
+
+// avroLogical names the logical types that are treated as such. Others are
+// what they are made of, as the specification wants it.
+var avroLogical = [...]string{
+	"int date", "int time-millis", "long time-micros",
+	"long timestamp-millis", "long timestamp-micros", "long timestamp-nanos",
+	"long local-timestamp-millis", "long local-timestamp-micros", "long local-timestamp-nanos",
+	"bytes decimal", "fixed decimal", "string uuid", "fixed uuid", "fixed duration",
+}
+
+func newAvroType(root *avro.SchemaNode) (*avroType, error) {
+	b := avroBuilder{named: map[string]*avroType{}}
+	return b.build(root)
+}
+
+type avroBuilder struct {
+	named map[string]*avroType
+}
+
+func (b *avroBuilder) build(n *avro.SchemaNode) (*avroType, error) {
+	t := &avroType{kind: n.Type, name: n.Type, precision: n.Precision, scale: n.Scale, size: n.Size, symbols: n.Symbols}
+	switch n.Type {
+	case "record", "error", "enum", "fixed":
+		t.name = n.Name
+		if n.Namespace != "" {
+			t.name = n.Namespace + "." + n.Name
+		}
+		b.named[t.name] = t
+	}
+	for _, known := range avroLogical {
+		if known == n.Type+" "+n.LogicalType {
+			t.logical = n.LogicalType
+		}
+	}
+	var err error
+	switch n.Type {
+	case "null", "boolean", "int", "long", "float", "double", "bytes", "string", "enum", "fixed":
+	case "record", "error":
+		t.kind = "record"
+		t.fields = make([]avroField, len(n.Fields))
+		for i := range n.Fields {
+			if t.fields[i], err = b.field(&n.Fields[i]); err != nil {
+				return nil, err
+			}
+		}
+	case "array":
+		t.items, err = b.build(n.Items)
+	case "map":
+		t.items, err = b.build(n.Values)
+	case "union":
+		t.branches = make([]*avroType, len(n.Branches))
+		for i := range n.Branches {
+			if t.branches[i], err = b.build(&n.Branches[i]); err != nil {
+				return nil, err
+			}
+		}
+		if len(t.branches) == 2 && t.branches[0].kind == "null" {
+			t.optional = t.branches[1]
+		} else if len(t.branches) == 2 && t.branches[1].kind == "null" {
+			t.optional = t.branches[0]
+		}
+	default:
+		named := b.named[n.Type]
+		if named == nil {
+			return nil, fmt.Errorf("unknown type %q", n.Type)
+		}
+		return named, nil
+	}
+	return t, err
+}
+
+func (b *avroBuilder) field(n *avro.SchemaField) (avroField, error) {
+	f := avroField{name: n.Name, key: append(appendJSONString(nil, n.Name), ':')}
+	var err error
+	if f.kind, err = b.build(&n.Type); err != nil || !n.HasDefault {
+		return f, err
+	}
+	schema, err := n.Type.Schema()
+	if err == nil {
+		f.fallback, err = schema.Encode(n.Default)
+	}
+	if err != nil {
+		return f, fmt.Errorf("the default of field %q: %w", n.Name, err)
+	}
+	if f.fallback == nil {
+		f.fallback = []byte{}
+	}
+	return f, nil
+}
+
+// word names the type for people.
+func (t *avroType) word() string {
+	switch {
+	case t.logical == "decimal":
+		return fmt.Sprintf("decimal(%d,%d)", t.precision, t.scale)
+	case t.logical != "":
+		return t.logical
+	case t.kind == "fixed":
+		return fmt.Sprintf("fixed(%d)", t.size)
+	}
+	return t.kind
+}

@@ -1,0 +1,138 @@
+package events
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// A pair is what is the same in two versions of a contract: a field, a value of
+// an enum, a variant of a union. One of the two is nil if it is new or gone.
+type pair[T any] struct {
+	before, after *T
+	owner         string // who had the number of after before, if that is another
+}
+
+// match finds what is the same in before and after: by the name, and of what is
+// left by the number, if they are numbered. It keeps the order of before; what
+// is new follows.
+func match[T any](before, after []T, numbered bool, key func(T) (name string, number int)) []pair[T] {
+	named, pairs := make(map[string]*T), make([]pair[T], len(before))
+	for i := range after {
+		name, _ := key(after[i])
+		named[name] = &after[i]
+	}
+	found, owners, left := make(map[*T]bool), make(map[int]string), make(map[int]int)
+	for i := range before {
+		name, number := key(before[i])
+		a := named[name]
+		pairs[i] = pair[T]{before: &before[i], after: a}
+		found[a] = true
+		if a == nil {
+			left[number] = i
+		}
+		if a == nil || number != second(key(*a)) {
+			owners[number] = name
+		}
+	}
+	for i := range after {
+		a := &after[i]
+		number := second(key(*a))
+		switch p, ok := left[number]; {
+		case found[a]:
+		case numbered && ok:
+			pairs[p].after = a
+			delete(left, number)
+		default:
+			pairs = append(pairs, pair[T]{after: a})
+		}
+	}
+	for i, p := range pairs {
+		if !numbered || p.after == nil {
+			continue
+		}
+		name, number := key(*p.after)
+		if p.before != nil {
+			if was, at := key(*p.before); was == name && at == number {
+				continue
+			}
+		}
+		if owner := owners[number]; owner != name {
+			pairs[i].owner = owner
+		}
+	}
+	return pairs
+}
+
+func second(_ string, number int) int { return number }
+
+// reads reports whether a reader of one kind surely understands every value
+// that was written as another, by the rules of the format.
+func (d *comparison) reads(reader, writer string) bool {
+	var widens []string
+	switch string(d.format) + " " + reader {
+	case "jsonschema number":
+		widens = []string{"integer"}
+	case "jsonschema string": // whatever has no type of its own is a string: date-time, uuid, …
+		types := []string{shapeObject, shapeArray, shapeMap, shapeUnion, shapeAny, "number", "integer", "boolean", "null"}
+		return !slices.Contains(types, writer)
+
+	// Schema resolution in Avro's specification.
+	case "avro long":
+		widens = []string{"int"}
+	case "avro float":
+		widens = []string{"int", "long"}
+	case "avro double":
+		widens = []string{"int", "long", "float"}
+	case "avro string":
+		widens = []string{"bytes"}
+	case "avro bytes":
+		widens = []string{"string"}
+
+	// What has the same bytes and the same value. More of Protobuf's types share
+	// their bytes, and read them as other values, or in JSON as other types.
+	case "proto int64":
+		widens = []string{"int32", "uint32"}
+	case "proto uint64":
+		widens = []string{"uint32"}
+	case "proto sint64":
+		widens = []string{"sint32"}
+	}
+	return reader == writer || reader == shapeAny || slices.Contains(widens, writer)
+}
+
+// takes reports whether one of the variants reads what is written as another.
+func (d *comparison) takes(variants []variant, written *variant) bool {
+	return slices.ContainsFunc(variants, func(v variant) bool {
+		reader, writer := kindIn(v.shape), kindIn(written.shape)
+		return reader != writer && d.reads(reader, writer)
+	})
+}
+
+// among returns the variants of s; if it is no union, itself as one, under the
+// name that a variant of its kind has in the other one.
+func (s *shape) among(other *shape) []variant {
+	if s.kind == shapeUnion {
+		return s.variants
+	}
+	name := ""
+	if i := slices.IndexFunc(other.variants, func(v variant) bool { return kindIn(v.shape) == s.kind }); i >= 0 {
+		name = other.variants[i].name
+	}
+	return []variant{{name, s}}
+}
+
+// distinct gives variants without a name that of their kind, numbered from the
+// second on.
+func distinct(variants []variant) []variant {
+	times := make(map[string]int)
+	named := slices.Clone(variants)
+	for i := range named {
+		v := &named[i]
+		v.name = cmp.Or(v.name, kindIn(v.shape))
+		if times[v.name]++; times[v.name] > 1 {
+			v.name = fmt.Sprintf("%s %d", v.name, times[v.name])
+		}
+	}
+	return named
+}

@@ -1,0 +1,105 @@
+package events
+
+import "strings"
+
+// owners says whose each name is, in a language's one room for names.
+type owners map[string]string
+
+// take takes a name for a place of an event. If it is taken, it says by whom.
+func (o *owners) take(name string, e *exportEvent, at *place) (owner string, ok bool) {
+	if owner, taken := (*o)[name]; taken {
+		return owner, false
+	}
+	if *o == nil {
+		*o = make(owners)
+	}
+	(*o)[name] = strings.TrimSpace(e.subject + " " + at.pointer())
+	return "", true
+}
+
+// take is take of o, whose refusal is the export's.
+func (x *export) take(o *owners, name string, e *exportEvent, at *place) {
+	if owner, ok := o.take(name, e, at); !ok {
+		x.refuse(e, at, "needs the name %s, which %s has", name, owner)
+	}
+}
+
+// words returns the words of a name in lower case: ticket:created and
+// ticketCreated have the same two. Letters are those of ASCII, since not every
+// language of contracts allows others in names.
+func words(name string) []string {
+	var all []string
+	start := 0 // of the word
+	flush := func(end int) {
+		if start < end {
+			all = append(all, strings.ToLower(name[start:end]))
+		}
+		start = end
+	}
+	for i := range len(name) {
+		switch c := name[i]; {
+		case !isLetter(c) && !isDigit(c):
+			flush(i)
+			start = i + 1
+		case isUpper(c) && i > start && (!isUpper(name[i-1]) || i+1 < len(name) && isLower(name[i+1])):
+			flush(i)
+		}
+	}
+	flush(len(name))
+	return all
+}
+
+// topic returns what a subject's event is about: the subject without its last
+// part, if it has several.
+func topic(subject string) string {
+	if i := strings.LastIndexAny(subject, ":."); i > 0 {
+		return subject[:i]
+	}
+	return subject
+}
+
+func pascal(words []string) string {
+	var b strings.Builder
+	for _, w := range words {
+		b.WriteString(strings.ToUpper(w[:1]) + w[1:])
+	}
+	return b.String()
+}
+
+func kebab(words []string) string { return strings.Join(words, "-") }
+
+func snake(words []string) string { return strings.Join(words, "_") }
+
+func startsWithLetter(words []string) bool { return len(words) > 0 && isLetter(words[0][0]) }
+
+// isIdentifier reports whether name is letters, digits and "_", and begins with
+// no digit.
+func isIdentifier(name string) bool {
+	for i := range len(name) {
+		if c := name[i]; !isLetter(c) && c != '_' && (i == 0 || !isDigit(c)) {
+			return false
+		}
+	}
+	return name != ""
+}
+
+func isUpper(c byte) bool  { return 'A' <= c && c <= 'Z' }
+func isLower(c byte) bool  { return 'a' <= c && c <= 'z' }
+func isLetter(c byte) bool { return isUpper(c) || isLower(c) }
+
+// comment returns text as a comment, each line of which begins with prefix.
+func comment(prefix, text string) string {
+	var b strings.Builder
+	for line := range strings.Lines(text) {
+		b.WriteString(strings.TrimRight(prefix+" "+strings.Map(visible, line), " ") + "\n")
+	}
+	return b.String()
+}
+
+// visible turns what could end a line in some language into a space.
+func visible(r rune) rune {
+	if r < ' ' || r == 0x7f || r == '\u0085' || r == '\u2028' || r == '\u2029' {
+		return ' '
+	}
+	return r
+}

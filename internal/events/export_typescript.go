@@ -1,0 +1,120 @@
+package events
+
+import (
+	"fmt"
+	"strings"
+)
+
+const typeScriptHead = `// The events of this catalogue, as the services written in TypeScript share
+// them. What travels on an event's subject is its data, as JSON.
+`
+
+// typeScript returns the events as the types that a service compiles in.
+func (x *export) typeScript() []ExportedFile {
+	var b strings.Builder
+	var taken owners
+	declare := func(name string, e *exportEvent, at *place) string {
+		x.take(&taken, name, e, at)
+		return name
+	}
+	all := &exportEvent{subject: "the catalogue"}
+	subjects, union := declare("Subjects", all, nil), declare("TicketingEvent", all, nil)
+
+	fmt.Fprintf(&b, "%s\nexport enum %s {\n", typeScriptHead, subjects)
+	for _, e := range x.events {
+		fmt.Fprintf(&b, "%s  %s = %s,\n", docComment("  ", e.description), pascal(e.words), scriptString(e.subject))
+	}
+	b.WriteString("}\n")
+
+	for _, enum := range x.enums {
+		fmt.Fprintf(&b, "\nexport enum %s {\n", declare(pascal(enum.words), enum.event, enum.at))
+		var members owners
+		for _, value := range enum.values {
+			member := words(value)
+			if !startsWithLetter(member) {
+				x.refuse(enum.event, enum.at, "no name can be made of the value %s", quote(value))
+			}
+			x.take(&members, pascal(member), enum.event, enum.at)
+			fmt.Fprintf(&b, "  %s = %s,\n", pascal(member), scriptString(value))
+		}
+		b.WriteString("}\n")
+	}
+
+	names := make([]string, len(x.events))
+	for i, e := range x.events {
+		names[i] = declare(pascal(e.words)+"Event", e, nil)
+		fmt.Fprintf(&b, "\n%sexport interface %s {\n  subject: Subjects.%s;\n  data: ", docComment("", e.description), names[i], pascal(e.words))
+		x.writeScriptType(&b, e.shape, "  ")
+		b.WriteString(";\n}\n")
+	}
+	if len(names) > 0 {
+		fmt.Fprintf(&b, "\n%sexport type %s =\n  | %s;\n", docComment("", "Any event of the catalogue; its subject tells which."),
+			union, strings.Join(names, "\n  | "))
+	}
+	return []ExportedFile{{"events.ts", []byte(b.String())}}
+}
+
+func (x *export) writeScriptType(b *strings.Builder, s *shape, indent string) {
+	switch s.kind {
+	case shapeObject:
+		b.WriteString("{\n")
+		for _, f := range s.fields {
+			name, mark := f.name, ""
+			if !isIdentifier(name) {
+				name = scriptString(name)
+			}
+			if !f.required {
+				mark = "?"
+			}
+			if f.shape.kind == exportTime {
+				b.WriteString(docComment(indent+"  ", "RFC 3339, such as 2030-01-02T03:04:05Z"))
+			}
+			fmt.Fprintf(b, "%s  %s%s: ", indent, name, mark)
+			x.writeScriptType(b, f.shape, indent+"  ")
+			b.WriteString(";\n")
+		}
+		if s.open {
+			b.WriteString(indent + "  [further: string]: unknown;\n")
+		}
+		b.WriteString(indent + "}")
+	case shapeArray, shapeMap:
+		b.WriteString(map[string]string{shapeArray: "Array<", shapeMap: "Record<string, "}[s.kind])
+		x.writeScriptType(b, s.items, indent)
+		b.WriteString(">")
+	case shapeEnum:
+		b.WriteString(pascal(x.enumOf[s].words))
+	case exportInteger, exportNumber:
+		b.WriteString("number")
+	case exportTime:
+		b.WriteString("string")
+	default:
+		b.WriteString(s.kind)
+	}
+}
+
+// docComment returns text as a comment that editors show.
+func docComment(indent, text string) string {
+	text = strings.Map(visible, strings.ReplaceAll(text, "*/", "*\\/"))
+	if text == "" {
+		return ""
+	}
+	return indent + "/** " + text + " */\n"
+}
+
+// scriptString returns text as a string literal.
+func scriptString(text string) string {
+	var b strings.Builder
+	b.WriteByte('\'')
+	for _, r := range text {
+		switch {
+		case r == '\'' || r == '\\':
+			b.WriteString("\\" + string(r))
+		case visible(r) != r:
+			fmt.Fprintf(&b, "\\u%04x", r)
+		default:
+			b.WriteRune(r)
+		}
+	}
+	b.WriteByte('\'')
+	return b.String()
+}

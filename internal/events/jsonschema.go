@@ -1,0 +1,231 @@
+package events
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
+)
+
+// jsonSchemas compiles contracts in JSON Schema, draft 2020-12 unless a file
+// names an older one. A format is a demand, and no annotation.
+type jsonSchemas struct {
+	files *schemaFiles
+
+	mu       sync.Mutex
+	compiler *jsonschema.Compiler // nil until it is needed: it takes 4 ms to make one
+}
+
+func newJSONSchemas(f *folder) *jsonSchemas {
+	return &jsonSchemas{files: newSchemaFiles(f)}
+}
+
+func (j *jsonSchemas) compile(r reference) (codec, error) {
+	file, err := j.files.open(r.file)
+	if err != nil {
+		return nil, err
+	}
+	validator := sync.OnceValues(func() (*validator, error) { return j.validator(file, r) })
+	if rule, ok := ruleFrom(file.doc); ok && r.name == "" && plain(file.doc, true) {
+		// It compiles, and most data won't need the validator.
+		return &jsonCodec{rule: rule, text: file.text, validator: validator}, nil
+	}
+	v, err := validator()
+	if err != nil {
+		return nil, err
+	}
+	place, pointer := j.files.place(v.schema.Location)
+	if place == nil {
+		place = file
+	}
+	c := &jsonCodec{text: place.part(pointer), part: pointer != "", validator: validator}
+	if part, err := decode(c.text); err == nil && place.standard() {
+		if rule, ok := ruleFrom(part); ok {
+			c.rule = rule
+		}
+	}
+	return c, nil
+}
+
+// A validator is a compiled schema.
+type validator struct {
+	schema *jsonschema.Schema
+	costly bool // some data may take it for ever
+	shape  func() *shape
+}
+
+func (j *jsonSchemas) validator(file *schemaFile, r reference) (*validator, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if j.compiler == nil {
+		j.compiler = jsonschema.NewCompiler()
+		j.compiler.AssertFormat()
+		j.compiler.UseLoader(schemaLoader(j.files.load))
+	}
+	schema, err := j.compiler.Compile(file.url() + "#" + escapeFragment(r.name))
+	if err != nil {
+		return nil, j.files.explain(err, r)
+	}
+	costly, err := inspect(schema)
+	if err != nil {
+		return nil, j.files.explain(err, r)
+	}
+	return &validator{schema, costly, sync.OnceValue(func() *shape {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		return shapeOf(schema, j.files)
+	})}, nil
+}
+
+// schemaLoader makes the library's loader of a function.
+type schemaLoader func(url string) (any, error)
+
+// Load returns the document at url.
+func (l schemaLoader) Load(url string) (any, error) { return l(url) }
+
+type jsonCodec struct {
+	rule      *rule // nil where the schema asks for more than a rule can
+	validator func() (*validator, error)
+	text      []byte
+	part      bool // of a file
+}
+
+func (c *jsonCodec) encode(data []byte) ([]byte, []Fault) { return c.check(data, false) }
+
+func (c *jsonCodec) decode(wire []byte) ([]byte, []Fault) { return c.check(wire, true) }
+
+// check returns data without the white space between its parts. With newer,
+// objects may have fields that the schema does not know.
+func (c *jsonCodec) check(data []byte, newer bool) ([]byte, []Fault) {
+	if c.rule != nil {
+		switch valid, compact := c.rule.recognise(data); {
+		case valid && compact:
+			return data, nil
+		case valid:
+			return compacted(data)
+		}
+	}
+	value, err := decode(data)
+	if err != nil {
+		return nil, []Fault{{Problem: err.Error()}}
+	}
+	if fault := unfit(value); fault != nil {
+		return nil, []Fault{*fault}
+	}
+	v, err := c.validator()
+	if err != nil {
+		return nil, []Fault{{Problem: err.Error()}}
+	}
+	if v.costly && !affordable(v.schema, value) {
+		return nil, []Fault{{Problem: "is nested too deeply to be checked against a contract that refers to itself"}}
+	}
+	if err := v.schema.Validate(value); err != nil {
+		invalid, ok := errors.AsType[*jsonschema.ValidationError](err)
+		switch {
+		case !ok:
+			return nil, []Fault{{Problem: err.Error()}}
+		case !newer || !isNewer(v.schema, value, invalid):
+			return nil, schemaFaults(invalid)
+		}
+	}
+	return compacted(data)
+}
+
+func compacted(data []byte) ([]byte, []Fault) {
+	var b bytes.Buffer
+	b.Grow(len(data))
+	if err := json.Compact(&b, data); err != nil {
+		return nil, []Fault{{Problem: syntaxProblem(err).Error()}}
+	}
+	if b.Len() == len(data) {
+		return data, nil
+	}
+	return b.Bytes(), nil
+}
+
+func (c *jsonCodec) shape() *shape {
+	v, err := c.validator()
+	if err != nil {
+		return &shape{kind: shapeAny}
+	}
+	return v.shape()
+}
+
+func (c *jsonCodec) source() string {
+	if !c.part {
+		return strings.TrimRight(string(c.text), " \t\r\n") + "\n"
+	}
+	var b bytes.Buffer
+	if err := json.Indent(&b, c.text, "", "  "); err != nil {
+		return string(c.text) + "\n"
+	}
+	return b.String() + "\n"
+}
+
+func (c *jsonCodec) sample() ([]byte, error) {
+	v, err := c.validator()
+	if err != nil {
+		return nil, err
+	}
+	for value := range samples(v.schema) {
+		var b bytes.Buffer
+		e := json.NewEncoder(&b)
+		e.SetEscapeHTML(false)
+		if err := e.Encode(value); err != nil {
+			continue
+		}
+		if data, faults := c.encode(bytes.TrimSpace(b.Bytes())); faults == nil {
+			return data, nil
+		}
+	}
+	return nil, errors.New(`no sample could be made of the contract; the manifest's "example" can give one`)
+}
+
+// What is checked is bounded, since data may come from anyone: the validator
+// copies the path of every value that is wrong, and counts numbers out.
+const (
+	maxDepth    = 500
+	maxWeight   = 1 << 24 // a value weighs 16 and its depth: a million of them
+	maxDigits   = 1000
+	maxExponent = 3 // digits
+)
+
+// unfit returns what keeps value from being given to the validator, or nil.
+func unfit(value any) *Fault {
+	weight := 0
+	var walk func(value any, depth int) *Fault
+	walk = func(value any, depth int) *Fault {
+		weight += 16 + depth
+		switch {
+		case depth > maxDepth:
+			return &Fault{Problem: fmt.Sprintf("is nested more than %d deep", maxDepth)}
+		case weight > maxWeight:
+			return &Fault{Problem: "holds too many values to be checked"}
+		}
+		switch v := value.(type) {
+		case json.Number:
+			_, exponent, _ := strings.Cut(strings.ToLower(string(v)), "e")
+			if len(v) > maxDigits || len(strings.TrimLeft(exponent, "+-0")) > maxExponent {
+				return &Fault{Problem: fmt.Sprintf("holds a number that is too large or too long: %s", shorten(string(v)))}
+			}
+		case []any:
+			for _, item := range v {
+				if fault := walk(item, depth+1); fault != nil {
+					return fault
+				}
+			}
+		case map[string]any:
+			for _, item := range v {
+				if fault := walk(item, depth+1); fault != nil {
+					return fault
+				}
+			}
+		}
+		return nil
+	}
+	return walk(value, 0)
+}

@@ -1,0 +1,149 @@
+package events
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+)
+
+// A LoadError says what is wrong with a catalogue's folder or manifest.
+type LoadError struct {
+	Path   string // as it was given
+	Faults []error
+}
+
+func (e *LoadError) Error() string {
+	faults := make([]string, len(e.Faults))
+	for i, f := range e.Faults {
+		faults[i] = f.Error()
+	}
+	return fmt.Sprintf("the catalogue %s: %s", e.Path, strings.Join(faults, "; "))
+}
+
+// Unwrap returns the faults.
+func (e *LoadError) Unwrap() []error { return e.Faults }
+
+// Load returns the catalogue at path: a folder with a manifest
+// ([ManifestName]), or a manifest's own file. It reads the manifest alone;
+// contracts are read when they are first used. Its errors are [*LoadError]s.
+func Load(path string) (*Catalogue, error) {
+	c, faults := load(path)
+	if len(faults) > 0 {
+		return nil, &LoadError{path, faults}
+	}
+	return c, nil
+}
+
+// Check returns all that is wrong with the catalogue at path, in the manifest's
+// order, and how many events it has: the manifest, subjects that differ only in
+// case or that legal refuses, contracts that don't compile, and examples that
+// break their contract.
+func Check(path string, legal func(subject string) error) (events int, faults []error) {
+	c, faults := load(path)
+	if c == nil {
+		return 0, faults
+	}
+	seen := make(map[string]string)
+	for _, k := range c.contracts {
+		fault := func(err error) { faults = append(faults, fmt.Errorf("%s: %w", k.Subject, err)) }
+		if other, twice := seen[strings.ToLower(k.Subject)]; twice {
+			fault(fmt.Errorf("differs from %s only in case", other))
+		}
+		seen[strings.ToLower(k.Subject)] = k.Subject
+		if err := legal(k.Subject); err != nil {
+			fault(err)
+		}
+		if err := k.Compile(); err != nil {
+			fault(err)
+		} else if err := k.checkExample(); err != nil {
+			fault(fmt.Errorf("its example: %w", err))
+		}
+	}
+	return len(c.contracts), faults
+}
+
+// checkExample checks the example that the catalogue gives, if it gives one.
+func (c *Contract) checkExample() error {
+	if c.example == nil {
+		return nil
+	}
+	data, err := c.Example()
+	if err != nil {
+		return err
+	}
+	wire, err := c.Encode(data)
+	if err == nil {
+		_, err = c.Decode(wire)
+	}
+	return err
+}
+
+// load returns the catalogue at path as far as it could be read, and all that
+// is wrong with its manifest.
+func load(path string) (*Catalogue, []error) {
+	name := ManifestName
+	info, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return nil, []error{errors.New("there is no such folder")}
+	case err != nil:
+		return nil, []error{reason(err)}
+	case !info.IsDir():
+		path, name = filepath.Split(path)
+		if path == "" {
+			path = "."
+		}
+	}
+	files := &folder{path}
+	text, err := files.read(name)
+	if err != nil {
+		return nil, []error{err}
+	}
+	entries, problems := parseManifest(name, text)
+	var faults []error
+	for _, p := range problems {
+		faults = append(faults, p)
+	}
+	c := newCatalogue()
+	compilers := make(compilers)
+	for _, e := range entries {
+		c.contracts = append(c.contracts, e.contract(files, compilers.of(e.format(), files)))
+	}
+	return c, faults
+}
+
+// contract returns the contract of an entry, whose files are read when it is
+// first used.
+func (e *entry) contract(files *folder, compiler func(reference) (codec, error)) *Contract {
+	c := newContract(e.subject, e.Description, e.format(), func() (codec, error) { return compiler(e.reference()) })
+	switch {
+	case e.Example.file != "":
+		c.example = func() ([]byte, error) { return files.read(e.Example.file) }
+	case e.Example.text != "":
+		c.example = func() ([]byte, error) { return []byte(e.Example.text), nil }
+	}
+	return c
+}
+
+// compilers are those of one catalogue, by format, each with a lock.
+type compilers map[Format]func(reference) (codec, error)
+
+func (all compilers) of(f Format, files *folder) func(reference) (codec, error) {
+	if all[f] == nil {
+		var mu sync.Mutex
+		var c compiler
+		all[f] = func(r reference) (codec, error) {
+			mu.Lock()
+			defer mu.Unlock()
+			if c == nil {
+				c = newCompiler(f, files)
+			}
+			return c.compile(r)
+		}
+	}
+	return all[f]
+}

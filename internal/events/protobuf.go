@@ -1,0 +1,207 @@
+package events
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+
+	"google.golang.org/protobuf/encoding/protojson"
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/reflect/protoregistry"
+	"google.golang.org/protobuf/types/dynamicpb"
+)
+
+// protobufs compiles the .proto files of one catalogue. An import is named
+// relative to the catalogue's folder, as with protoc -I FOLDER. What its codecs
+// find in the catalogue later is compiled then, hence the lock.
+type protobufs struct {
+	folder *folder
+	shared func() protoTypes // of all files in the folder
+
+	mu    sync.Mutex
+	files map[string]*protoFile // by name; nil while a file's imports are compiled
+}
+
+func newProtobufs(f *folder) *protobufs {
+	p := &protobufs{folder: f, files: map[string]*protoFile{}}
+	p.shared = sync.OnceValue(p.compileAll)
+	return p
+}
+
+func (p *protobufs) compile(r reference) (codec, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	file := p.file(r.file, nil)
+	if file.err != nil {
+		return nil, file.err
+	}
+	files, err := file.registry()
+	if err != nil {
+		return nil, err
+	}
+	message, err := messageNamed(files, r)
+	if err != nil {
+		return nil, err
+	}
+	types := protoTypes{near: dynamicpb.NewTypes(files), far: p.shared}
+	return &protobufCodec{
+		message: message,
+		text:    strings.TrimRight(file.text, "\n") + "\n",
+		types:   types,
+		flat:    isFlatProto(message),
+	}, nil
+}
+
+// A protobufCodec is one message of a .proto file. Its JSON is ProtoJSON:
+// https://protobuf.dev/programming-guides/json.
+type protobufCodec struct {
+	message protoreflect.MessageDescriptor
+	text    string
+	types   protoTypes
+	flat    bool // no message can be nested too deeply
+}
+
+// maxProtoDepth is how deeply messages may be nested: as deeply as Protobuf's other
+// implementations read them.
+const maxProtoDepth = 100
+
+func (c *protobufCodec) encode(data []byte) ([]byte, []Fault) {
+	m := dynamicpb.NewMessage(c.message)
+	if err := c.unmarshalJSON(data, m, false); err != nil {
+		return nil, c.faults(data, err)
+	}
+	if err := c.checkDepth(m); err != nil {
+		return nil, []Fault{{Problem: err.Error()}}
+	}
+	wire, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
+	if err != nil {
+		return nil, []Fault{{Problem: plainProto(err)}}
+	}
+	return wire, nil
+}
+
+func (c *protobufCodec) decode(wire []byte) ([]byte, []Fault) {
+	data, err := c.toJSON(wire)
+	if err != nil {
+		return nil, []Fault{{Problem: fmt.Sprintf("is no %s: %s", c.message.FullName(), plainProto(err))}}
+	}
+	return data, nil
+}
+
+func (c *protobufCodec) toJSON(wire []byte) (data []byte, err error) {
+	// protobuf-go 1.36.12 panics on a map's entry that has a second key, of
+	// another type. It may be within an Any, too, which is read last.
+	defer func() {
+		if p := recover(); p != nil {
+			data, err = nil, fmt.Errorf("the wire format is invalid: %v", p)
+		}
+	}()
+	m := dynamicpb.NewMessage(c.message)
+	if err := c.unmarshal(wire, m); err != nil {
+		return nil, err
+	}
+	if err := proto.CheckInitialized(m); err != nil {
+		return nil, err
+	}
+	if err := c.checkDepth(m); err != nil {
+		return nil, err
+	}
+	// Without EmitDefaultValues nobody would see the fields that are 0 or "".
+	text, err := protojson.MarshalOptions{EmitDefaultValues: true, Resolver: c.types}.Marshal(m)
+	if err != nil {
+		return nil, err
+	}
+	// The library puts spaces between the values in some builds, on purpose.
+	var line bytes.Buffer
+	line.Grow(len(text))
+	err = json.Compact(&line, text)
+	return line.Bytes(), err
+}
+
+func (c *protobufCodec) unmarshal(wire []byte, m proto.Message) error {
+	// A message's fields, and a map's entries, are one level each.
+	o := proto.UnmarshalOptions{AllowPartial: true, DiscardUnknown: true, Resolver: c.types, RecursionLimit: 3 * maxProtoDepth}
+	return o.Unmarshal(wire, m)
+}
+
+func (c *protobufCodec) unmarshalJSON(data []byte, m proto.Message, partial bool) error {
+	// The library counts another way than checkDepth, which is to decide.
+	o := protojson.UnmarshalOptions{AllowPartial: partial, Resolver: c.types, RecursionLimit: 10 * maxProtoDepth}
+	return o.Unmarshal(data, m)
+}
+
+func (c *protobufCodec) source() string { return c.text }
+
+// plainProto is a Protobuf library's error without its prefix and its line, in which
+// the spaces differ from build to build.
+func plainProto(err error) string {
+	text := strings.ReplaceAll(err.Error(), "\u00a0", " ")
+	text = strings.TrimPrefix(text, "proto: ")
+	if rest, found := strings.CutPrefix(text, "syntax error "); found {
+		text = rest
+	}
+	if strings.HasPrefix(text, "(line ") {
+		if _, rest, found := strings.Cut(text, "): "); found {
+			text = rest
+		}
+	}
+	return text
+}
+
+// messageNamed returns the message that a reference means, one of its file.
+func messageNamed(files *protoregistry.Files, r reference) (protoreflect.MessageDescriptor, error) {
+	file, err := files.FindFileByPath(r.file)
+	if err != nil {
+		return nil, &SourceError{File: r.file, Problem: plainProto(err)}
+	}
+	names := messageNames(file.Messages(), r.name != "", nil)
+	switch {
+	case r.name == "" && len(names) == 1:
+		r.name = names[0]
+	case r.name == "" && len(names) == 0:
+		return nil, &SourceError{File: r.file, Problem: "has no message"}
+	case r.name == "":
+		return nil, &SourceError{File: r.file, Problem: "has several messages: " + quotedList(names) + "; one must be named after a #"}
+	}
+	if !slices.Contains(names, r.name) {
+		problem := fmt.Sprintf("has no message %s", quote(r.name))
+		if near := nearest(r.name, names); near != "" {
+			problem += "; perhaps " + quote(near)
+		} else if len(names) > 0 {
+			problem += "; it has " + quotedList(names)
+		}
+		return nil, &SourceError{File: r.file, Problem: problem}
+	}
+	d, err := files.FindDescriptorByName(protoreflect.FullName(r.name))
+	if err != nil {
+		return nil, &SourceError{File: r.file, Problem: plainProto(err)}
+	}
+	return d.(protoreflect.MessageDescriptor), nil
+}
+
+func messageNames(messages protoreflect.MessageDescriptors, nested bool, names []string) []string {
+	for i := range messages.Len() {
+		m := messages.Get(i)
+		if m.IsMapEntry() {
+			continue
+		}
+		names = append(names, string(m.FullName()))
+		if nested {
+			names = messageNames(m.Messages(), nested, names)
+		}
+	}
+	return names
+}
+
+// quotedList quotes names for an error: not more than a reader looks through.
+func quotedList(names []string) string {
+	const most = 20
+	if len(names) > most {
+		return strings.Join(quoted(names[:most]), ", ") + ", …"
+	}
+	return strings.Join(quoted(names), ", ")
+}

@@ -1,0 +1,249 @@
+package events
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"google.golang.org/protobuf/proto"
+	"google.golang.org/protobuf/reflect/protoreflect"
+	"google.golang.org/protobuf/types/dynamicpb"
+)
+
+// faults returns all that is wrong with data, of which the library said only
+// the first. It takes the data apart as the library does, and asks it about
+// every value alone.
+func (c *protobufCodec) faults(data []byte, first error) []Fault {
+	value, err := decode(data)
+	if err != nil {
+		return []Fault{{Problem: err.Error()}}
+	}
+	f := protoFaults{codec: c}
+	f.message(value, c.message, nil, maxProtoDepth)
+	if f.list == nil {
+		problem := plainProto(first)
+		if problem == "unexpected EOF" || strings.HasPrefix(problem, "invalid escape code") { // for JSON itself, this is complete
+			problem = "holds half of a surrogate pair"
+		}
+		return []Fault{{Problem: problem}}
+	}
+	slices.SortStableFunc(f.list, func(a, b Fault) int { return strings.Compare(a.Path, b.Path) })
+	return f.list
+}
+
+type protoFaults struct {
+	codec *protobufCodec
+	list  []Fault
+	inAny int // messages that are packed may lack required fields
+}
+
+func (f *protoFaults) add(at *place, format string, args ...any) {
+	if len(f.list) < maxFaults {
+		f.list = append(f.list, Fault{at.pointer(), fmt.Sprintf(format, args...)})
+	}
+}
+
+// message looks at the value of a message.
+func (f *protoFaults) message(value any, d protoreflect.MessageDescriptor, at *place, left int) {
+	switch {
+	case left == 0:
+		f.add(at, "messages are nested more than %d levels deep", maxProtoDepth)
+	case d.FullName() == protoAny:
+		f.packed(value, at, left)
+	case isWellKnownProto(d):
+		if err := f.try(value, dynamicpb.NewMessage(d)); err != nil {
+			f.add(at, "%s", wellKnownProblem(value, d, err))
+		}
+	default:
+		if object, ok := f.object(value, at); ok {
+			f.fields(object, d, at, left)
+		}
+	}
+}
+
+func (f *protoFaults) object(value any, at *place) (map[string]any, bool) {
+	object, ok := value.(map[string]any)
+	if !ok {
+		f.add(at, "is %s, must be object", jsonKind(value))
+	}
+	return object, ok
+}
+
+func (f *protoFaults) fields(object map[string]any, d protoreflect.MessageDescriptor, at *place, left int) {
+	seen := map[protoreflect.FullName]string{} // fields and oneofs, and which name set them
+	for _, name := range slices.Sorted(maps.Keys(object)) {
+		if len(f.list) == maxFaults {
+			return
+		}
+		below, value := &place{at, name}, object[name]
+		field := f.field(name, d)
+		if field == nil {
+			f.add(below, "unknown field")
+			continue
+		}
+		if other, twice := seen[field.FullName()]; twice {
+			f.add(below, "is the same field as %s", quote(other))
+			continue
+		}
+		seen[field.FullName()] = name
+		if value == nil && !takesNull(field) {
+			continue // null is a field that is not set
+		}
+		if oneof := field.ContainingOneof(); oneof != nil {
+			if other, twice := seen[oneof.FullName()]; twice {
+				f.add(below, "only one of %q may be set, and %s is", oneof.Name(), quote(other))
+				continue
+			}
+			seen[oneof.FullName()] = name
+		}
+		f.value(value, field, below, left)
+	}
+	for i := 0; f.inAny == 0 && i < d.Fields().Len(); i++ {
+		field := d.Fields().Get(i)
+		name, ok := seen[field.FullName()]
+		if field.Cardinality() == protoreflect.Required && (!ok || object[name] == nil) {
+			f.add(&place{at, field.JSONName()}, "missing")
+		}
+	}
+}
+
+// field returns the field that has the name in JSON, or nil.
+func (f *protoFaults) field(name string, d protoreflect.MessageDescriptor) protoreflect.FieldDescriptor {
+	if extension, ok := strings.CutPrefix(name, "["); ok && strings.HasSuffix(extension, "]") {
+		t, err := f.codec.types.FindExtensionByName(protoreflect.FullName(strings.TrimSuffix(extension, "]")))
+		if err != nil || t.TypeDescriptor().ContainingMessage().FullName() != d.FullName() {
+			return nil
+		}
+		return t.TypeDescriptor()
+	}
+	if field := d.Fields().ByJSONName(name); field != nil {
+		return field
+	}
+	return d.Fields().ByTextName(name)
+}
+
+// value looks at the value of a field.
+func (f *protoFaults) value(value any, field protoreflect.FieldDescriptor, at *place, left int) {
+	switch {
+	case field.IsList():
+		items, ok := value.([]any)
+		if !ok {
+			f.add(at, "is %s, must be array", jsonKind(value))
+		}
+		for i, item := range items {
+			if len(f.list) < maxFaults {
+				f.single(item, field, &place{at, strconv.Itoa(i)}, left)
+			}
+		}
+	case field.IsMap():
+		entries, _ := f.object(value, at)
+		for _, key := range slices.Sorted(maps.Keys(entries)) {
+			below := &place{at, key}
+			if !isMapKey(key, field.MapKey().Kind()) {
+				f.add(below, "the key %s is no %s", quote(key), field.MapKey().Kind())
+			}
+			f.single(entries[key], field.MapValue(), below, left)
+		}
+	default:
+		f.single(value, field, at, left)
+	}
+}
+
+// single looks at one value of a field, also of a list or a map.
+func (f *protoFaults) single(value any, field protoreflect.FieldDescriptor, at *place, left int) {
+	if d := field.Message(); d != nil {
+		f.message(value, d, at, left-1)
+		return
+	}
+	_, isText := value.(string)
+	if isText && field.Kind() == protoreflect.StringKind {
+		return
+	}
+	object := map[string]any{field.JSONName(): value}
+	if field.IsList() {
+		object[field.JSONName()] = []any{value}
+	}
+	err := f.try(object, dynamicpb.NewMessage(field.ContainingMessage()))
+	if err != nil || value == nil && !takesNull(field) {
+		f.add(at, "%s", scalarProblem(value, field))
+	}
+}
+
+// packed looks at the value of a google.protobuf.Any.
+func (f *protoFaults) packed(value any, at *place, left int) {
+	object, ok := f.object(value, at)
+	if !ok || len(object) == 0 {
+		return
+	}
+	url, ok := object["@type"].(string)
+	named := &place{at, "@type"}
+	switch kind, found := object["@type"]; {
+	case !found:
+		f.add(named, "missing")
+		return
+	case !ok:
+		f.add(named, "is %s, must be string", jsonKind(kind))
+		return
+	}
+	t, err := f.codec.types.FindMessageByURL(url)
+	if err != nil {
+		f.add(named, "the catalogue has no message %s", quote(url))
+		return
+	}
+	object = maps.Clone(object)
+	delete(object, "@type")
+	d := t.Descriptor()
+	isEmpty := d.FullName() == "google.protobuf.Empty" // whose value may be left out
+	if d.FullName() != protoAny && !isWellKnownProto(d) && !isEmpty {
+		f.inAny++
+		f.fields(object, d, at, left-1)
+		f.inAny--
+		return
+	}
+	for _, name := range slices.Sorted(maps.Keys(object)) {
+		if name != "value" {
+			f.add(&place{at, name}, "unknown field")
+		}
+	}
+	if inner, ok := object["value"]; ok {
+		f.message(inner, d, &place{at, "value"}, left-1)
+	} else if !isEmpty {
+		f.add(&place{at, "value"}, "missing")
+	}
+}
+
+// try asks the library about one value.
+func (f *protoFaults) try(value any, m proto.Message) error {
+	data, err := json.Marshal(value)
+	if err != nil {
+		return err
+	}
+	return f.codec.unmarshalJSON(data, m, true)
+}
+
+func takesNull(field protoreflect.FieldDescriptor) bool {
+	if d := field.Message(); d != nil {
+		return d.FullName() == "google.protobuf.Value"
+	}
+	return field.Enum() != nil && field.Enum().FullName() == "google.protobuf.NullValue"
+}
+
+func isMapKey(key string, kind protoreflect.Kind) bool {
+	var err error
+	switch kind {
+	case protoreflect.BoolKind:
+		return key == "true" || key == "false"
+	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind:
+		_, err = strconv.ParseInt(key, 10, 32)
+	case protoreflect.Int64Kind, protoreflect.Sint64Kind, protoreflect.Sfixed64Kind:
+		_, err = strconv.ParseInt(key, 10, 64)
+	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:
+		_, err = strconv.ParseUint(key, 10, 32)
+	case protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
+		_, err = strconv.ParseUint(key, 10, 64)
+	}
+	return err == nil
+}

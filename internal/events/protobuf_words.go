@@ -1,0 +1,130 @@
+package events
+
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+
+	"google.golang.org/protobuf/reflect/protoreflect"
+)
+
+// isWellKnownProto reports whether a message has a JSON form of its own, apart from
+// google.protobuf.Any, whose form depends on what is in it.
+func isWellKnownProto(d protoreflect.MessageDescriptor) bool {
+	return d.FullName().Parent() == "google.protobuf" && wellKnownKind(d) != ""
+}
+
+// wellKnownKind returns the kind of JSON value that a well-known message is: "" for other
+// messages.
+func wellKnownKind(d protoreflect.MessageDescriptor) ruleKind {
+	switch d.Name() {
+	case "Timestamp", "Duration", "FieldMask", "StringValue", "BytesValue":
+		return ruleString
+	case "Int32Value", "Int64Value", "UInt32Value", "UInt64Value", "FloatValue", "DoubleValue":
+		return ruleNumber
+	case "BoolValue":
+		return "boolean"
+	case "Struct":
+		return ruleObject
+	case "ListValue":
+		return "array"
+	case "Value":
+		return shapeAny
+	}
+	return ""
+}
+
+// isWrapper reports whether a well-known message is written as its one field.
+func isWrapper(d protoreflect.MessageDescriptor) bool {
+	switch wellKnownKind(d) {
+	case ruleNumber, "boolean":
+		return true
+	}
+	return d.Name() == "StringValue" || d.Name() == "BytesValue"
+}
+
+// wellKnownProblem says what is wrong with the value of a well-known message.
+func wellKnownProblem(value any, d protoreflect.MessageDescriptor, err error) string {
+	if isWrapper(d) {
+		return scalarProblem(value, d.Fields().ByName("value"))
+	}
+	want := wellKnownKind(d)
+	if got := jsonKind(value); got != string(want) && want != shapeAny {
+		return fmt.Sprintf("is %s, must be %s", got, want)
+	}
+	text, _ := value.(string)
+	switch d.Name() {
+	case "Timestamp":
+		return quote(text) + " is no timestamp, such as 2030-01-02T03:04:05Z"
+	case "Duration":
+		return quote(text) + " is no duration, such as 1.5s"
+	case "FieldMask":
+		return quote(text) + " is no field mask, such as name,unitPrice"
+	}
+	return plainProto(err)
+}
+
+// scalarProblem says what is wrong with the value of a field that is no message.
+func scalarProblem(value any, field protoreflect.FieldDescriptor) string {
+	text, isText := value.(string)
+	number, isNumber := value.(json.Number)
+	switch kind := field.Kind(); kind {
+	case protoreflect.StringKind, protoreflect.BoolKind:
+	case protoreflect.BytesKind:
+		if isText {
+			return quote(text) + " is not base64"
+		}
+	case protoreflect.EnumKind:
+		is := jsonKind(value)
+		if isText {
+			is = quote(text)
+		} else if isNumber {
+			is = shortNumber(string(number))
+		}
+		return fmt.Sprintf("is %s, must be one of %s", is, quotedList(enumNames(field.Enum())))
+	default:
+		if isText && isNumberText(text) {
+			number, isNumber = json.Number(text), true
+		}
+		if !isNumber {
+			break
+		}
+		isFloat := kind == protoreflect.FloatKind || kind == protoreflect.DoubleKind
+		if isFloat || isInteger(string(number)) {
+			return fmt.Sprintf("%s is out of the range of %s", shortNumber(string(number)), kind)
+		}
+		return fmt.Sprintf("is %s, must be %s", shortNumber(string(number)), kind)
+	}
+	return fmt.Sprintf("is %s, must be %s", jsonKind(value), field.Kind())
+}
+
+func isNumberText(text string) bool {
+	value, err := decode([]byte(text))
+	_, ok := value.(json.Number)
+	return err == nil && ok && len(text) == len(strings.TrimSpace(text))
+}
+
+// shortNumber shortens a number for an error.
+func shortNumber(number string) string {
+	const longest = 40
+	if len(number) > longest {
+		return number[:longest] + "…"
+	}
+	return number
+}
+
+func enumNames(d protoreflect.EnumDescriptor) []string {
+	names := make([]string, d.Values().Len())
+	for i := range names {
+		names[i] = string(d.Values().Get(i).Name())
+	}
+	return names
+}
+
+// jsonKind is kindOf, but all numbers are numbers.
+func jsonKind(value any) string {
+	if kind := kindOf(value); kind != ruleInteger {
+		return string(kind)
+	}
+	return string(ruleNumber)
+}
