@@ -113,7 +113,9 @@ func BenchmarkCatalogue(b *testing.B) {
 	} {
 		dir := exported(b, format.as)
 		enlarge(b, dir, format.contracts...)
-		if n, faults := events.Check(dir, func(string) error { return nil }); len(faults) > 0 {
+		if n, faults, err := events.Check(dir, func(string) error { return nil }); err != nil {
+			b.Fatal(err)
+		} else if len(faults) > 0 {
 			b.Fatal(faults[0])
 		} else if n != catalogueEvents {
 			b.Fatal(n)

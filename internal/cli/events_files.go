@@ -29,11 +29,14 @@ NATS Streaming or JetStream refuse.`,
 			if path == "" {
 				return usage(cmd, "no catalogue to check: name it, or give --catalog (EVENTS_CATALOG)")
 			}
-			n, faults := events.Check(path, legalSubjects())
+			n, faults, err := events.Check(path, legalSubjects())
+			if err != nil {
+				return err
+			}
 			if len(faults) > 0 {
 				return &explained{&events.LoadError{Path: path, Faults: faults}, errContract, "mend these, and check again"}
 			}
-			_, err := fmt.Fprintf(s.Stdout, "%d %s, no faults\n", n, plural(n, "event"))
+			_, err = fmt.Fprintf(s.Stdout, "%d %s, no faults\n", n, plural(n, "event"))
 			return err
 		},
 	}
@@ -54,9 +57,12 @@ still have the old contract: listeners, or publishers.`,
 			return nil
 		},
 		RunE: func(_ *cobra.Command, args []string) error {
-			before, errBefore := events.Load(args[0])
-			after, errAfter := events.Load(args[1])
-			if err := errors.Join(errBefore, errAfter); err != nil {
+			before, err := events.Load(args[0])
+			if err != nil {
+				return err
+			}
+			after, err := events.Load(args[1])
+			if err != nil {
 				return err
 			}
 			changes, err := events.Diff(before, after)

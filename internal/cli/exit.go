@@ -24,9 +24,10 @@ const (
 const exitHelp = `Exit codes:
   0  done, or stopped by a signal and closed cleanly
   1  failed
-  2  usage: a flag, a subject that is no legal name, a file that can't be read
+  2  usage: a flag, a subject that is no legal name, a file or a catalogue that can't be read
   3  broker unreachable, refused or lost
-  4  unknown event, or one that breaks its contract or is too large; it was not sent
+  4  unknown event, or one that breaks its contract or is too large; it was not sent;
+     faults found by publish events check, changes found by diff that break others
   5  sent, but not acked in time, or not taken by a full stream
   6  stopped by --idle before --count was reached
 `

@@ -45,7 +45,8 @@ func NewPublish(s *System) *cobra.Command {
 		Long: `publish puts one event, or a million, on a NATS subject (a channel, on NATS
 Streaming; in a stream, on JetStream) and waits until the broker has stored it.
 An event that breaks its contract is refused before it is sent. What is sent is
-the JSON that you give, without the white space between its parts.`,
+the JSON that you give, without the white space between its parts; or, if your
+own catalogue says so, the same in Protobuf or Avro.`,
 		Example: `  publish ticket:created --data '{"id":"1","title":"Concert","price":20,"userId":"7"}'
   publish ticket:created --sample -n 100 --rate 10
   publish ticket:created --data @event.json --dry-run

@@ -21,7 +21,8 @@ type avros struct {
 	list   []*avroFile // in order of name
 	broken error       // why one is not in the list
 
-	versions map[uint64]string // every schema of the folder, by its fingerprint; nil before it is asked for
+	versions  map[uint64]string // every schema of the folder, by its fingerprint; nil before it is asked for
+	assembled int               // bytes of these
 }
 
 func newAvros(f *folder) *avros {
@@ -167,6 +168,9 @@ func (a *avros) version(fingerprint uint64) (text string, ok bool) {
 	return text, ok
 }
 
+// maxAssembled bounds the schemas that are compared with a foreign fingerprint.
+const maxAssembled = 16 << 20
+
 // addVersion leaves out what is no schema: some contract may tell.
 func (a *avros) addVersion(f *avroFile, name string) {
 	t, namespace, err := f.entry(name)
@@ -175,6 +179,10 @@ func (a *avros) addVersion(f *avroFile, name string) {
 	}
 	text, err := newAvroSchema(a, f, t, namespace)
 	if err != nil {
+		return
+	}
+	// Every type stands there with all that it refers to.
+	if a.assembled += len(text); a.assembled > maxAssembled {
 		return
 	}
 	if schema, err := avro.Parse(text); err == nil {

@@ -113,8 +113,64 @@ func newAvroVersion(writer, reader string) (*avroVersion, error) {
 	if v.writer, err = newAvroType(from.Root()); err != nil {
 		return nil, err
 	}
+	contract, err := newAvroType(to.Root())
+	if err == nil {
+		err = sameMeaning(v.writer, contract, map[[2]*avroType]bool{})
+	}
+	if err != nil {
+		return nil, err
+	}
 	v.resolved, err = avro.Resolve(from, to)
 	return v, err
+}
+
+// sameMeaning refuses what the library would read as bare numbers or bytes
+// though they mean something else: days as milliseconds, or bytes as a decimal.
+func sameMeaning(writer, reader *avroType, seen map[[2]*avroType]bool) error {
+	pair := [2]*avroType{writer, reader}
+	if seen[pair] {
+		return nil
+	}
+	seen[pair] = true
+	// A value goes to the branch of its own name, else to one that its type can become.
+	pairs := func(writers, readers []*avroType) error {
+		for _, w := range writers {
+			own := slices.ContainsFunc(readers, func(r *avroType) bool { return r.name == w.name })
+			for _, r := range readers {
+				named := w.fields != nil || r.fields != nil || w.symbols != nil || r.symbols != nil
+				if w.name != r.name && (own || named) {
+					continue
+				}
+				if err := sameMeaning(w, r, seen); err != nil {
+					return err
+				}
+			}
+		}
+		return nil
+	}
+	switch {
+	case writer.kind == "null" || reader.kind == "null":
+	case writer.kind == "union" && reader.kind == "union":
+		return pairs(writer.branches, reader.branches)
+	case writer.kind == "union":
+		return pairs(writer.branches, []*avroType{reader})
+	case reader.kind == "union":
+		return pairs([]*avroType{writer}, reader.branches)
+	case reader.logical != "" && reader.logical != "uuid" && writer.logical != reader.logical && writer.items == nil && writer.fields == nil:
+		return fmt.Errorf("it has %s where the contract has %s", writer.word(), reader.word())
+	case writer.items != nil && reader.items != nil:
+		return sameMeaning(writer.items, reader.items, seen)
+	}
+	for _, w := range writer.fields {
+		for _, r := range reader.fields {
+			if w.name == r.name {
+				if err := sameMeaning(w.kind, r.kind, seen); err != nil {
+					return err
+				}
+			}
+		}
+	}
+	return nil
 }
 
 // plainAvro makes the library leave the numbers and the bytes of logical types

@@ -90,7 +90,7 @@ func (u unit) parse(text, word string) (n int64, problem string) {
 		full += "Z"
 	}
 	var at time.Time
-	if len(text) > 64 || at.UnmarshalText([]byte(full)) != nil {
+	if len(text) > 64 || strings.Contains(text, ",") || at.UnmarshalText([]byte(full)) != nil {
 		return 0, fmt.Sprintf("%s is no %s, such as %s", quote(text), word, u.example)
 	}
 	_, fraction, _ := strings.Cut(full, ".")

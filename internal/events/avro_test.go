@@ -451,6 +451,60 @@ func TestAvroMemoryOfOtherVersions(t *testing.T) {
 	}
 }
 
+// What another version means otherwise is not read as if it were the same.
+func TestAvroVersionsOfOtherMeaning(t *testing.T) {
+	record := func(of string) string {
+		return `{"type":"record","name":"T","fields":[{"name":"x","type":["null",` + of + `]}]}`
+	}
+	logical := func(kind, name string) string { return `{"type":"` + kind + `","logicalType":"` + name + `"}` }
+	for _, test := range []struct{ writer, reader, data, want string }{
+		{logical("int", "date"), logical("long", "timestamp-millis"), `{"x":"2030-01-02"}`, "it has date where the contract has timestamp-millis"},
+		{`"int"`, logical("long", "timestamp-millis"), `{"x":1}`, "it has int where the contract has timestamp-millis"},
+		{`"string"`, `{"type":"bytes","logicalType":"decimal","precision":4,"scale":2}`, `{"x":"a"}`, "it has string where the contract has decimal(4,2)"},
+		{`"int"`, `"long"`, `{"x":1}`, ""},
+		{logical("int", "date"), `"long"`, `{"x":"1970-01-02"}`, ""},
+	} {
+		a := avroFiles(t, map[string]string{"new.avsc": record(test.reader), "old.avsc": record(test.writer)})
+		wire, faults := avroContract(t, a, reference{file: "old.avsc"}).encode([]byte(test.data))
+		if faults != nil {
+			t.Fatal(faultList(faults))
+		}
+		data, faults := avroContract(t, a, reference{file: "new.avsc"}).decode(wire)
+		if got := faultList(faults); test.want == "" && faults != nil || !strings.Contains(got, test.want) {
+			t.Errorf("%s as %s: %s %s", test.writer, test.reader, data, got)
+		}
+	}
+}
+
+// A logical type that does not fit its size is none, defaults must be legal,
+// and a comma is no point.
+func TestAvroSmallPrint(t *testing.T) {
+	a := avroFiles(t, map[string]string{
+		"fixed.avsc":   `{"type":"record","name":"F","fields":[{"name":"d","type":{"type":"fixed","name":"D","size":5,"logicalType":"duration"}},{"name":"u","type":{"type":"fixed","name":"U","size":5,"logicalType":"uuid"}}]}`,
+		"default.avsc": `{"type":"record","name":"G","fields":[{"name":"u","type":{"type":"string","logicalType":"uuid"},"default":""}]}`,
+		"map.avsc":     `{"type":"record","name":"M","fields":[{"name":"m","type":{"type":"map","values":"int"},"default":{"c":3,"a":1,"b":2}}]}`,
+		"nanos.avsc":   `{"type":"record","name":"N","fields":[{"name":"at","type":{"type":"long","logicalType":"timestamp-nanos"}}]}`,
+	})
+	data := `{"d":"abcde","u":"abcde"}`
+	wire, faults := avroContract(t, a, reference{file: "fixed.avsc"}).encode([]byte(data))
+	got, wrong := avroContract(t, a, reference{file: "fixed.avsc"}).decode(wire)
+	if faults != nil || wrong != nil || string(got) != data {
+		t.Errorf("%s, %v, %v", got, faults, wrong)
+	}
+	if _, err := a.compile(reference{file: "default.avsc"}); err == nil || !strings.Contains(err.Error(), `the default of field "u"`) {
+		t.Error(err)
+	}
+	c := avroContract(t, a, reference{file: "map.avsc"})
+	filled, _ := c.encode([]byte(`{}`))
+	given, _ := c.encode([]byte(`{"m":{"a":1,"b":2,"c":3}}`))
+	if !bytes.Equal(filled, given) {
+		t.Errorf("the default is %x, written out %x", filled, given)
+	}
+	if _, faults := avroContract(t, a, reference{file: "nanos.avsc"}).encode([]byte(`{"at":"2030-01-01T00:00:00,1234567899Z"}`)); faults == nil {
+		t.Error("a digit was lost")
+	}
+}
+
 func TestAvroSingleObject(t *testing.T) {
 	record := func(fields string) string {
 		return `{"type":"record","name":"T","namespace":"com.acme","fields":[` + fields + `]}`

@@ -42,11 +42,43 @@ var avroLogical = [...]string{
 
 func newAvroType(root *avro.SchemaNode) (*avroType, error) {
 	b := avroBuilder{named: map[string]*avroType{}}
-	return b.build(root)
+	t, err := b.build(root)
+	if err != nil {
+		return nil, err
+	}
+	return t, b.checkDefaults()
 }
 
 type avroBuilder struct {
-	named map[string]*avroType
+	named   map[string]*avroType
+	records []*avroType
+}
+
+// checkDefaults makes sure that every default is a legal value, and writes it as
+// the codec writes such a value: the library's bytes of a map have no order.
+func (b *avroBuilder) checkDefaults() error {
+	for _, record := range b.records {
+		for i := range record.fields {
+			f := &record.fields[i]
+			if f.fallback == nil {
+				continue
+			}
+			r := avroReader{wire: f.fallback}
+			if !r.readAll(f.kind) {
+				return fmt.Errorf("the default of field %q: %s", f.name, r.fault())
+			}
+			value, err := decode(r.out)
+			if err != nil {
+				return fmt.Errorf("the default of field %q: %w", f.name, err)
+			}
+			w := avroWriter{wire: []byte{}}
+			if w.write(f.kind, value); len(w.faults) > 0 {
+				return fmt.Errorf("the default of field %q: %s", f.name, w.faults[0])
+			}
+			f.fallback = w.wire
+		}
+	}
+	return nil
 }
 
 func (b *avroBuilder) build(n *avro.SchemaNode) (*avroType, error) {
@@ -64,11 +96,15 @@ func (b *avroBuilder) build(n *avro.SchemaNode) (*avroType, error) {
 			t.logical = n.LogicalType
 		}
 	}
+	if t.logical == "duration" && n.Size != 12 || t.logical == "uuid" && n.Type == "fixed" && n.Size != 16 {
+		t.logical = "" // as the specification says of one that does not fit
+	}
 	var err error
 	switch n.Type {
 	case "null", "boolean", "int", "long", "float", "double", "bytes", "string", "enum", "fixed":
 	case "record", "error":
 		t.kind = "record"
+		b.records = append(b.records, t)
 		t.fields = make([]avroField, len(n.Fields))
 		for i := range n.Fields {
 			if t.fields[i], err = b.field(&n.Fields[i]); err != nil {

@@ -6,7 +6,8 @@ import "fmt"
 // people write and read into what travels, and back. It may be used by several
 // goroutines, and keeps nothing of the bytes it is given.
 //
-// What decode returns, encode takes, and makes the same bytes of it.
+// What decode returns, encode takes, and makes bytes of it that decode to the
+// same; of what encode made, the same bytes.
 type codec interface {
 	// encode checks an author's data, which should be one JSON value, and
 	// returns its wire form, or everything that is wrong with the data. It

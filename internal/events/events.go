@@ -1,8 +1,9 @@
 // Package events knows what the bytes of an event mean: its subject, the type
 // of its data, and the contract that both sides of the bus rely on.
 //
-// The package's rule: it never talks to a broker and it never rewrites data.
-// An event is checked against its contract and sent as its author wrote it.
+// The package's rule: it never talks to a broker, and people never see anything
+// but JSON. An event is checked against its contract, and encoded as that says;
+// where it travels as JSON, it is sent as its author wrote it.
 package events
 
 import "encoding/json"

@@ -111,8 +111,8 @@ func compile(t *testing.T, as string, files []ExportedFile) {
 	if err := WriteFiles(dir, files); err != nil {
 		t.Fatal(err)
 	}
-	n, faults := Check(dir, func(string) error { return nil })
-	if n == 0 || len(faults) > 0 {
+	n, faults, err := Check(dir, func(string) error { return nil })
+	if err != nil || n == 0 || len(faults) > 0 {
 		t.Errorf("%s: %d events, %v", as, n, faults)
 	}
 	if as != "proto" {

@@ -27,7 +27,7 @@ func schemaFaults(e *jsonschema.ValidationError) []Fault {
 	})
 	faults = slices.Compact(faults)
 	if more := len(faults) - maxFaults; more > 0 {
-		faults = append(faults[:maxFaults], Fault{Problem: fmt.Sprintf("and %d more", more)})
+		faults = append(faults[:maxFaults], Fault{faults[maxFaults-1].Path, fmt.Sprintf("and %d faults more", more)})
 	}
 	return faults
 }

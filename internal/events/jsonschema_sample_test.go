@@ -151,6 +151,8 @@ func FuzzJSONSchema(f *testing.F) {
 		}
 	}
 	f.Add([]byte(`{"type":"object","properties":{"a":{"type":"string"}},"required":["b"],"additionalProperties":false}`), []byte(`{"a":""}`))
+	f.Add([]byte(`{"type":"object","properties":{"id":{"type":"string"},"total":{"type":"number","minimum":0}},"required":["id","total"]}`), []byte(`{"id":""}`))
+	f.Add([]byte(`{"type":"integer","enum":[1,2]}`), []byte(`5`))
 	dir := f.TempDir()
 	writeFile(f, dir, "b.json", `{"$id":"https://x.com/b","c":{"type":"string","format":"date"}}`)
 	f.Fuzz(func(t *testing.T, schema, data []byte) {

@@ -119,7 +119,7 @@ func TestJSONSchemaFaults(t *testing.T) {
 func TestJSONSchemaFaultsAreBounded(t *testing.T) {
 	c := compileJSON(t, `{"items":{"type":"string"}}`)
 	_, faults := c.encode([]byte("[1" + strings.Repeat(",1", 149) + "]"))
-	if len(faults) != maxFaults+1 || faults[maxFaults].Problem != "and 50 more" {
+	if len(faults) != maxFaults+1 || faults[maxFaults].Problem != "and 50 faults more" {
 		t.Errorf("%d faults, the last is %v", len(faults), faults[len(faults)-1])
 	}
 }

@@ -41,11 +41,11 @@ func Load(path string) (*Catalogue, error) {
 // Check returns all that is wrong with the catalogue at path, in the manifest's
 // order, and how many events it has: the manifest, subjects that differ only in
 // case or that legal refuses, contracts that don't compile, and examples that
-// break their contract.
-func Check(path string, legal func(subject string) error) (events int, faults []error) {
+// break their contract. The error is a [*LoadError] if there is no catalogue.
+func Check(path string, legal func(subject string) error) (events int, faults []error, err error) {
 	c, faults := load(path)
 	if c == nil {
-		return 0, faults
+		return 0, nil, &LoadError{path, faults}
 	}
 	seen := make(map[string]string)
 	for _, k := range c.contracts {
@@ -63,7 +63,7 @@ func Check(path string, legal func(subject string) error) (events int, faults []
 			fault(fmt.Errorf("its example: %w", err))
 		}
 	}
-	return len(c.contracts), faults
+	return len(c.contracts), faults, nil
 }
 
 // checkExample checks the example that the catalogue gives, if it gives one.

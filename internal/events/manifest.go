@@ -19,7 +19,6 @@ const ManifestName = "events.yaml"
 // An entry is what a manifest says of one subject.
 type entry struct {
 	subject string
-	line    int
 
 	Description string
 	Contract    string // FILE or FILE#NAME
@@ -104,7 +103,7 @@ func parseManifest(name string, text []byte) ([]*entry, []*SourceError) {
 			continue
 		}
 		for subject, value := range pairs(value.Value, fault, "events") {
-			e := &entry{subject: subject, line: lineOf(value)}
+			e := &entry{subject: subject}
 			if err := yaml.NodeToValue(value.Value, e, yaml.Strict()); err != nil {
 				faults = append(faults, yamlError(name, err))
 				continue
@@ -157,10 +156,10 @@ func pairs(node ast.Node, fault func(ast.Node, string, ...any), what string) fun
 			return
 		}
 		for _, value := range mapping.Values { // the parser refuses a key that is there twice
-			key, ok := value.Key.(ast.ScalarNode)
+			key, ok := value.Key.(ast.ScalarNode) // its text counts: 1 and 0x1 are two names
 			if !ok || value.Key.IsMergeKey() {
 				fault(value, "%s: a key must be plain text", what)
-			} else if !yield(fmt.Sprint(key.GetValue()), value) {
+			} else if !yield(key.GetToken().Value, value) {
 				return
 			}
 		}

@@ -170,7 +170,7 @@ events:
 -- a.json --
 {"type": "object", "required": ["id"], "properties": {"id": {"type": "string"}}, "additionalProperties": false}
 `)
-	n, faults := Check(dir, func(subject string) error {
+	n, faults, err := Check(dir, func(subject string) error {
 		if strings.Contains(subject, " ") {
 			return fmt.Errorf("is illegal")
 		}
@@ -188,7 +188,7 @@ events:
 		"no:file: b.json: there is no such file in the catalogue's folder",
 		"no:example: its example: e.json: there is no such file in the catalogue's folder",
 	}
-	if n != 5 || !slices.Equal(got, want) {
+	if err != nil || n != 5 || !slices.Equal(got, want) {
 		t.Errorf("%d events\n got %s\nwant %s", n, strings.Join(got, "\n     "), strings.Join(want, "\n     "))
 	}
 }

@@ -74,7 +74,7 @@ func (c *protobufCodec) encode(data []byte) ([]byte, []Fault) {
 	if err := c.unmarshalJSON(data, m, false); err != nil {
 		return nil, c.faults(data, err)
 	}
-	if err := c.checkDepth(m); err != nil {
+	if err := c.checkSize(m, 0); err != nil {
 		return nil, []Fault{{Problem: err.Error()}}
 	}
 	wire, err := proto.MarshalOptions{Deterministic: true}.Marshal(m)
@@ -107,7 +107,7 @@ func (c *protobufCodec) toJSON(wire []byte) (data []byte, err error) {
 	if err := proto.CheckInitialized(m); err != nil {
 		return nil, err
 	}
-	if err := c.checkDepth(m); err != nil {
+	if err := c.checkSize(m, len(wire)); err != nil {
 		return nil, err
 	}
 	// Without EmitDefaultValues nobody would see the fields that are 0 or "".
@@ -129,7 +129,7 @@ func (c *protobufCodec) unmarshal(wire []byte, m proto.Message) error {
 }
 
 func (c *protobufCodec) unmarshalJSON(data []byte, m proto.Message, partial bool) error {
-	// The library counts another way than checkDepth, which is to decide.
+	// The library counts another way than checkSize, which is to decide.
 	o := protojson.UnmarshalOptions{AllowPartial: partial, Resolver: c.types, RecursionLimit: 10 * maxProtoDepth}
 	return o.Unmarshal(data, m)
 }

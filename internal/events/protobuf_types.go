@@ -77,42 +77,64 @@ func isFlatProto(d protoreflect.MessageDescriptor) bool {
 
 const protoAny protoreflect.FullName = "google.protobuf.Any"
 
-// checkDepth returns an error for a message whose messages are nested too
-// deeply. The libraries' own limits don't hold for what is packed into an Any,
-// and count JSON and the wire form differently.
-func (c *protobufCodec) checkDepth(m protoreflect.ProtoMessage) error {
-	if c.flat || c.isShallow(m.ProtoReflect(), maxProtoDepth) {
+// A message of two bytes is shown with all its fields, so that a short event
+// can be long in JSON.
+const (
+	maxProtoFields = 1 << 20 // in all the messages of an event
+	shortProto     = 16 << 10
+)
+
+// checkSize returns an error for a message whose messages are nested too
+// deeply, or too many. The libraries' own limits don't hold for what is packed
+// into an Any, and count JSON and the wire form differently. Short ones, of so
+// many bytes, can't be large.
+func (c *protobufCodec) checkSize(m protoreflect.ProtoMessage, bytes int) error {
+	if c.flat && bytes < shortProto {
 		return nil
+	}
+	w := protoWalk{codec: c}
+	switch {
+	case w.fits(m.ProtoReflect(), maxProtoDepth):
+		return nil
+	case w.fields > maxProtoFields:
+		return fmt.Errorf("has more than %d fields", maxProtoFields)
 	}
 	return fmt.Errorf("messages are nested more than %d levels deep", maxProtoDepth)
 }
 
-func (c *protobufCodec) isShallow(m protoreflect.Message, left int) bool {
-	if left == 0 {
+// A protoWalk counts the fields of messages.
+type protoWalk struct {
+	codec  *protobufCodec
+	fields int
+}
+
+func (w *protoWalk) fits(m protoreflect.Message, left int) bool {
+	w.fields += m.Descriptor().Fields().Len()
+	if left == 0 || w.fields > maxProtoFields {
 		return false
 	}
 	if m.Descriptor().FullName() == protoAny {
-		packed, err := c.unpack(m)
-		return err != nil || c.isShallow(packed, left-1) // protojson reports the error
+		packed, err := w.codec.unpack(m)
+		return err != nil || w.fits(packed, left-1) // protojson reports the error
 	}
-	shallow := true
+	fits := true
 	m.Range(func(f protoreflect.FieldDescriptor, v protoreflect.Value) bool {
 		switch {
 		case f.IsMap() && f.MapValue().Message() != nil:
 			v.Map().Range(func(_ protoreflect.MapKey, v protoreflect.Value) bool {
-				shallow = shallow && c.isShallow(v.Message(), left-1)
-				return shallow
+				fits = fits && w.fits(v.Message(), left-1)
+				return fits
 			})
 		case f.IsList() && f.Message() != nil:
-			for i := 0; shallow && i < v.List().Len(); i++ {
-				shallow = c.isShallow(v.List().Get(i).Message(), left-1)
+			for i := 0; fits && i < v.List().Len(); i++ {
+				fits = w.fits(v.List().Get(i).Message(), left-1)
 			}
 		case !f.IsMap() && f.Message() != nil:
-			shallow = c.isShallow(v.Message(), left-1)
+			fits = w.fits(v.Message(), left-1)
 		}
-		return shallow
+		return fits
 	})
-	return shallow
+	return fits
 }
 
 // unpack returns the message in an Any.
