@@ -122,7 +122,7 @@ func BenchmarkCatalogue(b *testing.B) {
 		}
 		what := fmt.Sprintf(", %d events in %s; without: built-in", catalogueEvents, format.title)
 		compare("`publish`"+what, "≤ 30 ms", func() float64 { return publish("--catalog", dir) }, func() float64 { return publish() })
-		compare("`listen` to all"+what, "≤ 30 ms", func() float64 { return listen("--catalog", dir) }, func() float64 { return listen() })
+		compare("`listen` to all"+what, "none: it connects meanwhile", func() float64 { return listen("--catalog", dir) }, func() float64 { return listen() })
 	}
 }
 
