@@ -78,7 +78,11 @@ func (s *stanSession) Mend(ctx context.Context) error {
 	defer pace.Stop()
 	for {
 		s.broken.Store(false)
-		if s.nc.IsConnected() && s.Alive(ctx) == nil {
+		// A request that was on its way when the connection broke gets no answer.
+		attempt, stop := context.WithTimeout(ctx, answerPatience)
+		mended := s.nc.IsConnected() && s.Alive(attempt) == nil
+		stop()
+		if mended {
 			return nil
 		}
 		select {
