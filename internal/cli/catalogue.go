@@ -39,12 +39,12 @@ func (c *catalogue) complete(s *System, most int) cobra.CompletionFunc {
 		}
 		all, err := c.load(s)
 		if err != nil {
-			return cobra.AppendActiveHelp(nil, err.Error()), cobra.ShellCompDirectiveNoFileComp
+			return cobra.AppendActiveHelp(nil, printable(err.Error())), cobra.ShellCompDirectiveNoFileComp
 		}
 		var offers []string
 		for _, k := range all.Contracts() {
 			if strings.HasPrefix(k.Subject, begun) {
-				offers = append(offers, cobra.CompletionWithDesc(k.Subject, k.Description))
+				offers = append(offers, cobra.CompletionWithDesc(printable(k.Subject), printable(k.Description)))
 			}
 		}
 		return offers, cobra.ShellCompDirectiveNoFileComp

@@ -86,6 +86,9 @@ var ends = []struct {
 }
 
 func exitCode(err error) int {
+	if e, ok := errors.AsType[*explained](err); ok && e.kind != nil {
+		err = e.kind // whatever it wraps
+	}
 	if _, ok := errors.AsType[*events.UnknownError](err); ok {
 		return exitContract
 	}
