@@ -295,7 +295,7 @@ func TestJSONSchemaStaysInTheFolder(t *testing.T) {
 	dir := t.TempDir()
 	writeFile(t, dir, "a.json", `{"$ref":"link.json"}`)
 	if err := os.Symlink(filepath.Join(outside, "secret.json"), filepath.Join(dir, "link.json")); err != nil {
-		t.Skip(err)
+		t.Fatal(err)
 	}
 	for _, file := range []string{"a.json", "link.json"} {
 		if _, err := newJSONSchemas(&folder{dir}).compile(reference{file: file}); err == nil || !strings.Contains(err.Error(), "path escapes") {
