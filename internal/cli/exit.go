@@ -23,7 +23,7 @@ const (
 
 const exitHelp = `Exit codes:
   0  done, or stopped by a signal and closed cleanly
-  1  failed
+  1  failed; something is stuck, says listen status
   2  usage: a flag, a subject that is no legal name, a file or a catalogue that can't be read
   3  broker unreachable, refused or lost
   4  unknown event, or one that breaks its contract or is too large; it was not sent;
@@ -48,6 +48,7 @@ func addExitHelp(cmd *cobra.Command) {
 var (
 	errUsage    = errors.New("usage")
 	errContract = errors.New("contract")
+	errMonitor  = errors.New("the monitoring port")
 	errIdle     = errors.New("stopped by --idle before --count was reached")
 )
 
@@ -82,6 +83,7 @@ var ends = []struct {
 		"a durable without a group has one listener at a time"},
 	{conn.ErrLost, exitBroker, "when the server is back, start again; `listen` without --no-reconnect waits for it"},
 	{conn.ErrRefused, exitBroker, "the words behind the colon are the broker's; its log may tell more"},
+	{errMonitor, exitBroker, ""},
 	{errIdle, exitIdle, ""},
 }
 

@@ -40,6 +40,15 @@ func hintFor(err error) string {
 	return ""
 }
 
+// withoutUser is a URL without the secret in it.
+func withoutUser(base string) string {
+	u, err := url.Parse(base)
+	if err != nil {
+		return "(no URL)"
+	}
+	return u.Redacted()
+}
+
 // explain asks the monitoring port for what the connection could not tell.
 func (c *connection) explain(ctx context.Context, err error) error {
 	if c.options.Backend == conn.JetStream && errors.Is(err, conn.ErrNoJetStream) {
@@ -51,9 +60,7 @@ func (c *connection) explain(ctx context.Context, err error) error {
 	}
 	base := c.monitorURL()
 	found, asking := monitor.Clusters(ctx, base)
-	if u, err := url.Parse(base); err == nil {
-		base = u.Redacted()
-	}
+	base = withoutUser(base)
 	switch {
 	case asking != nil:
 		return hinted(err, "name the right cluster with --cluster (NATS_CLUSTER_ID); "+

@@ -15,10 +15,9 @@ import (
 type listenOptions struct {
 	connection
 	catalogue
+	position
 
 	subjects    []string
-	group       string
-	durable     string
 	deliver     string
 	ackWait     time.Duration
 	maxInFlight int
@@ -75,10 +74,7 @@ On a terminal, rs and Enter restart the listener.`,
 		},
 	}
 	f := localFlags(cmd)
-	f.StringVarP(&o.group, "group", "g", "", "join this queue group: its members share the events; also --queue, --qgroup `NAME`")
-	f.StringVar(&o.group, "queue", "", "")
-	f.StringVar(&o.group, "qgroup", "", "")
-	f.StringVar(&o.durable, "durable", "", "`NAME` of the position that survives (default the group's name; without a group: none)")
+	o.addPosition(cmd)
 	f.StringVar(&o.deliver, "deliver", "all", "`START` of a new subscription: all, new, last, seq:N, since:1h30m, time:2026-01-02T03:04:05Z")
 	f.DurationVar(&o.ackWait, "ack-wait", 30*time.Second, "redelivery after so long without an ack; whole seconds")
 	f.IntVar(&o.maxInFlight, "max-in-flight", defaultMaxInFlight, "unacked events that this listener may hold, `N`; with --delay fewer, so that\nnone waits for more than half the ack wait")
@@ -90,15 +86,13 @@ On a terminal, rs and Enter restart the listener.`,
 	f.BoolVar(&o.noReconnect, "no-reconnect", false, "exit when the connection is lost, do not join again")
 	f.StringVarP(&o.output, "output", "o", "text", "text, json (a record per line) or raw (the bytes)")
 	f.BoolVar(&o.raw, "raw", false, "no contract: any subject, any bytes")
-	for _, alias := range []string{"queue", "qgroup"} {
-		f.Lookup(alias).Hidden = true
-	}
 	o.addStreamFlags(cmd)
 	complete(cmd, "output", "text", "json", "raw")
 	complete(cmd, "deliver", "all", "new", "last", "seq:", "since:", "time:")
 	o.addCatalogue(cmd)
 	o.addFlags(cmd)
 	addExitHelp(cmd)
+	cmd.AddCommand(newStatus(s, &o.connection), newEvict(s, &o.connection), newForget(s, &o.connection))
 	return cmd
 }
 
@@ -107,19 +101,10 @@ func (o *listenOptions) check(s *System, cmd *cobra.Command) error {
 	if err := o.resolve(s, cmd); err != nil {
 		return err
 	}
-	if err := exclusive(cmd, "group", "queue", "qgroup"); err != nil {
+	if err := o.position.check(cmd); err != nil {
 		return err
 	}
 	given := cmd.Flags().Changed
-	if o.group != "" && !given("durable") {
-		// A durable name allows no colon, a group's name does.
-		o.durable = strings.ReplaceAll(o.group, ":", "-")
-	}
-	for _, err := range []error{conn.CheckGroup(o.group), conn.CheckDurable(o.durable)} {
-		if err != nil {
-			return err
-		}
-	}
 	var err error
 	if o.start, err = conn.ParseStart(o.deliver, time.Now()); err != nil {
 		return usage(cmd, "--deliver %q: %w", o.deliver, err)
@@ -143,21 +128,8 @@ func (o *listenOptions) check(s *System, cmd *cobra.Command) error {
 		return err
 	}
 	o.clientIDGiven = given("client-id")
-	if o.group == "" && o.durable != "" && !o.clientIDGiven && conn.CheckClientID(o.durable) != nil {
-		return usage(cmd, "--durable %q without --group needs a --client-id: NATS Streaming finds it by both, "+
-			"and no client ID can be made of this name", o.durable)
-	}
 	o.options.NoReconnect = o.noReconnect
 	return nil
-}
-
-// clientID is random, but for a durable without a group: NATS Streaming finds
-// that by the client ID and the durable's name together.
-func (o *listenOptions) clientID() string {
-	if o.group == "" && o.durable != "" {
-		return "listen-" + o.durable
-	}
-	return conn.NewClientID("listen")
 }
 
 // chooseSubjects turns the arguments into subjects, each once, and finds their

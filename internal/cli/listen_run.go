@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/fatih/color"
@@ -100,7 +101,13 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *teller, h *hand
 	}
 
 	o.options.Notify = func(line string) { tell.warn("%s", line) }
-	listener := &conn.Listener{
+	h.company = newCompany(tell, o)
+	var backend conn.Backend
+	var watches sync.WaitGroup
+	watched, unwatch := context.WithCancel(ctx)
+	defer unwatch()
+	var listener *conn.Listener
+	listener = &conn.Listener{
 		Options:  o.options,
 		Subjects: o.subjects,
 		Subscription: conn.Subscription{
@@ -119,13 +126,22 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *teller, h *hand
 			if b == conn.STAN {
 				o.tellPosition(ctx, tell)
 			}
+			backend = b
 		},
 		Joined: func(places []conn.Place, again bool) {
 			h.joined = true
 			o.tellJoined(tell, places, again)
+			h.company.joined(places)
+			if !again {
+				h.company.ask = o.askMembers(listener, backend)
+				watches.Go(func() { h.company.watch(watched) })
+			}
 		},
 	}
 	end, err := listener.Run(ctx, h)
+	unwatch()
+	watches.Wait()
+	h.company.explain(nil)
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, errRestart):
 		if err != nil { // there is nothing to be lost by going on
@@ -223,11 +239,13 @@ func (o *listenOptions) tellPosition(ctx context.Context, tell *teller) {
 
 // handling is what happens to every event.
 type handling struct {
-	tell   *teller
-	o      *listenOptions
-	out    io.Writer
-	format format
-	buffer []byte // output of events that were handled since the last flush
+	tell    *teller
+	o       *listenOptions
+	out     io.Writer
+	format  format
+	company *company
+	mine    map[string]map[uint64]bool // of each subject, the events left unacked here
+	buffer  []byte                     // output of events that were handled since the last flush
 
 	joined  bool
 	noAcks  bool // the broker wants none
@@ -238,7 +256,7 @@ type handling struct {
 
 func newHandling(s *System, tell *teller, o *listenOptions) *handling {
 	shade := func(a ...color.Attribute) func(...any) string { return paint(s, o.color, s.StdoutTTY, a...).Sprint }
-	h := &handling{tell: tell, o: o, out: s.Stdout}
+	h := &handling{tell: tell, o: o, out: s.Stdout, mine: make(map[string]map[uint64]bool)}
 	h.format = formatOf(o.output, s.StdoutTTY, style{
 		number: shade(color.Faint), subject: shade(color.FgCyan), again: shade(color.FgYellow),
 	})
@@ -247,10 +265,14 @@ func newHandling(s *System, tell *teller, o *listenOptions) *handling {
 
 // Handle checks one event and notes its output.
 func (h *handling) Handle(m *conn.Message) error {
+	if m.Deliveries > 1 {
+		h.company.cameAgain(m, h.mine[m.Subject][m.Sequence])
+	}
 	if contract := h.o.contracts[m.Subject]; contract != nil {
 		data, err := contract.Decode(m.Data)
 		if err != nil {
 			h.refused++
+			h.leave(m)
 			verb, rest := "leaving", " unacked"
 			if h.noAcks {
 				verb, rest = "skipping", ""
@@ -270,11 +292,27 @@ func (h *handling) Handle(m *conn.Message) error {
 		}
 		time.Sleep(h.o.delay) // this is the work, which a shutdown waits for
 	}
+	if h.o.noAck {
+		h.leave(m)
+	}
 	h.handled++
 	if h.handled == h.o.count {
 		return conn.ErrEnough
 	}
 	return nil
+}
+
+// leave remembers some events that are left unacked, to know them again.
+func (h *handling) leave(m *conn.Message) {
+	const most = 1 << 16
+	left := h.mine[m.Subject]
+	if left == nil {
+		left = make(map[uint64]bool)
+		h.mine[m.Subject] = left
+	}
+	if len(left) < most {
+		left[m.Sequence] = true
+	}
 }
 
 // Flush writes what Handle noted. Only then may the events be acked.

@@ -1,11 +1,10 @@
 package conn
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
-
-	"github.com/nats-io/nats.go"
 )
 
 // Dial opens a session with the broker that o describes. It gives up when
@@ -16,10 +15,8 @@ import (
 func Dial(ctx context.Context, o Options) (Session, error) {
 	o = o.Or(defaults)
 	o.ClientID = or(o.ClientID, NewClientID("client"))
-	for _, err := range []error{CheckClientID(o.ClientID), CheckCluster(o.Cluster), o.checkServers()} {
-		if err != nil {
-			return nil, err
-		}
+	if err := o.check(); err != nil {
+		return nil, err
 	}
 	session, err := dial(ctx, o)
 	if ctx.Err() != nil {
@@ -32,6 +29,11 @@ func Dial(ctx context.Context, o Options) (Session, error) {
 		return nil, fmt.Errorf("connecting to %s: %w", o.attempted(), err)
 	}
 	return session, nil
+}
+
+// check refuses options that can't be used.
+func (o Options) check() error {
+	return cmp.Or(CheckClientID(o.ClientID), CheckCluster(o.Cluster), o.checkServers())
 }
 
 // attempted names what o leads to, for an error.
@@ -73,11 +75,8 @@ func dial(ctx context.Context, o Options) (Session, error) {
 // answers, else JetStream if the account has it. It asks once for each, and
 // does not take silence for an absence.
 func (l *link) detect(ctx context.Context) (Backend, error) {
-	err := l.ask(ctx, func(ctx context.Context) error {
-		_, err := l.nc.RequestWithContext(ctx, discovery(l.opts.Cluster), ping(l.opts.ClientID))
-		return err
-	})
-	absent := errors.Is(err, nats.ErrNoResponders)
+	err := l.hasCluster(ctx)
+	absent := errors.Is(err, ErrNoCluster)
 	switch {
 	case err == nil:
 		return STAN, nil

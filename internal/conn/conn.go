@@ -52,6 +52,11 @@ type Session interface {
 	// those that were acked.
 	Subscribe(ctx context.Context, s Subscription, deliver func(m *Message, more bool) bool) (Place, error)
 
+	// Members returns the client IDs of those that share a group with this
+	// session, by name, itself among them: of those that answer its roll call,
+	// which listeners of this package do.
+	Members(ctx context.Context) ([]string, error)
+
 	// Drain asks for no more events, and waits, at most so long, until those
 	// that have come were delivered. Where the broker decides itself what it
 	// sends, it does nothing.
@@ -126,6 +131,8 @@ type Place struct {
 	Consumer string // "" for one of this listener alone
 	Resumed  bool   // the consumer had been there before
 	Position uint64 // then: the sequence after which it goes on
+
+	AckWait time.Duration // of the consumer, which may differ from what was asked for
 }
 
 // A Subscription says which events of a subject are wanted.

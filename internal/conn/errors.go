@@ -21,6 +21,10 @@ var (
 	ErrTLS = errors.New("no secure connection")
 	// ErrClientIDTaken: another live client has that client ID.
 	ErrClientIDTaken = errors.New("another live client has that client ID")
+	// ErrNoClient: the broker knows no client of that ID.
+	ErrNoClient = errors.New("no client of that ID is there")
+	// ErrNoPosition: the broker has no durable position of that name.
+	ErrNoPosition = errors.New("there is no such durable")
 	// ErrLost: the session is over: the connection broke, or the broker no longer knows it.
 	ErrLost = errors.New("the connection was lost")
 	// ErrNotAcked: sent, and not acked in time. The event may be stored.

@@ -51,6 +51,7 @@ type pull struct {
 	asked    int                // asked for, and not here yet
 	came     uint64             // events so far
 	heard    time.Time          // when the server said something
+	moved    time.Time          // when an event came or was acked
 	pause    bool               // ask no more before the next tick
 	silent   time.Time          // since when the consumer does not answer
 	draining bool
@@ -76,7 +77,7 @@ func newPull(s *jetSession, info *jetstream.ConsumerInfo, sub Subscription, deli
 		s: s, name: info.Name, stream: info.Stream, deliver: deliver, limit: sub.MaxInFlight,
 		batch:   or(info.Config.MaxRequestBatch, sub.MaxInFlight),
 		expires: min(pullExpires, or(info.Config.MaxRequestExpires, pullExpires)),
-		held:    make(map[*held]struct{}), heard: time.Now(), drained: make(chan struct{}),
+		held:    make(map[*held]struct{}), heard: time.Now(), moved: time.Now(), drained: make(chan struct{}),
 	}
 	if info.Config.AckPolicy != jetstream.AckNonePolicy {
 		p.ackWait = info.Config.AckWait
@@ -133,6 +134,7 @@ func (p *pull) receive(m *nats.Msg) {
 	}
 	p.silent = time.Time{}
 	p.came++
+	p.moved = p.heard
 	h := &held{pull: p, msg: m, number: p.came, since: p.heard}
 	p.asked = max(0, p.asked-1) // more may come of a request that was given up
 	p.held[h] = struct{}{}
@@ -235,7 +237,15 @@ func (p *pull) settle(h *held) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	delete(p.held, h)
+	p.moved = time.Now()
 	p.ask()
+}
+
+// describe tells a roll call how it stands here.
+func (p *pull) describe(m *Member) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	m.Held, m.Limit, m.Quiet = len(p.held), p.limit, time.Since(p.moved).Milliseconds()
 }
 
 func (p *pull) tell(h *held, what string) error { return p.s.nc.Publish(h.msg.Reply, []byte(what)) }

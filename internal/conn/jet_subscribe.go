@@ -53,6 +53,7 @@ func (s *jetSession) Subscribe(ctx context.Context, sub Subscription, deliver fu
 	s.listening.Lock()
 	s.pulls = append(s.pulls, p)
 	s.listening.Unlock()
+	s.attend(roll("jetstream", info.Stream, info.Name), sub.Group != "", p.describe)
 	return place, nil
 }
 
@@ -92,11 +93,17 @@ func (s *jetSession) consumer(ctx context.Context, sub Subscription) (Place, *je
 		return Place{}, nil, explainJetStream(err)
 	}
 	info := consumer.CachedInfo()
+	place.AckWait = info.Config.AckWait
 	if place.Resumed {
 		place.Position = info.Delivered.Stream
 		err = s.compare(info, wanted)
 	}
 	return place, info, err
+}
+
+// ConsumerName is what the consumer of a group or durable is called.
+func ConsumerName(sub Subscription) string {
+	return or(sub.Durable, sub.Group) + "_" + legalName(sub.Subject)
 }
 
 // consumerConfig is the consumer for sub where there is none yet.
@@ -116,7 +123,7 @@ func consumerConfig(sub Subscription) jetstream.ConsumerConfig {
 		c.AckPolicy, c.MemoryStorage, c.Replicas, c.InactiveThreshold = jetstream.AckNonePolicy, true, 1, aloneVanishes
 		return c
 	}
-	c.Name = or(sub.Durable, sub.Group) + "_" + legalName(sub.Subject)
+	c.Name = ConsumerName(sub)
 	c.Durable = c.Name
 	if sub.Durable == "" { // a group of the same name may have one
 		c.Name, c.Durable, c.InactiveThreshold = c.Name+"_transient", "", groupVanishes

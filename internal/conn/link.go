@@ -28,9 +28,12 @@ type link struct {
 	asking atomic.Int32  // requests of ask that wait
 	denied chan string   // cap 1: words of the server on a missing permission
 
+	rollDenied atomic.Bool // roll calls are not permitted
+
 	mu     sync.Mutex
-	strict bool  // a missing permission ends the session
-	deaf   error // the word of the server that answers can't be heard, nil if they can
+	rolls  []string // subjects of the roll calls of groups that are shared here
+	strict bool     // a missing permission ends the session
+	deaf   error    // the word of the server that answers can't be heard, nil if they can
 	closed bool
 	err    error
 	lost   chan struct{}
@@ -103,6 +106,10 @@ func (l *link) heard(err error) {
 		return
 	}
 	words := err.Error()
+	if strings.Contains(words, `"`+rollPrefix) {
+		l.rollDenied.Store(true)
+		return
+	}
 	l.mu.Lock()
 	if strings.Contains(words, "Subscription to") { // said once, however many requests follow
 		l.deaf = err

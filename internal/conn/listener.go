@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -60,6 +61,8 @@ type Listener struct {
 	// Persist tries the first join again, too, if it fails.
 	Persist bool
 
+	current atomic.Pointer[stay] // the one that has joined
+
 	// Reached, if set, is called when the broker was reached, before the
 	// subjects are joined; Joined after every successful join. again is false
 	// for the first.
@@ -85,6 +88,16 @@ const quietEnd = time.Second
 // mostLearned is how many servers are remembered beside those given: the
 // addresses of a cluster may change, and those that no longer are cost time.
 const mostLearned = 8
+
+// Members returns the client IDs of the listeners that share the group, by
+// name, as [Session] tells. The error wraps [ErrLost] while nothing is joined.
+func (l *Listener) Members(ctx context.Context) ([]string, error) {
+	s := l.current.Load()
+	if s == nil {
+		return nil, ErrLost
+	}
+	return s.session.Members(ctx)
+}
 
 // Run joins and hands events to handler until ctx is done, or an end set in l
 // is reached, or an error ends it. The error of a first join wraps one of

@@ -56,6 +56,9 @@ func (s *stanSession) Subscribe(ctx context.Context, sub Subscription, deliver f
 	s.listening.Lock()
 	s.subs = append(s.subs, subscription)
 	s.listening.Unlock()
+	if sub.Group != "" {
+		s.attend(roll("stan", s.opts.Cluster, sub.Durable, sub.Group, sub.Subject), true, nil)
+	}
 	return Place{Subject: sub.Subject}, nil
 }
 

@@ -68,6 +68,7 @@ type stay struct {
 	positions map[string]*position
 	reached   bool    // the broker answered
 	backend   Backend // then: which it is
+	session   Session // set when it has joined
 	places    []Place // what was joined
 	others    string  // further servers
 	joined    bool
@@ -113,7 +114,9 @@ func (s *stay) run(ctx context.Context, first bool) (End, error) {
 	end := EndStopped
 	err = s.join(ctx, session)
 	if err == nil {
-		s.joined = true
+		s.joined, s.session = true, session
+		s.current.Store(s)
+		defer s.current.Store(nil)
 		if s.Joined != nil {
 			s.Joined(s.places, !first)
 		}

@@ -6,20 +6,10 @@ package monitor
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"io"
-	"net/http"
+	"errors"
 	"net/url"
 	"slices"
 	"strings"
-	"time"
-)
-
-// Limits of one request.
-const (
-	timeout  = 500 * time.Millisecond
-	maxBytes = 8 << 20
 )
 
 // Clusters returns the IDs of the NATS Streaming clusters that the server
@@ -55,20 +45,13 @@ func Clusters(ctx context.Context, base string) ([]string, error) {
 // durable of a queue group, or of one client where group is "", on a NATS
 // Streaming channel. found is false where there is no such durable yet.
 func DurablePosition(ctx context.Context, base, channel, group, durable, client string) (lastSent uint64, found bool, err error) {
-	var answer struct {
-		Subscriptions []struct {
-			ClientID    string `json:"client_id"`
-			DurableName string `json:"durable_name"`
-			QueueName   string `json:"queue_name"`
-			LastSent    uint64 `json:"last_sent"`
-		} `json:"subscriptions"`
-	}
+	var answer channelz
 	err = get(ctx, base, "/streaming/channelsz?subs=1&channel="+url.QueryEscape(channel), &answer)
 	if err != nil {
 		return 0, false, err
 	}
 	for _, s := range answer.Subscriptions {
-		if group != "" && s.QueueName == durable+":"+group ||
+		if group != "" && s.QueueName == queueName(group, durable) ||
 			group == "" && s.DurableName == durable && s.ClientID == client {
 			lastSent, found = max(lastSent, s.LastSent), true
 		}
@@ -76,29 +59,32 @@ func DurablePosition(ctx context.Context, base, channel, group, durable, client 
 	return lastSent, found, nil
 }
 
-func get(ctx context.Context, base, path string, into any) error {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
-	defer cancel()
-	target := strings.TrimSuffix(base, "/") + path
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, target, nil)
-	if err != nil {
-		return fmt.Errorf("asking the monitoring port: %w", err)
+// GroupMembers returns the IDs of the clients that share a queue group on one
+// of several NATS Streaming channels, by name. The server counts a client that
+// was killed until its heartbeats have failed.
+func GroupMembers(ctx context.Context, base string, channels []string, group, durable string) ([]string, error) {
+	var ids []string
+	for _, channel := range channels {
+		var answer channelz
+		err := get(ctx, base, "/streaming/channelsz?subs=1&channel="+url.QueryEscape(channel), &answer)
+		if err != nil && !errors.Is(err, errAbsent) {
+			return nil, err
+		}
+		for _, s := range answer.Subscriptions {
+			if s.QueueName == queueName(group, durable) && !s.IsOffline {
+				ids = append(ids, s.ClientID)
+			}
+		}
 	}
-	client := http.Client{
-		Transport: &http.Transport{DisableKeepAlives: true},
-		// What is asked for is the server's own word, not that of another.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	slices.Sort(ids)
+	return slices.Compact(ids), nil
+}
+
+// queueName is what NATS Streaming calls a group: one that is durable is
+// another than one that is not.
+func queueName(group, durable string) string {
+	if durable == "" {
+		return group
 	}
-	response, err := client.Do(request)
-	if err != nil {
-		return fmt.Errorf("asking the monitoring port: %w", err)
-	}
-	defer func() { _ = response.Body.Close() }()
-	if response.StatusCode != http.StatusOK {
-		return fmt.Errorf("asking the monitoring port for %s: it answers %s", path, response.Status)
-	}
-	if err := json.NewDecoder(io.LimitReader(response.Body, maxBytes)).Decode(into); err != nil {
-		return fmt.Errorf("reading the monitoring port's answer for %s: %w", path, err)
-	}
-	return nil
+	return durable + ":" + group
 }

@@ -1,0 +1,103 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"nats-test/internal/conn"
+	"nats-test/internal/monitor"
+)
+
+// newEvict returns the command listen evict.
+func newEvict(s *System, c *connection) *cobra.Command {
+	force := false
+	cmd := &cobra.Command{
+		Use:   "evict CLIENT-ID",
+		Short: "close a dead client of NATS Streaming, so that others get its events at once",
+		Long: `evict closes the session of a client that is dead, as the server does when the
+client's heartbeats have failed: what it holds unacked goes to others at once, and
+durable positions stay. It refuses a client that answers, or that may just hang,
+unless --force is given: such a one is cut off, and what it has in hand is handled
+twice.
+
+JetStream has no clients: there, what a dead member holds comes again after the
+ack wait.`,
+		Example: `  listen evict listen-3f1c9c9e-7c0e-4e0e-8d55-0d4e2b1d7c11`,
+		Args:    exactly("client ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := c.resolve(s, cmd); err != nil {
+				return err
+			}
+			if err := conn.CheckClientID(args[0]); err != nil {
+				return err
+			}
+			return evictRun(cmd.Context(), s, c, args[0], force)
+		},
+	}
+	localFlags(cmd).BoolVar(&force, "force", false, "also one that is alive, or can't be asked")
+	return cmd
+}
+
+// exactly refuses another number of arguments than one.
+func exactly(what string) cobra.PositionalArgs {
+	return func(cmd *cobra.Command, args []string) error {
+		if len(args) != 1 {
+			return usage(cmd, "%d arguments: one %s is needed", len(args), what)
+		}
+		return nil
+	}
+}
+
+func evictRun(ctx context.Context, s *System, c *connection, id string, force bool) error {
+	observer, err := conn.Observe(ctx, c.options)
+	if err != nil {
+		return c.explain(ctx, err)
+	}
+	defer observer.Close()
+	if observer.Backend() != conn.STAN {
+		return hinted(errors.New("JetStream has no clients that could be closed"),
+			"what a dead member holds comes again after the ack wait: listen status tells how long that is")
+	}
+	client, err := c.streaming(observer).Client(ctx, id)
+	switch {
+	case errors.Is(err, monitor.ErrNoClient):
+		return hinted(fmt.Errorf("client %q: %w", id, err), "`listen status` shows who is there")
+	case err != nil && !force:
+		return c.explainMonitor(fmt.Errorf("asking whether client %q is alive: %w", id, err))
+	case err != nil:
+		client = &monitor.Client{ID: id}
+	case client.State != monitor.Dead && !force:
+		return stillThere(client)
+	}
+	if err := observer.Evict(ctx, id); err != nil {
+		return err
+	}
+	_, err = fmt.Fprintf(s.Stdout, "Client %s closed%s\n", printable(id), holdings(client))
+	return err
+}
+
+// stillThere refuses to close a client that is not dead for sure.
+func stillThere(client *monitor.Client) error {
+	text := map[monitor.State]string{
+		monitor.Alive:   "is alive: it answered its heartbeat",
+		monitor.Hung:    "hangs, or is cut off, but its connection is there: it may come back",
+		monitor.Unasked: "can't be asked whether it is alive",
+	}[client.State]
+	return hinted(fmt.Errorf("client %q %s", client.ID, text), "stop it, or close it all the same with --force")
+}
+
+// holdings tells what becomes of the events that a client held.
+func holdings(c *monitor.Client) string {
+	var parts []string
+	for _, h := range c.Holds {
+		parts = append(parts, fmt.Sprintf("%d unacked %s of %s", h.Events, plural(h.Events, "event"), printable(h.Channel)))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return ": " + strings.Join(parts, ", ") + " can go to others"
+}

@@ -1,0 +1,147 @@
+package cli
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"nats-test/internal/conn"
+	"nats-test/internal/monitor"
+)
+
+// forgetOptions are the flags of listen forget.
+type forgetOptions struct {
+	*connection
+	position
+	subject string
+	yes     bool
+}
+
+// newForget returns the command listen forget.
+func newForget(s *System, c *connection) *cobra.Command {
+	o := &forgetOptions{connection: c}
+	cmd := &cobra.Command{
+		Use:   "forget SUBJECT (--group NAME [--durable NAME] | --durable NAME)",
+		Short: "delete the position of a durable, so that its next listener begins anew",
+		Long: `forget deletes how far a durable has come on a subject. It shows first which events
+would come again, and asks; without a terminal it needs --yes. Whoever shares the
+position must have stopped. (Closing a listener never deletes its position.)`,
+		Example: `  listen forget --group orders-service-queue-group ticket:created
+  listen forget --durable audit ticket:created --yes`,
+		Args: exactly("subject"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.subject = args[0]
+			if err := o.check(s, cmd); err != nil {
+				return err
+			}
+			return forgetRun(cmd.Context(), s, newTeller(s, cmd), o)
+		},
+	}
+	o.addPosition(cmd)
+	localFlags(cmd).BoolVarP(&o.yes, "yes", "y", false, "do not ask")
+	return cmd
+}
+
+func (o *forgetOptions) check(s *System, cmd *cobra.Command) error {
+	if err := o.resolve(s, cmd); err != nil {
+		return err
+	}
+	if err := o.position.check(cmd); err != nil {
+		return err
+	}
+	if err := conn.CheckSubject(o.subject); err != nil {
+		return err
+	}
+	switch {
+	case o.durable == "":
+		return usage(cmd, "--group or --durable names the position that is to be forgotten")
+	case !o.yes && !s.StdinTTY:
+		return usage(cmd, "forgetting a position can't be undone: --yes is needed where no terminal can be asked")
+	}
+	return nil
+}
+
+// who names the position.
+func (o *forgetOptions) who() string {
+	if o.group == "" {
+		return "durable " + o.durable
+	}
+	if o.group == o.durable {
+		return "group " + o.group
+	}
+	return fmt.Sprintf("group %s, durable %s,", o.group, o.durable)
+}
+
+func forgetRun(ctx context.Context, s *System, tell *teller, o *forgetOptions) error {
+	observer, from, err := o.observe(ctx)
+	if err != nil {
+		return err
+	}
+	defer observer.Close()
+	sub := conn.Subscription{Subject: o.subject, Group: o.group, Durable: o.durable}
+	snapshot, err := from.Read(ctx, []string{o.subject})
+	if err != nil {
+		return o.explainMonitor(err)
+	}
+	channel, found := o.find(snapshot, sub)
+	if found == nil {
+		return hinted(fmt.Errorf("%s of %s: %w", o.who(), o.subject, conn.ErrNoPosition), "`listen status %s` shows those that are there", o.subject)
+	}
+	if present := found.Present(); present > 0 {
+		return hinted(fmt.Errorf("%s of %s is in use by %d %s", o.who(), o.subject, present, plural(present, "member")),
+			"stop them first; `listen status %s` shows them, and `listen evict` closes a dead one", o.subject)
+	}
+	replay, err := from.Replayed(ctx, channel, found, o.subject)
+	if err != nil {
+		return o.explainMonitor(err)
+	}
+	tell.warn("%s of %s has come to #%d, %d of them unacked. Once it is forgotten, a new listener begins where --deliver says: "+
+		"with all, the default, %d %s that it had got come again", o.who(), o.subject, found.Delivered, found.Unacked, replay, plural(int(replay), "event"))
+	if !o.yes && !ask(ctx, s, tell) {
+		return errors.New("nothing was forgotten")
+	}
+	if o.group == "" && o.options.ClientID == "" {
+		o.options.ClientID = o.clientID()
+	}
+	if err := conn.Forget(ctx, o.options, sub); err != nil {
+		return o.explain(ctx, err)
+	}
+	_, err = fmt.Fprintf(s.Stdout, "Position of %s on %s forgotten\n", printable(strings.TrimSuffix(o.who(), ",")), printable(o.subject))
+	return err
+}
+
+// find returns the position in a snapshot, or nil.
+func (o *forgetOptions) find(s *monitor.Snapshot, sub conn.Subscription) (*monitor.Channel, *monitor.Subscription) {
+	for _, c := range s.Channels {
+		for _, p := range c.Subscriptions {
+			switch {
+			case s.Backend == "jetstream" && p.Consumer == conn.ConsumerName(sub),
+				s.Backend == "stan" && p.Group == sub.Group && p.Durable == sub.Durable &&
+					(sub.Group != "" || len(p.Members) > 0 && p.Members[0].Client == firstOf(o.options.ClientID, o.clientID())):
+				return c, p
+			}
+		}
+	}
+	return nil, nil
+}
+
+// ask asks on the terminal, and reports whether the answer is yes.
+func ask(ctx context.Context, s *System, tell *teller) bool {
+	tell.warn("forget it? yes or no:")
+	answer := make(chan string, 1)
+	go func() { // ends with the input, or with the process
+		line, _ := bufio.NewReader(io.LimitReader(s.Stdin, 64)).ReadString('\n')
+		answer <- strings.ToLower(strings.TrimSpace(line))
+	}()
+	select {
+	case text := <-answer:
+		return text == "yes" || text == "y"
+	case <-ctx.Done():
+		return false
+	}
+}

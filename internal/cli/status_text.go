@@ -1,0 +1,278 @@
+package cli
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"charm.land/lipgloss/v2"
+	"charm.land/lipgloss/v2/table"
+	"github.com/charmbracelet/x/ansi"
+	"github.com/fatih/color"
+
+	"nats-test/internal/monitor"
+)
+
+// Limits of what is shown to people; -o json has all.
+const (
+	mostRows       = 500
+	mostMembers    = 5 // of one group
+	mostJudgements = 50
+	narrowest      = 72 // columns that the table needs
+)
+
+// A reportPaint shows reports to people.
+type reportPaint struct {
+	head, bad, warn, good, faint *color.Color
+}
+
+func paintReport(s *System, mode string) *reportPaint {
+	shade := func(a ...color.Attribute) *color.Color { return paint(s, mode, s.StdoutTTY, a...) }
+	return &reportPaint{
+		head: shade(color.Bold), bad: shade(color.FgRed), warn: shade(color.FgYellow),
+		good: shade(color.FgGreen), faint: shade(color.Faint),
+	}
+}
+
+// text is a report for so many columns, 0 for no limit. While it is watched,
+// the judgement stands first; else last, near the prompt.
+func (p *reportPaint) text(r *report, width int, watched bool) string {
+	rows, more := reportRows(r, watched)
+	shown := p.table(rows, width, watched)
+	if width > 0 && width < narrowest {
+		shown = p.list(rows, width)
+	}
+	if more > 0 {
+		shown += p.faint.Sprintf("and %d more subscriptions: name a subject, or see -o json", more) + "\n"
+	}
+	parts := []string{p.summary(r), shown, p.judgement(r, width)}
+	if watched {
+		parts[1], parts[2] = parts[2], parts[1]
+	}
+	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), "\n")
+}
+
+func (p *reportPaint) summary(r *report) string {
+	text := ""
+	if r.Backend == "stan" {
+		text = fmt.Sprintf("NATS Streaming, cluster %s: %d %s, %d %s", printable(r.Cluster), r.Total, plural(r.Total, "channel"),
+			r.Clients, plural(r.Clients, "client"))
+		if r.Dead > 0 {
+			text += fmt.Sprintf(" (%d dead)", r.Dead)
+		}
+	} else {
+		n := len(r.Channels)
+		text = fmt.Sprintf("JetStream: %d %s", n, plural(n, "stream"))
+	}
+	return p.head.Sprint(text) + "\n"
+}
+
+func (p *reportPaint) judgement(r *report, width int) string {
+	var b strings.Builder
+	line := func(c *color.Color, text string) {
+		if width > 0 {
+			text = ansi.Wrap(text, width-2, "")
+		}
+		for i, l := range strings.Split(text, "\n") {
+			b.WriteString(strings.Repeat("  ", min(i, 1)) + c.Sprint(l) + "\n")
+		}
+	}
+	for i, j := range r.Judgements {
+		if i == mostJudgements {
+			line(p.warn, fmt.Sprintf("and %d more: see -o json", len(r.Judgements)-i))
+			break
+		}
+		if j.Stuck {
+			line(p.bad, "stuck: "+printable(j.Text))
+		} else {
+			line(p.warn, "note: "+printable(j.Text))
+		}
+		if j.Hint != "" {
+			line(p.faint, "  hint: "+printable(j.Hint))
+		}
+	}
+	for _, n := range r.Notes {
+		line(p.warn, "note: "+printable(n))
+	}
+	if r.Healthy {
+		line(p.good, "nothing is stuck")
+	}
+	return b.String()
+}
+
+// A reportRow is a line of the table.
+type reportRow struct {
+	channel                               string // "" if it is that of the row before
+	events, span, who, delivered, lag     string
+	unacked, rate, state                  string
+	members                               int
+	isMember, isStuck, isFirstOfItsGroups bool
+}
+
+// reportRows are the rows of a report, and how many subscriptions are left out.
+func reportRows(r *report, rates bool) (rows []reportRow, more int) {
+	for _, c := range r.Channels {
+		head := reportRow{
+			channel: printable(c.Name), events: strconv.FormatUint(c.Events, 10), span: "-", isFirstOfItsGroups: true,
+		}
+		if c.Last > 0 {
+			head.span = fmt.Sprintf("%d-%d", c.First, c.Last)
+		}
+		if rates {
+			head.rate = perSecond(c.Rate)
+		}
+		if len(c.Subscriptions) == 0 {
+			head.who, head.state = "nobody", "-"
+			rows = append(rows, head)
+		}
+		for i, sub := range c.Subscriptions {
+			if len(rows) >= mostRows {
+				more++
+				continue
+			}
+			row := reportRow{}
+			if i == 0 {
+				row = head
+			}
+			row.fill(sub, rates)
+			rows = append(rows, row)
+			for n, m := range sub.Members {
+				if len(sub.Members) == 1 && sub.Group == "" && (sub.Consumer == "" || sub.Durable == "") {
+					break // it is named already
+				}
+				if n == mostMembers {
+					rows = append(rows, reportRow{isMember: true, who: fmt.Sprintf("  and %d more", len(sub.Members)-n)})
+					break
+				}
+				rows = append(rows, memberRow(m))
+			}
+		}
+	}
+	return rows, more
+}
+
+func (row *reportRow) fill(s *monitor.Subscription, rates bool) {
+	row.who = printable(strings.TrimPrefix(strings.TrimPrefix(s.Who(), "group "), "client "))
+	switch {
+	case s.Group != "" && s.Durable == "":
+		row.who += " (not durable)"
+	case s.Group != "" && s.Consumer == "" && s.Durable != s.Group:
+		row.who += printable(" (durable " + s.Durable + ")")
+	}
+	row.delivered, row.lag, row.unacked = strconv.FormatUint(s.Delivered, 10), strconv.FormatUint(s.Lag, 10), strconv.Itoa(s.Unacked)
+	if rates {
+		row.rate = perSecond(s.Rate)
+	}
+	var states []string
+	switch {
+	case s.Offline:
+		states = append(states, "offline")
+	case s.Consumer != "" && len(s.Members) == 0:
+		states = append(states, "in use")
+	case len(s.Members) > 1 || s.Group != "":
+		states = append(states, fmt.Sprintf("%d %s", len(s.Members), plural(len(s.Members), "member")))
+	default:
+		states = append(states, string(s.Members[0].State))
+	}
+	for word, is := range map[string]bool{"stalled": s.Stalled, "paused": s.Paused} {
+		if is {
+			states = append(states, word)
+		}
+	}
+	row.state, row.isStuck = strings.Join(states, ", "), s.Offline && s.Lag > 0 || s.Stalled ||
+		len(s.Members) == 1 && (s.Members[0].State == monitor.Dead || s.Members[0].State == monitor.Hung)
+}
+
+func memberRow(m monitor.Member) reportRow {
+	row := reportRow{isMember: true, who: "  " + printable(m.Client), unacked: strconv.Itoa(m.Unacked), state: string(m.State)}
+	if m.Delivered > 0 {
+		row.delivered = strconv.FormatUint(m.Delivered, 10)
+	}
+	if m.Stalled {
+		row.state += ", stalled"
+	}
+	row.isStuck = m.State != monitor.Alive || m.Stalled
+	return row
+}
+
+func perSecond(rate float64) string {
+	if rate == 0 {
+		return ""
+	}
+	return fmt.Sprintf("+%.3g/s", rate)
+}
+
+// table draws the rows with columns.
+func (p *reportPaint) table(rows []reportRow, width int, rates bool) string {
+	if len(rows) == 0 {
+		return ""
+	}
+	headers := []string{"CHANNEL", "EVENTS", "FIRST-LAST", "GROUP OR CLIENT", "SENT", "LAG", "UNACKED", "STATE"}
+	if rates {
+		headers = append(headers, "RATE")
+	}
+	right := []string{"EVENTS", "SENT", "LAG", "UNACKED"}
+	t := table.New().Border(lipgloss.HiddenBorder()).BorderTop(false).BorderBottom(false).BorderLeft(false).BorderRight(false).
+		BorderHeader(false).BorderColumn(false).Wrap(false).Headers(headers...)
+	if width > 0 {
+		t.Width(width)
+	}
+	t.StyleFunc(func(row, col int) lipgloss.Style {
+		style := lipgloss.NewStyle().PaddingRight(2)
+		if slices.Contains(right, headers[col]) {
+			style = style.Align(lipgloss.Right)
+		}
+		return style
+	})
+	for _, r := range rows {
+		shade := fmt.Sprint
+		switch {
+		case r.isStuck:
+			shade = p.bad.Sprint
+		case r.isMember:
+			shade = p.faint.Sprint
+		}
+		cells := []string{r.channel, r.events, r.span, shade(r.who), r.delivered, r.lag, r.unacked, shade(r.state)}
+		if rates {
+			cells = append(cells, r.rate)
+		}
+		t.Row(cells...)
+	}
+	var b strings.Builder
+	for line := range strings.Lines(t.String()) {
+		b.WriteString(strings.TrimRight(line, " \n") + "\n")
+	}
+	return b.String()
+}
+
+// list shows the rows where a table has no room: a line or two each.
+func (p *reportPaint) list(rows []reportRow, width int) string {
+	var b strings.Builder
+	line := func(indent int, c *color.Color, text string) {
+		for l := range strings.SplitSeq(ansi.Wrap(text, max(1, width-indent), ""), "\n") {
+			b.WriteString(strings.Repeat(" ", indent) + c.Sprint(l) + "\n")
+		}
+	}
+	for _, r := range rows {
+		if r.isFirstOfItsGroups {
+			line(0, p.head, fmt.Sprintf("%s: %s events, %s", r.channel, r.events, r.span))
+		}
+		c := p.faint
+		if r.isStuck {
+			c = p.bad
+		}
+		if r.isMember {
+			text := strings.TrimSpace(r.who)
+			if r.unacked != "" {
+				text += fmt.Sprintf(": %s unacked, %s", r.unacked, r.state)
+			}
+			line(4, c, text)
+		} else if r.lag == "" {
+			line(2, c, "nobody listens")
+		} else {
+			line(2, c, fmt.Sprintf("%s: sent #%s, lag %s, %s unacked, %s", r.who, r.delivered, r.lag, r.unacked, r.state))
+		}
+	}
+	return b.String()
+}

@@ -1,0 +1,116 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/x/ansi"
+)
+
+// watch draws a look each second in place, until q, Ctrl-C or ctx is done.
+func watch(ctx context.Context, s *System, p *reportPaint, look func(context.Context) (*report, error)) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	screen := &screen{ctx: ctx, paint: p, look: look, width: s.Width}
+	program := tea.NewProgram(screen, tea.WithContext(ctx), tea.WithInput(s.Stdin), tea.WithOutput(s.Stdout),
+		tea.WithoutSignalHandler())
+	_, err := program.Run()
+	if errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil {
+		return nil // a signal
+	}
+	return err
+}
+
+// A screen is what a watch shows. Bubble Tea calls its methods one at a time.
+type screen struct {
+	ctx   context.Context // of the watch: a look outlives the call that begins it
+	paint *reportPaint
+	look  func(context.Context) (*report, error)
+
+	width, height int
+	offset        int // lines scrolled away
+	report        *report
+	err           error
+}
+
+// A looked is a look that came back.
+type looked struct {
+	report *report
+	err    error
+}
+
+func (s *screen) Init() tea.Cmd { return s.ask }
+
+func (s *screen) ask() tea.Msg {
+	r, err := s.look(s.ctx)
+	return looked{r, err}
+}
+
+func (s *screen) Update(message tea.Msg) (tea.Model, tea.Cmd) {
+	switch m := message.(type) {
+	case tea.WindowSizeMsg:
+		s.width, s.height = m.Width, m.Height
+	case looked:
+		if s.err = m.err; m.err == nil {
+			s.report = m.report
+		}
+		return s, tea.Tick(again, func(time.Time) tea.Msg { return s.ask() })
+	case tea.KeyPressMsg:
+		page := max(1, s.height-2)
+		switch m.String() {
+		case "q", "ctrl+c", "esc":
+			return s, tea.Quit
+		case "up", "k":
+			s.offset--
+		case "down", "j":
+			s.offset++
+		case "pgup", "b":
+			s.offset -= page
+		case "pgdown", "space":
+			s.offset += page
+		case "home", "g":
+			s.offset = 0
+		case "end", "G":
+			s.offset = len(s.lines())
+		}
+	}
+	s.offset = max(0, min(s.offset, len(s.lines())-s.height+1))
+	return s, nil
+}
+
+// lines is all that there is to show.
+func (s *screen) lines() []string {
+	var text strings.Builder
+	if s.err != nil {
+		text.WriteString(ansi.Wrap(s.paint.bad.Sprint(printable(s.err.Error())), max(1, s.width), "") + "\n")
+	}
+	if s.report != nil {
+		text.WriteString(s.paint.text(s.report, s.width, true))
+	} else if s.err == nil {
+		text.WriteString("looking ...\n")
+	}
+	return strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
+}
+
+func (s *screen) View() tea.View {
+	lines := s.lines()
+	var out []string
+	for i := s.offset; i < len(lines) && len(out) < s.height-1; i++ {
+		out = append(out, ansi.Truncate(lines[i], s.width, "…"))
+	}
+	foot := "q quits, arrows scroll"
+	if s.report != nil {
+		foot = fmt.Sprintf("%s; looked at %s; lines %d-%d of %d", foot, s.report.Time.Format("15:04:05"),
+			min(s.offset+1, len(lines)), s.offset+len(out), len(lines))
+	}
+	for len(out) < s.height-1 {
+		out = append(out, "")
+	}
+	view := tea.NewView(strings.Join(append(out, s.paint.faint.Sprint(ansi.Truncate(foot, s.width, "…"))), "\n"))
+	view.AltScreen = true
+	return view
+}

@@ -1,0 +1,106 @@
+package conn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// An Observer is a connection that looks at a broker and takes no part: on
+// NATS Streaming it is no client, on JetStream it has no consumer.
+type Observer struct {
+	*link
+	backend Backend
+}
+
+// Observe connects to the server that o describes, and finds out which broker
+// it is. Its errors are those of [Dial].
+func Observe(ctx context.Context, o Options) (*Observer, error) {
+	o = o.Or(defaults)
+	o.ClientID = or(o.ClientID, NewClientID("client"))
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	l, err := newLink(ctx, o)
+	backend := o.Backend
+	if err == nil {
+		backend, err = l.find(ctx, backend)
+		if err != nil {
+			l.abandon()
+		}
+	}
+	if ctx.Err() != nil {
+		if err == nil {
+			l.abandon()
+		}
+		err = context.Cause(ctx)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("connecting to %s: %w", o.attempted(), err)
+	}
+	return &Observer{l, backend}, nil
+}
+
+// find returns the backend that is asked for, or the one that is there, and an
+// error if it is not.
+func (l *link) find(ctx context.Context, backend Backend) (Backend, error) {
+	switch backend {
+	case Auto:
+		return l.detect(ctx)
+	case STAN:
+		return backend, l.hasCluster(ctx)
+	}
+	js, err := l.jetStream()
+	if err == nil {
+		err = l.hasJetStream(ctx, js)
+	}
+	if errors.Is(err, ErrAuth) { // perhaps only asking for the account is forbidden
+		err = nil
+	}
+	return backend, err
+}
+
+// hasCluster returns an error that wraps [ErrNoCluster] if no server of the
+// cluster answers.
+func (l *link) hasCluster(ctx context.Context) error {
+	err := l.ask(ctx, func(ctx context.Context) error {
+		_, err := l.nc.RequestWithContext(ctx, discovery(l.opts.Cluster), ping(l.opts.ClientID))
+		return err
+	})
+	if errors.Is(err, nats.ErrNoResponders) {
+		return because(ErrNoCluster, err)
+	}
+	return err
+}
+
+// Backend tells which broker was found.
+func (o *Observer) Backend() Backend { return o.backend }
+
+// NATS returns the connection. It ends with o.
+func (o *Observer) NATS() *nats.Conn { return o.nc }
+
+// JetStream returns what to ask JetStream by, within [Observer.Ask].
+func (o *Observer) JetStream() (jetstream.JetStream, error) { return o.jetStream() }
+
+// Ask makes a request to JetStream, as often as a cluster without a leader
+// needs, within the time-out. The error wraps [ErrAuth], [ErrHung], [ErrLost],
+// [ErrNoJetStream], [ErrNoStream] or [ErrRefused].
+func (o *Observer) Ask(ctx context.Context, request func(context.Context) error) error {
+	return explainJetStream(o.ask(ctx, request))
+}
+
+// Consumers asks who shares each of several consumers of JetStream, as
+// [stream, name]. It takes a quarter of a second.
+func (o *Observer) Consumers(ctx context.Context, names [][2]string) ([][]Member, error) {
+	subjects := make([]string, len(names))
+	for i, n := range names {
+		subjects[i] = roll("jetstream", n[0], n[1])
+	}
+	return o.callRoll(ctx, subjects)
+}
+
+// Close ends the connection.
+func (o *Observer) Close() { o.abandon() }

@@ -1,0 +1,132 @@
+package conn
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// No broker tells on its own port who shares a group: members of this package
+// therefore answer each other, on a subject for each position that is shared.
+const rollPrefix = "_LISTEN.members."
+
+// Limits of a roll call: answers come from whoever may publish.
+const (
+	rollWait   = 250 * time.Millisecond // a member answers in less than a millisecond
+	rollAnswer = 1024                   // bytes
+	rollMost   = 10_000                 // members
+)
+
+// A Member is one listener that answers a roll call.
+type Member struct {
+	Client string `json:"client"`
+
+	// Of JetStream: how many events it holds unacked, how many at most, and for
+	// how many milliseconds it has neither got nor acked one.
+	Held  int   `json:"held"`
+	Limit int   `json:"limit"`
+	Quiet int64 `json:"quiet"`
+}
+
+// roll returns the subject of a position's roll calls. The names that make it
+// up may hold anything.
+func roll(names ...string) string {
+	sum := sha256.Sum256([]byte(strings.Join(names, "\x00")))
+	return rollPrefix + hex.EncodeToString(sum[:16])
+}
+
+// attend answers roll calls until the connection ends, and calls them itself
+// where the position is shared. That this is not permitted does no harm.
+func (l *link) attend(subject string, shared bool, fill func(*Member)) {
+	if shared {
+		l.mu.Lock()
+		l.rolls = append(l.rolls, subject)
+		l.mu.Unlock()
+	}
+	// An error says that the connection is gone, which is told elsewhere.
+	_, _ = l.nc.Subscribe(subject, func(call *nats.Msg) {
+		m := Member{Client: l.opts.ClientID}
+		if fill != nil {
+			fill(&m)
+		}
+		if answer, err := json.Marshal(m); err == nil && call.Reply != "" {
+			_ = l.nc.Publish(call.Reply, answer) // who asked may be gone
+		}
+	})
+}
+
+// Members returns the client IDs of the listeners that share a group with this
+// one. It takes a quarter of a second.
+func (l *link) Members(ctx context.Context) ([]string, error) {
+	l.mu.Lock()
+	subjects := l.rolls
+	l.mu.Unlock()
+	found, err := l.callRoll(ctx, subjects)
+	if err != nil {
+		return nil, err
+	}
+	ids := []string{l.opts.ClientID}
+	for _, members := range found {
+		for _, m := range members {
+			ids = append(ids, m.Client)
+		}
+	}
+	slices.Sort(ids)
+	return slices.Compact(ids), nil
+}
+
+// callRoll asks who is there on each of subjects.
+func (l *link) callRoll(ctx context.Context, subjects []string) ([][]Member, error) {
+	found := make([][]Member, len(subjects))
+	replies := l.nc.NewInbox()
+	answers := make(chan *nats.Msg, rollMost)
+	sub, err := l.nc.ChanSubscribe(replies+".*", answers)
+	if err != nil {
+		return nil, fmt.Errorf("calling the roll: %w", because(ErrLost, err))
+	}
+	defer func() { _ = sub.Unsubscribe() }()
+	for n, subject := range subjects {
+		if err := l.nc.PublishRequest(subject, fmt.Sprintf("%s.%d", replies, n), nil); err != nil {
+			return nil, fmt.Errorf("calling the roll: %w", because(ErrLost, err))
+		}
+	}
+	late := time.NewTimer(rollWait)
+	defer late.Stop()
+	for heard, empty := 0, 0; heard < rollMost && empty < len(subjects); {
+		select {
+		case m := <-answers:
+			var n int
+			if _, err := fmt.Sscanf(m.Subject[len(replies):], ".%d", &n); err != nil || n < 0 || n >= len(subjects) {
+				continue
+			}
+			if m.Header.Get("Status") == "503" {
+				empty++
+				continue
+			}
+			var member Member
+			if len(m.Data) > rollAnswer || json.Unmarshal(m.Data, &member) != nil || CheckClientID(member.Client) != nil {
+				continue
+			}
+			heard++
+			found[n] = append(found[n], member)
+		case <-late.C:
+			if l.rollDenied.Load() {
+				return nil, because(ErrAuth, errors.New("roll calls are not permitted"))
+			}
+			return found, nil
+		case <-l.lost:
+			return nil, l.Err()
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+	return found, nil
+}

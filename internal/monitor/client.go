@@ -1,0 +1,57 @@
+package monitor
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"net/url"
+	"slices"
+)
+
+// A Client is what NATS Streaming knows of one client.
+type Client struct {
+	ID    string
+	State State
+	Holds []Holding // by channel
+}
+
+// A Holding is how many unacked events a client holds of a channel.
+type Holding struct {
+	Channel string
+	Events  int
+}
+
+// ErrNoClient: the server knows no client of that ID.
+var ErrNoClient = errors.New("the server knows no client of that ID")
+
+// Client asks for one client, and the client itself whether it is alive. The
+// error may be [ErrNoClient].
+func (r *Streaming) Client(ctx context.Context, id string) (*Client, error) {
+	var answer struct {
+		clientz
+		Subscriptions map[string][]subscriptionz `json:"subscriptions"`
+	}
+	err := r.port().get(ctx, "/streaming/clientsz?subs=1&client="+url.QueryEscape(id), &answer)
+	switch {
+	case errors.Is(err, errAbsent):
+		return nil, ErrNoClient
+	case err != nil:
+		return nil, err
+	}
+	states, err := r.Ask.States(ctx, []string{answer.HBInbox})
+	if err != nil {
+		return nil, err
+	}
+	c := &Client{ID: id, State: states[answer.HBInbox]}
+	for channel, list := range answer.Subscriptions {
+		held := 0
+		for _, z := range list {
+			held += z.PendingCount
+		}
+		if held > 0 {
+			c.Holds = append(c.Holds, Holding{channel, held})
+		}
+	}
+	slices.SortFunc(c.Holds, func(a, b Holding) int { return cmp.Compare(a.Channel, b.Channel) })
+	return c, nil
+}

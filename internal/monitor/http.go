@@ -1,0 +1,74 @@
+package monitor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"time"
+)
+
+// Limits of one request, where little is asked for.
+const (
+	timeout  = 500 * time.Millisecond
+	maxBytes = 8 << 20
+)
+
+// errAbsent: the server answers that it has not got what was asked for.
+var errAbsent = errors.New("not found")
+
+// A port is a monitoring port, and how much is taken from it.
+type port struct {
+	base    string        // URL
+	timeout time.Duration // of one request
+	left    int64         // bytes that may still be read
+}
+
+func get(ctx context.Context, base, path string, into any) error {
+	return (&port{base, timeout, maxBytes}).get(ctx, path, into)
+}
+
+func (p *port) get(ctx context.Context, path string, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, p.timeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(p.base, "/")+path, nil)
+	if err != nil {
+		return fmt.Errorf("asking the monitoring port: %w", err)
+	}
+	client := http.Client{
+		Transport: &http.Transport{DisableKeepAlives: true},
+		// What is asked for is the server's own word, not that of another.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	response, err := client.Do(request)
+	if err != nil {
+		return fmt.Errorf("asking the monitoring port: %w", err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	path, _, _ = strings.Cut(path, "?")
+	switch response.StatusCode {
+	case http.StatusOK:
+	case http.StatusNotFound:
+		return fmt.Errorf("asking the monitoring port for %s: %w", path, errAbsent)
+	default:
+		return fmt.Errorf("asking the monitoring port for %s: it answers %d %s", path, response.StatusCode, http.StatusText(response.StatusCode))
+	}
+	body := &io.LimitedReader{R: response.Body, N: p.left}
+	err = json.NewDecoder(body).Decode(into)
+	p.left = body.N
+	_, wrong := errors.AsType[*json.SyntaxError](err)
+	switch {
+	case err != nil && body.N <= 0:
+		return fmt.Errorf("reading the monitoring port's answer for %s: it is longer than what is read here", path)
+	case wrong:
+		return fmt.Errorf("reading the monitoring port's answer for %s: it is no JSON: is this a NATS server's monitoring port?", path)
+	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+		return fmt.Errorf("reading the monitoring port's answer for %s: it is cut off", path)
+	case err != nil:
+		return fmt.Errorf("reading the monitoring port's answer for %s: %w", path, err)
+	}
+	return nil
+}

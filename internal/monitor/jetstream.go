@@ -1,0 +1,217 @@
+package monitor
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// mostConsumers bounds one look at JetStream.
+const mostConsumers = 100_000
+
+// JetStream looks at the streams and consumers of an account.
+type JetStream struct {
+	JS jetstream.JetStream
+
+	// Ask runs a request, in good time, and explains its error.
+	Ask func(context.Context, func(context.Context) error) error
+
+	// Members asks who shares each of several consumers, as [stream, name]:
+	// JetStream does not know. Who is not asked, or does not answer, is not
+	// among them.
+	Members func(ctx context.Context, consumers [][2]string) ([][]Member, error)
+}
+
+// Read returns what JetStream tells of the streams that store one of subjects,
+// and of the consumers that want them; * stands for any text there. Without
+// subjects it reads all.
+func (r *JetStream) Read(ctx context.Context, subjects []string) (*Snapshot, error) {
+	s := &Snapshot{Time: time.Now(), Backend: "jetstream", Channels: []*Channel{}}
+	var streams []*jetstream.StreamInfo
+	err := r.Ask(ctx, func(ctx context.Context) error {
+		streams = nil
+		list := r.JS.ListStreams(ctx)
+		for info := range list.Info() {
+			streams = append(streams, info)
+		}
+		return list.Err()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("asking for the streams: %w", err)
+	}
+	missing := slices.Clone(subjects)
+	var names [][2]string
+	var consumers []*Subscription
+	for _, info := range streams {
+		if !slices.ContainsFunc(info.Config.Subjects, func(f string) bool { return overlaps(subjects, f) }) && len(subjects) > 0 {
+			continue
+		}
+		missing = slices.DeleteFunc(missing, func(subject string) bool {
+			return slices.ContainsFunc(info.Config.Subjects, func(f string) bool { return overlaps([]string{subject}, f) })
+		})
+		c := stream(info)
+		s.Channels = append(s.Channels, c)
+		list, err := r.consumers(ctx, info.Config.Name, mostConsumers-len(names))
+		if err != nil {
+			return nil, err
+		}
+		for _, consumer := range list {
+			sub := subscription(consumer)
+			if len(subjects) > 0 && len(sub.Filters) > 0 &&
+				!slices.ContainsFunc(sub.Filters, func(f string) bool { return overlaps(subjects, f) }) {
+				continue
+			}
+			c.Subscriptions = append(c.Subscriptions, sub)
+			consumers = append(consumers, sub)
+			names = append(names, [2]string{info.Config.Name, consumer.Name})
+		}
+	}
+	s.Absent = missing
+	slices.SortFunc(s.Channels, func(a, b *Channel) int { return cmp.Compare(a.Name, b.Name) })
+	return s, r.members(ctx, s, names, consumers)
+}
+
+func (r *JetStream) consumers(ctx context.Context, stream string, most int) ([]*jetstream.ConsumerInfo, error) {
+	var found []*jetstream.ConsumerInfo
+	err := r.Ask(ctx, func(ctx context.Context) error {
+		found = nil
+		handle, err := r.JS.Stream(ctx, stream)
+		if err != nil {
+			return err
+		}
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel() // ends the list, also if it is longer than what is read
+		list := handle.ListConsumers(ctx)
+		for info := range list.Info() {
+			if len(found) == most {
+				return fmt.Errorf("more than %d consumers: name the subjects that are to be looked at", mostConsumers)
+			}
+			found = append(found, info)
+		}
+		return list.Err()
+	})
+	if err != nil {
+		return nil, fmt.Errorf("asking for the consumers of %q: %w", stream, err)
+	}
+	slices.SortFunc(found, func(a, b *jetstream.ConsumerInfo) int { return cmp.Compare(a.Name, b.Name) })
+	return found, nil
+}
+
+// members asks who shares the consumers, and finds out what nobody holds.
+func (r *JetStream) members(ctx context.Context, s *Snapshot, names [][2]string, consumers []*Subscription) error {
+	if r.Members == nil || len(names) == 0 {
+		return nil
+	}
+	answers, err := r.Members(ctx, names)
+	if err != nil {
+		if ctx.Err() != nil {
+			return err
+		}
+		s.Notes = append(s.Notes, fmt.Sprintf("members could not be asked: %v", err))
+		return nil
+	}
+	for i, sub := range consumers {
+		held := 0
+		for _, m := range answers[i] {
+			held += m.Unacked
+			sub.Stalled = sub.Stalled || m.Stalled
+			sub.Members = append(sub.Members, m)
+		}
+		slices.SortFunc(sub.Members, func(a, b Member) int { return cmp.Compare(a.Client, b.Client) })
+		sub.Offline = sub.Offline && len(sub.Members) == 0
+		// Who pulls by other means does not answer, and may be at work.
+		if len(sub.Members) > 0 || sub.Waiting == 0 && !sub.Offline {
+			sub.Lost = max(0, sub.Unacked-held)
+		}
+	}
+	return nil
+}
+
+func stream(info *jetstream.StreamInfo) *Channel {
+	c := &Channel{
+		Name: info.Config.Name, Subjects: info.Config.Subjects, Events: info.State.Msgs, Bytes: info.State.Bytes,
+		First: info.State.FirstSeq, Last: info.State.LastSeq,
+		MaxEvents: uint64(max(0, info.Config.MaxMsgs)), MaxBytes: uint64(max(0, info.Config.MaxBytes)),
+		Refuses: info.Config.Discard == jetstream.DiscardNew, Subscriptions: []*Subscription{},
+	}
+	if info.Cluster != nil && info.Config.Replicas > 1 {
+		c.Leaderless = info.Cluster.Leader == ""
+		for _, replica := range info.Cluster.Replicas {
+			if replica.Offline {
+				c.Away = append(c.Away, replica.Name)
+			}
+		}
+	}
+	return c
+}
+
+func subscription(info *jetstream.ConsumerInfo) *Subscription {
+	s := &Subscription{
+		Consumer: info.Name, Durable: info.Config.Durable, Members: []Member{}, Filters: info.Config.FilterSubjects,
+		Delivered: info.Delivered.Stream, Lag: info.NumPending, Unacked: info.NumAckPending,
+		Limit: max(0, info.Config.MaxAckPending), Waiting: info.NumWaiting, Paused: info.Paused, AckWait: info.Config.AckWait,
+	}
+	if info.Config.FilterSubject != "" {
+		s.Filters = []string{info.Config.FilterSubject}
+	}
+	if info.Config.AckPolicy == jetstream.AckNonePolicy {
+		s.Limit = 0
+	}
+	// The name that listen gives to the consumer of a group.
+	for _, filter := range s.Filters {
+		if group, ok := strings.CutSuffix(info.Name, "_"+strings.ReplaceAll(filter, ".", "_")); ok && info.Config.Durable != "" {
+			s.Group = group
+		}
+	}
+	now := info.TimeStamp
+	moved := info.Created
+	for _, at := range []*time.Time{info.Delivered.Last, info.AckFloor.Last} {
+		if at != nil && at.After(moved) {
+			moved = *at
+		}
+	}
+	if at := info.Delivered.Last; at != nil {
+		s.LastDelivery = *at
+	}
+	if s.Quiet = now.Sub(moved); s.Quiet < 0 {
+		s.Quiet = 0
+	}
+	s.Stalled = s.Limit > 0 && s.Unacked >= s.Limit
+	// A pull that is at work has asked, or has got something it is still to ack.
+	working := s.Unacked > 0 && now.Sub(s.LastDelivery) < s.AckWait
+	s.Offline = !info.PushBound && s.Waiting == 0 && !working
+	return s
+}
+
+// overlaps reports whether a filter covers one of the names asked for, or is
+// matched by it. All names are asked for if there are none.
+func overlaps(asked []string, filter string) bool {
+	return len(asked) == 0 || wanted(asked, filter) ||
+		slices.ContainsFunc(asked, func(a string) bool { return covers(filter, a) })
+}
+
+// Replayed returns how many events of subject, in stream c, a consumer has got:
+// so many come again if it is forgotten.
+func (r *JetStream) Replayed(ctx context.Context, c *Channel, s *Subscription, subject string) (uint64, error) {
+	stored := uint64(0)
+	err := r.Ask(ctx, func(ctx context.Context) error {
+		handle, err := r.JS.Stream(ctx, c.Name)
+		if err != nil {
+			return err
+		}
+		info, err := handle.Info(ctx, jetstream.WithSubjectFilter(subject))
+		if err == nil {
+			stored = info.State.Subjects[subject]
+		}
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("counting the events of %q: %w", subject, err)
+	}
+	return stored - min(stored, s.Lag), nil
+}

@@ -1,0 +1,313 @@
+package monitor
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+)
+
+// Bounds of one look at a NATS Streaming server.
+const (
+	lookBytes = 256 << 20 // of all its answers: 100,000 subscriptions take 45 MB
+	pageSize  = 1024      // entries of a page, the server's own default
+)
+
+// Streaming looks at a NATS Streaming server through its monitoring port.
+type Streaming struct {
+	Base    string // URL of the monitoring port
+	Cluster string // ID that the server must have
+
+	// Ask makes a request of the clients' heartbeat inboxes: see [Heartbeats].
+	// Where it is nil, clients are not asked.
+	Ask *Heartbeats
+
+	// Timeout is for each answer of the monitoring port.
+	Timeout time.Duration
+}
+
+// The server's own words (nats-streaming-server, server/monitor.go).
+type (
+	serverz struct {
+		ClusterID string `json:"cluster_id"`
+		Role      string `json:"role"`
+		Channels  int    `json:"channels"`
+	}
+	storez struct {
+		Limits struct {
+			MaxChannels int `json:"max_channels"`
+			channelLimits
+			PerChannel map[string]channelLimits `json:"channels"`
+		} `json:"limits"`
+	}
+	channelLimits struct {
+		MaxMsgs  int64 `json:"max_msgs"`
+		MaxBytes int64 `json:"max_bytes"`
+	}
+	clientz struct {
+		ID      string `json:"id"`
+		HBInbox string `json:"hb_inbox"`
+	}
+	channelz struct {
+		Name          string          `json:"name"`
+		Msgs          uint64          `json:"msgs"`
+		Bytes         uint64          `json:"bytes"`
+		FirstSeq      uint64          `json:"first_seq"`
+		LastSeq       uint64          `json:"last_seq"`
+		Subscriptions []subscriptionz `json:"subscriptions"`
+	}
+	subscriptionz struct {
+		ClientID     string `json:"client_id"`
+		DurableName  string `json:"durable_name"`
+		QueueName    string `json:"queue_name"`
+		IsDurable    bool   `json:"is_durable"`
+		IsOffline    bool   `json:"is_offline"`
+		MaxInflight  int    `json:"max_inflight"`
+		AckWait      int    `json:"ack_wait"` // seconds
+		LastSent     uint64 `json:"last_sent"`
+		PendingCount int    `json:"pending_count"`
+		IsStalled    bool   `json:"is_stalled"`
+	}
+	// A page is one of several answers.
+	page struct {
+		Total    int        `json:"total"`
+		Clients  []clientz  `json:"clients"`
+		Channels []channelz `json:"channels"`
+	}
+)
+
+// Read returns what the server tells of the channels whose names match one of
+// subjects, in which * stands for any text; of all, if there are none.
+func (r *Streaming) Read(ctx context.Context, subjects []string) (*Snapshot, error) {
+	p := r.port()
+	var server serverz
+	if err := p.get(ctx, "/streaming/serverz", &server); err != nil {
+		if errors.Is(err, errAbsent) {
+			err = errors.New("the monitoring port belongs to a server without NATS Streaming")
+		}
+		return nil, err
+	}
+	if server.ClusterID != r.Cluster {
+		return nil, fmt.Errorf("the monitoring port belongs to a server of the cluster %q, not of %q", server.ClusterID, r.Cluster)
+	}
+	var store storez
+	if err := p.get(ctx, "/streaming/storez", &store); err != nil {
+		return nil, err
+	}
+	s := &Snapshot{
+		Time: time.Now(), Backend: "stan", Cluster: server.ClusterID, Role: server.Role,
+		Total: server.Channels, MaxChannels: store.Limits.MaxChannels, Channels: []*Channel{},
+	}
+	channels, err := p.channels(ctx, subjects, s)
+	if err != nil {
+		return nil, err
+	}
+	// After the channels: whoever joins meanwhile is not taken for gone.
+	clients, err := p.clients(ctx)
+	if err != nil {
+		return nil, err
+	}
+	states, err := r.states(ctx, p, clients)
+	if err != nil {
+		return nil, err
+	}
+	s.Clients = len(clients)
+	for _, state := range states {
+		if state == Dead {
+			s.Dead++
+		}
+	}
+	for _, c := range channels {
+		s.Channels = append(s.Channels, channel(c, store.limits(c.Name), states))
+	}
+	if r.Ask == nil {
+		s.Notes = append(s.Notes, "clients could not be asked whether they are alive")
+	}
+	return s, nil
+}
+
+func (r *Streaming) port() *port { return &port{r.Base, r.Timeout, lookBytes} }
+
+// channels reads the channels that are asked for, and notes those that are not
+// there.
+func (p *port) channels(ctx context.Context, subjects []string, s *Snapshot) ([]channelz, error) {
+	literal := func(subject string) bool { return !strings.Contains(subject, "*") }
+	var found []channelz
+	if len(subjects) > 0 && !slices.ContainsFunc(subjects, func(s string) bool { return !literal(s) }) {
+		for _, subject := range subjects {
+			var c channelz
+			switch err := p.get(ctx, "/streaming/channelsz?subs=1&channel="+url.QueryEscape(subject), &c); {
+			case errors.Is(err, errAbsent):
+				s.Absent = append(s.Absent, subject)
+			case err != nil:
+				return nil, err
+			default:
+				found = append(found, c)
+			}
+		}
+		return found, nil
+	}
+	err := p.pages(ctx, "/streaming/channelsz?subs=1", func(page page) int {
+		for _, c := range page.Channels {
+			if wanted(subjects, c.Name) {
+				found = append(found, c)
+			}
+		}
+		return len(page.Channels)
+	})
+	for _, subject := range subjects {
+		if !slices.ContainsFunc(found, func(c channelz) bool { return wanted([]string{subject}, c.Name) }) {
+			s.Absent = append(s.Absent, subject)
+		}
+	}
+	return found, err
+}
+
+func (p *port) clients(ctx context.Context) (map[string]clientz, error) {
+	found := make(map[string]clientz)
+	return found, p.pages(ctx, "/streaming/clientsz?", func(page page) int {
+		for _, c := range page.Clients {
+			found[c.ID] = c
+		}
+		return len(page.Clients)
+	})
+}
+
+// pages reads page after page of path. take returns how many entries one had:
+// the server may say that there are more than it gives.
+func (p *port) pages(ctx context.Context, path string, take func(page) int) error {
+	for offset := 0; ; {
+		var answer page
+		if err := p.get(ctx, fmt.Sprintf("%s&offset=%d&limit=%d", path, offset, pageSize), &answer); err != nil {
+			return err
+		}
+		n := take(answer)
+		offset += pageSize
+		if n == 0 || offset >= answer.Total {
+			return nil
+		}
+	}
+}
+
+// states asks all clients whether they are there. One that left while it was
+// asked looks dead, and is not known to the server any more.
+func (r *Streaming) states(ctx context.Context, p *port, clients map[string]clientz) (map[string]State, error) {
+	states := make(map[string]State, len(clients))
+	if r.Ask == nil {
+		for id := range clients {
+			states[id] = Unasked
+		}
+		return states, nil
+	}
+	inboxes := make([]string, 0, len(clients))
+	for _, c := range clients {
+		inboxes = append(inboxes, c.HBInbox)
+	}
+	answers, err := r.Ask.States(ctx, inboxes)
+	if err != nil {
+		return nil, err
+	}
+	silent := false
+	for id, c := range clients {
+		states[id] = answers[c.HBInbox]
+		silent = silent || states[id] == Dead || states[id] == Hung
+	}
+	if silent {
+		still, err := p.clients(ctx)
+		if err != nil {
+			return nil, err
+		}
+		for id, c := range clients {
+			if states[id] != Alive && still[id] != c {
+				states[id] = Gone
+			}
+		}
+	}
+	return states, nil
+}
+
+// channel puts the subscriptions that share a position together.
+func channel(c channelz, limits channelLimits, states map[string]State) *Channel {
+	result := &Channel{
+		Name: c.Name, Events: c.Msgs, Bytes: c.Bytes, First: c.FirstSeq, Last: c.LastSeq,
+		MaxEvents: uint64(limits.MaxMsgs), MaxBytes: uint64(limits.MaxBytes),
+		Subscriptions: []*Subscription{},
+	}
+	type position struct{ queue, durable, client string }
+	known := make(map[position]*Subscription)
+	for i, z := range c.Subscriptions {
+		at := position{z.QueueName, z.DurableName, z.ClientID}
+		switch {
+		case z.QueueName != "":
+			at.client = ""
+		case z.DurableName == "": // one client may have several
+			at.durable = fmt.Sprintf(":%d", i)
+		}
+		s := known[at]
+		if s == nil {
+			s = &Subscription{Group: z.QueueName, Durable: z.DurableName, Members: []Member{}, Offline: true}
+			if z.QueueName != "" && z.IsDurable { // "durable:group"; a durable's name has no colon
+				s.Durable, s.Group, _ = strings.Cut(z.QueueName, ":")
+			}
+			known[at] = s
+			result.Subscriptions = append(result.Subscriptions, s)
+		}
+		s.add(z, states)
+	}
+	for _, s := range result.Subscriptions {
+		s.Lag, s.Missed = behind(s.Delivered, c.FirstSeq, c.LastSeq)
+	}
+	slices.SortStableFunc(result.Subscriptions, func(a, b *Subscription) int {
+		return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Durable, b.Durable))
+	})
+	return result
+}
+
+func (s *Subscription) add(z subscriptionz, states map[string]State) {
+	s.Delivered = max(s.Delivered, z.LastSent)
+	s.Unacked += z.PendingCount
+	s.AckWait = max(s.AckWait, time.Duration(z.AckWait)*time.Second)
+	if z.IsOffline {
+		if s.Group == "" { // the durable of one client, which is not there
+			s.Members = append(s.Members, Member{Client: z.ClientID, State: Gone, Delivered: z.LastSent,
+				Unacked: z.PendingCount, MaxInFlight: z.MaxInflight})
+		}
+		return
+	}
+	state, known := states[z.ClientID]
+	if !known {
+		state = Gone
+	}
+	s.Offline = false
+	s.Stalled = s.Stalled || z.IsStalled
+	s.Members = append(s.Members, Member{
+		Client: z.ClientID, State: state, Delivered: z.LastSent, Unacked: z.PendingCount,
+		MaxInFlight: z.MaxInflight, Stalled: z.IsStalled, AckWait: time.Duration(z.AckWait) * time.Second,
+	})
+}
+
+// behind returns how many of the events first to last come after delivered,
+// and how many between were dropped.
+func behind(delivered, first, last uint64) (lag, missed uint64) {
+	if last <= delivered || first == 0 {
+		return 0, 0
+	}
+	if delivered+1 < first {
+		missed = first - 1 - delivered
+		delivered = first - 1
+	}
+	return last - delivered, missed
+}
+
+// Replayed returns how many events of c a position has got: so many come again
+// if it is forgotten.
+func (r *Streaming) Replayed(_ context.Context, c *Channel, s *Subscription, _ string) (uint64, error) {
+	if c.First == 0 || s.Delivered < c.First {
+		return 0, nil
+	}
+	return s.Delivered - c.First + 1, nil
+}
