@@ -163,6 +163,9 @@ func (row *reportRow) fill(s *monitor.Subscription, rates bool) {
 	row.delivered, row.lag, row.unacked = strconv.FormatUint(s.Delivered, 10), strconv.FormatUint(s.Lag, 10), strconv.Itoa(s.Unacked)
 	if rates {
 		row.rate = perSecond(s.Rate)
+		if s.Growth != 0 {
+			row.lag += fmt.Sprintf(" (%+d)", s.Growth)
+		}
 	}
 	var states []string
 	switch {
@@ -215,9 +218,6 @@ func (p *reportPaint) table(rows []reportRow, width int, rates bool) string {
 	right := []string{"EVENTS", "SENT", "LAG", "UNACKED"}
 	t := table.New().Border(lipgloss.HiddenBorder()).BorderTop(false).BorderBottom(false).BorderLeft(false).BorderRight(false).
 		BorderHeader(false).BorderColumn(false).Wrap(false).Headers(headers...)
-	if width > 0 {
-		t.Width(width)
-	}
 	t.StyleFunc(func(row, col int) lipgloss.Style {
 		style := lipgloss.NewStyle().PaddingRight(2)
 		if slices.Contains(right, headers[col]) {
@@ -239,8 +239,12 @@ func (p *reportPaint) table(rows []reportRow, width int, rates bool) string {
 		}
 		t.Row(cells...)
 	}
+	drawn := t.String()
+	if width > 0 && lipgloss.Width(drawn) > width {
+		drawn = t.Width(width).String()
+	}
 	var b strings.Builder
-	for line := range strings.Lines(t.String()) {
+	for line := range strings.Lines(drawn) {
 		b.WriteString(strings.TrimRight(line, " \n") + "\n")
 	}
 	return b.String()

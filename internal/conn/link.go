@@ -219,6 +219,11 @@ func (l *link) Others() string {
 // ask runs a request that ends when it is denied, the session is lost, or the
 // time-out is over: the server does not answer a request that it denies.
 func (l *link) ask(ctx context.Context, request func(context.Context) error) error {
+	return l.askOnce(ctx, func(ctx context.Context) error { return insist(ctx, request) })
+}
+
+// askOnce makes the request just once: some take a cluster seconds to answer.
+func (l *link) askOnce(ctx context.Context, request func(context.Context) error) error {
 	l.mu.Lock()
 	deaf := l.deaf
 	l.mu.Unlock()
@@ -244,7 +249,7 @@ func (l *link) ask(ctx context.Context, request func(context.Context) error) err
 		case <-ctx.Done():
 		}
 	}()
-	err := insist(ctx, request)
+	err := request(ctx)
 	if _, answered := errors.AsType[*jetstream.APIError](err); err != nil && ctx.Err() != nil && !answered {
 		err = context.Cause(ctx)
 	}

@@ -85,11 +85,10 @@ func (o *Observer) NATS() *nats.Conn { return o.nc }
 // JetStream returns what to ask JetStream by, within [Observer.Ask].
 func (o *Observer) JetStream() (jetstream.JetStream, error) { return o.jetStream() }
 
-// Ask makes a request to JetStream, as often as a cluster without a leader
-// needs, within the time-out. The error wraps [ErrAuth], [ErrHung], [ErrLost],
+// Ask makes a request to JetStream, within the time-out. The error wraps [ErrAuth], [ErrHung], [ErrLost],
 // [ErrNoJetStream], [ErrNoStream] or [ErrRefused].
 func (o *Observer) Ask(ctx context.Context, request func(context.Context) error) error {
-	return explainJetStream(o.ask(ctx, request))
+	return explainJetStream(o.askOnce(ctx, request))
 }
 
 // Consumers asks who shares each of several consumers of JetStream, as

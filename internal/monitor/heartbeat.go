@@ -2,9 +2,12 @@ package monitor
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -28,64 +31,66 @@ type Heartbeats struct {
 // them at once and takes about half a second if one of them does not answer.
 func (h *Heartbeats) States(ctx context.Context, inboxes []string) (map[string]State, error) {
 	states := make(map[string]State, len(inboxes))
-	replies := h.NC.NewInbox()
-	answers := make(chan *nats.Msg, 1024)
-	sub, err := h.NC.ChanSubscribe(replies+".*", answers)
-	if err != nil {
-		return nil, fmt.Errorf("asking the clients: %w", err)
-	}
-	defer func() { _ = sub.Unsubscribe() }()
-	_ = sub.SetPendingLimits(-1, -1)
-	asked := make([]string, 0, len(inboxes))
+	var asked []string
 	for _, inbox := range inboxes {
 		if _, twice := states[inbox]; twice {
 			continue
 		}
-		if !h.isInbox(inbox) {
-			states[inbox] = Unasked
-			continue
+		if states[inbox] = Unasked; h.isInbox(inbox) {
+			states[inbox] = Hung
+			asked = append(asked, inbox)
 		}
-		states[inbox] = Hung
-		asked = append(asked, inbox)
 	}
-	heard := 0
-	take := func(m *nats.Msg) {
-		n, err := strconv.Atoi(m.Subject[strings.LastIndexByte(m.Subject, '.')+1:])
+	if len(asked) == 0 {
+		return states, nil
+	}
+	replies := h.NC.NewInbox()
+	var mu sync.Mutex
+	open, done := len(asked), make(chan struct{})
+	sub, err := h.NC.Subscribe(replies+".*", func(m *nats.Msg) {
+		n, err := strconv.Atoi(m.Subject[len(replies)+1:])
+		mu.Lock()
+		defer mu.Unlock()
 		if err != nil || n < 0 || n >= len(asked) || states[asked[n]] != Hung {
 			return
 		}
-		heard++
 		states[asked[n]] = Alive
 		if m.Header.Get("Status") == "503" {
 			states[asked[n]] = Dead
 		}
+		if open--; open == 0 {
+			close(done)
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("asking the clients: %w", err)
 	}
+	_ = sub.SetPendingLimits(-1, -1) // there is one answer to a question
+	defer func() { _ = sub.Unsubscribe() }()
 	for n, inbox := range asked {
 		if err := h.NC.PublishRequest(inbox, fmt.Sprintf("%s.%d", replies, n), nil); err != nil {
 			return nil, fmt.Errorf("asking the clients: %w", err)
 		}
-		for more := true; more; { // or the answers would pile up
-			select {
-			case m := <-answers:
-				take(m)
-			default:
-				more = false
-			}
-		}
 	}
 	late := time.NewTimer(heartbeatWait)
 	defer late.Stop()
-	for heard < len(asked) {
-		select {
-		case m := <-answers:
-			take(m)
-		case <-late.C:
-			return states, nil
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+	select {
+	case <-done:
+	case <-late.C:
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	result := maps.Clone(states) // an answer may still come
+	if denied := h.NC.LastError(); errors.Is(denied, nats.ErrPermissionViolation) {
+		for _, inbox := range asked {
+			if result[inbox] == Hung && strings.Contains(denied.Error(), "Publish to") {
+				result[inbox] = Unasked
+			}
 		}
 	}
-	return states, nil
+	return result, nil
 }
 
 func (h *Heartbeats) isInbox(subject string) bool {

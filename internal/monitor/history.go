@@ -15,6 +15,7 @@ type History struct {
 // A mark is how far something had come.
 type mark struct {
 	delivered uint64
+	lag       uint64
 	unacked   int
 	since     time.Time // when it was first seen there
 	seen      time.Time
@@ -24,7 +25,7 @@ type mark struct {
 func (h *History) Add(s *Snapshot) {
 	marks := make(map[string]mark)
 	elapsed := s.Time.Sub(h.last).Seconds()
-	visit := func(now mark, names ...string) (quiet time.Duration, rate float64) {
+	visit := func(now mark, names ...string) (quiet time.Duration, rate float64, growth int64) {
 		key := strings.Join(names, "\x00")
 		before, known := h.marks[key]
 		now.since, now.seen = s.Time, s.Time
@@ -34,20 +35,23 @@ func (h *History) Add(s *Snapshot) {
 		if known && elapsed > 0 && now.delivered > before.delivered {
 			rate = float64(now.delivered-before.delivered) / elapsed
 		}
+		if known {
+			growth = int64(now.lag) - int64(before.lag)
+		}
 		marks[key] = now
-		return now.seen.Sub(now.since), rate
+		return now.seen.Sub(now.since), rate, growth
 	}
 	for _, c := range s.Channels {
-		_, c.Rate = visit(mark{delivered: c.Last}, c.Name)
+		_, c.Rate, _ = visit(mark{delivered: c.Last}, c.Name)
 		for _, sub := range c.Subscriptions {
 			watched := time.Duration(0)
-			watched, sub.Rate = visit(mark{delivered: sub.Delivered, unacked: sub.Unacked}, c.Name, sub.Who(), sub.Durable)
+			watched, sub.Rate, sub.Growth = visit(mark{delivered: sub.Delivered, lag: sub.Lag, unacked: sub.Unacked}, c.Name, sub.Who(), sub.Durable)
 			if sub.Quiet == 0 {
 				sub.Quiet = watched
 			}
 			for i := range sub.Members {
 				m := &sub.Members[i]
-				watched, _ := visit(mark{delivered: m.Delivered, unacked: m.Unacked}, c.Name, sub.Who(), sub.Durable, m.Client)
+				watched, _, _ := visit(mark{delivered: m.Delivered, unacked: m.Unacked}, c.Name, sub.Who(), sub.Durable, m.Client)
 				if m.Quiet == 0 {
 					m.Quiet = watched
 				}

@@ -17,6 +17,9 @@ const (
 	maxBytes = 8 << 20
 )
 
+// answerBytes is the most of one answer: it is held in memory as it came.
+const answerBytes = 64 << 20
+
 // errAbsent: the server answers that it has not got what was asked for.
 var errAbsent = errors.New("not found")
 
@@ -56,9 +59,10 @@ func (p *port) get(ctx context.Context, path string, into any) error {
 	default:
 		return fmt.Errorf("asking the monitoring port for %s: it answers %d %s", path, response.StatusCode, http.StatusText(response.StatusCode))
 	}
-	body := &io.LimitedReader{R: response.Body, N: p.left}
+	most := min(p.left, answerBytes)
+	body := &io.LimitedReader{R: response.Body, N: most}
 	err = json.NewDecoder(body).Decode(into)
-	p.left = body.N
+	p.left -= most - body.N
 	_, wrong := errors.AsType[*json.SyntaxError](err)
 	switch {
 	case err != nil && body.N <= 0:

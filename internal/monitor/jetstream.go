@@ -3,6 +3,7 @@ package monitor
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -13,6 +14,10 @@ import (
 
 // mostConsumers bounds one look at JetStream.
 const mostConsumers = 100_000
+
+// longAway is how long a replica has not been heard of when it is called away:
+// servers of a cluster talk to each other each second.
+const longAway = 10 * time.Second
 
 // JetStream looks at the streams and consumers of an account.
 type JetStream struct {
@@ -32,15 +37,7 @@ type JetStream struct {
 // subjects it reads all.
 func (r *JetStream) Read(ctx context.Context, subjects []string) (*Snapshot, error) {
 	s := &Snapshot{Time: time.Now(), Backend: "jetstream", Channels: []*Channel{}}
-	var streams []*jetstream.StreamInfo
-	err := r.Ask(ctx, func(ctx context.Context) error {
-		streams = nil
-		list := r.JS.ListStreams(ctx)
-		for info := range list.Info() {
-			streams = append(streams, info)
-		}
-		return list.Err()
-	})
+	streams, err := r.streams(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("asking for the streams: %w", err)
 	}
@@ -56,6 +53,9 @@ func (r *JetStream) Read(ctx context.Context, subjects []string) (*Snapshot, err
 		})
 		c := stream(info)
 		s.Channels = append(s.Channels, c)
+		if c.Leaderless {
+			continue // nobody answers for its consumers
+		}
 		list, err := r.consumers(ctx, info.Config.Name, mostConsumers-len(names))
 		if err != nil {
 			return nil, err
@@ -74,6 +74,55 @@ func (r *JetStream) Read(ctx context.Context, subjects []string) (*Snapshot, err
 	s.Absent = missing
 	slices.SortFunc(s.Channels, func(a, b *Channel) int { return cmp.Compare(a.Name, b.Name) })
 	return s, r.members(ctx, s, names, consumers)
+}
+
+// streams returns what is told of all streams. Of one that nobody answers for,
+// as while it has no leader, only the name is known.
+func (r *JetStream) streams(ctx context.Context) (found []*jetstream.StreamInfo, err error) {
+	var names []string
+	err = r.Ask(ctx, func(ctx context.Context) error {
+		list := r.JS.StreamNames(ctx)
+		for name := range list.Name() {
+			names = append(names, name)
+		}
+		return list.Err()
+	})
+	if err != nil {
+		return nil, err
+	}
+	err = r.Ask(ctx, func(ctx context.Context) error {
+		list := r.JS.ListStreams(ctx)
+		for info := range list.Info() {
+			found = append(found, info)
+		}
+		return list.Err()
+	})
+	for _, name := range names {
+		if !slices.ContainsFunc(found, func(info *jetstream.StreamInfo) bool { return info.Config.Name == name }) {
+			if info := r.silent(ctx, name); info != nil {
+				found = append(found, info)
+			}
+		}
+	}
+	return found, err
+}
+
+// silent asks for a stream that was left out, and returns nil if it is gone.
+func (r *JetStream) silent(ctx context.Context, name string) *jetstream.StreamInfo {
+	info := &jetstream.StreamInfo{Config: jetstream.StreamConfig{Name: name, Replicas: 2}, Cluster: &jetstream.ClusterInfo{}}
+	err := r.Ask(ctx, func(ctx context.Context) error {
+		ctx, cancel := context.WithTimeout(ctx, time.Second)
+		defer cancel()
+		handle, err := r.JS.Stream(ctx, name)
+		if err == nil {
+			info = handle.CachedInfo()
+		}
+		return err
+	})
+	if errors.Is(err, jetstream.ErrStreamNotFound) {
+		return nil
+	}
+	return info
 }
 
 func (r *JetStream) consumers(ctx context.Context, stream string, most int) ([]*jetstream.ConsumerInfo, error) {
@@ -142,7 +191,7 @@ func stream(info *jetstream.StreamInfo) *Channel {
 	if info.Cluster != nil && info.Config.Replicas > 1 {
 		c.Leaderless = info.Cluster.Leader == ""
 		for _, replica := range info.Cluster.Replicas {
-			if replica.Offline {
+			if !replica.Current && (replica.Offline || replica.Active == 0 || replica.Active > longAway) {
 				c.Away = append(c.Away, replica.Name)
 			}
 		}

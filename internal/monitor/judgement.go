@@ -36,7 +36,7 @@ var kinds = []string{
 	"absent",         // asked for, and not there
 	"near-limit",     // the oldest events will be dropped
 	"channels",       // their number comes to its limit
-	"replica",        // is offline
+	"replica",        // is away
 	"follower",       // of a cluster: the leader knows better
 }
 
@@ -97,7 +97,7 @@ func (c *Channel) judge(backend string) []Judgement {
 	}
 	if len(c.Away) > 0 {
 		all = append(all, Judgement{Kind: "replica", Channel: c.Name,
-			Text: fmt.Sprintf("%s has replicas that are offline: %s", what, strings.Join(c.Away, ", "))})
+			Text: fmt.Sprintf("%s has replicas that are away: %s", what, strings.Join(c.Away, ", "))})
 	}
 	part, limit := float64(c.Events)/float64(max(1, c.MaxEvents)), fmt.Sprintf("%d events", c.MaxEvents)
 	if c.MaxEvents == 0 {

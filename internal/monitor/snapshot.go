@@ -39,7 +39,7 @@ type Channel struct {
 	Refuses   bool   `json:"refuses,omitempty"` // when full; else the oldest event is dropped
 
 	Leaderless bool     `json:"leaderless,omitempty"`
-	Away       []string `json:"away,omitempty"` // replicas that are offline
+	Away       []string `json:"away,omitempty"` // replicas that were not heard of for long
 
 	Rate          float64         `json:"rate"` // events stored per second since the snapshot before
 	Subscriptions []*Subscription `json:"subscriptions"`
@@ -72,8 +72,9 @@ type Subscription struct {
 	// LastDelivery is zero where it is not told.
 	LastDelivery time.Time `json:"-"`
 	// Quiet is for how long nothing was delivered or acked, as far as is known.
-	Quiet time.Duration `json:"-"`
-	Rate  float64       `json:"rate"` // events delivered per second since the snapshot before
+	Quiet  time.Duration `json:"-"`
+	Rate   float64       `json:"rate"`   // events delivered per second since the snapshot before
+	Growth int64         `json:"growth"` // of the lag, since then
 }
 
 // A Member is one client that shares a subscription.

@@ -13,7 +13,7 @@ import (
 
 // Bounds of one look at a NATS Streaming server.
 const (
-	lookBytes = 256 << 20 // of all its answers: 100,000 subscriptions take 45 MB
+	lookBytes = 256 << 20 // of all its answers; 100,000 subscriptions take 45 MB
 	pageSize  = 1024      // entries of a page, the server's own default
 )
 

@@ -1,0 +1,95 @@
+//go:build unix
+
+package cli_test
+
+import (
+	"slices"
+	"syscall"
+	"testing"
+	"time"
+
+	"nats-test/internal/brokertest"
+)
+
+// forget runs listen forget to its end.
+func forget(t testing.TB, server *brokertest.Server, code int, args ...string) *process {
+	t.Helper()
+	p := runProcess(t, server.URL, slices.Concat([]string{"listen", "forget", "--monitor", server.Monitor}, args)...)
+	p.endsWith(code, 30*time.Second)
+	return p
+}
+
+func TestForgetAGroup(t *testing.T) {
+	onBoth(t, func(t *testing.T, server *brokertest.Server) {
+		store(t, server, 5)
+		p, _ := member(t, server)
+		p.awaitLines(5)
+		forget(t, server, 1, subject, "-g", "g", "--yes").awaitSaying("group g of ticket:created is in use by 1 member")
+		p.signal(syscall.SIGTERM)
+		p.endsWith(0, 30*time.Second)
+
+		forget(t, server, 1, subject, "-g", "other", "--yes").awaitSaying("group other of ticket:created: there is no such durable")
+		forget(t, server, 1, subject, "-g", "g", "--durable", "d", "--yes").awaitSaying("there is no such durable")
+		forget(t, server, 1, "ticket:updated", "-g", "g", "--yes").awaitSaying("there is no such durable")
+		forget(t, server, 2, subject, "-g", "g").awaitSaying("--yes is needed where no terminal can be asked")
+		forget(t, server, 2, subject, "--yes").awaitSaying("--group or --durable names the position")
+
+		x := onTerminal(t, server, []string{"NATS_MONITOR_URL=" + server.Monitor}, "listen", "forget", subject, "-g", "g")
+		x.await(1, "group g of ticket:created has come to #5, 0 of them unacked.")
+		x.await(1, "5 events that it had got come again")
+		x.await(1, "forget it? yes or no:")
+		x.typed("no\n")
+		x.exits(1)
+		runProcess(t, server.URL, "listen", subject, "-g", "g", "--idle", "300ms", "-c", "1").endsWith(6, 30*time.Second)
+
+		x = onTerminal(t, server, []string{"NATS_MONITOR_URL=" + server.Monitor}, "listen", "forget", subject, "-g", "g")
+		x.await(1, "forget it? yes or no:")
+		x.typed("yes\n")
+		x.exits(0)
+		x.await(1, "Position of group g on ticket:created forgotten")
+		again, _ := member(t, server)
+		again.awaitLines(5)
+		again.signal(syscall.SIGTERM)
+		again.endsWith(0, 30*time.Second)
+		forget(t, server, 0, subject, "-g", "g", "-y")
+	})
+}
+
+// Ctrl-C at the question forgets nothing.
+func TestForgetInterrupted(t *testing.T) {
+	server := brokertest.Start(t, brokertest.Config{})
+	store(t, server, 1)
+	runProcess(t, server.URL, "listen", subject, "-g", "g", "-c", "1").endsWith(0, 30*time.Second)
+	x := onTerminal(t, server, []string{"NATS_MONITOR_URL=" + server.Monitor}, "listen", "forget", subject, "-g", "g")
+	x.await(1, "forget it? yes or no:")
+	x.typed("\x03")
+	x.exits(1)
+	x.await(1, "nothing was forgotten")
+	forget(t, server, 0, subject, "-g", "g", "-y")
+}
+
+// The durable of a listener alone belongs, on NATS Streaming, to its client ID.
+func TestForgetADurable(t *testing.T) {
+	onBoth(t, func(t *testing.T, server *brokertest.Server) {
+		store(t, server, 4)
+		read := func(durable string, args ...string) []string {
+			t.Helper()
+			p := runProcess(t, server.URL, slices.Concat([]string{"listen", subject, "--durable", durable, "--until-end"}, args)...)
+			p.endsWith(0, 30*time.Second)
+			return p.out.lines()
+		}
+		for _, args := range [][]string{nil, {"--client-id", "me"}} {
+			durable := "d"
+			if args != nil {
+				durable = "e"
+			}
+			if n := len(read(durable, args...)); n != 4 {
+				t.Errorf("%d events", n)
+			}
+			forget(t, server, 0, slices.Concat([]string{subject, "--durable", durable, "-y"}, args)...)
+			if n := len(read(durable, args...)); n != 4 {
+				t.Errorf("after it was forgotten, %d events", n)
+			}
+		}
+	})
+}

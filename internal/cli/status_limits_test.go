@@ -1,0 +1,104 @@
+//go:build unix
+
+package cli_test
+
+import (
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"nats-test/internal/brokertest"
+	"nats-test/internal/conn"
+)
+
+// A channel that comes to its limit drops the oldest events. That is bad for
+// whom they did not reach.
+func TestStatusOfAFullChannel(t *testing.T) {
+	server := brokertest.Start(t, brokertest.Config{StreamingExtra: "store_limits: { max_msgs: 50, max_channels: 2 }"})
+	store(t, server, 49)
+	j := awaitKind(t, server, "near-limit")
+	j.says(t, "channel ticket:created is at 98 % of its limit of 50 events: the oldest events will be dropped")
+	if j.Judgements[0].Stuck {
+		t.Error("nobody waits for these")
+	}
+	store(t, server, 1)
+	awaitKind(t, server, "near-limit").says(t, "channel ticket:created is full (50 events): each new event drops the oldest")
+
+	// A listener that has got the first event, and not more.
+	p, _ := member(t, server, "--max-in-flight", "1", "--no-ack")
+	p.awaitLines(1)
+	p.signal(syscall.SIGTERM)
+	p.endsWith(0, 30*time.Second)
+	store(t, server, 10) // #2 to #10 are dropped
+	j = statusOf(t, server)
+	if kinds := j.kinds(); len(kinds) != 3 || kinds[0] != "missed-events" || kinds[1] != "offline" || kinds[2] != "near-limit" || j.code != 1 {
+		t.Fatalf("%+v", j)
+	}
+	j.says(t, "group g has missed 9 events of ticket:created (#2 to #10): dropped by the channel's limits before it got them")
+	if text := j.Judgements[2].Text; text != "channel ticket:created is full (50 events): each new event drops the oldest, which did not reach group g yet" {
+		t.Error(text)
+	}
+	runProcess(t, server.URL, "publish", "ticket:updated", "--sample").endsWith(0, 30*time.Second)
+	awaitKind(t, server, "channels", "ticket:updated").says(t, "2 of at most 2 channels are there")
+}
+
+func TestStatusOfAFullStream(t *testing.T) {
+	server := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
+	js := server.JetStream()
+	config := conn.NewStream(subject, 1)
+	config.MaxMsgs = 10
+	if _, err := js.CreateStream(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	store(t, server, 9)
+	awaitKind(t, server, "near-limit").says(t, "stream ticket:created is at 90 % of its limit of 10 events: the oldest events will be dropped")
+	config.Discard = jetstream.DiscardNew
+	if _, err := js.UpdateStream(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	awaitKind(t, server, "near-limit").says(t, "beyond it, new events will be refused")
+	store(t, server, 1)
+	j := awaitKind(t, server, "refusing")
+	j.says(t, "stream ticket:created is full (10 events) and refuses new events")
+	if !j.Judgements[0].Stuck {
+		t.Error("publishers are stuck")
+	}
+}
+
+// What members of a consumer together hold may be limited, and a consumer be
+// paused.
+func TestStatusOfAConsumer(t *testing.T) {
+	server := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
+	js := server.JetStream()
+	store(t, server, 5)
+	consumer, err := js.CreateConsumer(t.Context(), subject, jetstream.ConsumerConfig{
+		Durable: "foreign", AckPolicy: jetstream.AckExplicitPolicy, MaxAckPending: 2,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	awaitKind(t, server, "offline").says(t, "consumer foreign is offline and 5 events behind on ticket:created")
+	messages, err := consumer.Messages()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer messages.Stop()
+	for range 2 { // which are not acked
+		if _, err := messages.Next(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	awaitKind(t, server, "stalled-member").says(t, "consumer foreign is stalled on ticket:created: 2 of 2 unacked, the most for all members together")
+	messages.Stop()
+	if _, err := js.PauseConsumer(t.Context(), subject, "foreign", time.Now().Add(time.Hour)); err != nil {
+		t.Fatal(err)
+	}
+	j := statusOf(t, server)
+	if !slices.Contains(j.kinds(), "paused") || !strings.Contains(j.of("paused"), "consumer foreign is paused and 3 events behind on ticket:created") {
+		t.Errorf("%+v", j)
+	}
+}
