@@ -167,7 +167,7 @@ func (o *statusOptions) look(ctx context.Context, from looker, h *monitor.Histor
 // explainMonitor says what to type when a broker does not tell how it stands.
 func (c *connection) explainMonitor(err error) error {
 	if errors.Is(err, conn.ErrAuth) {
-		return hinted(err, "the user needs the permission to publish to $JS.API.STREAM.LIST, $JS.API.STREAM.INFO.* and $JS.API.CONSUMER.LIST.*")
+		return hinted(err, "the user needs the permission to publish to $JS.API.STREAM.NAMES, $JS.API.STREAM.LIST, $JS.API.STREAM.INFO.* and $JS.API.CONSUMER.LIST.*")
 	}
 	for _, e := range ends {
 		if errors.Is(err, e.err) {

@@ -251,3 +251,14 @@ func TestStatusOfWhatIsNotThere(t *testing.T) {
 		awaitKind(t, server, "absent", "ticket:creatd").says(t, "ticket:creatd is ")
 	})
 }
+
+// Without the permission to ask, that is said.
+func TestStatusIsNotPermitted(t *testing.T) {
+	server := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true, Extra: `authorization { users = [
+		{ user: u, password: p, permissions: { publish: ["$JS.API.INFO"], subscribe: ["_INBOX.>"] } }
+	] }`})
+	p := runProcess(t, strings.Replace(server.URL, "nats://", "nats://u:p@", 1), "listen", "status", "--backend", "jetstream")
+	p.endsWith(3, 30*time.Second)
+	p.awaitSaying("asking for the streams: the server refused the credentials: ")
+	p.awaitSaying("hint: the user needs the permission to publish to $JS.API.STREAM.NAMES")
+}

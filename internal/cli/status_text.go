@@ -46,14 +46,14 @@ func (p *reportPaint) text(r *report, width int, watched bool) string {
 	if more > 0 {
 		shown += p.faint.Sprintf("and %d more subscriptions: name a subject, or see -o json", more) + "\n"
 	}
-	parts := []string{p.summary(r), shown, p.judgement(r, width)}
+	parts := []string{p.summary(r, width), shown, p.judgement(r, width)}
 	if watched {
 		parts[1], parts[2] = parts[2], parts[1]
 	}
 	return strings.Join(slices.DeleteFunc(parts, func(s string) bool { return s == "" }), "\n")
 }
 
-func (p *reportPaint) summary(r *report) string {
+func (p *reportPaint) summary(r *report, width int) string {
 	text := ""
 	if r.Backend == "stan" {
 		text = fmt.Sprintf("NATS Streaming, cluster %s: %d %s, %d %s", printable(r.Cluster), r.Total, plural(r.Total, "channel"),
@@ -64,6 +64,9 @@ func (p *reportPaint) summary(r *report) string {
 	} else {
 		n := len(r.Channels)
 		text = fmt.Sprintf("JetStream: %d %s", n, plural(n, "stream"))
+	}
+	if width > 0 {
+		text = ansi.Wrap(text, width, "")
 	}
 	return p.head.Sprint(text) + "\n"
 }

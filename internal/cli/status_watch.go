@@ -102,10 +102,9 @@ func (s *screen) View() tea.View {
 	for i := s.offset; i < len(lines) && len(out) < s.height-1; i++ {
 		out = append(out, ansi.Truncate(lines[i], s.width, "…"))
 	}
-	foot := "q quits, arrows scroll"
+	foot := fmt.Sprintf("lines %d-%d of %d; q quits, arrows scroll", min(s.offset+1, len(lines)), s.offset+len(out), len(lines))
 	if s.report != nil {
-		foot = fmt.Sprintf("%s; looked at %s; lines %d-%d of %d", foot, s.report.Time.Format("15:04:05"),
-			min(s.offset+1, len(lines)), s.offset+len(out), len(lines))
+		foot += s.report.Time.Format("; looked at 15:04:05")
 	}
 	for len(out) < s.height-1 {
 		out = append(out, "")

@@ -32,13 +32,19 @@ type terminal struct {
 
 func onTerminal(t *testing.T, server *brokertest.Server, env []string, program string, args ...string) *terminal {
 	t.Helper()
+	return onTerminalOf(t, 100, server, env, program, args...)
+}
+
+// onTerminalOf does so on a terminal of so many columns.
+func onTerminalOf(t *testing.T, columns uint16, server *brokertest.Server, env []string, program string, args ...string) *terminal {
+	t.Helper()
 	bin, err := brokertest.Programs()
 	if err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.Command(filepath.Join(bin, program), args...)
 	cmd.Env = append([]string{"TERM=xterm-256color", "HOME=" + t.TempDir(), "NATS_URL=" + server.URL}, env...)
-	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: 100})
+	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: columns})
 	if err != nil {
 		t.Fatal(err)
 	}

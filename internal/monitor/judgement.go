@@ -37,7 +37,6 @@ var kinds = []string{
 	"near-limit",     // the oldest events will be dropped
 	"channels",       // their number comes to its limit
 	"replica",        // is away
-	"follower",       // of a cluster: the leader knows better
 }
 
 // nearly is the part of a limit from which on it is told.
@@ -53,11 +52,6 @@ func (s *Snapshot) Judge() []Judgement {
 		}
 		all = append(all, Judgement{Kind: "absent", Stuck: true, Channel: name, Text: name + " " + why,
 			Hint: "`listen status` without a subject shows what is there"})
-	}
-	if s.Role != "" && s.Role != "Leader" {
-		all = append(all, Judgement{Kind: "follower",
-			Text: fmt.Sprintf("this server of the cluster is a %s: who listens, only the leader knows for sure", strings.ToLower(s.Role)),
-			Hint: "--monitor URL of the leader"})
 	}
 	if used := s.Total; s.MaxChannels > 0 && float64(used) >= nearly*float64(s.MaxChannels) {
 		all = append(all, Judgement{Kind: "channels", Events: uint64(used),

@@ -124,6 +124,10 @@ func (r *Streaming) Read(ctx context.Context, subjects []string) (*Snapshot, err
 	for _, c := range channels {
 		s.Channels = append(s.Channels, channel(c, store.limits(c.Name), states))
 	}
+	if s.Role != "" && s.Role != "Leader" {
+		s.Notes = append(s.Notes, fmt.Sprintf("this server of the cluster is a %s: only the leader knows for sure who listens (--monitor)",
+			strings.ToLower(s.Role)))
+	}
 	if r.Ask == nil {
 		s.Notes = append(s.Notes, "clients could not be asked whether they are alive")
 	}

@@ -167,6 +167,7 @@ func TestOtherServers(t *testing.T) {
 
 // A fake answers as NATS Streaming does, or as it must not.
 type fake struct {
+	role     string
 	clients  func(w http.ResponseWriter, r *http.Request)
 	channels func(w http.ResponseWriter, r *http.Request)
 }
@@ -177,7 +178,7 @@ func (f fake) start(t testing.TB) string {
 	write := func(text string) http.HandlerFunc {
 		return func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(text)) }
 	}
-	mux.HandleFunc("/streaming/serverz", write(`{"cluster_id":"ticketing","channels":1}`))
+	mux.HandleFunc("/streaming/serverz", write(`{"cluster_id":"ticketing","channels":1,"role":"`+f.role+`"}`))
 	mux.HandleFunc("/streaming/storez", write(`{"limits":{}}`))
 	for path, answer := range map[string]http.HandlerFunc{"/streaming/clientsz": f.clients, "/streaming/channelsz": f.channels} {
 		if answer == nil {
@@ -227,6 +228,16 @@ func TestClientThatLeaves(t *testing.T) {
 	}
 	if all := s.Judge(); len(all) != 1 || all[0].Client != "dead" {
 		t.Errorf("%+v", all)
+	}
+}
+
+func TestFollowerIsNoted(t *testing.T) {
+	from := streaming(brokertest.Start(t, brokertest.Config{Plain: true}))
+	for role, notes := range map[string]int{"": 0, "Leader": 0, "Follower": 1} {
+		from.Base = fake{role: role}.start(t)
+		if s, err := from.Read(t.Context(), nil); err != nil || len(s.Notes) != notes {
+			t.Errorf("%s: %+v, %v", role, s, err)
+		}
 	}
 }
 
