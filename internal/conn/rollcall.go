@@ -115,6 +115,8 @@ func (l *link) callRoll(ctx context.Context, subjects []string) ([][]Member, err
 			if len(m.Data) > rollAnswer || json.Unmarshal(m.Data, &member) != nil || CheckClientID(member.Client) != nil {
 				continue
 			}
+			member.Held, member.Limit = max(0, member.Held), max(0, member.Limit)
+			member.Quiet = min(max(0, member.Quiet), time.Duration(1<<62).Milliseconds())
 			heard++
 			found[n] = append(found[n], member)
 		case <-late.C:

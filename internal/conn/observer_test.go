@@ -1,0 +1,186 @@
+package conn_test
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"nats-test/internal/brokertest"
+	"nats-test/internal/conn"
+)
+
+func observe(t testing.TB, o conn.Options) *conn.Observer {
+	t.Helper()
+	observer, err := conn.Observe(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(observer.Close)
+	return observer
+}
+
+// An observer finds the backend, and is told what is not there.
+func TestObserve(t *testing.T) {
+	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
+		want := conn.STAN
+		if strings.HasSuffix(t.Name(), "jetstream") {
+			want = conn.JetStream
+		}
+		o := options(t, s)
+		for _, backend := range []conn.Backend{conn.Auto, want} {
+			o.Backend = backend
+			observer := observe(t, o)
+			if got := observer.Backend(); got != want {
+				t.Errorf("%s: found %s, want %s", backend, got, want)
+			}
+			observer.Close()
+			observer.Close() // again does no harm
+		}
+		o.Backend = map[conn.Backend]conn.Backend{conn.STAN: conn.JetStream, conn.JetStream: conn.STAN}[want]
+		if _, err := conn.Observe(t.Context(), o); !errors.Is(err, conn.ErrNoCluster) && !errors.Is(err, conn.ErrNoJetStream) {
+			t.Errorf("asked for what is not there: %v", err)
+		}
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		if _, err := conn.Observe(ctx, options(t, s)); !errors.Is(err, context.Canceled) {
+			t.Errorf("interrupted: %v", err)
+		}
+		s.Kill()
+		if _, err := conn.Observe(t.Context(), options(t, s)); !errors.Is(err, conn.ErrNoServer) {
+			t.Errorf("no server: %v", err)
+		}
+	})
+}
+
+// Members of a group answer each other; others, and other groups, do not.
+func TestMembersAnswerEachOther(t *testing.T) {
+	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
+		start := func(id, group string) (*conn.Listener, *running) {
+			o := options(t, s)
+			o.ClientID = id
+			l := listener(o, "orders")
+			l.Subscription.Group, l.Subscription.Durable = group, group
+			return l, run(t, l, &recorder{})
+		}
+		a, running := start("a", "workers")
+		start("b", "workers")
+		start("c", "others")
+		start("d", "")
+		members := func() []string {
+			ids, err := a.Members(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			return ids
+		}
+		brokertest.Eventually(t, "a and b know each other", func() bool { return slices.Equal(members(), []string{"a", "b"}) })
+		running.stopCleanly()
+		if _, err := a.Members(t.Context()); !errors.Is(err, conn.ErrLost) {
+			t.Errorf("after the end: %v", err)
+		}
+	})
+}
+
+// Whatever is answered to a roll call: what is no member is passed over.
+func TestHostileRollCall(t *testing.T) {
+	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
+		o := options(t, s)
+		o.ClientID = "a"
+		l := listener(o, "orders")
+		l.Subscription.Group, l.Subscription.Durable = "workers", "workers"
+		run(t, l, &recorder{})
+		nc, err := nats.Connect(s.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		answers := []string{"", "x", "[]", `{"client":"\u001b[31m"}`, `{"client":""}`, `{"client":7}`, `{"client":"` + strings.Repeat("x", 2000) + `"}`,
+			`{"client":"b","held":-5}`}
+		if _, err := nc.Subscribe("_LISTEN.members.*", func(m *nats.Msg) {
+			for _, answer := range answers {
+				_ = m.Respond([]byte(answer))
+			}
+			for _, subject := range []string{".x", ".-1", ".99999999999999999999", ".7"} {
+				_ = nc.Publish(m.Reply[:strings.LastIndexByte(m.Reply, '.')]+subject, []byte(`{"client":"c"}`))
+			}
+		}); err != nil {
+			t.Fatal(err)
+		}
+		if err := nc.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		if ids, err := l.Members(t.Context()); err != nil || !slices.Equal(ids, []string{"a", "b"}) {
+			t.Errorf("%q, %v", ids, err)
+		}
+	})
+}
+
+// An evicted client's events go to others at once, and its durable stays.
+func TestEvict(t *testing.T) {
+	s := brokertest.Start(t, brokertest.Config{})
+	o := options(t, s)
+	o.ClientID = "held"
+	hold := member(o, "orders")
+	hold.NoAck, hold.Subscription.MaxInFlight, hold.Subscription.AckWait = true, 2, time.Hour
+	hold.Options.NoReconnect = true
+	held := run(t, hold, &recorder{})
+	publish(t, options(t, s), "orders", 1, 2)
+	held.await(2)
+	other := member(options(t, s), "orders")
+	other.Subscription.AckWait = time.Hour
+	takes := run(t, other, &recorder{})
+	observer := observe(t, options(t, s))
+	if err := observer.Evict(t.Context(), "nobody"); !errors.Is(err, conn.ErrNoClient) {
+		t.Errorf("nobody: %v", err)
+	}
+	if err := observer.Evict(t.Context(), "held"); err != nil {
+		t.Fatal(err)
+	}
+	takes.await(2)
+	if err := observer.Evict(t.Context(), "held"); !errors.Is(err, conn.ErrNoClient) {
+		t.Errorf("again: %v", err)
+	}
+	if _, err := held.wait(); !errors.Is(err, conn.ErrLost) { // it is told at its next ping
+		t.Errorf("the evicted one ended with %v", err)
+	}
+}
+
+func TestForget(t *testing.T) {
+	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
+		o := options(t, s)
+		publish(t, o, "orders", 1, 3)
+		read := func() []string {
+			t.Helper()
+			l := member(o, "orders")
+			l.UntilEnd = true
+			r := &recorder{}
+			if _, err := l.Run(t.Context(), r); err != nil {
+				t.Fatal(err)
+			}
+			return r.seen()
+		}
+		for _, want := range []int{3, 0} {
+			if n := len(read()); n != want {
+				t.Errorf("%d events, want %d", n, want)
+			}
+		}
+		sub := conn.Subscription{Subject: "orders", Group: "workers", Durable: "workers"}
+		if err := conn.Forget(t.Context(), o, sub); err != nil {
+			t.Fatal(err)
+		}
+		if n := len(read()); n != 3 {
+			t.Errorf("after it was forgotten, %d events, want 3", n)
+		}
+		if strings.HasSuffix(t.Name(), "jetstream") {
+			sub.Group, sub.Durable = "nobody", "nobody"
+			if err := conn.Forget(t.Context(), o, sub); !errors.Is(err, conn.ErrNoPosition) {
+				t.Errorf("nobody: %v", err)
+			}
+		}
+	})
+}
