@@ -29,7 +29,7 @@ func (d *diagnosing) broker(ctx context.Context, subjects []string) {
 		return
 	}
 	backend, err := l.judge(streaming, missing)
-	if backend == STAN && subjects != nil {
+	if backend == STAN && err == nil && subjects != nil {
 		// What comes after the ping may be forbidden, or hang.
 		var session Session
 		if session, err = newStan(ctx, l); err == nil {
@@ -108,8 +108,10 @@ func (d *diagnosing) jetStream(account *jetstream.AccountInfo, missing, fault er
 	switch {
 	case missing == nil:
 		f.State, f.Short, f.What = StateOK, "JetStream ok", describe(account)
+	case errors.Is(missing, jetstream.ErrJetStreamNotEnabledForAccount):
+		f.State, f.Short, f.What = StateNone, "no JetStream", "not enabled for this account"
 	case errors.Is(missing, ErrNoJetStream):
-		f.State, f.Short, f.What = StateNone, "no JetStream", "not enabled: "+words(missing)
+		f.State, f.Short, f.What = StateNone, "no JetStream", "not enabled"
 	case errors.Is(missing, ErrAuth):
 		f.State, f.Short, f.What = StateUnknown, "JetStream not asked for", "asking for it is not permitted: "+words(missing)
 		f.Hint = "publishing needs the permission to publish the subject; listening needs $JS.API.STREAM.NAMES, $JS.API.CONSUMER.> and $JS.ACK.>"
@@ -173,10 +175,15 @@ func size(n uint64) string {
 	return fmt.Sprintf("%.1f %s", value, units[0])
 }
 
+// So many subjects are told with their streams, and so many without one.
+const (
+	fewSubjects  = 3
+	manySubjects = 10
+)
+
 // streams tells which streams store the subjects: in one line if all are
 // stored, and naming those that are not.
 func (d *diagnosing) streams(ctx context.Context, js jetstream.JetStream, subjects []string) {
-	const few = 3
 	s := &jetSession{link: d.link, js: js, streams: make(map[string]string)}
 	var stored, missing []string
 	distinct := make(map[string]bool)
@@ -197,7 +204,7 @@ func (d *diagnosing) streams(ctx context.Context, js jetstream.JetStream, subjec
 		}
 	}
 	covered := strings.Join(stored, ", ")
-	if len(stored) > few {
+	if len(stored) > fewSubjects {
 		covered = fmt.Sprintf("%d subjects are in %s", len(stored), count(len(distinct), "stream"))
 	}
 	if len(missing) == 0 {
@@ -206,14 +213,21 @@ func (d *diagnosing) streams(ctx context.Context, js jetstream.JetStream, subjec
 		}
 		return
 	}
-	what := "no stream stores " + strings.Join(missing, ", ")
+	names, typed := strings.Join(missing, ", "), strings.Join(missing, " ")
+	if len(missing) > manySubjects {
+		names = fmt.Sprintf("%s and %d others", strings.Join(missing[:manySubjects], ", "), len(missing)-manySubjects)
+	}
+	if len(missing) > fewSubjects {
+		typed = "SUBJECT..."
+	}
+	what := "no stream stores " + names
 	if covered != "" {
 		what += "; " + covered
 	}
 	d.fault(Finding{
-		Step: StepStream, Short: "no stream", What: what, Err: fmt.Errorf("%s: %w", strings.Join(missing, ", "), ErrNoStream),
+		Step: StepStream, Short: "no stream", What: what, Err: fmt.Errorf("%s: %w", names, ErrNoStream),
 		Hint: fmt.Sprintf("`listen %s --create-stream` makes what is missing, `publish` has the same flag; "+
-			"or add the subjects to a stream of yours (nats stream edit)", strings.Join(missing, " ")),
+			"or add it to a stream of yours (nats stream edit)", typed),
 	})
 }
 

@@ -164,8 +164,12 @@ func (d *diagnosing) noGreeting(err error) {
 	switch {
 	case errors.Is(err, ErrHung):
 		f.Short = "NATS silent"
-		f.Hint = "the server may be stopped or overloaded, or wait for a TLS handshake first (tls_first in a NATS context), " +
-			"or this is another program's port: look at it, check --server (NATS_URL)"
+		f.Hint = "the server may be stopped or overloaded: look at it, or wait longer with --timeout; " +
+			"or it waits for a TLS handshake first (tls_first in a NATS context); or this is another program's port (--server)"
+	case errors.Is(err, errPutOff):
+		f.Short = "NATS silent"
+		f.Hint = "if it is a NATS server with handshake_first, set tls_first in a NATS context and name that with --context; " +
+			"else this is another program's port, of https perhaps: check --server (NATS_URL)"
 	case errors.Is(err, errSpeaksTLS):
 		f.Short = "TLS before NATS"
 		f.Hint = "if it is a NATS server with handshake_first, set tls_first in a NATS context and name that with --context; else check --server (NATS_URL)"

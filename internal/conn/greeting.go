@@ -60,8 +60,12 @@ func plainWord(s string) bool {
 	return s != "" && len(s) <= 60 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:+-_") == ""
 }
 
-// errSpeaksTLS: the other side wants a handshake before any greeting.
-var errSpeaksTLS = errors.New("it speaks TLS from the first byte")
+var (
+	// errSpeaksTLS: the other side wants a handshake before any greeting.
+	errSpeaksTLS = errors.New("it speaks TLS from the first byte")
+	// errPutOff: so may this one, or speak yet another language.
+	errPutOff = errors.New("it says nothing, and closes the connection when spoken to")
+)
 
 // greet reads the greeting of a NATS server from c within limit. What is
 // silent for a part of it is spoken to, since an HTTP server, for one, waits
@@ -73,7 +77,8 @@ func greet(c net.Conn, limit time.Duration) (greeting, error) {
 	patience := min(limit/4, time.Second)
 	_ = c.SetReadDeadline(begin.Add(patience))
 	line, err := readGreeting(c, nil)
-	if len(line) == 0 && errors.Is(err, os.ErrDeadlineExceeded) {
+	spoken := len(line) == 0 && errors.Is(err, os.ErrDeadlineExceeded)
+	if spoken {
 		_ = c.SetDeadline(begin.Add(limit))
 		if _, err = io.WriteString(c, "PING\r\n\r\n"); err == nil {
 			line, err = readGreeting(c, nil)
@@ -96,6 +101,9 @@ func greet(c net.Conn, limit time.Duration) (greeting, error) {
 		return g, because(ErrNoServer, fmt.Errorf("it answers, but not as a NATS server: %s", clip(strings.TrimRight(string(line), "\r\n"))))
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return g, because(ErrHung, fmt.Errorf("it takes the connection and says nothing for %v", since(begin)))
+	}
+	if spoken {
+		return g, because(ErrNoServer, fmt.Errorf("%w (%w)", errPutOff, err))
 	}
 	return g, because(ErrNoServer, fmt.Errorf("it takes the connection and closes it without a word (%w)", err))
 }

@@ -2,10 +2,10 @@ package monitor
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
+	"net/url"
+	"strings"
 )
 
 // A Server is what a server tells of itself on its monitoring port. The texts
@@ -37,9 +37,12 @@ func About(ctx context.Context, base string) (Server, error) {
 		} `json:"cluster"`
 	}
 	if err := get(ctx, base, "/varz", &vars); err != nil {
-		_, noJSON := errors.AsType[*json.SyntaxError](err)
-		_, otherJSON := errors.AsType[*json.UnmarshalTypeError](err)
-		if noJSON || otherJSON || errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		// Only what reached no HTTP server leaves it open what is there.
+		_, unreached := errors.AsType[*url.Error](err)
+		switch {
+		case unreached && strings.Contains(err.Error(), "malformed HTTP"):
+			err = fmt.Errorf("%w: it speaks no HTTP", ErrForeign)
+		case !unreached:
 			err = fmt.Errorf("%w: %w", ErrForeign, err)
 		}
 		return Server{}, err
