@@ -99,6 +99,7 @@ On a terminal, rs and Enter restart the listener.`,
 	o.addCatalogue(cmd)
 	o.addFlags(cmd)
 	addExitHelp(cmd)
+	cmd.AddCommand(newDoctor(s, &o.connection, &o.catalogue))
 	return cmd
 }
 

@@ -17,6 +17,7 @@ import (
 	"github.com/mattn/go-colorable"
 	"github.com/mattn/go-isatty"
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 
 	"nats-test/internal/conn"
 )
@@ -29,6 +30,8 @@ type System struct {
 
 	// Which of them is a terminal.
 	StdinTTY, StdoutTTY, StderrTTY bool
+	// Width is how many columns stdout has, 0 if it is no terminal.
+	Width int
 }
 
 // Main runs the command that build makes in this process, and returns the
@@ -49,6 +52,9 @@ func Main(build func(*System) *cobra.Command) int {
 	s := &System{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv,
 		StdinTTY: tty(os.Stdin), StdoutTTY: tty(os.Stdout), StderrTTY: tty(os.Stderr),
+	}
+	if s.StdoutTTY {
+		s.Width, _, _ = term.GetSize(int(os.Stdout.Fd())) // 0 if it can't be told
 	}
 	if s.StdoutTTY { // on Windows, these understand colours
 		s.Stdout = colorable.NewColorable(os.Stdout)
