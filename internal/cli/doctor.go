@@ -28,7 +28,8 @@ type doctor struct {
 	show   func(conn.Finding) error
 	stop   context.CancelFunc
 	broken error // of stdout
-	first  error // that of the first finding which is a fault
+	faults int   // so far
+	first  error // that of the first
 	hints  map[error]string
 }
 
@@ -65,7 +66,7 @@ With several servers each is told, and one that works is enough.`,
 			case "text":
 				sheet := newSheet(s, d.color, strings.Contains(d.options.Servers, ","))
 				d.show = func(f conn.Finding) error {
-					if f.Err != nil && f.Err == d.first { // its hint is told in the end
+					if f.Err != nil && d.faults == 1 { // its hint is told in the end
 						f.Hint = ""
 					}
 					return sheet.show(f)
@@ -133,15 +134,13 @@ func (d *doctor) run(ctx context.Context, tell *teller, subjects []string) error
 	if looking.Err() == nil && (found.Fault == nil || found.Fault.Step != conn.StepSettings) {
 		d.tell(looking, d.monitoring(looking, found))
 	}
-	switch {
-	case d.broken != nil:
+	if d.broken != nil || ctx.Err() != nil { // a signal
 		return d.broken
-	case ctx.Err() != nil:
-		return nil // a signal
-	case found.Fault == nil:
-		if d.first != nil { // of a server that another one stands in for
-			tell.fail(hinted(d.first, "%s", d.hints[d.first]))
-		}
+	}
+	if d.first != nil && (found.Fault == nil || !errors.Is(found.Fault.Err, d.first)) {
+		tell.fail(hinted(d.first, "%s", d.hints[d.first])) // of a server that another one stands in for
+	}
+	if found.Fault == nil {
 		tell.say("a publish and a listen would work: %s at %s", title(found.Backend), found.Server)
 		return nil
 	}
@@ -164,6 +163,7 @@ func (d *doctor) tell(ctx context.Context, f conn.Finding) {
 	if f.Err != nil {
 		d.hints[f.Err] = f.Hint
 		d.first = firstOf(d.first, f.Err)
+		d.faults++
 	}
 	if err := d.show(f); err != nil {
 		d.broken = fmt.Errorf("writing to stdout: %w", err)

@@ -16,10 +16,8 @@ import (
 func Dial(ctx context.Context, o Options) (Session, error) {
 	o = o.Or(defaults)
 	o.ClientID = or(o.ClientID, NewClientID("client"))
-	for _, err := range []error{CheckClientID(o.ClientID), CheckCluster(o.Cluster), o.checkServers()} {
-		if err != nil {
-			return nil, err
-		}
+	if err := o.checkWords(); err != nil {
+		return nil, err
 	}
 	session, err := dial(ctx, o)
 	if ctx.Err() != nil {
@@ -32,6 +30,16 @@ func Dial(ctx context.Context, o Options) (Session, error) {
 		return nil, fmt.Errorf("connecting to %s: %w", o.attempted(), err)
 	}
 	return session, nil
+}
+
+// checkWords refuses names and URLs that are none.
+func (o Options) checkWords() error {
+	for _, err := range []error{CheckClientID(o.ClientID), CheckCluster(o.Cluster), o.checkServers()} {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // attempted names what o leads to, for an error.

@@ -107,10 +107,8 @@ func Diagnose(ctx context.Context, o Options, subjects []string, found func(Find
 
 // check looks at what needs no server. Its error is that of Dial.
 func (o Options) check(ctx context.Context) error {
-	for _, err := range []error{CheckClientID(o.ClientID), CheckCluster(o.Cluster), o.checkServers()} {
-		if err != nil {
-			return err
-		}
+	if err := o.checkWords(); err != nil {
+		return err
 	}
 	opts, err := o.natsOptions(ctx)
 	if err != nil {

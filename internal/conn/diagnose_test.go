@@ -299,7 +299,7 @@ func TestDiagnosisOfACluster(t *testing.T) {
 		f.has(conn.StepNATS, conn.StateOK, fmt.Sprintf("%q of the cluster \"brokertest\"", s.Name))
 	}
 	c.Servers[0].Kill()
-	f = diagnose(t, conn.Options{Servers: c.URLs()})
+	f = diagnose(t, conn.Options{Servers: c.URLs(), Timeout: time.Minute}) // there may be a leader to be chosen
 	f.works(conn.JetStream)
 	f.has(conn.StepTCP, conn.StateFault, "connection refused")
 	if f.that.Server != c.Servers[1].URL {
