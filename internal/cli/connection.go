@@ -163,13 +163,14 @@ func (c *connection) tellBackend(tell *teller, b conn.Backend) {
 	}
 }
 
-func firstOf(values ...string) string {
+func firstOf[T comparable](values ...T) T {
+	var none T
 	for _, v := range values {
-		if v != "" {
+		if v != none {
 			return v
 		}
 	}
-	return ""
+	return none
 }
 
 // exclusive returns a usage error if more than one of the flags was given.

@@ -49,8 +49,14 @@ func withoutUser(base string) string {
 	return u.Redacted()
 }
 
-// explain asks the monitoring port for what the connection could not tell.
+// explain adds to the error of a connection what it could not tell by itself:
+// what to type next, and at which step it failed.
 func (c *connection) explain(ctx context.Context, err error) error {
+	return c.check(ctx, c.askMonitor(ctx, err))
+}
+
+// askMonitor asks the monitoring port for what the connection could not tell.
+func (c *connection) askMonitor(ctx context.Context, err error) error {
 	if c.options.Backend == conn.JetStream && errors.Is(err, conn.ErrNoJetStream) {
 		return hinted(err, "--backend stan, or auto, if this is NATS Streaming; "+
 			"else enable JetStream (nats-server -js, and for the account), or connect to another server with --server")

@@ -92,7 +92,8 @@ On a terminal, rs and Enter restart the listener.`,
 	o.addCatalogue(cmd)
 	o.addFlags(cmd)
 	addExitHelp(cmd)
-	cmd.AddCommand(newStatus(s, &o.connection), newEvict(s, &o.connection), newForget(s, &o.connection))
+	cmd.AddCommand(newStatus(s, &o.connection), newEvict(s, &o.connection), newForget(s, &o.connection),
+		newDoctor(s, &o.connection, &o.catalogue))
 	return cmd
 }
 

@@ -148,6 +148,8 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *teller, h *hand
 			tell.warn("%v", err)
 		}
 		return errRestart
+	case err != nil && h.joined:
+		return o.askMonitor(parent, err)
 	case err != nil:
 		return o.explain(parent, err)
 	case errors.Is(cause, errClosed):

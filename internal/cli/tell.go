@@ -64,6 +64,9 @@ func (t *teller) fail(err error) {
 	for i, l := range lines {
 		lines[i] = t.bad.Sprint(printable(l))
 	}
+	if c, ok := errors.AsType[*checked](err); ok && !t.quiet {
+		lines = append(lines, printable(c.line))
+	}
 	if h := hintFor(err); h != "" {
 		lines = append(lines, t.hint.Sprint("hint: "+printable(h)))
 	}

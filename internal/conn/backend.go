@@ -1,10 +1,11 @@
 package conn
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
+
+	"github.com/nats-io/nats.go"
 )
 
 // Dial opens a session with the broker that o describes. It gives up when
@@ -15,7 +16,7 @@ import (
 func Dial(ctx context.Context, o Options) (Session, error) {
 	o = o.Or(defaults)
 	o.ClientID = or(o.ClientID, NewClientID("client"))
-	if err := o.check(); err != nil {
+	if err := o.checkWords(); err != nil {
 		return nil, err
 	}
 	session, err := dial(ctx, o)
@@ -31,9 +32,14 @@ func Dial(ctx context.Context, o Options) (Session, error) {
 	return session, nil
 }
 
-// check refuses options that can't be used.
-func (o Options) check() error {
-	return cmp.Or(CheckClientID(o.ClientID), CheckCluster(o.Cluster), o.checkServers())
+// checkWords refuses names and URLs that are none.
+func (o Options) checkWords() error {
+	for _, err := range []error{CheckClientID(o.ClientID), CheckCluster(o.Cluster), o.checkServers()} {
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // attempted names what o leads to, for an error.
@@ -75,25 +81,41 @@ func dial(ctx context.Context, o Options) (Session, error) {
 // answers, else JetStream if the account has it. It asks once for each, and
 // does not take silence for an absence.
 func (l *link) detect(ctx context.Context) (Backend, error) {
-	err := l.hasCluster(ctx)
-	absent := errors.Is(err, ErrNoCluster)
-	switch {
-	case err == nil:
-		return STAN, nil
-	case !absent && !errors.Is(err, ErrAuth): // without the permission to ask there is none to use it, either
-		return "", fmt.Errorf("asking for the NATS Streaming cluster %q: %w", l.opts.Cluster, err)
+	streaming := l.discover(ctx)
+	if streaming == nil || !errors.Is(streaming, nats.ErrNoResponders) && !errors.Is(streaming, ErrAuth) {
+		return choose(l.opts.Cluster, streaming, nil)
 	}
 	js, missing := l.jetStream()
 	if missing == nil {
 		missing = l.hasJetStream(ctx, js)
 	}
+	return choose(l.opts.Cluster, streaming, missing)
+}
+
+// discover asks for the NATS Streaming cluster. Its error is
+// nats.ErrNoResponders where there is none.
+func (l *link) discover(ctx context.Context) error {
+	return l.ask(ctx, func(ctx context.Context) error {
+		_, err := l.nc.RequestWithContext(ctx, discovery(l.opts.Cluster), ping(l.opts.ClientID))
+		return err
+	})
+}
+
+// choose is the judgement on what asking for the cluster and for JetStream
+// brought.
+func choose(cluster string, streaming, jetStream error) (Backend, error) {
+	absent := errors.Is(streaming, nats.ErrNoResponders)
 	switch {
-	case missing == nil, errors.Is(missing, ErrAuth) && absent:
+	case streaming == nil:
+		return STAN, nil
+	case !absent && !errors.Is(streaming, ErrAuth): // without the permission to ask there is none to use it, either
+		return "", fmt.Errorf("asking for the NATS Streaming cluster %q: %w", cluster, streaming)
+	case jetStream == nil, errors.Is(jetStream, ErrAuth) && absent:
 		return JetStream, nil // only asking is forbidden, perhaps
-	case errors.Is(missing, ErrNoJetStream) && absent:
-		return "", because(ErrNoCluster, missing)
-	case errors.Is(missing, ErrNoJetStream):
-		return "", err
+	case errors.Is(jetStream, ErrNoJetStream) && absent:
+		return "", because(ErrNoCluster, jetStream)
+	case errors.Is(jetStream, ErrNoJetStream):
+		return "", streaming
 	}
-	return "", fmt.Errorf("asking for JetStream: %w", missing)
+	return "", fmt.Errorf("asking for JetStream: %w", jetStream)
 }

@@ -1,11 +1,13 @@
 package conn
 
 import (
+	"bytes"
 	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"os"
@@ -171,7 +173,22 @@ func (d *dialer) Dial(network, address string) (net.Conn, error) {
 
 type interruptible struct {
 	net.Conn
-	stop func() bool
+	stop    func() bool
+	greeted int // bytes of the first line, or past maxGreeting once it has ended
+}
+
+// Read bounds the server's first line, of which nats.go would read any amount.
+func (c *interruptible) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if c.greeted <= maxGreeting {
+		if c.greeted += n; bytes.IndexByte(p[:n], '\n') >= 0 {
+			c.greeted = maxGreeting + 1
+		} else if c.greeted > maxGreeting {
+			c.greeted = maxGreeting
+			return 0, errGreeting
+		}
+	}
+	return n, err
 }
 
 func (c *interruptible) Close() error {
@@ -203,8 +220,13 @@ func explain(err error) error {
 		return because(ErrAuth, err)
 	case errors.Is(err, nats.ErrTimeout), errors.As(err, &timeout) && timeout.Timeout():
 		return because(ErrHung, err)
-	case errors.Is(err, nats.ErrNoServers), errors.As(err, &network):
+	case errors.Is(err, nats.ErrNkeysNotSupported):
+		return because(ErrAuth, err)
+	case errors.Is(err, nats.ErrNoServers), errors.As(err, &network),
+		errors.Is(err, nats.ErrNoInfoReceived), errors.Is(err, io.EOF), errors.Is(err, errGreeting): // none of NATS
 		return because(ErrNoServer, err)
+	case strings.Contains(err.Error(), "failed to parse root certificate"):
+		return because(ErrConfig, err)
 	}
-	return err
+	return because(ErrRefused, err)
 }

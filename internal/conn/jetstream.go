@@ -47,10 +47,18 @@ func newJetStream(ctx context.Context, l *link) (Session, error) {
 // hasJetStream returns an error that wraps [ErrNoJetStream] if the account has
 // no JetStream.
 func (l *link) hasJetStream(ctx context.Context, js jetstream.JetStream) error {
-	return explainJetStream(l.ask(ctx, func(ctx context.Context) error {
-		_, err := js.AccountInfo(ctx)
+	_, err := l.account(ctx, js)
+	return err
+}
+
+// account is what JetStream tells of the account. Its error is that of
+// hasJetStream.
+func (l *link) account(ctx context.Context, js jetstream.JetStream) (info *jetstream.AccountInfo, err error) {
+	err = explainJetStream(l.ask(ctx, func(ctx context.Context) (err error) {
+		info, err = js.AccountInfo(ctx)
 		return err
 	}))
+	return info, err
 }
 
 func (l *link) jetStream() (jetstream.JetStream, error) {

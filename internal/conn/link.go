@@ -39,8 +39,9 @@ type link struct {
 	lost   chan struct{}
 }
 
-// newLink connects to a server. ctx may interrupt it, and nothing later.
-func newLink(ctx context.Context, o Options) (*link, error) {
+// newLink connects to a server. ctx may interrupt it, and nothing later. more
+// is set beside what o says.
+func newLink(ctx context.Context, o Options, more ...nats.Option) (*link, error) {
 	l := &link{opts: o, denied: make(chan string, 1), breaks: make(chan struct{}, 1), lost: make(chan struct{})}
 	l.life, l.end = context.WithCancel(context.Background())
 	interrupted := context.AfterFunc(ctx, l.end)
@@ -50,7 +51,7 @@ func newLink(ctx context.Context, o Options) (*link, error) {
 		l.end()
 		return nil, err
 	}
-	opts = append(opts,
+	opts = append(append(opts, more...),
 		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { l.disconnected(err) }),
 		nats.ReconnectToServer(l.nextServer),
 		nats.ReconnectHandler(func(nc *nats.Conn) {

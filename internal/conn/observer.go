@@ -21,7 +21,7 @@ type Observer struct {
 func Observe(ctx context.Context, o Options) (*Observer, error) {
 	o = o.Or(defaults)
 	o.ClientID = or(o.ClientID, NewClientID("client"))
-	if err := o.check(); err != nil {
+	if err := o.checkWords(); err != nil {
 		return nil, err
 	}
 	l, err := newLink(ctx, o)
@@ -51,7 +51,11 @@ func (l *link) find(ctx context.Context, backend Backend) (Backend, error) {
 	case Auto:
 		return l.detect(ctx)
 	case STAN:
-		return backend, l.hasCluster(ctx)
+		err := l.discover(ctx)
+		if errors.Is(err, nats.ErrNoResponders) {
+			err = because(ErrNoCluster, err)
+		}
+		return backend, err
 	}
 	js, err := l.jetStream()
 	if err == nil {
@@ -61,19 +65,6 @@ func (l *link) find(ctx context.Context, backend Backend) (Backend, error) {
 		err = nil
 	}
 	return backend, err
-}
-
-// hasCluster returns an error that wraps [ErrNoCluster] if no server of the
-// cluster answers.
-func (l *link) hasCluster(ctx context.Context) error {
-	err := l.ask(ctx, func(ctx context.Context) error {
-		_, err := l.nc.RequestWithContext(ctx, discovery(l.opts.Cluster), ping(l.opts.ClientID))
-		return err
-	})
-	if errors.Is(err, nats.ErrNoResponders) {
-		return because(ErrNoCluster, err)
-	}
-	return err
 }
 
 // Backend tells which broker was found.

@@ -1,0 +1,85 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"time"
+
+	"nats-test/internal/conn"
+)
+
+// A checked error comes with the findings of a diagnosis, shortened to a line.
+type checked struct {
+	error
+	line string
+}
+
+func (c *checked) Unwrap() error { return c.error }
+
+// A command that failed to connect is held up for at most checkAll by its
+// diagnosis, and for checkStep by one step of it.
+const (
+	checkAll  = 2 * time.Second
+	checkStep = 500 * time.Millisecond
+)
+
+// check adds to err, if it is one of connecting, where the connection fails.
+func (c *connection) check(ctx context.Context, err error) error {
+	isOne := func(reason error) bool { return errors.Is(err, reason) }
+	if !slices.ContainsFunc([]error{
+		conn.ErrNoServer, conn.ErrHung, conn.ErrTLS, conn.ErrAuth, conn.ErrNoCluster, conn.ErrNoJetStream,
+	}, isOne) || ctx.Err() != nil {
+		return err
+	}
+	looking, stop := context.WithTimeout(ctx, checkAll)
+	defer stop()
+	o := c.options
+	o.Timeout = min(checkStep, firstOf(o.Timeout, conn.DefaultTimeout))
+	var s summary
+	found := conn.Diagnose(looking, o, nil, s.add)
+	if ctx.Err() != nil || len(s.servers) == 0 {
+		return err
+	}
+	if _, has := errors.AsType[*explained](err); !has && found.Fault != nil && found.Fault.Hint != "" {
+		err = hinted(err, "%s", found.Fault.Hint) // it knows more
+	}
+	return &checked{err, "checked: " + s.String() + " (`listen doctor` tells more)"}
+}
+
+// A summary is what findings are in a line.
+type summary struct {
+	servers []string   // URLs
+	found   [][]string // for each
+}
+
+// mostSummed bounds of how many servers a summary tells.
+const mostSummed = 3
+
+func (s *summary) add(f conn.Finding) {
+	if f.Short == "" {
+		return
+	}
+	i := slices.Index(s.servers, f.Server)
+	if i < 0 {
+		i = len(s.servers)
+		s.servers, s.found = append(s.servers, f.Server), append(s.found, nil)
+	}
+	s.found[i] = append(s.found[i], f.Short)
+}
+
+func (s *summary) String() string {
+	var parts []string
+	for i, server := range s.servers {
+		text := strings.Join(s.found[i], ", ")
+		if len(s.servers) > 1 {
+			text = server + ": " + text
+		}
+		parts = append(parts, text)
+	}
+	if len(parts) > mostSummed {
+		parts = append(parts[:mostSummed], "…")
+	}
+	return strings.Join(parts, "; ")
+}

@@ -1,0 +1,240 @@
+package conn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// broker finds out which broker is there, whether it is the one that would be
+// used, and what it has for subjects. Both are asked first: whether one is
+// needed depends on the other.
+func (d *diagnosing) broker(ctx context.Context, subjects []string) {
+	l := d.link
+	begin := time.Now()
+	streaming := l.discover(ctx)
+	took := since(begin)
+	var account *jetstream.AccountInfo
+	js, missing := l.jetStream()
+	if missing == nil && ctx.Err() == nil {
+		account, missing = l.account(ctx, js)
+	}
+	if ctx.Err() != nil {
+		return
+	}
+	backend, err := l.judge(streaming, missing)
+	if backend == STAN && err == nil && subjects != nil {
+		// What comes after the ping may be forbidden, or hang.
+		var session Session
+		if session, err = newStan(ctx, l); err == nil {
+			defer func() { _ = session.Close() }()
+		}
+		if ctx.Err() != nil {
+			return
+		}
+	}
+	atCluster, atJetStream := err, error(nil)
+	if l.opts.Backend == JetStream || l.opts.Backend == Auto && backend != STAN && !errors.Is(missing, ErrNoJetStream) &&
+		(errors.Is(streaming, nats.ErrNoResponders) || errors.Is(streaming, ErrAuth)) {
+		atCluster, atJetStream = nil, err
+	}
+	d.cluster(streaming, took, atCluster, subjects != nil)
+	d.jetStream(account, missing, atJetStream)
+	if err != nil {
+		return
+	}
+	d.Backend = backend
+	if backend == JetStream {
+		d.streams(ctx, js, subjects)
+	}
+}
+
+// judge says which backend would be used, or why none. Its error is that of
+// Dial.
+func (l *link) judge(streaming, jetStream error) (Backend, error) {
+	absent := errors.Is(streaming, nats.ErrNoResponders)
+	switch {
+	case l.opts.Backend == STAN && absent:
+		return "", because(ErrNoCluster, streaming)
+	case l.opts.Backend == STAN:
+		return STAN, streaming
+	case l.opts.Backend == JetStream && errors.Is(jetStream, ErrAuth): // only asking is forbidden, perhaps
+		return JetStream, nil
+	case l.opts.Backend == JetStream:
+		return JetStream, jetStream
+	}
+	return choose(l.opts.Cluster, streaming, jetStream)
+}
+
+// cluster tells of the NATS Streaming cluster. fault is why that won't do.
+func (d *diagnosing) cluster(streaming error, took string, fault error, opened bool) {
+	id := clipWord(d.link.opts.Cluster)
+	opens := ""
+	if opened && d.link.opts.Backend != JetStream {
+		opens = ", and takes clients"
+	}
+	f := Finding{Step: StepCluster, Err: fault}
+	switch {
+	case streaming == nil && fault == nil:
+		f.State, f.Short, f.What = StateOK, "cluster "+id+" ok", fmt.Sprintf("%s answers in %s%s", id, took, opens)
+	case streaming == nil:
+		f.Short, f.What = "cluster "+id+" takes no clients", id+" answers, but takes no client: "+words(fault)
+	case errors.Is(streaming, nats.ErrNoResponders):
+		f.State, f.Short, f.What = StateNone, "no cluster "+id, "no NATS Streaming cluster "+id+" is there"
+		if errors.Is(fault, ErrNoJetStream) {
+			f.What += ", and no JetStream either"
+		}
+	case errors.Is(streaming, ErrAuth):
+		f.State, f.Short, f.What = StateUnknown, "cluster not asked for", "asking for "+id+" is not permitted: "+words(streaming)
+	default:
+		f.State, f.Short, f.What = StateUnknown, "cluster "+id+" without an answer", id+" does not answer: "+words(streaming)
+	}
+	if fault != nil {
+		d.fault(f)
+		return
+	}
+	d.tell(f)
+}
+
+// jetStream tells of the account's JetStream. fault is why that won't do.
+func (d *diagnosing) jetStream(account *jetstream.AccountInfo, missing, fault error) {
+	f := Finding{Step: StepJetStream, Err: fault}
+	switch {
+	case missing == nil:
+		f.State, f.Short, f.What = StateOK, "JetStream ok", describe(account)
+	case errors.Is(missing, jetstream.ErrJetStreamNotEnabledForAccount):
+		f.State, f.Short, f.What = StateNone, "no JetStream", "not enabled for this account"
+	case errors.Is(missing, ErrNoJetStream):
+		f.State, f.Short, f.What = StateNone, "no JetStream", "not enabled"
+	case errors.Is(missing, ErrAuth):
+		f.State, f.Short, f.What = StateUnknown, "JetStream not asked for", "asking for it is not permitted: "+words(missing)
+		f.Hint = "publishing needs the permission to publish the subject; listening needs $JS.API.STREAM.NAMES, $JS.API.CONSUMER.> and $JS.ACK.>"
+	default:
+		f.State, f.Short, f.What = StateUnknown, "JetStream without an answer", "it does not answer: "+words(missing)
+	}
+	if fault != nil {
+		d.fault(f)
+		return
+	}
+	d.tell(f)
+}
+
+// describe says what an account has of JetStream.
+func describe(a *jetstream.AccountInfo) string {
+	use, limits := a.Tier, a.Limits
+	for _, t := range a.Tiers { // of an account whose limits depend on the number of replicas
+		use.Streams, use.Consumers = use.Streams+t.Streams, use.Consumers+t.Consumers
+		use.Store, use.Memory = use.Store+t.Store, use.Memory+t.Memory
+		limits = t.Limits
+	}
+	text := fmt.Sprintf("enabled: %s%s, %s%s, %s in files%s, %s in memory%s",
+		count(use.Streams, "stream"), ofCount(limits.MaxStreams), count(use.Consumers, "consumer"), ofCount(limits.MaxConsumers),
+		size(use.Store), ofSize(limits.MaxStore), size(use.Memory), ofSize(limits.MaxMemory))
+	if a.Domain != "" {
+		text += ", domain " + clipWord(a.Domain)
+	}
+	return text
+}
+
+func count(n int, noun string) string {
+	if n == 1 {
+		return "1 " + noun
+	}
+	return strconv.Itoa(n) + " " + noun + "s"
+}
+
+func ofCount(limit int) string {
+	if limit <= 0 {
+		return ""
+	}
+	return fmt.Sprintf(" of %d", limit)
+}
+
+// ofSize has no word for 0: on some servers that is no limit, too.
+func ofSize(limit int64) string {
+	if limit <= 0 {
+		return ""
+	}
+	return " of " + size(uint64(limit))
+}
+
+func size(n uint64) string {
+	value, units := float64(n), []string{"bytes", "KiB", "MiB", "GiB", "TiB"}
+	for value >= 1024 && len(units) > 1 {
+		value, units = value/1024, units[1:]
+	}
+	if units[0] == "bytes" {
+		return fmt.Sprintf("%d bytes", n)
+	}
+	return fmt.Sprintf("%.1f %s", value, units[0])
+}
+
+// So many subjects are told with their streams, and so many without one.
+const (
+	fewSubjects  = 3
+	manySubjects = 10
+)
+
+// streams tells which streams store the subjects: in one line if all are
+// stored, and naming those that are not.
+func (d *diagnosing) streams(ctx context.Context, js jetstream.JetStream, subjects []string) {
+	s := &jetSession{link: d.link, js: js, streams: make(map[string]string)}
+	var stored, missing []string
+	distinct := make(map[string]bool)
+	for _, subject := range subjects {
+		name, err := s.stream(ctx, subject)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case errors.Is(err, ErrNoStream):
+			missing = append(missing, subject)
+		case err != nil:
+			d.fault(Finding{Step: StepStream, Short: "streams not asked for", What: "asking for the stream of " + subject + ": " + words(err), Err: err,
+				Hint: streamsHint(err)})
+			return
+		default:
+			distinct[name] = true
+			stored = append(stored, subject+" is in "+clipWord(name))
+		}
+	}
+	covered := strings.Join(stored, ", ")
+	if len(stored) > fewSubjects {
+		covered = fmt.Sprintf("%d subjects are in %s", len(stored), count(len(distinct), "stream"))
+	}
+	if len(missing) == 0 {
+		if len(stored) > 0 {
+			d.found(StepStream, StateOK, "streams ok", "%s", covered)
+		}
+		return
+	}
+	names, typed := strings.Join(missing, ", "), strings.Join(missing, " ")
+	if len(missing) > manySubjects {
+		names = fmt.Sprintf("%s and %d others", strings.Join(missing[:manySubjects], ", "), len(missing)-manySubjects)
+	}
+	if len(missing) > fewSubjects {
+		typed = "SUBJECT..."
+	}
+	what := "no stream stores " + names
+	if covered != "" {
+		what += "; " + covered
+	}
+	d.fault(Finding{
+		Step: StepStream, Short: "no stream", What: what, Err: fmt.Errorf("%s: %w", names, ErrNoStream),
+		Hint: fmt.Sprintf("`listen %s --create-stream` makes what is missing, `publish` has the same flag; "+
+			"or add it to a stream of yours (nats stream edit)", typed),
+	})
+}
+
+func streamsHint(err error) string {
+	if errors.Is(err, ErrAuth) {
+		return "listening needs the permission to publish to $JS.API.STREAM.NAMES, $JS.API.CONSUMER.> and $JS.ACK.>, and to subscribe to the inbox: " +
+			"give it to this user, or use another (--user, --creds)"
+	}
+	return ""
+}

@@ -1,0 +1,183 @@
+package conn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/url"
+	"os"
+	"strings"
+	"time"
+)
+
+// mostAddresses bounds how many addresses of a name are tried.
+const mostAddresses = 8
+
+// reach goes through the steps from the name to the log-in at the one server
+// of o, and returns the link, or nil after a fault.
+func (d *diagnosing) reach(ctx context.Context, o Options) *link {
+	u, err := parseServer(o.Servers)
+	if err != nil { // it was checked before
+		return nil
+	}
+	addresses := d.lookUp(ctx, o, u.Hostname())
+	if len(addresses) == 0 {
+		return nil
+	}
+	c := d.connect(ctx, o, addresses, portOf(u))
+	if c == nil {
+		return nil
+	}
+	defer func() { _ = c.Close() }()
+	h := handshake{options: o, url: u, known: u.Scheme != "ws" && u.Scheme != "wss" && !o.TLS.First}
+	if h.known {
+		if h.greeting, err = greet(c, o.Timeout); err != nil {
+			d.noGreeting(err)
+			return nil
+		}
+		d.greeted(h.greeting)
+	}
+	_ = c.Close()
+	if ctx.Err() != nil {
+		return nil
+	}
+	return d.logIn(ctx, h)
+}
+
+func portOf(u *url.URL) string {
+	switch {
+	case u.Port() != "":
+		return u.Port()
+	case u.Scheme == "ws":
+		return "80"
+	case u.Scheme == "wss":
+		return "443"
+	}
+	return "4222"
+}
+
+// lookUp returns the addresses of a host, none after a fault.
+func (d *diagnosing) lookUp(ctx context.Context, o Options, host string) []string {
+	if net.ParseIP(host) != nil {
+		d.found(StepName, StateOK, "name "+host+" ok", "%s is an address", host)
+		return []string{host}
+	}
+	asking, stop := context.WithTimeout(ctx, o.Timeout)
+	defer stop()
+	addresses, err := net.DefaultResolver.LookupHost(asking, host)
+	if ctx.Err() != nil {
+		return nil
+	}
+	if err == nil && len(addresses) > 0 {
+		d.found(StepName, StateOK, "name "+clipWord(host)+" ok", "%s is %s", clipWord(host), strings.Join(addresses[:min(len(addresses), mostAddresses)], ", "))
+		return addresses[:min(len(addresses), mostAddresses)]
+	}
+	f := Finding{Step: StepName, Short: "name " + clipWord(host) + " unknown", What: clip(host) + " is no name that is known here", Err: because(ErrNoServer, err)}
+	if no, ok := errors.AsType[*net.DNSError](err); ok && !no.IsNotFound {
+		f.What, f.Short = "looking up "+clip(host)+": "+no.Err, "name "+clipWord(host)+" not looked up"
+	}
+	f.Hint = "check the spelling of the server's name (--server, NATS_URL)"
+	if inKubernetes(host) {
+		f.Hint += "; a name of Kubernetes is known inside of its cluster alone: kubectl port-forward deployment/nats-depl 4222:4222, " +
+			"and leave --server out"
+	}
+	d.fault(f)
+	return nil
+}
+
+// inKubernetes reports whether a name looks like that of a service there.
+func inKubernetes(host string) bool {
+	return !strings.Contains(host, ".") || strings.HasSuffix(host, ".svc") || strings.HasSuffix(host, ".local")
+}
+
+// connect tries each address, and returns a connection to the first that takes
+// one, nil after a fault. (nats.go tries them in any order.)
+func (d *diagnosing) connect(ctx context.Context, o Options, addresses []string, port string) net.Conn {
+	var connected net.Conn
+	var took string
+	var refusals []string
+	var refusal error
+	each := &dialer{life: ctx, timeout: o.Timeout / time.Duration(len(addresses))}
+	for _, host := range addresses {
+		begin := time.Now()
+		address := net.JoinHostPort(host, port)
+		c, err := each.Dial("tcp", address)
+		switch {
+		case ctx.Err() != nil:
+			if c != nil {
+				_ = c.Close()
+			}
+			if connected != nil {
+				_ = connected.Close()
+			}
+			return nil
+		case err != nil:
+			refusal = err
+			refusals = append(refusals, address+": "+whyNot(err, each.timeout))
+		case connected == nil:
+			connected, took = c, since(begin)
+		default:
+			_ = c.Close()
+		}
+	}
+	if connected == nil {
+		f := Finding{Step: StepTCP, Short: "TCP refused", What: strings.Join(refusals, "; "), Err: explain(refusal)}
+		if errors.Is(f.Err, ErrHung) {
+			f.Short = "TCP without an answer"
+			f.Hint = "a firewall may be in between, or the address is that of no machine: check --server (NATS_URL)"
+		}
+		d.fault(f)
+		return nil
+	}
+	also := ""
+	if len(refusals) > 0 {
+		also = " (but not to " + strings.Join(refusals, "; ") + ")"
+	}
+	d.found(StepTCP, StateOK, "TCP ok", "connected to %s in %s%s", connected.RemoteAddr(), took, also)
+	return connected
+}
+
+// whyNot is the reason of a connection that was not made.
+func whyNot(err error, limit time.Duration) string {
+	if sys, ok := errors.AsType[*os.SyscallError](err); ok && !errors.Is(err, os.ErrDeadlineExceeded) {
+		return sys.Err.Error()
+	}
+	if network, ok := errors.AsType[net.Error](err); ok && network.Timeout() {
+		return fmt.Sprintf("no answer in %v", limit.Round(time.Millisecond))
+	}
+	return words(err)
+}
+
+// greeted tells of a server's greeting.
+func (d *diagnosing) greeted(g greeting) {
+	d.Servers = append(d.Servers, g.ServerID)
+	short := "NATS ok"
+	if plainWord(g.Version) {
+		short = "NATS " + g.Version + " ok"
+	}
+	d.found(StepNATS, StateOK, short, "answers as %s", g)
+}
+
+func (d *diagnosing) noGreeting(err error) {
+	f := Finding{Step: StepNATS, Short: "not NATS", What: words(err), Err: err}
+	switch {
+	case errors.Is(err, ErrHung):
+		f.Short = "NATS silent"
+		f.Hint = "the server may be stopped or overloaded: look at it, or wait longer with --timeout; " +
+			"or it waits for a TLS handshake first (tls_first in a NATS context); or this is another program's port (--server)"
+	case errors.Is(err, errPutOff):
+		f.Short = "NATS silent"
+		f.Hint = "if it is a NATS server with handshake_first, set tls_first in a NATS context and name that with --context; " +
+			"else this is another program's port, of https perhaps: check --server (NATS_URL)"
+	case errors.Is(err, errSpeaksTLS):
+		f.Short = "TLS before NATS"
+		f.Hint = "if it is a NATS server with handshake_first, set tls_first in a NATS context and name that with --context; else check --server (NATS_URL)"
+	case strings.Contains(err.Error(), "without a word"):
+		f.Short = "connection closed at once"
+		f.Hint = "a port-forward to what does not run does this: look at the pod, and start kubectl port-forward again"
+	default:
+		f.Hint = "another program answers at this port: check --server (NATS_URL); NATS servers take clients at port 4222, as a rule"
+	}
+	d.fault(f)
+}

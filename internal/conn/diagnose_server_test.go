@@ -1,0 +1,248 @@
+package conn_test
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"nats-test/internal/brokertest"
+	"nats-test/internal/conn"
+)
+
+// impostor returns the URL of a server that answers each connection with talk,
+// and closes it then. done is closed in the end.
+func impostor(t *testing.T, talk func(c net.Conn, done <-chan struct{})) (url string) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	done := make(chan struct{})
+	var talks sync.WaitGroup
+	talks.Go(func() {
+		for {
+			c, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			talks.Go(func() {
+				talk(c, done)
+				_ = c.Close()
+			})
+		}
+	})
+	t.Cleanup(func() {
+		close(done)
+		_ = listener.Close()
+		talks.Wait()
+	})
+	return "nats://" + listener.Addr().String()
+}
+
+// says returns an answer to every connection, which stays open then.
+func says(text string) func(net.Conn, <-chan struct{}) {
+	return func(c net.Conn, done <-chan struct{}) {
+		_, _ = io.WriteString(c, text)
+		<-done
+	}
+}
+
+// endless repeats part until the other side has had enough.
+func endless(begin, part string, written *atomic.Int64) func(net.Conn, <-chan struct{}) {
+	return func(c net.Conn, _ <-chan struct{}) {
+		_, _ = io.WriteString(c, begin)
+		for chunk := bytes.Repeat([]byte(part), 4096); ; {
+			n, err := c.Write(chunk)
+			written.Add(int64(n))
+			if err != nil {
+				return
+			}
+		}
+	}
+}
+
+func TestDiagnosisOfOtherServers(t *testing.T) {
+	web := httptest.NewServer(http.NotFoundHandler())
+	defer web.Close()
+	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0)
+	secure.StartTLS()
+	defer secure.Close()
+	var written atomic.Int64
+	const info = `INFO {"server_id":"ID","version":"2.15.2","server_name":"n"}` + "\r\n"
+	for name, test := range map[string]struct {
+		url    string
+		reason error
+		words  string
+	}{
+		"nothing said":    {impostor(t, says("")), conn.ErrHung, "takes the connection and says nothing for "},
+		"closed at once":  {impostor(t, func(net.Conn, <-chan struct{}) {}), conn.ErrNoServer, "closes it without a word"},
+		"SSH":             {impostor(t, says("SSH-2.0-OpenSSH_9.6\r\n")), conn.ErrNoServer, `not as a NATS server: "SSH-2.0-OpenSSH_9.6"`},
+		"HTTP":            {strings.Replace(web.URL, "http", "nats", 1), conn.ErrNoServer, `not as a NATS server: "HTTP/1.1 400 Bad Request"`},
+		"HTTPS":           {strings.Replace(secure.URL, "https", "nats", 1), conn.ErrNoServer, "says nothing, and closes the connection when spoken to"},
+		"TLS alert":       {impostor(t, says("\x15\x03\x01\x00\x02\x02\x46")), conn.ErrTLS, "speaks TLS from the first byte"},
+		"escapes":         {impostor(t, says("\x1b]0;owned\x07\u202e\xff\r\n")), conn.ErrNoServer, `"\x1b]0;owned\a\u202e\xff"`},
+		"no line":         {impostor(t, says("hello")), conn.ErrNoServer, `not as a NATS server: "hello"`},
+		"half a greeting": {impostor(t, says(`INFO {"server_id":"x`)), conn.ErrNoServer, `not as a NATS server: "INFO {`},
+		"no JSON":         {impostor(t, says("INFO what\r\n")), conn.ErrNoServer, `not as a NATS server: "INFO what"`},
+		"endless junk":    {impostor(t, endless("", "junk", &written)), conn.ErrNoServer, `not as a NATS server: "junkjunk`},
+		"endless line":    {impostor(t, endless("INFO {", " ", &written)), conn.ErrNoServer, "a greeting of more than "},
+	} {
+		t.Run(name, func(t *testing.T) {
+			begin := time.Now()
+			f := diagnose(t, conn.Options{Servers: test.url, Timeout: 400 * time.Millisecond})
+			f.faulty(conn.StepNATS, test.reason, test.words, "")
+			f.has(conn.StepTCP, conn.StateOK, "connected to 127.0.0.1:")
+			if f.that.Fault != nil && (f.that.Fault.Hint == "" || len(f.that.Fault.What) > 400) {
+				t.Errorf("%+v", f.that.Fault)
+			}
+			if took := time.Since(begin); took > 5*time.Second {
+				t.Errorf("took %v", took)
+			}
+		})
+	}
+	// A greeting that comes in parts, and late, is one all the same; what
+	// follows it is not what it promises.
+	slow := impostor(t, func(c net.Conn, done <-chan struct{}) {
+		_, _ = io.WriteString(c, info[:20])
+		ping := make([]byte, 1)
+		_ = c.SetReadDeadline(time.Now().Add(150 * time.Millisecond))
+		_, _ = c.Read(ping) // a pause that the other side's first patience does not outlast
+		_, _ = io.WriteString(c, info[20:])
+		<-done
+	})
+	f := diagnose(t, conn.Options{Servers: slow, Timeout: 400 * time.Millisecond})
+	f.has(conn.StepNATS, conn.StateOK, `answers as NATS server 2.15.2 "n"`)
+	f.faulty(conn.StepAuth, conn.ErrHung, "the server does not answer to the log-in", "")
+	full := impostor(t, says(info+"-ERR 'maximum connections exceeded'\r\n"))
+	diagnose(t, conn.Options{Servers: full, Timeout: 400 * time.Millisecond}).faulty(conn.StepAuth, conn.ErrRefused, "maximum connections exceeded", "")
+}
+
+func TestDiagnosisOfAFalseGreeting(t *testing.T) {
+	long := strings.Repeat("x", 10000)
+	for name, text := range map[string]string{
+		"escapes": `{"version":"\u001b[31m2\n","server_name":"\u001b]0;owned\u0007","cluster":"\u202e"}`,
+		"long":    fmt.Sprintf(`{"version":%q,"server_name":%q,"cluster":%q}`, long, long, long),
+		"ldm":     `{"version":"2.1.0","ldm":true}`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := diagnose(t, conn.Options{Servers: impostor(t, says("INFO "+text+"\r\n")), Timeout: 200 * time.Millisecond})
+			f.has(conn.StepNATS, conn.StateOK, "answers as NATS server ")
+			for _, one := range f.all {
+				if all := one.What + one.Short; strings.ContainsAny(all, "\x1b\x07\n\u202e") || len(all) > 500 {
+					t.Errorf("%q", all)
+				}
+				if name == "ldm" && one.Step == conn.StepNATS && !strings.HasSuffix(one.What, "shutting down (lame duck mode)") {
+					t.Errorf("%q", one.What)
+				}
+			}
+		})
+	}
+}
+
+// Nor does a command read any amount of what has no end.
+func TestEndlessGreeting(t *testing.T) {
+	noLeaks(t)
+	var written atomic.Int64
+	url := impostor(t, endless("INFO {", " ", &written))
+	if err := refused(t, conn.Options{Servers: url}); !errors.Is(err, conn.ErrNoServer) {
+		t.Error(err)
+	}
+	if n := written.Load(); n > 32<<20 {
+		t.Errorf("%d bytes were read", n)
+	}
+}
+
+func TestDiagnosisOfAddresses(t *testing.T) {
+	f := diagnose(t, conn.Options{Servers: "nats://no-such-host.invalid"})
+	f.faulty(conn.StepName, conn.ErrNoServer, "no-such-host.invalid", "check the spelling")
+	f = diagnose(t, conn.Options{Servers: "nats://ada:s3cret@no-such-host"})
+	f.faulty(conn.StepName, conn.ErrNoServer, "no-such-host", "kubectl port-forward")
+	f = diagnose(t, conn.Options{Servers: "nats://ada:s3cret@127.0.0.1:1"})
+	f.faulty(conn.StepTCP, conn.ErrNoServer, "127.0.0.1:1: connection refused", "")
+	f.has(conn.StepName, conn.StateOK, "127.0.0.1 is an address")
+	f = diagnose(t, conn.Options{Servers: "nats://[::1]:1"})
+	f.faulty(conn.StepTCP, conn.ErrNoServer, "[::1]:1: ", "")
+	f = diagnose(t, conn.Options{Servers: "127.0.0.1:1, ws://127.0.0.1:1"})
+	f.faulty(conn.StepTCP, conn.ErrNoServer, "connection refused", "")
+	if len(f.all) != 4 || f.all[0].Server != "nats://127.0.0.1:1" || f.all[2].Server != "ws://127.0.0.1:1" {
+		t.Errorf("not both servers:\n%s", f)
+	}
+}
+
+func TestOneOfSeveralServersIsEnough(t *testing.T) {
+	server := brokertest.Start(t, brokertest.Config{})
+	silent := impostor(t, says(""))
+	f := diagnose(t, conn.Options{Servers: "127.0.0.1:1," + silent + "," + server.URL + ",127.0.0.1:2", Timeout: 300 * time.Millisecond})
+	f.works(conn.STAN)
+	faults := 0
+	for _, one := range f.all {
+		if one.State == conn.StateFault {
+			faults++
+		}
+	}
+	if faults != 3 || f.that.Server != server.URL {
+		t.Errorf("%d faults, would use %s:\n%s", faults, f.that.Server, f)
+	}
+}
+
+func TestDiagnosisOfCredentials(t *testing.T) {
+	server := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true, Extra: `authorization { user: ada, password: s3cret }`})
+	open := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
+	token := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true, Extra: `authorization { token: s3cret }`})
+	within := func(url, user string) string { return strings.Replace(url, "//", "//"+user+"@", 1) }
+	for _, test := range []struct {
+		o     conn.Options
+		state conn.State
+		words string
+	}{
+		{conn.Options{Servers: server.URL, Auth: as("ada")}, conn.StateOK, `user "ada" with a password: accepted`},
+		{conn.Options{Servers: within(server.URL, "ada:s3cret")}, conn.StateOK, `user "ada" with the password in the URL: accepted`},
+		{conn.Options{Servers: server.URL, Auth: as("bob")}, conn.StateFault, `user "bob" with a password: refused: nats: Authorization Violation`},
+		{conn.Options{Servers: server.URL}, conn.StateFault, "no credentials were given, and the server asks for them"},
+		{conn.Options{Servers: open.URL, Auth: as("ada")}, conn.StateOK, `user "ada" with a password, which the server did not ask for`},
+		{conn.Options{Servers: token.URL, Auth: conn.Auth{Token: "s3cret"}}, conn.StateOK, "a token: accepted"},
+		{conn.Options{Servers: within(token.URL, "s3cret")}, conn.StateOK, "the token in the URL: accepted"},
+		{conn.Options{Servers: within(token.URL, "wr0ng-s3cret")}, conn.StateFault, "the token in the URL: refused"},
+	} {
+		f := diagnose(t, test.o)
+		f.has(conn.StepAuth, test.state, test.words)
+		if test.state == conn.StateFault {
+			f.faulty(conn.StepAuth, conn.ErrAuth, test.words, "")
+		} else {
+			f.works(conn.JetStream)
+		}
+	}
+}
+
+// A diagnosis ends with its context, wherever it is.
+func TestDiagnosisIsInterrupted(t *testing.T) {
+	noLeaks(t)
+	reached := make(chan struct{}, 1)
+	url := impostor(t, func(c net.Conn, done <-chan struct{}) {
+		reached <- struct{}{}
+		<-done
+	})
+	ctx, stop := context.WithCancel(t.Context())
+	defer stop()
+	go func() {
+		<-reached
+		stop()
+	}()
+	begin := time.Now()
+	found := conn.Diagnose(ctx, conn.Options{Servers: url + ",127.0.0.1:1", Timeout: long}, nil, func(conn.Finding) {})
+	if took := time.Since(begin); took > 10*time.Second || found.Backend != "" {
+		t.Errorf("took %v, found %+v", took, found)
+	}
+}

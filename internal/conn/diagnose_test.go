@@ -1,0 +1,328 @@
+package conn_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"nats-test/internal/brokertest"
+	"nats-test/internal/conn"
+)
+
+// findings are those of one diagnosis.
+type findings struct {
+	t    *testing.T
+	all  []conn.Finding
+	that conn.Diagnosis
+}
+
+// diagnose collects the findings, none of which may hold a secret.
+func diagnose(t *testing.T, o conn.Options, subjects ...string) *findings {
+	t.Helper()
+	f := &findings{t: t}
+	f.that = conn.Diagnose(t.Context(), o, subjects, func(one conn.Finding) {
+		f.all = append(f.all, one)
+		if text := fmt.Sprintf("%+v", one); strings.Contains(text, "s3cret") {
+			t.Errorf("a secret shows: %s", text)
+		}
+		if (one.State == conn.StateFault) != (one.Err != nil) || one.What == "" {
+			t.Errorf("half a finding: %+v", one)
+		}
+	})
+	return f
+}
+
+// has fails the test unless a step was found in a state, with words of it.
+func (f *findings) has(step conn.Step, state conn.State, words string) {
+	f.t.Helper()
+	for _, one := range f.all {
+		if one.Step == step && one.State == state && strings.Contains(one.What, words) {
+			return
+		}
+	}
+	f.t.Errorf("no %s %s with %q:\n%s", state, step, words, f)
+}
+
+// faulty fails the test unless the fault that counts is one of step, wraps
+// reason, and is told with the words given and with a hint of its own.
+func (f *findings) faulty(step conn.Step, reason error, words, hint string) {
+	f.t.Helper()
+	switch fault := f.that.Fault; {
+	case fault == nil:
+		f.t.Errorf("no fault:\n%s", f)
+	case fault.Step != step || !errors.Is(fault.Err, reason) || !strings.Contains(fault.What, words) || !strings.Contains(fault.Hint, hint):
+		f.t.Errorf("not a fault of %s (%v) with %q and %q: %+v", step, reason, words, hint, *fault)
+	}
+	if f.that.Backend != "" && step != conn.StepStream {
+		f.t.Errorf("would use %q", f.that.Backend)
+	}
+}
+
+// works fails the test unless a backend would be used.
+func (f *findings) works(b conn.Backend) {
+	f.t.Helper()
+	if f.that.Fault != nil || f.that.Backend != b {
+		f.t.Errorf("not %s:\n%s", b, f)
+	}
+}
+
+func (f *findings) String() string {
+	var lines []string
+	for _, one := range f.all {
+		lines = append(lines, fmt.Sprintf("%s %s: %s (%s) hint: %s err: %v", one.State, one.Step, one.What, one.Short, one.Hint, one.Err))
+	}
+	return strings.Join(lines, "\n")
+}
+
+func TestDiagnosisOfWhatWorks(t *testing.T) {
+	both := brokertest.Start(t, brokertest.Config{JetStream: true})
+	js := both.JetStream()
+	createStream(t, js, conn.NewStream("orders", 1))
+	createStream(t, js, conn.NewStream("tickets", 1))
+	for name, test := range map[string]struct {
+		backend conn.Backend
+		want    conn.Backend
+	}{
+		"found out": {conn.Auto, conn.STAN}, "stan": {conn.STAN, conn.STAN}, "jetstream": {conn.JetStream, conn.JetStream},
+	} {
+		t.Run(name, func(t *testing.T) {
+			noLeaks(t)
+			f := diagnose(t, conn.Options{Servers: both.URL, Backend: test.backend}, "orders", "tickets")
+			f.works(test.want)
+			f.has(conn.StepName, conn.StateOK, "127.0.0.1 is an address")
+			f.has(conn.StepTCP, conn.StateOK, "connected to 127.0.0.1:")
+			f.has(conn.StepNATS, conn.StateOK, "answers as NATS server 2.")
+			f.has(conn.StepTLS, conn.StateNone, "not encrypted")
+			f.has(conn.StepAuth, conn.StateOK, "no credentials, and the server lets us in")
+			f.has(conn.StepCluster, conn.StateOK, "ticketing answers in ")
+			f.has(conn.StepJetStream, conn.StateOK, "enabled: 2 streams, 0 consumers, ")
+			if f.that.Server != both.URL || len(f.that.Servers) != 1 || f.that.Servers[0] != js.Conn().ConnectedServerId() {
+				t.Errorf("%+v", f.that)
+			}
+			if test.want == conn.JetStream {
+				f.has(conn.StepStream, conn.StateOK, "orders is in orders, tickets is in tickets")
+			} else if slices.ContainsFunc(f.all, func(one conn.Finding) bool { return one.Step == conn.StepStream }) {
+				t.Errorf("NATS Streaming has no streams:\n%s", f)
+			}
+		})
+	}
+	t.Run("localhost", func(t *testing.T) {
+		f := diagnose(t, conn.Options{Servers: strings.Replace(both.URL, "127.0.0.1", "localhost", 1)})
+		f.works(conn.STAN)
+		f.has(conn.StepName, conn.StateOK, "localhost is ")
+	})
+}
+
+func TestDiagnosisOfStreams(t *testing.T) {
+	_, js := onJetStream(t, withUsers("names", `publish: { deny: "$JS.API.STREAM.NAMES" }`), admin)
+	url := js.Conn().ConnectedUrl()
+	createStream(t, js, conn.NewStream("orders", 1))
+	o := conn.Options{Servers: url, Auth: as("admin")}
+	f := diagnose(t, o, "orders", "tickets")
+	f.faulty(conn.StepStream, conn.ErrNoStream, "no stream stores tickets; orders is in orders", "`listen tickets --create-stream`")
+	many := []string{"orders"}
+	for i := range 30 {
+		many = append(many, fmt.Sprint("s", i))
+	}
+	f = diagnose(t, o, many...)
+	f.faulty(conn.StepStream, conn.ErrNoStream, "s9 and 20 others; orders is in orders", "`listen SUBJECT... --create-stream`")
+	for _, subject := range many[1:] {
+		createStream(t, js, conn.NewStream(subject, 1))
+	}
+	f = diagnose(t, o, many...)
+	f.works(conn.JetStream)
+	f.has(conn.StepStream, conn.StateOK, "31 subjects are in 31 streams")
+	f = diagnose(t, conn.Options{Servers: url, Auth: as("names"), Timeout: long}, "orders")
+	f.faulty(conn.StepStream, conn.ErrAuth, "asking for the stream of orders: ", "$JS.API.STREAM.NAMES")
+}
+
+// A diagnosis and a command come to the same end.
+func TestDiagnosisAgreesWithDial(t *testing.T) {
+	users := withUsers("stan", `publish: { deny: "_STAN.>" }`, "info", `publish: { deny: ["_STAN.>", "$JS.API.INFO"] }`,
+		"jetstream", `publish: { deny: "$JS.>" }`, "none", `publish: "foo"`, "inbox", `subscribe: { deny: "_INBOX.>" }`,
+		"connecting", `publish: { deny: "_STAN.discover.ticketing" }`)
+	servers := map[string]*brokertest.Server{
+		"NATS Streaming": brokertest.Start(t, brokertest.Config{}),
+		"plain":          brokertest.Start(t, brokertest.Config{Plain: true}),
+		"both, users": brokertest.Start(t, brokertest.Config{
+			JetStream: true, Extra: users, StreamingExtra: "user: admin\n  password: s3cret",
+		}),
+		"JetStream, users": brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true, Extra: users}),
+		"plain, users":     brokertest.Start(t, brokertest.Config{Plain: true, Extra: users}),
+		"accounts": brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true, Extra: `accounts {
+			WITH { jetstream: enabled, users: [ { user: with, password: s3cret } ] }
+			WITHOUT { users: [ { user: without, password: s3cret } ] }
+		}`}),
+	}
+	reasons := []error{
+		conn.ErrNoServer, conn.ErrNoCluster, conn.ErrNoJetStream, conn.ErrHung, conn.ErrAuth, conn.ErrTLS,
+		conn.ErrClientIDTaken, conn.ErrName, conn.ErrConfig, conn.ErrRefused,
+	}
+	agree := func(name, user string, backend conn.Backend, cluster string) {
+		t.Run(fmt.Sprintf("%s %s %s %s", name, user, backend, cluster), func(t *testing.T) {
+			t.Parallel()
+			// stan.go waits for the whole time-out where it is denied.
+			o := conn.Options{Servers: servers[name].URL, Backend: backend, Cluster: cluster, Timeout: time.Second}
+			if user != "" {
+				o.Auth = as(user)
+			}
+			brief, full := diagnose(t, o), diagnose(t, o, "orders") // which may lack a stream
+			session, err := conn.Dial(t.Context(), o)
+			if err == nil {
+				defer func() { _ = session.Close() }()
+				brief.works(session.Backend())
+				if full.that.Backend != session.Backend() {
+					t.Errorf("Dial takes %s:\n%s", session.Backend(), full)
+				}
+				return
+			}
+			if full.that.Fault == nil {
+				t.Fatalf("Dial says %v:\n%s", err, full)
+			}
+			for _, reason := range reasons {
+				if errors.Is(err, reason) != errors.Is(full.that.Fault.Err, reason) {
+					t.Errorf("%v: Dial says %v:\n%s", reason, err, full)
+				}
+			}
+		})
+	}
+	for _, backend := range []conn.Backend{conn.Auto, conn.STAN, conn.JetStream} {
+		for _, cluster := range []string{"ticketing", "other"} {
+			agree("NATS Streaming", "", backend, cluster)
+			agree("plain", "", backend, cluster)
+		}
+		agree("accounts", "with", backend, "ticketing")
+		agree("accounts", "without", backend, "ticketing")
+		for _, user := range []string{"admin", "stan", "info", "jetstream", "none", "inbox", "connecting"} {
+			agree("both, users", user, backend, "ticketing")
+			if backend == conn.Auto {
+				agree("JetStream, users", user, backend, "ticketing")
+				agree("plain, users", user, backend, "ticketing")
+			}
+		}
+	}
+}
+
+func TestDiagnosisOfWhatIsNotNeeded(t *testing.T) {
+	both := brokertest.Start(t, brokertest.Config{JetStream: true})
+	streaming := brokertest.Start(t, brokertest.Config{})
+	plain := brokertest.Start(t, brokertest.Config{Plain: true})
+	f := diagnose(t, conn.Options{Servers: both.URL, Cluster: "other"})
+	f.works(conn.JetStream)
+	f.has(conn.StepCluster, conn.StateNone, "no NATS Streaming cluster other is there")
+	f = diagnose(t, conn.Options{Servers: streaming.URL})
+	f.works(conn.STAN)
+	f.has(conn.StepJetStream, conn.StateNone, "not enabled")
+	f = diagnose(t, conn.Options{Servers: streaming.URL, Backend: conn.JetStream})
+	f.faulty(conn.StepJetStream, conn.ErrNoJetStream, "not enabled", "")
+	f.has(conn.StepCluster, conn.StateOK, "ticketing answers")
+	f = diagnose(t, conn.Options{Servers: both.URL, Cluster: "other", Backend: conn.STAN})
+	f.faulty(conn.StepCluster, conn.ErrNoCluster, "no NATS Streaming cluster other is there", "")
+	f.has(conn.StepJetStream, conn.StateOK, "enabled")
+	f = diagnose(t, conn.Options{Servers: plain.URL})
+	f.faulty(conn.StepCluster, conn.ErrNoCluster, "and no JetStream either", "")
+	f.faulty(conn.StepCluster, conn.ErrNoJetStream, "", "")
+	f.has(conn.StepJetStream, conn.StateNone, "not enabled")
+}
+
+func TestDiagnosisOfMissingPermissions(t *testing.T) {
+	jetStream := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true, Extra: withUsers(
+		"jetstream", `publish: { deny: "$JS.>" }`, "none", `publish: "foo"`)})
+	f := diagnose(t, conn.Options{Servers: jetStream.URL, Auth: as("jetstream"), Timeout: long})
+	f.works(conn.JetStream) // it may be only the question that is denied
+	f.has(conn.StepJetStream, conn.StateUnknown, "asking for it is not permitted: ")
+	f = diagnose(t, conn.Options{Servers: jetStream.URL, Auth: as("jetstream"), Timeout: long}, "orders")
+	f.faulty(conn.StepStream, conn.ErrAuth, "asking for the stream of orders", "$JS.API.STREAM.NAMES")
+	f = diagnose(t, conn.Options{Servers: jetStream.URL, Auth: as("none"), Timeout: long})
+	f.faulty(conn.StepJetStream, conn.ErrAuth, "not permitted", "")
+	f.has(conn.StepCluster, conn.StateUnknown, "asking for ticketing is not permitted")
+}
+
+func TestDiagnosisOfAClientIDTaken(t *testing.T) {
+	server := brokertest.Start(t, brokertest.Config{})
+	dial(t, conn.Options{Servers: server.URL, ClientID: "me"})
+	f := diagnose(t, conn.Options{Servers: server.URL, ClientID: "me"}, "orders")
+	f.faulty(conn.StepCluster, conn.ErrClientIDTaken, "ticketing answers, but takes no client: ", "")
+}
+
+func TestDiagnosisOfSilence(t *testing.T) {
+	silent := func(t *testing.T, config brokertest.Config, subject string) conn.Options {
+		server := brokertest.Start(t, config)
+		nc := server.Nats()
+		if _, err := nc.Subscribe(subject, func(*nats.Msg) {}); err != nil {
+			t.Fatal(err)
+		}
+		if err := nc.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		return conn.Options{Servers: server.URL, Timeout: 300 * time.Millisecond}
+	}
+	t.Run("NATS Streaming", func(t *testing.T) {
+		o := silent(t, brokertest.Config{Plain: true, JetStream: true}, "_STAN.discover.ticketing.pings")
+		diagnose(t, o).faulty(conn.StepCluster, conn.ErrHung, "ticketing does not answer: ", "")
+		o.Backend = conn.JetStream
+		f := diagnose(t, o)
+		f.works(conn.JetStream)
+		f.has(conn.StepCluster, conn.StateUnknown, "does not answer")
+	})
+	t.Run("JetStream", func(t *testing.T) {
+		o := silent(t, brokertest.Config{Plain: true}, "$JS.API.INFO")
+		f := diagnose(t, o)
+		f.faulty(conn.StepJetStream, conn.ErrHung, "it does not answer: ", "")
+		f.has(conn.StepCluster, conn.StateNone, "no NATS Streaming cluster ticketing")
+	})
+	t.Run("JetStream, beside NATS Streaming", func(t *testing.T) {
+		f := diagnose(t, silent(t, brokertest.Config{}, "$JS.API.INFO"))
+		f.works(conn.STAN)
+		f.has(conn.StepJetStream, conn.StateUnknown, "does not answer")
+	})
+	t.Run("frozen", func(t *testing.T) {
+		server := brokertest.Start(t, brokertest.Config{})
+		server.Freeze()
+		defer server.Thaw()
+		f := diagnose(t, conn.Options{Servers: server.URL, Timeout: 300 * time.Millisecond})
+		f.faulty(conn.StepNATS, conn.ErrHung, "says nothing", "stopped or overloaded")
+		f.has(conn.StepTCP, conn.StateOK, "")
+	})
+}
+
+func TestDiagnosisOfACluster(t *testing.T) {
+	c := brokertest.StartCluster(t, 3)
+	f := diagnose(t, conn.Options{Servers: c.URLs()})
+	f.works(conn.JetStream)
+	for _, s := range c.Servers {
+		f.has(conn.StepNATS, conn.StateOK, fmt.Sprintf("%q of the cluster \"brokertest\"", s.Name))
+	}
+	c.Servers[0].Kill()
+	f = diagnose(t, conn.Options{Servers: c.URLs(), Timeout: time.Minute}) // there may be a leader to be chosen
+	f.works(conn.JetStream)
+	f.has(conn.StepTCP, conn.StateFault, "connection refused")
+	if f.that.Server != c.Servers[1].URL {
+		t.Errorf("would use %s", f.that.Server)
+	}
+}
+
+func TestDiagnosisOfSettings(t *testing.T) {
+	for name, o := range map[string]conn.Options{
+		"no URL":        {Servers: "nats://ada:s3cret@127.0.0.1:port"},
+		"other scheme":  {Servers: "http://ada:s3cret@127.0.0.1"},
+		"no creds file": {Auth: conn.Auth{Creds: "missing"}},
+		"no PEM":        {TLS: conn.TLS{CA: "diagnose_test.go"}},
+		"no prefix":     {InboxPrefix: "a.>"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := diagnose(t, o)
+			f.faulty(conn.StepSettings, conn.ErrConfig, "", "")
+			if len(f.all) != 1 {
+				t.Errorf("more findings:\n%s", f)
+			}
+		})
+	}
+	diagnose(t, conn.Options{ClientID: "a b"}).faulty(conn.StepSettings, conn.ErrName, "a b", "")
+	diagnose(t, conn.Options{Cluster: "a b"}).faulty(conn.StepSettings, conn.ErrName, "a b", "")
+}

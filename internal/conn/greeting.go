@@ -1,0 +1,140 @@
+package conn
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// maxGreeting bounds the server's first line, in bytes. That of a large
+// cluster, with the addresses of all its servers, has some ten thousand.
+const maxGreeting = 1 << 20
+
+var errGreeting = fmt.Errorf("a greeting of more than %d bytes", maxGreeting)
+
+// A greeting is what a NATS server says first.
+type greeting struct {
+	ServerID     string `json:"server_id"`
+	Name         string `json:"server_name"`
+	Version      string `json:"version"`
+	Cluster      string `json:"cluster"`
+	AuthRequired bool   `json:"auth_required"`
+	TLSRequired  bool   `json:"tls_required"`
+	TLSAvailable bool   `json:"tls_available"`
+	JetStream    bool   `json:"jetstream"`
+	LameDuck     bool   `json:"ldm"`
+}
+
+// String is what people read of a greeting. It may hold what a server likes.
+func (g greeting) String() string {
+	text := "NATS server " + clipWord(g.Version)
+	if g.Name != "" && g.Name != g.ServerID { // a server without a name has its ID for one
+		text += " " + clip(g.Name)
+	}
+	if g.Cluster != "" {
+		text += " of the cluster " + clip(g.Cluster)
+	}
+	if g.LameDuck {
+		text += ", which is shutting down (lame duck mode)"
+	}
+	return text
+}
+
+// clipWord is [clip] for a word that needs no quotes, as a rule.
+func clipWord(s string) string {
+	if plainWord(s) {
+		return s
+	}
+	return clip(s)
+}
+
+// plainWord reports whether s can stand in a sentence as it is.
+func plainWord(s string) bool {
+	return s != "" && len(s) <= 60 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:+-_") == ""
+}
+
+var (
+	// errSpeaksTLS: the other side wants a handshake before any greeting.
+	errSpeaksTLS = errors.New("it speaks TLS from the first byte")
+	// errPutOff: so may this one, or speak yet another language.
+	errPutOff = errors.New("it says nothing, and closes the connection when spoken to")
+)
+
+// greet reads the greeting of a NATS server from c within limit. What is
+// silent for a part of it is spoken to, since an HTTP server, for one, waits
+// for that. The error wraps [ErrHung] for one that stays silent, [ErrTLS] for
+// one that wants to begin with TLS, else [ErrNoServer].
+func greet(c net.Conn, limit time.Duration) (greeting, error) {
+	var g greeting
+	begin := time.Now()
+	patience := min(limit/4, time.Second)
+	_ = c.SetReadDeadline(begin.Add(patience))
+	line, err := readGreeting(c, nil)
+	spoken := len(line) == 0 && errors.Is(err, os.ErrDeadlineExceeded)
+	if spoken {
+		_ = c.SetDeadline(begin.Add(limit))
+		if _, err = io.WriteString(c, "PING\r\n\r\n"); err == nil {
+			line, err = readGreeting(c, nil)
+		}
+	} else if errors.Is(err, os.ErrDeadlineExceeded) { // it has begun
+		_ = c.SetReadDeadline(begin.Add(limit))
+		line, err = readGreeting(c, line)
+	}
+	switch {
+	case bytes.HasPrefix(line, []byte{0x15, 3}), bytes.HasPrefix(line, []byte{0x16, 3}):
+		return g, because(ErrTLS, errSpeaksTLS)
+	case len(line) > maxGreeting, errors.Is(err, errGreeting):
+		return g, because(ErrNoServer, errGreeting)
+	case isGreeting(line) && err == nil:
+		if json.Unmarshal(line[len("INFO"):], &g) == nil {
+			return g, nil
+		}
+		fallthrough
+	case len(line) > 0:
+		return g, because(ErrNoServer, fmt.Errorf("it answers, but not as a NATS server: %s", clip(strings.TrimRight(string(line), "\r\n"))))
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		return g, because(ErrHung, fmt.Errorf("it takes the connection and says nothing for %v", since(begin)))
+	}
+	if spoken {
+		return g, because(ErrNoServer, fmt.Errorf("%w (%w)", errPutOff, err))
+	}
+	return g, because(ErrNoServer, fmt.Errorf("it takes the connection and closes it without a word (%w)", err))
+}
+
+// readGreeting adds to line what c says: up to the end of the line, or enough
+// to see that this is no greeting.
+func readGreeting(c net.Conn, line []byte) ([]byte, error) {
+	const enough = 80
+	buffer := make([]byte, 4096)
+	for {
+		n, err := c.Read(buffer)
+		part, _, ended := bytes.Cut(buffer[:n], []byte("\n"))
+		line = append(line, part...)
+		switch {
+		case ended, len(line) > maxGreeting, len(line) >= enough && !isGreeting(line):
+			return line, nil
+		case err != nil:
+			return line, err
+		}
+	}
+}
+
+func isGreeting(line []byte) bool {
+	return len(line) > len("INFO ") && bytes.EqualFold(line[:len("INFO")], []byte("INFO"))
+}
+
+// since is the time since begin, for people to read.
+func since(begin time.Time) string {
+	d := time.Since(begin)
+	if d < time.Second {
+		return strconv.FormatFloat(d.Seconds()*1000, 'f', 1, 64) + " ms"
+	}
+	return strconv.FormatFloat(d.Seconds(), 'f', 1, 64) + " s"
+}
