@@ -4,8 +4,8 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"unicode/utf8"
 
+	"github.com/charmbracelet/x/ansi"
 	"github.com/fatih/color"
 
 	"nats-test/internal/conn"
@@ -53,11 +53,11 @@ func (s *sheet) show(f conn.Finding) error {
 	if s.width > 0 && s.width < narrow {
 		state, column, indent = string(f.State)+" ", step+": ", 2
 	}
-	lines := wrap(column+printable(f.What), s.width-len(state), s.width-indent)
+	lines := wrap(column+printable(f.What), s.width-max(len(state), indent))
 	fmt.Fprintf(&b, "%s%s\n", strings.Replace(state, string(f.State), s.colors[f.State].Sprint(string(f.State)), 1), lines[0])
 	lines = lines[1:]
 	if f.Hint != "" {
-		lines = append(lines, wrap("hint: "+printable(f.Hint), s.width-indent, s.width-indent)...)
+		lines = append(lines, wrap("hint: "+printable(f.Hint), s.width-indent)...)
 	}
 	for _, l := range lines {
 		fmt.Fprintf(&b, "%s%s\n", strings.Repeat(" ", indent), l)
@@ -68,28 +68,11 @@ func (s *sheet) show(f conn.Finding) error {
 
 func pad(s string, width int) string { return s + strings.Repeat(" ", max(0, width-len(s))) }
 
-// wrap breaks text between words: the first line has room for so many columns,
-// the others for rest. A longer word is broken. Without room, nothing is.
-func wrap(text string, room, rest int) []string {
-	if room <= 0 || rest <= 0 {
+// wrap breaks text between words, and longer words, into lines of so many
+// columns; 0 or less is no limit.
+func wrap(text string, columns int) []string {
+	if columns <= 0 {
 		return []string{text}
 	}
-	var lines []string
-	for utf8.RuneCountInString(text) > room {
-		cut := 0 // in bytes
-		for i, n := 0, 0; n <= room; n++ {
-			_, size := utf8.DecodeRuneInString(text[i:])
-			if text[i] == ' ' && strings.TrimLeft(text[:i], " ") != "" {
-				cut = i
-			}
-			if n == room && cut == 0 {
-				cut = i
-			}
-			i += size
-		}
-		lines = append(lines, strings.TrimRight(text[:cut], " "))
-		text = strings.TrimLeft(text[cut:], " ")
-		room = rest
-	}
-	return append(lines, text)
+	return strings.Split(ansi.Wrap(text, columns, ""), "\n")
 }

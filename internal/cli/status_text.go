@@ -8,7 +8,6 @@ import (
 
 	"charm.land/lipgloss/v2"
 	"charm.land/lipgloss/v2/table"
-	"github.com/charmbracelet/x/ansi"
 	"github.com/fatih/color"
 
 	"nats-test/internal/monitor"
@@ -65,19 +64,13 @@ func (p *reportPaint) summary(r *report, width int) string {
 		n := len(r.Channels)
 		text = fmt.Sprintf("JetStream: %d %s", n, plural(n, "stream"))
 	}
-	if width > 0 {
-		text = ansi.Wrap(text, width, "")
-	}
-	return p.head.Sprint(text) + "\n"
+	return p.head.Sprint(strings.Join(wrap(text, width), "\n")) + "\n"
 }
 
 func (p *reportPaint) judgement(r *report, width int) string {
 	var b strings.Builder
 	line := func(c *color.Color, text string) {
-		if width > 0 {
-			text = ansi.Wrap(text, width-2, "")
-		}
-		for i, l := range strings.Split(text, "\n") {
+		for i, l := range wrap(text, width-2) {
 			b.WriteString(strings.Repeat("  ", min(i, 1)) + c.Sprint(l) + "\n")
 		}
 	}
@@ -257,7 +250,7 @@ func (p *reportPaint) table(rows []reportRow, width int, rates bool) string {
 func (p *reportPaint) list(rows []reportRow, width int) string {
 	var b strings.Builder
 	line := func(indent int, c *color.Color, text string) {
-		for l := range strings.SplitSeq(ansi.Wrap(text, max(1, width-indent), ""), "\n") {
+		for _, l := range wrap(text, max(1, width-indent)) {
 			b.WriteString(strings.Repeat(" ", indent) + c.Sprint(l) + "\n")
 		}
 	}

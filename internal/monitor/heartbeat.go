@@ -28,7 +28,8 @@ type Heartbeats struct {
 }
 
 // States returns the state of the client behind each inbox. It asks all of
-// them at once and takes about half a second if one of them does not answer.
+// them at once, and waits for half a second after the last answer if one of
+// them does not answer.
 func (h *Heartbeats) States(ctx context.Context, inboxes []string) (map[string]State, error) {
 	states := make(map[string]State, len(inboxes))
 	var asked []string
@@ -46,7 +47,7 @@ func (h *Heartbeats) States(ctx context.Context, inboxes []string) (map[string]S
 	}
 	replies := h.NC.NewInbox()
 	var mu sync.Mutex
-	open, done := len(asked), make(chan struct{})
+	open, done, came := len(asked), make(chan struct{}), make(chan struct{}, 1)
 	sub, err := h.NC.Subscribe(replies+".*", func(m *nats.Msg) {
 		n, err := strconv.Atoi(m.Subject[len(replies)+1:])
 		mu.Lock()
@@ -61,6 +62,10 @@ func (h *Heartbeats) States(ctx context.Context, inboxes []string) (map[string]S
 		if open--; open == 0 {
 			close(done)
 		}
+		select {
+		case came <- struct{}{}:
+		default:
+		}
 	})
 	if err != nil {
 		return nil, fmt.Errorf("asking the clients: %w", err)
@@ -74,11 +79,17 @@ func (h *Heartbeats) States(ctx context.Context, inboxes []string) (map[string]S
 	}
 	late := time.NewTimer(heartbeatWait)
 	defer late.Stop()
-	select {
-	case <-done:
-	case <-late.C:
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+	for waiting := true; waiting; {
+		select {
+		case <-came: // of very many, the last are not late because of the first
+			late.Reset(heartbeatWait)
+		case <-done:
+			waiting = false
+		case <-late.C:
+			waiting = false
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
 	}
 	mu.Lock()
 	defer mu.Unlock()

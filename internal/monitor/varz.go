@@ -4,8 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"net/url"
-	"strings"
 )
 
 // A Server is what a server tells of itself on its monitoring port. The texts
@@ -38,12 +38,14 @@ func About(ctx context.Context, base string) (Server, error) {
 	}
 	if err := get(ctx, base, "/varz", &vars); err != nil {
 		// Only what reached no HTTP server leaves it open what is there.
-		_, unreached := errors.AsType[*url.Error](err)
+		talk, failed := errors.AsType[*url.Error](err)
+		network, _ := errors.AsType[*net.OpError](err)
 		switch {
-		case unreached && strings.Contains(err.Error(), "malformed HTTP"):
-			err = fmt.Errorf("%w: it speaks no HTTP", ErrForeign)
-		case !unreached:
+		case !failed:
 			err = fmt.Errorf("%w: %w", ErrForeign, err)
+		case !talk.Timeout() && (network == nil || network.Op != "dial"):
+			// What the HTTP client says then depends on who was faster.
+			err = fmt.Errorf("%w: it speaks no HTTP", ErrForeign)
 		}
 		return Server{}, err
 	}
