@@ -102,7 +102,6 @@ type reportRow struct {
 	channel                               string // "" if it is that of the row before
 	events, span, who, delivered, lag     string
 	unacked, rate, state                  string
-	members                               int
 	isMember, isStuck, isFirstOfItsGroups bool
 }
 

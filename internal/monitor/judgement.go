@@ -141,17 +141,17 @@ func (s *Subscription) judge(c *Channel) []Judgement {
 	}
 	if s.Missed > 0 && s.Survives() {
 		add("missed-events", true, s.Missed, fmt.Sprintf("%s has missed %s of %s (#%d to #%d): dropped by the channel's limits before it got them",
-			s.Who(), count(s.Missed, "event"), on, s.Delivered+1, s.Delivered+s.Missed), "")
+			s.Who(), events(s.Missed), on, s.Delivered+1, s.Delivered+s.Missed), "")
 	}
 	if s.Paused && s.Lag > 0 {
-		add("paused", true, s.Lag, fmt.Sprintf("%s is paused and %s behind on %s", s.Who(), count(s.Lag, "event"), on), "")
+		add("paused", true, s.Lag, fmt.Sprintf("%s is paused and %s behind on %s", s.Who(), events(s.Lag), on), "")
 	}
 	switch {
 	case s.Offline && (s.Lag > 0 || s.Unacked > 0) && s.Survives() && !s.Paused:
 		behind := s.Lag + uint64(s.Unacked) // what is unacked comes to the next member, too
-		add("offline", true, behind, fmt.Sprintf("%s is offline and %s behind on %s", s.Who(), count(behind, "event"), on), "start one of its members")
+		add("offline", true, behind, fmt.Sprintf("%s is offline and %s behind on %s", s.Who(), events(behind), on), "start one of its members")
 	case s.Lost > 0 && s.Quiet >= settled:
-		text := fmt.Sprintf("%s of %s %s unacked in %s, nothing was acked for %v, and ", count(uint64(s.Lost), "event"), on,
+		text := fmt.Sprintf("%s of %s %s unacked in %s, nothing was acked for %v, and ", events(uint64(s.Lost)), on,
 			plural(s.Lost, "is", "are"), s.Who(), s.Quiet.Round(time.Second))
 		if len(s.Members) > 0 {
 			text += "no member that answers holds them: one was killed, hangs or is no `listen`"
@@ -163,7 +163,7 @@ func (s *Subscription) judge(c *Channel) []Judgement {
 	}
 	if s.Limit > 0 && s.Unacked >= s.Limit && s.Quiet >= settled && s.Lag > 0 {
 		add("stalled-member", true, s.Lag, fmt.Sprintf("%s is stalled on %s: %d of %d unacked, the most for all members together, nothing acked for %v, %s wait",
-			s.Who(), on, s.Unacked, s.Limit, s.Quiet.Round(time.Second), count(s.Lag, "event")),
+			s.Who(), on, s.Unacked, s.Limit, s.Quiet.Round(time.Second), events(s.Lag)),
 			"look at what its members do with their events, or raise the consumer's max ack pending")
 	}
 	for _, m := range s.Members {
@@ -176,7 +176,7 @@ func (s *Subscription) judge(c *Channel) []Judgement {
 			text = strings.Replace(text, " of "+s.Who(), "", 1)
 		}
 		if s.Lag > 0 {
-			text += fmt.Sprintf(", %s wait", count(s.Lag, "event"))
+			text += fmt.Sprintf(", %s wait", events(s.Lag))
 		}
 		j.Client = m.Client
 		add("stalled-member", true, s.Lag+1, text,
@@ -276,7 +276,7 @@ func some(names []string) string {
 	return strings.Join(names, ", ")
 }
 
-func count(n uint64, noun string) string { return fmt.Sprintf("%d %s", n, plural(n, noun, noun+"s")) }
+func events(n uint64) string { return fmt.Sprintf("%d %s", n, plural(n, "event", "events")) }
 
 func plural[N int | uint64](n N, one, several string) string {
 	if n == 1 {

@@ -44,10 +44,10 @@ func publish(t testing.TB, sc stan.Conn, channel string, n int) {
 	}
 }
 
-// subscribe joins a group and leaves its events unacked.
-func subscribe(t testing.TB, sc stan.Conn, channel, group string, got chan<- uint64, opts ...stan.SubscriptionOption) stan.Subscription {
+// subscribe joins a group of "orders" and leaves its events unacked.
+func subscribe(t testing.TB, sc stan.Conn, group string, got chan<- uint64, opts ...stan.SubscriptionOption) stan.Subscription {
 	t.Helper()
-	sub, err := sc.QueueSubscribe(channel, group, func(m *stan.Msg) { got <- m.Sequence },
+	sub, err := sc.QueueSubscribe("orders", group, func(m *stan.Msg) { got <- m.Sequence },
 		append(opts, stan.SetManualAckMode(), stan.DeliverAllAvailable())...)
 	if err != nil {
 		t.Fatal(err)
@@ -68,10 +68,10 @@ func TestSnapshotOfNATSStreaming(t *testing.T) {
 	publish(t, a, "empty", 1)
 	// Two members hold two events each; a durable of one client holds one and is
 	// closed; one that is not durable gets all.
-	subscribe(t, a, "orders", "workers", got, stan.DurableName("d"), stan.MaxInflight(2))
-	subscribe(t, b, "orders", "workers", got, stan.DurableName("d"), stan.MaxInflight(2))
-	single := subscribe(t, b, "orders", "", got, stan.DurableName("own"), stan.MaxInflight(1))
-	subscribe(t, b, "orders", "", got, stan.MaxInflight(64))
+	subscribe(t, a, "workers", got, stan.DurableName("d"), stan.MaxInflight(2))
+	subscribe(t, b, "workers", got, stan.DurableName("d"), stan.MaxInflight(2))
+	single := subscribe(t, b, "", got, stan.DurableName("own"), stan.MaxInflight(1))
+	subscribe(t, b, "", got, stan.MaxInflight(64))
 	for range 2 + 2 + 1 + 10 {
 		<-got
 	}
