@@ -9,6 +9,7 @@ package cli
 import (
 	"context"
 	"io"
+	"log"
 	"os"
 	"os/signal"
 	"runtime/debug"
@@ -45,6 +46,7 @@ func Main(build func(*System) *cobra.Command) int {
 	// A closed pipe is an error of the write that meets it, not the silent
 	// end of the process in the middle of an event.
 	signal.Ignore(syscall.SIGPIPE)
+	log.SetOutput(io.Discard) // where net/http writes what a server says unasked
 	allowBackground()
 	ctx, stop := conn.UntilSignal(context.Background())
 	defer stop()

@@ -40,7 +40,8 @@ func About(ctx context.Context, base string) (Server, error) {
 		// Only what reached no HTTP server leaves it open what is there.
 		_, unreached := errors.AsType[*url.Error](err)
 		switch {
-		case unreached && strings.Contains(err.Error(), "malformed HTTP"):
+		case unreached && (strings.Contains(err.Error(), "malformed HTTP") ||
+			strings.Contains(err.Error(), "readLoopPeekFail")): // it spoke before it was asked (net/http, readLoopPeekFailLocked)
 			err = fmt.Errorf("%w: it speaks no HTTP", ErrForeign)
 		case !unreached:
 			err = fmt.Errorf("%w: %w", ErrForeign, err)
