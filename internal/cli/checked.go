@@ -27,10 +27,11 @@ const (
 
 // check adds to err, if it is one of connecting, where the connection fails.
 func (c *connection) check(ctx context.Context, err error) error {
-	isOne := func(reason error) bool { return errors.Is(err, reason) }
-	if !slices.ContainsFunc([]error{
-		conn.ErrNoServer, conn.ErrHung, conn.ErrTLS, conn.ErrAuth, conn.ErrNoCluster, conn.ErrNoJetStream,
-	}, isOne) || ctx.Err() != nil {
+	is := func(reasons ...error) bool {
+		return slices.ContainsFunc(reasons, func(reason error) bool { return errors.Is(err, reason) })
+	}
+	reached := is(conn.ErrAuth, conn.ErrNoCluster, conn.ErrNoJetStream) // a NATS server
+	if !reached && !is(conn.ErrNoServer, conn.ErrHung, conn.ErrTLS) || ctx.Err() != nil {
 		return err
 	}
 	looking, stop := context.WithTimeout(ctx, checkAll)
@@ -42,7 +43,7 @@ func (c *connection) check(ctx context.Context, err error) error {
 	if ctx.Err() != nil || len(s.servers) == 0 {
 		return err
 	}
-	if _, has := errors.AsType[*explained](err); !has && found.Fault != nil && found.Fault.Hint != "" {
+	if _, has := errors.AsType[*explained](err); !has && !reached && found.Fault != nil && found.Fault.Hint != "" {
 		err = hinted(err, "%s", found.Fault.Hint) // it knows more
 	}
 	return &checked{err, "checked: " + s.String() + " (`listen doctor` tells more)"}

@@ -32,16 +32,17 @@ func (d *diagnosing) reach(ctx context.Context, o Options) *link {
 	defer func() { _ = c.Close() }()
 	h := handshake{options: o, url: u, known: u.Scheme != "ws" && u.Scheme != "wss" && !o.TLS.First}
 	if h.known {
-		if h.greeting, err = greet(c, o.Timeout); err != nil {
+		h.greeting, err = greet(c, o.Timeout)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
 			d.noGreeting(err)
 			return nil
 		}
 		d.greeted(h.greeting)
 	}
 	_ = c.Close()
-	if ctx.Err() != nil {
-		return nil
-	}
 	return d.logIn(ctx, h)
 }
 
