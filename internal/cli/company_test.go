@@ -3,6 +3,7 @@
 package cli_test
 
 import (
+	"fmt"
 	"strings"
 	"syscall"
 	"testing"
@@ -11,22 +12,32 @@ import (
 	"nats-test/internal/brokertest"
 )
 
+// nounOf is what members are called: JetStream does not know them, listeners
+// know each other.
+func nounOf(t *testing.T) string {
+	if strings.HasSuffix(t.Name(), "jetstream") {
+		return "listener"
+	}
+	return "member"
+}
+
 // A listener tells who shares its group when that changes, and why an event
 // comes again.
 func TestListenTellsItsCompany(t *testing.T) {
 	onBoth(t, func(t *testing.T, server *brokertest.Server) {
+		noun := nounOf(t)
 		first, a := member(t, server, "--ack-wait", "2s", "--no-ack", "--max-in-flight", "2")
-		first.awaitSaying("alone in group g")
+		first.awaitSaying("no other " + noun + " shares group g")
 		second, b := member(t, server, "--ack-wait", "2s")
-		second.awaitSaying("2 members share group g: this one, " + a)
-		first.awaitSaying(b + " joined group g: 2 members now")
+		second.awaitSaying("2 " + noun + "s share group g: this one, " + a)
+		first.awaitSaying(b + " joined group g: 2 " + noun + "s now")
 		store(t, server, 4)
 		// The first acks nothing: after the ack wait, the second gets it all.
 		second.awaitLines(4)
 		second.awaitSaying(", delivery 2: not acked within 2s by another member")
 		first.signal(syscall.SIGTERM)
 		first.endsWith(0, 30*time.Second)
-		second.awaitSaying(a + " left group g: alone now")
+		second.awaitSaying(a + " left group g: no other " + noun + " now")
 	})
 }
 
@@ -38,7 +49,7 @@ func TestListenTellsWhoGaveBack(t *testing.T) {
 		first.awaitLines(2)
 		second, _ := member(t, server, "--ack-wait", "1h")
 		second.awaitLines(2)
-		second.awaitSaying("2 members share group g: this one, " + a)
+		second.awaitSaying("2 " + nounOf(t) + "s share group g: this one, " + a)
 		first.signal(syscall.SIGTERM)
 		first.endsWith(0, 30*time.Second)
 		second.awaitLines(4)
@@ -53,25 +64,46 @@ func TestListenersAnswerEachOther(t *testing.T) {
 	server := brokertest.Start(t, brokertest.Config{})
 	args := []string{"listen", subject, "-g", "g", "--monitor", "http://127.0.0.1:1"}
 	first := runProcess(t, server.URL, append(args, "--client-id", "first")...)
-	first.awaitSaying("alone in group g")
+	first.awaitSaying("no other listener shares group g")
 	second := runProcess(t, server.URL, append(args, "--client-id", "second")...)
-	second.awaitSaying("2 members share group g: this one, first")
-	first.awaitSaying("second joined group g: 2 members now")
+	second.awaitSaying("2 listeners share group g: this one, first")
+	first.awaitSaying("second joined group g: 2 listeners now")
 	second.kill()
-	first.awaitSaying("second left group g: alone now")
+	first.awaitSaying("second left group g: no other listener now")
 }
 
-// A user who may not call the roll listens all the same.
+// A user who may not call the roll, or not answer it, listens all the same.
 func TestRollCallsAreNotPermitted(t *testing.T) {
-	server := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true, Extra: `authorization { users = [
-		{ user: admin, password: a }
-		{ user: u, password: p, permissions: { publish: ["$JS.>"], subscribe: ["_INBOX.>"] } }
-	] }`})
-	admin := strings.Replace(server.URL, "nats://", "nats://admin:a@", 1)
-	runProcess(t, admin, "publish", subject, "--sample", "--create-stream").endsWith(0, 30*time.Second)
-	p := runProcess(t, strings.Replace(server.URL, "nats://", "nats://u:p@", 1), "listen", subject, "-g", "g")
-	p.awaitLines(1)
-	p.awaitSaying("how many share group g can't be told: the server refused the credentials: roll calls are not permitted")
-	p.signal(syscall.SIGTERM)
-	p.endsWith(0, 30*time.Second)
+	for name, may := range map[string]string{
+		"call":   `publish: ["$JS.>", "_INBOX.>"], subscribe: [">"]`,
+		"hear":   `publish: ["$JS.>", "_LISTEN.>"], subscribe: ["_INBOX.>"]`,
+		"answer": `publish: ["$JS.>", "_LISTEN.>"], subscribe: [">"]`,
+	} {
+		t.Run(name, func(t *testing.T) {
+			server := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true, Extra: fmt.Sprintf(`authorization { users = [
+				{ user: admin, password: a }
+				{ user: u, password: p, permissions: { %s } }
+			] }`, may)})
+			admin := strings.Replace(server.URL, "nats://", "nats://admin:a@", 1)
+			more := func(n int) {
+				t.Helper()
+				runProcess(t, admin, "publish", subject, "--sample", "-n", fmt.Sprint(n), "--create-stream").endsWith(0, 30*time.Second)
+			}
+			more(1)
+			p := runProcess(t, strings.Replace(server.URL, "nats://", "nats://u:p@", 1), "listen", subject, "-g", "g")
+			p.awaitLines(1)
+			if name == "call" {
+				p.awaitSaying("how many share group g can't be told: the server refused the credentials: roll calls are not permitted")
+			}
+			// Two others call the roll.
+			runProcess(t, admin, "listen", "status").endsWith(0, 30*time.Second)
+			runProcess(t, admin, "listen", subject, "-g", "g").awaitSaying("listen")
+			runProcess(t, admin, "listen", "status").endsWith(0, 30*time.Second)
+			p.signal(syscall.SIGTERM)
+			p.endsWith(0, 30*time.Second)
+			if p.says("violation") {
+				t.Error("what does no harm was told")
+			}
+		})
+	}
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/spf13/cobra"
 
@@ -35,7 +36,7 @@ ack wait.`,
 			if err := conn.CheckClientID(args[0]); err != nil {
 				return err
 			}
-			return evictRun(cmd.Context(), s, c, args[0], force)
+			return evictRun(cmd.Context(), s, c, newTeller(s, cmd), args[0], force)
 		},
 	}
 	localFlags(cmd).BoolVar(&force, "force", false, "also one that is alive, or can't be asked")
@@ -52,7 +53,12 @@ func exactly(what string) cobra.PositionalArgs {
 	}
 }
 
-func evictRun(ctx context.Context, s *System, c *connection, id string, force bool) error {
+// evictPatience is how long a client that looks dead is asked again: one whose
+// connection broke may be on its way back (stan.go and node-nats-streaming
+// connect again after 2 s).
+const evictPatience = 4 * time.Second
+
+func evictRun(ctx context.Context, s *System, c *connection, tell *teller, id string, force bool) error {
 	observer, err := conn.Observe(ctx, c.options)
 	if err != nil {
 		return c.explain(ctx, err)
@@ -62,22 +68,67 @@ func evictRun(ctx context.Context, s *System, c *connection, id string, force bo
 		return hinted(errors.New("JetStream has no clients that could be closed"),
 			"what a dead member holds comes again after the ack wait: listen status tells how long that is")
 	}
-	client, err := c.streaming(observer).Client(ctx, id)
-	switch {
-	case errors.Is(err, monitor.ErrNoClient):
-		return hinted(fmt.Errorf("client %q: %w", id, err), "`listen status` shows who is there")
-	case err != nil && !force:
-		return c.explainMonitor(fmt.Errorf("asking whether client %q is alive: %w", id, err))
-	case err != nil:
-		client = &monitor.Client{ID: id}
-	case client.State != monitor.Dead && !force:
-		return stillThere(client)
+	visit, err := observer.Visit(ctx)
+	if err != nil {
+		return err
 	}
-	if err := observer.Evict(ctx, id); err != nil {
+	defer visit.Leave()
+	client := &monitor.Client{ID: id}
+	if from := c.streaming(observer); !force {
+		client, err = c.deadClient(ctx, from, visit, tell, id)
+	} else if known, asking := from.Client(ctx, id); asking == nil {
+		client = known
+	}
+	if err != nil {
+		return err
+	}
+	if err := visit.Evict(ctx, id); errors.Is(err, conn.ErrNoClient) {
+		return hinted(err, "`listen status` shows who is there")
+	} else if err != nil {
 		return err
 	}
 	_, err = fmt.Fprintf(s.Stdout, "Client %s closed%s\n", printable(id), holdings(client))
 	return err
+}
+
+// deadClient returns what is known of a client, if it is dead for sure.
+func (c *connection) deadClient(ctx context.Context, from *monitor.Streaming, visit *conn.Visit, tell *teller, id string) (*monitor.Client, error) {
+	if err := c.sameServer(ctx, from, visit); err != nil {
+		return nil, err
+	}
+	for begin := time.Now(); ; {
+		client, err := from.Client(ctx, id)
+		switch {
+		case errors.Is(err, monitor.ErrNoClient):
+			return nil, hinted(fmt.Errorf("client %q: %w", id, err), "`listen status` shows who is there")
+		case err != nil:
+			return nil, c.explainMonitor(fmt.Errorf("asking whether client %q is alive: %w", id, err), from)
+		case client.State != monitor.Dead:
+			return nil, stillThere(client)
+		case time.Since(begin) >= evictPatience:
+			return client, nil
+		}
+		if time.Since(begin) < doubtEvery {
+			tell.say("client %s does not answer; it is asked for %v more, since it may be connecting again", id, evictPatience)
+		}
+		if !pause(ctx, 2*doubtEvery) {
+			return nil, fmt.Errorf("interrupted: client %q was not closed", id)
+		}
+	}
+}
+
+// sameServer refuses a monitoring port of another server than the one connected
+// to, which may have a cluster of the same ID: the clients there are others.
+func (c *connection) sameServer(ctx context.Context, from *monitor.Streaming, visit *conn.Visit) error {
+	known, err := from.Knows(ctx, visit.ID, visit.Inbox)
+	if err != nil {
+		return c.explainMonitor(err, from)
+	}
+	if !known {
+		return &explained{fmt.Errorf("the monitoring port at %s belongs to another server than %s", withoutUser(c.monitorURL()), c.options.Where()),
+			errMonitor, "check --monitor (NATS_MONITOR_URL) and --server (NATS_URL)"}
+	}
+	return nil
 }
 
 // stillThere refuses to close a client that is not dead for sure.

@@ -83,36 +83,84 @@ func forgetRun(ctx context.Context, s *System, tell *teller, o *forgetOptions) e
 		return err
 	}
 	defer observer.Close()
+	if o.options.ClientID == "" && o.group == "" {
+		o.options.ClientID = o.clientID() // the durable's, on NATS Streaming
+	}
 	sub := conn.Subscription{Subject: o.subject, Group: o.group, Durable: o.durable}
-	snapshot, err := from.Read(ctx, []string{o.subject})
+	if streaming, ok := from.(*monitor.Streaming); ok {
+		visit, err := observer.Visit(ctx)
+		if err != nil {
+			return err
+		}
+		err = o.sameServer(ctx, streaming, visit)
+		visit.Leave()
+		if err != nil {
+			return err
+		}
+	}
+	channel, position, err := o.unused(ctx, from, sub)
 	if err != nil {
-		return o.explainMonitor(err)
+		return err
 	}
-	channel, found := o.find(snapshot, sub)
-	if found == nil {
-		return hinted(fmt.Errorf("%s of %s: %w", o.who(), o.subject, conn.ErrNoPosition), "`listen status %s` shows those that are there", o.subject)
-	}
-	if present := found.Present(); present > 0 {
-		return hinted(fmt.Errorf("%s of %s is in use by %d %s", o.who(), o.subject, present, plural(present, "member")),
-			"stop them first; `listen status %s` shows them, and `listen evict` closes a dead one", o.subject)
-	}
-	replay, err := from.Replayed(ctx, channel, found, o.subject)
+	replay, err := from.Replayed(ctx, channel, position, o.subject)
 	if err != nil {
-		return o.explainMonitor(err)
+		return o.explainMonitor(err, from)
 	}
 	tell.warn("%s of %s has come to #%d, %d of them unacked. Once it is forgotten, a new listener begins where --deliver says: "+
-		"with all, the default, %d %s that it had got come again", o.who(), o.subject, found.Delivered, found.Unacked, replay, plural(int(replay), "event"))
-	if !o.yes && !ask(ctx, s, tell) {
-		return errors.New("nothing was forgotten")
-	}
-	if o.group == "" && o.options.ClientID == "" {
-		o.options.ClientID = o.clientID()
+		"with all, the default, %d %s that it had got come again",
+		o.who(), o.subject, position.Delivered, position.Unacked, replay, plural(int(replay), "event"))
+	if !o.yes {
+		if !ask(ctx, s, tell) {
+			return errors.New("nothing was forgotten")
+		}
+		if _, _, err = o.unused(ctx, from, sub); err != nil { // somebody may have joined meanwhile
+			return err
+		}
 	}
 	if err := conn.Forget(ctx, o.options, sub); err != nil {
 		return o.explain(ctx, err)
 	}
+	if _, left, err := o.look(ctx, from, sub); err != nil || left != nil {
+		return hinted(fmt.Errorf("%s of %s was not forgotten for sure: somebody joined meanwhile, or it can't be looked at", o.who(), o.subject),
+			"`listen status %s` shows it", o.subject)
+	}
 	_, err = fmt.Fprintf(s.Stdout, "Position of %s on %s forgotten\n", printable(strings.TrimSuffix(o.who(), ",")), printable(o.subject))
 	return err
+}
+
+// unused returns the position, and an error if it is not there or in use.
+func (o *forgetOptions) unused(ctx context.Context, from looker, sub conn.Subscription) (*monitor.Channel, *monitor.Subscription, error) {
+	channel, found, err := o.look(ctx, from, sub)
+	switch {
+	case err != nil:
+	case found == nil:
+		err = hinted(fmt.Errorf("%s of %s: %w", o.who(), o.subject, conn.ErrNoPosition), "`listen status %s` shows those that are there", o.subject)
+	case found.Present() > 0:
+		err = hinted(fmt.Errorf("%s of %s is in use by %d %s", o.who(), o.subject, found.Present(), plural(found.Present(), "member")),
+			"stop them first; `listen status %s` shows them, and `listen evict` closes a dead one", o.subject)
+	case !found.Offline:
+		err = hinted(fmt.Errorf("%s of %s may be in use: %d %s, delivered within the ack wait of %v, %s not acked yet", o.who(), o.subject,
+			found.Unacked, plural(found.Unacked, "event"), found.AckWait, isAre(found.Unacked)),
+			"wait until the ack wait is over; `listen status %s` calls it offline then", o.subject)
+	}
+	return channel, found, err
+}
+
+func isAre(n int) string {
+	if n == 1 {
+		return "is"
+	}
+	return "are"
+}
+
+// look returns the position as it is now, or nil if it is not there.
+func (o *forgetOptions) look(ctx context.Context, from looker, sub conn.Subscription) (*monitor.Channel, *monitor.Subscription, error) {
+	snapshot, err := o.read(ctx, from, []string{o.subject})
+	if err != nil {
+		return nil, nil, err
+	}
+	channel, found := o.find(snapshot, sub)
+	return channel, found, nil
 }
 
 // find returns the position in a snapshot, or nil.
@@ -122,7 +170,7 @@ func (o *forgetOptions) find(s *monitor.Snapshot, sub conn.Subscription) (*monit
 			switch {
 			case s.Backend == "jetstream" && p.Consumer == conn.ConsumerName(sub),
 				s.Backend == "stan" && p.Group == sub.Group && p.Durable == sub.Durable &&
-					(sub.Group != "" || len(p.Members) > 0 && p.Members[0].Client == firstOf(o.options.ClientID, o.clientID())):
+					(sub.Group != "" || len(p.Members) > 0 && p.Members[0].Client == o.options.ClientID):
 				return c, p
 			}
 		}

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"nats-test/internal/brokertest"
 )
 
@@ -92,4 +94,39 @@ func TestForgetADurable(t *testing.T) {
 			}
 		}
 	})
+}
+
+// Whoever joins while the question stands keeps the position.
+func TestForgetOfAPositionThatIsTaken(t *testing.T) {
+	onBoth(t, func(t *testing.T, server *brokertest.Server) {
+		store(t, server, 3)
+		runProcess(t, server.URL, "listen", subject, "-g", "g", "-c", "3", "--max-in-flight", "3").endsWith(0, 30*time.Second)
+		x := onTerminal(t, server, []string{"NATS_MONITOR_URL=" + server.Monitor}, "listen", "forget", subject, "-g", "g")
+		x.await(1, "forget it? yes or no:")
+		p, _ := member(t, server)
+		x.typed("yes\n")
+		x.await(1, "is in use by 1 member")
+		x.exits(1)
+		store(t, server, 1)
+		p.awaitLines(1)
+		p.signal(syscall.SIGTERM)
+		p.endsWith(0, 30*time.Second)
+	})
+}
+
+// A service that has its hands full asks for nothing, and answers no roll call.
+func TestForgetOfABusyConsumer(t *testing.T) {
+	server := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
+	store(t, server, 3)
+	js := server.JetStream()
+	consumer, err := js.CreateConsumer(t.Context(), subject, jetstream.ConsumerConfig{
+		Durable: "g_" + subject, FilterSubject: subject, AckPolicy: jetstream.AckExplicitPolicy,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := consumer.Next(); err != nil {
+		t.Fatal(err)
+	}
+	forget(t, server, 1, subject, "-g", "g", "-y").awaitSaying("may be in use: 1 event, delivered within the ack wait of 30s, is not acked yet")
 }

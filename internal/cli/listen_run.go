@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/fatih/color"
@@ -103,9 +102,6 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *teller, h *hand
 	o.options.Notify = func(line string) { tell.warn("%s", line) }
 	h.company = newCompany(tell, o)
 	var backend conn.Backend
-	var watches sync.WaitGroup
-	watched, unwatch := context.WithCancel(ctx)
-	defer unwatch()
 	var listener *conn.Listener
 	listener = &conn.Listener{
 		Options:  o.options,
@@ -115,6 +111,7 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *teller, h *hand
 		},
 		NoAck: o.noAck, UntilEnd: o.untilEnd, Idle: o.idle, Persist: again,
 		Reached: func(b conn.Backend, again bool) {
+			backend = b
 			if again {
 				return
 			}
@@ -126,22 +123,15 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *teller, h *hand
 			if b == conn.STAN {
 				o.tellPosition(ctx, tell)
 			}
-			backend = b
 		},
 		Joined: func(places []conn.Place, again bool) {
 			h.joined = true
 			o.tellJoined(tell, places, again)
-			h.company.joined(places)
-			if !again {
-				h.company.ask = o.askMembers(listener, backend)
-				watches.Go(func() { h.company.watch(watched) })
-			}
+			h.company.joined(ctx, listener, backend, places)
 		},
 	}
 	end, err := listener.Run(ctx, h)
-	unwatch()
-	watches.Wait()
-	h.company.explain(nil)
+	h.company.end()
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, errRestart):
 		if err != nil { // there is nothing to be lost by going on
@@ -246,8 +236,8 @@ type handling struct {
 	out     io.Writer
 	format  format
 	company *company
-	mine    map[string]map[uint64]bool // of each subject, the events left unacked here
-	buffer  []byte                     // output of events that were handled since the last flush
+	mine    map[string]map[uint64]time.Time // of each subject, when events were left unacked here
+	buffer  []byte                          // output of events that were handled since the last flush
 
 	joined  bool
 	noAcks  bool // the broker wants none
@@ -258,7 +248,7 @@ type handling struct {
 
 func newHandling(s *System, tell *teller, o *listenOptions) *handling {
 	shade := func(a ...color.Attribute) func(...any) string { return paint(s, o.color, s.StdoutTTY, a...).Sprint }
-	h := &handling{tell: tell, o: o, out: s.Stdout, mine: make(map[string]map[uint64]bool)}
+	h := &handling{tell: tell, o: o, out: s.Stdout, mine: make(map[string]map[uint64]time.Time)}
 	h.format = formatOf(o.output, s.StdoutTTY, style{
 		number: shade(color.Faint), subject: shade(color.FgCyan), again: shade(color.FgYellow),
 	})
@@ -304,16 +294,16 @@ func (h *handling) Handle(m *conn.Message) error {
 	return nil
 }
 
-// leave remembers some events that are left unacked, to know them again.
+// leave remembers when events are left unacked, to know them again.
 func (h *handling) leave(m *conn.Message) {
 	const most = 1 << 16
 	left := h.mine[m.Subject]
 	if left == nil {
-		left = make(map[uint64]bool)
+		left = make(map[uint64]time.Time)
 		h.mine[m.Subject] = left
 	}
-	if len(left) < most {
-		left[m.Sequence] = true
+	if _, known := left[m.Sequence]; known || len(left) < most {
+		left[m.Sequence] = time.Now()
 	}
 }
 

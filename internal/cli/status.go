@@ -19,6 +19,7 @@ type statusOptions struct {
 	*connection
 	subjects []string
 	watch    bool
+	settle   time.Duration
 	output   string
 }
 
@@ -37,8 +38,10 @@ wrong, the worst first. With subjects it looks at these alone; * stands for any
 text. NATS Streaming tells all this on its monitoring port (--monitor), and who
 is dead or hangs is found out by asking every client.
 
-It exits with 0 if nothing is stuck, and with 1 if something is. A channel called
-as a command is listened to with: listen -- status`,
+It exits with 0 if nothing is stuck, and with 1 if something is; a watch with 0.
+What does not move for --settle is stuck: say how long your slowest service may
+work on an event. A channel called as a command is listened to with:
+listen --raw -- status`,
 		Example: `  listen status
   listen status ticket:created 'order:*'
   listen status --watch
@@ -54,6 +57,7 @@ as a command is listened to with: listen -- status`,
 	}
 	f := localFlags(cmd)
 	f.BoolVarP(&o.watch, "watch", "w", false, "look again every second: on a terminal in place (q quits, arrows scroll), with -o json a line each")
+	f.DurationVar(&o.settle, "settle", 2*time.Second, "what holds events and does not move for so long is stuck; a single look watches it for so long")
 	f.StringVarP(&o.output, "output", "o", "text", "text, or json (a line for each look)")
 	complete(cmd, "output", "text", "json")
 	return cmd
@@ -72,6 +76,8 @@ func (o *statusOptions) check(s *System, cmd *cobra.Command) error {
 		}
 	}
 	switch {
+	case o.settle < 0 || o.settle > time.Hour:
+		return usage(cmd, "--settle %v: must be from 0 to 1h", o.settle)
 	case o.output != "text" && o.output != "json":
 		return usage(cmd, "--output %q: must be text or json", o.output)
 	case o.watch && o.output == "text" && !s.StdoutTTY:
@@ -80,7 +86,7 @@ func (o *statusOptions) check(s *System, cmd *cobra.Command) error {
 	return nil
 }
 
-// A looker tells how a broker stands.
+// A looker tells how a broker stands. What it asks ends with its context alone.
 type looker interface {
 	Read(ctx context.Context, subjects []string) (*monitor.Snapshot, error)
 
@@ -103,7 +109,7 @@ func (c *connection) observe(ctx context.Context) (*conn.Observer, looker, error
 		observer.Close()
 		return nil, nil, err
 	}
-	return observer, &monitor.JetStream{JS: js, Ask: observer.Ask, Members: members(observer)}, nil
+	return observer, &monitor.JetStream{JS: js, Ask: observer.Ask, Members: members(observer), GroupOf: conn.GroupOf}, nil
 }
 
 // streaming returns what to ask a NATS Streaming server by.
@@ -147,14 +153,12 @@ type report struct {
 
 // look asks once, and judges.
 func (o *statusOptions) look(ctx context.Context, from looker, h *monitor.History) (*report, error) {
-	ctx, cancel := context.WithTimeout(ctx, 6*o.timeout())
-	defer cancel()
-	snapshot, err := from.Read(ctx, o.subjects)
+	snapshot, err := o.read(ctx, from, o.subjects)
 	if err != nil {
-		return nil, o.explainMonitor(err)
+		return nil, err
 	}
 	h.Add(snapshot)
-	r := &report{Snapshot: snapshot, Healthy: true, Judgements: snapshot.Judge()}
+	r := &report{Snapshot: snapshot, Healthy: true, Judgements: snapshot.Judge(o.settle)}
 	for _, j := range r.Judgements {
 		r.Healthy = r.Healthy && !j.Stuck
 	}
@@ -164,8 +168,23 @@ func (o *statusOptions) look(ctx context.Context, from looker, h *monitor.Histor
 	return r, nil
 }
 
+// read has a broker tell how it stands, in bounded time.
+func (c *connection) read(ctx context.Context, from looker, subjects []string) (*monitor.Snapshot, error) {
+	late, cancel := context.WithTimeout(ctx, 6*c.timeout())
+	defer cancel()
+	snapshot, err := from.Read(late, subjects)
+	switch {
+	case err != nil && ctx.Err() == nil && late.Err() != nil:
+		err = fmt.Errorf("it takes longer than %v: %w", 6*c.timeout(), err)
+		fallthrough
+	case err != nil && ctx.Err() == nil:
+		return nil, c.explainMonitor(err, from)
+	}
+	return snapshot, err
+}
+
 // explainMonitor says what to type when a broker does not tell how it stands.
-func (c *connection) explainMonitor(err error) error {
+func (c *connection) explainMonitor(err error, from looker) error {
 	if errors.Is(err, conn.ErrAuth) {
 		return hinted(err, "the user needs the permission to publish to $JS.API.STREAM.NAMES, $JS.API.STREAM.LIST, $JS.API.STREAM.INFO.* and $JS.API.CONSUMER.LIST.*")
 	}
@@ -174,19 +193,27 @@ func (c *connection) explainMonitor(err error) error {
 			return err
 		}
 	}
+	if _, streaming := from.(*monitor.Streaming); !streaming {
+		return &explained{fmt.Errorf("looking at %s: %w", c.options.Where(), err), errMonitor, "`listen doctor` tells more"}
+	}
 	return &explained{fmt.Errorf("looking at %s: %w", c.options.Where(), err), errMonitor,
 		fmt.Sprintf("NATS Streaming tells how it stands on its monitoring port, asked at %s: start the server with -m 8222, "+
 			"forward the port (make pf MONITOR=1), or say where it is with --monitor (NATS_MONITOR_URL)", withoutUser(c.monitorURL()))}
 }
 
-// again is how often a watch looks; so soon is a doubtful look looked at again.
+// How often a watch looks, and how soon a look that leaves a doubt is repeated:
+// at most for so long beyond --settle.
 const (
-	again = time.Second
-	soon  = 250 * time.Millisecond
+	watchEvery = time.Second
+	doubtEvery = 250 * time.Millisecond
+	doubtMost  = 4 * time.Second
 )
 
 func statusRun(ctx context.Context, s *System, tell *teller, o *statusOptions) error {
 	observer, from, err := o.observe(ctx)
+	if err != nil && ctx.Err() != nil {
+		return nil // a signal
+	}
 	if err != nil {
 		return err
 	}
@@ -201,8 +228,8 @@ func statusRun(ctx context.Context, s *System, tell *teller, o *statusOptions) e
 	}
 	r, err := look(ctx)
 	// What looks stuck may just be at work: a moment tells.
-	for begin := time.Now(); err == nil && r.Doubtful() && time.Since(begin) < 4*time.Second; {
-		if !pause(ctx, soon) {
+	for begin := time.Now(); err == nil && r.Doubtful(o.settle) && time.Since(begin) < o.settle+doubtMost; {
+		if !pause(ctx, doubtEvery) {
 			return nil
 		}
 		r, err = look(ctx)
@@ -225,13 +252,18 @@ func statusRun(ctx context.Context, s *System, tell *teller, o *statusOptions) e
 }
 
 // stream writes a look each second. One that fails is told, and made again.
-func stream(ctx context.Context, s *System, tell *teller, look func(context.Context) (*report, error)) error {
+func stream(parent context.Context, s *System, tell *teller, look func(context.Context) (*report, error)) error {
+	ctx, stop := context.WithCancelCause(parent)
+	defer stop(nil)
+	defer whenClosed(s.Stdout, func() { stop(errClosed) })()
 	told := ""
 	for {
 		r, err := look(ctx)
 		switch {
-		case ctx.Err() != nil:
+		case parent.Err() != nil:
 			return nil
+		case ctx.Err() != nil:
+			return context.Cause(ctx)
 		case err != nil && err.Error() != told:
 			told = err.Error()
 			tell.fail(err)
@@ -241,9 +273,7 @@ func stream(ctx context.Context, s *System, tell *teller, look func(context.Cont
 				return err
 			}
 		}
-		if !pause(ctx, again) {
-			return nil
-		}
+		pause(ctx, watchEvery)
 	}
 }
 

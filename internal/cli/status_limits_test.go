@@ -81,7 +81,8 @@ func TestStatusOfAConsumer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	awaitKind(t, server, "offline").says(t, "consumer foreign is offline and 5 events behind on ticket:created")
+	// Services may ask now and then: that nobody does is no alarm at once.
+	awaitKind(t, server, "offline").says(t, "nobody asks for events of consumer foreign at this moment, and 5 events of ticket:created wait")
 	messages, err := consumer.Messages()
 	if err != nil {
 		t.Fatal(err)
@@ -100,5 +101,70 @@ func TestStatusOfAConsumer(t *testing.T) {
 	j := statusOf(t, server)
 	if !slices.Contains(j.kinds(), "paused") || !strings.Contains(j.of("paused"), "consumer foreign is paused and 3 events behind on ticket:created") {
 		t.Errorf("%+v", j)
+	}
+}
+
+// Streams that gather the events of others have no subjects of their own.
+func TestStatusOfStreamsThatGather(t *testing.T) {
+	server := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
+	js := server.JetStream()
+	store(t, server, 3)
+	for _, config := range []jetstream.StreamConfig{
+		{Name: "mirror", Mirror: &jetstream.StreamSource{Name: subject}},
+		{Name: "sum", Sources: []*jetstream.StreamSource{{Name: subject}}},
+	} {
+		if _, err := js.CreateStream(t.Context(), config); err != nil {
+			t.Fatal(err)
+		}
+	}
+	brokertest.Eventually(t, "all three are looked at", func() bool { return len(statusOf(t, server, subject).Channels) == 3 })
+	if err := js.DeleteStream(t.Context(), subject); err != nil {
+		t.Fatal(err)
+	}
+	if j := statusOf(t, server, subject); len(j.Channels) != 2 || j.code != 0 {
+		t.Errorf("%+v", j)
+	}
+	if j := statusOf(t, server, "ticket:updated"); j.code != 1 || j.kinds()[0] != "absent" {
+		t.Errorf("%+v", j)
+	}
+}
+
+// A stream that is full by bytes refuses the next event before it has so many.
+func TestStatusOfAStreamFullOfBytes(t *testing.T) {
+	server := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
+	js := server.JetStream()
+	config := conn.NewStream(subject, 1)
+	config.MaxBytes, config.Discard = 2000, jetstream.DiscardNew
+	if _, err := js.CreateStream(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	publish := func() int {
+		return runProcess(t, server.URL, "publish", subject, "--sample").wait(30 * time.Second)
+	}
+	for publish() == 0 {
+	}
+	awaitKind(t, server, "refusing").says(t, "stream ticket:created is full (2000 bytes) and refuses new events")
+}
+
+// Events that were delivered as often as they may be are told of.
+func TestStatusOfWhatWasGivenUp(t *testing.T) {
+	server := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
+	js := server.JetStream()
+	store(t, server, 2)
+	consumer, err := js.CreateConsumer(t.Context(), subject, jetstream.ConsumerConfig{
+		Durable: "g_" + subject, FilterSubject: subject, AckPolicy: jetstream.AckExplicitPolicy, MaxDeliver: 1, AckWait: 100 * time.Millisecond,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if _, err := consumer.Next(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	j := awaitKind(t, server, "given-up")
+	j.says(t, "group g gave up some events of ticket:created, up to #2")
+	if j.Judgements[0].Stuck {
+		t.Error("nobody waits for them any more")
 	}
 }

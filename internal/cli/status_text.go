@@ -43,7 +43,7 @@ func (p *reportPaint) text(r *report, width int, watched bool) string {
 		shown = p.list(rows, width)
 	}
 	if more > 0 {
-		shown += p.faint.Sprintf("and %d more subscriptions: name a subject, or see -o json", more) + "\n"
+		shown += p.faint.Sprintf("and %d more: name a subject, or see -o json", more) + "\n"
 	}
 	parts := []string{p.summary(r, width), shown, p.judgement(r, width)}
 	if watched {
@@ -99,23 +99,27 @@ func (p *reportPaint) judgement(r *report, width int) string {
 
 // A reportRow is a line of the table.
 type reportRow struct {
-	channel                               string // "" if it is that of the row before
-	events, span, who, delivered, lag     string
-	unacked, rate, state                  string
-	isMember, isStuck, isFirstOfItsGroups bool
+	channel                           string // "" if it is that of the row before
+	events, span, who, delivered, lag string
+	unacked, rate, state              string
+	isMember, isStuck, isFirst        bool // isFirst: of its channel
 }
 
 // reportRows are the rows of a report, and how many subscriptions are left out.
 func reportRows(r *report, rates bool) (rows []reportRow, more int) {
 	for _, c := range r.Channels {
 		head := reportRow{
-			channel: printable(c.Name), events: strconv.FormatUint(c.Events, 10), span: "-", isFirstOfItsGroups: true,
+			channel: printable(c.Name), events: strconv.FormatUint(c.Events, 10), span: "-", isFirst: true,
 		}
-		if c.Last > 0 {
+		if c.Events > 0 {
 			head.span = fmt.Sprintf("%d-%d", c.First, c.Last)
 		}
 		if rates {
 			head.rate = perSecond(c.Rate)
+		}
+		if len(rows) >= mostRows {
+			more += max(1, len(c.Subscriptions))
+			continue
 		}
 		if len(c.Subscriptions) == 0 {
 			head.who, head.state = "nobody", "-"
@@ -173,10 +177,11 @@ func (row *reportRow) fill(s *monitor.Subscription, rates bool) {
 	default:
 		states = append(states, string(s.Members[0].State))
 	}
-	for word, is := range map[string]bool{"stalled": s.Stalled, "paused": s.Paused} {
-		if is {
-			states = append(states, word)
-		}
+	if s.Stalled {
+		states = append(states, "stalled")
+	}
+	if s.Paused {
+		states = append(states, "paused")
 	}
 	row.state, row.isStuck = strings.Join(states, ", "), s.Offline && s.Lag > 0 || s.Stalled ||
 		len(s.Members) == 1 && (s.Members[0].State == monitor.Dead || s.Members[0].State == monitor.Hung)
@@ -254,8 +259,8 @@ func (p *reportPaint) list(rows []reportRow, width int) string {
 		}
 	}
 	for _, r := range rows {
-		if r.isFirstOfItsGroups {
-			line(0, p.head, fmt.Sprintf("%s: %s events, %s", r.channel, r.events, r.span))
+		if r.isFirst {
+			line(0, p.head, fmt.Sprintf("%s: events %s (%s)", r.channel, r.events, r.span))
 		}
 		c := p.faint
 		if r.isStuck {

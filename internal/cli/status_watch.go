@@ -5,9 +5,11 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"time"
 
 	tea "charm.land/bubbletea/v2"
+	"github.com/charmbracelet/colorprofile"
 	"github.com/charmbracelet/x/ansi"
 )
 
@@ -16,9 +18,16 @@ func watch(ctx context.Context, s *System, p *reportPaint, look func(context.Con
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	screen := &screen{ctx: ctx, paint: p, look: look, width: s.Width}
-	program := tea.NewProgram(screen, tea.WithContext(ctx), tea.WithInput(s.Stdin), tea.WithOutput(s.Stdout),
-		tea.WithoutSignalHandler())
-	_, err := program.Run()
+	options := []tea.ProgramOption{tea.WithContext(ctx), tea.WithOutput(s.Stdout), tea.WithoutSignalHandler(),
+		tea.WithColorProfile(colorprofile.ANSI)} // what is to have no colour has none already
+	if s.StdinTTY {
+		options = append(options, tea.WithInput(s.Stdin))
+	} else {
+		options = append(options, tea.WithInput(nil)) // a loop's stdin is not for keys
+	}
+	_, err := tea.NewProgram(screen, options...).Run()
+	stop()
+	screen.end()
 	if errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil {
 		return nil // a signal
 	}
@@ -35,6 +44,17 @@ type screen struct {
 	offset        int // lines scrolled away
 	report        *report
 	err           error
+	lines         []string // all that there is to show
+
+	looking sync.Mutex // held during a look
+	over    bool       // no look begins any more
+}
+
+// end waits for a look that is under way.
+func (s *screen) end() {
+	s.looking.Lock()
+	defer s.looking.Unlock()
+	s.over = true
 }
 
 // A looked is a look that came back.
@@ -46,6 +66,11 @@ type looked struct {
 func (s *screen) Init() tea.Cmd { return s.ask }
 
 func (s *screen) ask() tea.Msg {
+	s.looking.Lock()
+	defer s.looking.Unlock()
+	if s.over {
+		return nil
+	}
 	r, err := s.look(s.ctx)
 	return looked{r, err}
 }
@@ -54,11 +79,14 @@ func (s *screen) Update(message tea.Msg) (tea.Model, tea.Cmd) {
 	switch m := message.(type) {
 	case tea.WindowSizeMsg:
 		s.width, s.height = m.Width, m.Height
+		s.draw()
 	case looked:
 		if s.err = m.err; m.err == nil {
 			s.report = m.report
 		}
-		return s, tea.Tick(again, func(time.Time) tea.Msg { return s.ask() })
+		s.draw()
+		s.scroll()
+		return s, tea.Tick(watchEvery, func(time.Time) tea.Msg { return s.ask() })
 	case tea.KeyPressMsg:
 		page := max(1, s.height-2)
 		switch m.String() {
@@ -75,15 +103,18 @@ func (s *screen) Update(message tea.Msg) (tea.Model, tea.Cmd) {
 		case "home", "g":
 			s.offset = 0
 		case "end", "G":
-			s.offset = len(s.lines())
+			s.offset = len(s.lines)
 		}
 	}
-	s.offset = max(0, min(s.offset, len(s.lines())-s.height+1))
+	s.scroll()
 	return s, nil
 }
 
-// lines is all that there is to show.
-func (s *screen) lines() []string {
+// scroll keeps the last page full.
+func (s *screen) scroll() { s.offset = max(0, min(s.offset, len(s.lines)-s.height+1)) }
+
+// draw makes the lines.
+func (s *screen) draw() {
 	var text strings.Builder
 	if s.err != nil {
 		text.WriteString(ansi.Wrap(s.paint.bad.Sprint(printable(s.err.Error())), max(1, s.width), "") + "\n")
@@ -93,11 +124,11 @@ func (s *screen) lines() []string {
 	} else if s.err == nil {
 		text.WriteString("looking ...\n")
 	}
-	return strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
+	s.lines = strings.Split(strings.TrimSuffix(text.String(), "\n"), "\n")
 }
 
 func (s *screen) View() tea.View {
-	lines := s.lines()
+	lines := s.lines
 	var out []string
 	for i := s.offset; i < len(lines) && len(out) < s.height-1; i++ {
 		out = append(out, ansi.Truncate(lines[i], s.width, "…"))

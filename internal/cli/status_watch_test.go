@@ -4,8 +4,13 @@ package cli_test
 
 import (
 	"encoding/json"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
 	"strings"
 	"syscall"
 	"testing"
@@ -151,5 +156,54 @@ func TestStatusOfHostileNames(t *testing.T) {
 				t.Errorf("%v: %q gets through: %q", args, bad, x.seen())
 			}
 		}
+	}
+}
+
+// Interrupted before there is anything to tell.
+func TestStatusInterrupted(t *testing.T) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0") // which says nothing
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	p := runProcess(t, "nats://"+listener.Addr().String(), "listen", "status", "--timeout", "1m")
+	c, err := listener.Accept()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = c.Close() }()
+	p.signal(syscall.SIGINT)
+	p.endsWith(0, 30*time.Second)
+}
+
+// In a loop that reads lines, these are not keys.
+func TestWatchLeavesStdinAlone(t *testing.T) {
+	server := brokertest.Start(t, brokertest.Config{})
+	bin, err := brokertest.Programs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines, feed, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = lines.Close() }()
+	if _, err := feed.WriteString("q\n"); err != nil {
+		t.Fatal(err)
+	}
+	_ = feed.Close()
+	cmd := exec.Command(filepath.Join(bin, "listen"), "status", "--watch")
+	cmd.Env = []string{"TERM=xterm-256color", "NATS_URL=" + server.URL, "NATS_MONITOR_URL=" + server.Monitor}
+	cmd.Stdin, cmd.SysProcAttr = lines, &syscall.SysProcAttr{Ctty: 1} // its terminal is stdout
+	x := runOnTerminal(t, 100, cmd)
+	x.await(1, "nothing is stuck")
+	store(t, server, 1)
+	x.await(1, subject)
+	if err := cmd.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	x.exits(0)
+	if left, err := io.ReadAll(lines); err != nil || string(left) != "q\n" {
+		t.Errorf("left are %q, %v", left, err)
 	}
 }

@@ -44,6 +44,12 @@ func onTerminalOf(t *testing.T, columns uint16, server *brokertest.Server, env [
 	}
 	cmd := exec.Command(filepath.Join(bin, program), args...)
 	cmd.Env = append([]string{"TERM=xterm-256color", "HOME=" + t.TempDir(), "NATS_URL=" + server.URL}, env...)
+	return runOnTerminal(t, columns, cmd)
+}
+
+// runOnTerminal starts cmd there. A stdin that it has already stays.
+func runOnTerminal(t *testing.T, columns uint16, cmd *exec.Cmd) *terminal {
+	t.Helper()
 	tty, err := pty.StartWithSize(cmd, &pty.Winsize{Rows: 24, Cols: columns})
 	if err != nil {
 		t.Fatal(err)

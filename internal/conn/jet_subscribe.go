@@ -106,6 +106,12 @@ func ConsumerName(sub Subscription) string {
 	return or(sub.Durable, sub.Group) + "_" + legalName(sub.Subject)
 }
 
+// GroupOf returns the group or durable that [ConsumerName] made a consumer's
+// name of, for a subject.
+func GroupOf(consumer, subject string) (group string, ok bool) {
+	return strings.CutSuffix(consumer, "_"+legalName(subject))
+}
+
 // consumerConfig is the consumer for sub where there is none yet.
 func consumerConfig(sub Subscription) jetstream.ConsumerConfig {
 	c := jetstream.ConsumerConfig{FilterSubject: sub.Subject, MaxDeliver: -1}

@@ -30,10 +30,14 @@ type link struct {
 
 	rollDenied atomic.Bool // roll calls are not permitted
 
-	mu     sync.Mutex
-	rolls  []string // subjects of the roll calls of groups that are shared here
-	strict bool     // a missing permission ends the session
-	deaf   error    // the word of the server that answers can't be heard, nil if they can
+	mu    sync.Mutex
+	rolls []string // subjects of the roll calls of groups that are shared here
+
+	rollReplies []string // where roll calls were answered, the latest
+	rollMute    bool     // answering is not permitted
+
+	strict bool  // a missing permission ends the session
+	deaf   error // the word of the server that answers can't be heard, nil if they can
 	closed bool
 	err    error
 	lost   chan struct{}
@@ -107,8 +111,7 @@ func (l *link) heard(err error) {
 		return
 	}
 	words := err.Error()
-	if strings.Contains(words, `"`+rollPrefix) {
-		l.rollDenied.Store(true)
+	if l.ofRoll(words) {
 		return
 	}
 	l.mu.Lock()

@@ -12,7 +12,7 @@ import (
 // An Observer is a connection that looks at a broker and takes no part: on
 // NATS Streaming it is no client, on JetStream it has no consumer.
 type Observer struct {
-	*link
+	link    *link
 	backend Backend
 }
 
@@ -71,15 +71,15 @@ func (l *link) find(ctx context.Context, backend Backend) (Backend, error) {
 func (o *Observer) Backend() Backend { return o.backend }
 
 // NATS returns the connection. It ends with o.
-func (o *Observer) NATS() *nats.Conn { return o.nc }
+func (o *Observer) NATS() *nats.Conn { return o.link.nc }
 
 // JetStream returns what to ask JetStream by, within [Observer.Ask].
-func (o *Observer) JetStream() (jetstream.JetStream, error) { return o.jetStream() }
+func (o *Observer) JetStream() (jetstream.JetStream, error) { return o.link.jetStream() }
 
 // Ask makes a request to JetStream, within the time-out. The error wraps [ErrAuth], [ErrHung], [ErrLost],
 // [ErrNoJetStream], [ErrNoStream] or [ErrRefused].
 func (o *Observer) Ask(ctx context.Context, request func(context.Context) error) error {
-	return explainJetStream(o.askOnce(ctx, request))
+	return explainJetStream(o.link.askOnce(ctx, request))
 }
 
 // Consumers asks who shares each of several consumers of JetStream, as
@@ -89,8 +89,8 @@ func (o *Observer) Consumers(ctx context.Context, names [][2]string) ([][]Member
 	for i, n := range names {
 		subjects[i] = roll("jetstream", n[0], n[1])
 	}
-	return o.callRoll(ctx, subjects)
+	return o.link.callRoll(ctx, subjects)
 }
 
 // Close ends the connection.
-func (o *Observer) Close() { o.abandon() }
+func (o *Observer) Close() { o.link.abandon() }

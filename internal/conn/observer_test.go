@@ -134,16 +134,23 @@ func TestEvict(t *testing.T) {
 	other := member(options(t, s), "orders")
 	other.Subscription.AckWait = time.Hour
 	takes := run(t, other, &recorder{})
-	observer := observe(t, options(t, s))
-	if err := observer.Evict(t.Context(), "nobody"); !errors.Is(err, conn.ErrNoClient) {
+	visit, err := observe(t, options(t, s)).Visit(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := visit.Evict(t.Context(), "nobody"); !errors.Is(err, conn.ErrNoClient) {
 		t.Errorf("nobody: %v", err)
 	}
-	if err := observer.Evict(t.Context(), "held"); err != nil {
+	if err := visit.Evict(t.Context(), "held"); err != nil {
 		t.Fatal(err)
 	}
 	takes.await(2)
-	if err := observer.Evict(t.Context(), "held"); !errors.Is(err, conn.ErrNoClient) {
+	if err := visit.Evict(t.Context(), "held"); !errors.Is(err, conn.ErrNoClient) {
 		t.Errorf("again: %v", err)
+	}
+	visit.Leave()
+	if err := visit.Evict(t.Context(), visit.ID); !errors.Is(err, conn.ErrNoClient) {
+		t.Errorf("it is still there: %v", err)
 	}
 	if _, err := held.wait(); !errors.Is(err, conn.ErrLost) { // it is told at its next ping
 		t.Errorf("the evicted one ended with %v", err)

@@ -8,7 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -43,8 +45,9 @@ func roll(names ...string) string {
 	return rollPrefix + hex.EncodeToString(sum[:16])
 }
 
-// attend answers roll calls until the connection ends, and calls them itself
-// where the position is shared. That this is not permitted does no harm.
+// attend answers roll calls on subject until the connection ends, and has
+// [link.Members] call them where the position is shared. That this is not
+// permitted does no harm.
 func (l *link) attend(subject string, shared bool, fill func(*Member)) {
 	if shared {
 		l.mu.Lock()
@@ -53,14 +56,48 @@ func (l *link) attend(subject string, shared bool, fill func(*Member)) {
 	}
 	// An error says that the connection is gone, which is told elsewhere.
 	_, _ = l.nc.Subscribe(subject, func(call *nats.Msg) {
+		if !l.mayAnswer(call.Reply) {
+			_ = call.Sub.Unsubscribe()
+			return
+		}
 		m := Member{Client: l.opts.ClientID}
 		if fill != nil {
 			fill(&m)
 		}
-		if answer, err := json.Marshal(m); err == nil && call.Reply != "" {
+		if answer, err := json.Marshal(m); err == nil {
 			_ = l.nc.Publish(call.Reply, answer) // who asked may be gone
 		}
 	})
+}
+
+// mayAnswer reports whether a roll call can be answered, and notes where: the
+// server tells a missing permission later, by the subject alone.
+func (l *link) mayAnswer(reply string) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if reply == "" || l.rollMute {
+		return false
+	}
+	const most = 64
+	l.rollReplies = append(l.rollReplies, reply)
+	l.rollReplies = l.rollReplies[max(0, len(l.rollReplies)-most):]
+	return true
+}
+
+// ofRoll reports whether the server's words on a missing permission are about
+// roll calls, which go on without it.
+func (l *link) ofRoll(words string) bool {
+	if strings.Contains(words, `"`+rollPrefix) {
+		l.rollDenied.Store(true)
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if slices.ContainsFunc(l.rollReplies, func(reply string) bool { return strings.Contains(words, `Publish to "`+reply+`"`) }) {
+		l.rollMute = true
+		return true
+	}
+	return false
 }
 
 // Members returns the client IDs of the listeners that share a group with this
@@ -83,15 +120,48 @@ func (l *link) Members(ctx context.Context) ([]string, error) {
 	return slices.Compact(ids), nil
 }
 
+func (l *link) rollError() error {
+	if l.rollDenied.Load() {
+		return because(ErrAuth, errors.New("roll calls are not permitted"))
+	}
+	return nil
+}
+
 // callRoll asks who is there on each of subjects.
 func (l *link) callRoll(ctx context.Context, subjects []string) ([][]Member, error) {
-	found := make([][]Member, len(subjects))
+	if err := l.rollError(); err != nil {
+		return nil, err
+	}
 	replies := l.nc.NewInbox()
-	answers := make(chan *nats.Msg, rollMost)
-	sub, err := l.nc.ChanSubscribe(replies+".*", answers)
+	var mu sync.Mutex
+	found, heard, empty := make([][]Member, len(subjects)), 0, 0
+	done := make(chan struct{})
+	sub, err := l.nc.Subscribe(replies+".*", func(m *nats.Msg) {
+		mu.Lock()
+		defer mu.Unlock()
+		n, err := strconv.Atoi(m.Subject[len(replies)+1:])
+		if err != nil || n < 0 || n >= len(found) || heard == rollMost {
+			return
+		}
+		if m.Header.Get("Status") == "503" {
+			if empty++; empty == len(found) {
+				close(done)
+			}
+			return
+		}
+		var member Member
+		if len(m.Data) > rollAnswer || json.Unmarshal(m.Data, &member) != nil || CheckClientID(member.Client) != nil {
+			return
+		}
+		member.Held, member.Limit = max(0, member.Held), max(0, member.Limit)
+		member.Quiet = min(max(0, member.Quiet), time.Duration(1<<62).Milliseconds())
+		heard++
+		found[n] = append(found[n], member)
+	})
 	if err != nil {
 		return nil, fmt.Errorf("calling the roll: %w", because(ErrLost, err))
 	}
+	_ = sub.SetPendingLimits(-1, -1) // what is kept is bounded above
 	defer func() { _ = sub.Unsubscribe() }()
 	for n, subject := range subjects {
 		if err := l.nc.PublishRequest(subject, fmt.Sprintf("%s.%d", replies, n), nil); err != nil {
@@ -100,35 +170,17 @@ func (l *link) callRoll(ctx context.Context, subjects []string) ([][]Member, err
 	}
 	late := time.NewTimer(rollWait)
 	defer late.Stop()
-	for heard, empty := 0, 0; heard < rollMost && empty < len(subjects); {
-		select {
-		case m := <-answers:
-			var n int
-			if _, err := fmt.Sscanf(m.Subject[len(replies):], ".%d", &n); err != nil || n < 0 || n >= len(subjects) {
-				continue
-			}
-			if m.Header.Get("Status") == "503" {
-				empty++
-				continue
-			}
-			var member Member
-			if len(m.Data) > rollAnswer || json.Unmarshal(m.Data, &member) != nil || CheckClientID(member.Client) != nil {
-				continue
-			}
-			member.Held, member.Limit = max(0, member.Held), max(0, member.Limit)
-			member.Quiet = min(max(0, member.Quiet), time.Duration(1<<62).Milliseconds())
-			heard++
-			found[n] = append(found[n], member)
-		case <-late.C:
-			if l.rollDenied.Load() {
-				return nil, because(ErrAuth, errors.New("roll calls are not permitted"))
-			}
-			return found, nil
-		case <-l.lost:
-			return nil, l.Err()
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
+	select {
+	case <-done:
+	case <-late.C:
+	case <-l.lost:
+		return nil, l.Err()
+	case <-ctx.Done():
+		return nil, context.Cause(ctx)
 	}
-	return found, nil
+	mu.Lock()
+	defer mu.Unlock()
+	result := found
+	found = nil // what still comes is dropped
+	return result, l.rollError()
 }

@@ -29,9 +29,9 @@ var ErrNoClient = errors.New("the server knows no client of that ID")
 func (r *Streaming) Client(ctx context.Context, id string) (*Client, error) {
 	var answer struct {
 		clientz
-		Subscriptions map[string][]subscriptionz `json:"subscriptions"`
+		Subscriptions map[string]list[subscriptionz] `json:"subscriptions"`
 	}
-	err := r.port().get(ctx, "/streaming/clientsz?subs=1&client="+url.QueryEscape(id), &answer)
+	err := (&port{r.Base, r.Timeout, maxBytes, mostObjects}).get(ctx, "/streaming/clientsz?subs=1&client="+url.QueryEscape(id), &answer)
 	switch {
 	case errors.Is(err, errAbsent):
 		return nil, ErrNoClient
@@ -54,4 +54,15 @@ func (r *Streaming) Client(ctx context.Context, id string) (*Client, error) {
 	}
 	slices.SortFunc(c.Holds, func(a, b Holding) int { return cmp.Compare(a.Channel, b.Channel) })
 	return c, nil
+}
+
+// Knows reports whether the server has a client of that ID with that heartbeat
+// inbox: whether it is the one with which the client spoke.
+func (r *Streaming) Knows(ctx context.Context, id, inbox string) (bool, error) {
+	var answer clientz
+	err := get(ctx, r.Base, "/streaming/clientsz?client="+url.QueryEscape(id), &answer)
+	if errors.Is(err, errAbsent) {
+		return false, nil
+	}
+	return answer == clientz{id, inbox}, err
 }

@@ -1,6 +1,7 @@
 package monitor
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -20,6 +21,36 @@ const (
 // answerBytes is the most of one answer: it is held in memory as it came.
 const answerBytes = 64 << 20
 
+// mostObjects bounds what is made of all answers: each takes up to some 200
+// bytes of memory.
+const mostObjects = 500_000
+
+// A list is a JSON array of objects. (Each null of another would take as much
+// memory as an object.)
+type list[T any] []T
+
+func (l *list[T]) UnmarshalJSON(text []byte) error {
+	d := json.NewDecoder(bytes.NewReader(text))
+	*l = nil
+	switch open, err := d.Token(); {
+	case err == nil && open == nil: // null
+		return nil
+	case err != nil || open != json.Delim('['):
+		return errors.New("a list is expected")
+	}
+	for d.More() {
+		var element *T
+		if err := d.Decode(&element); err != nil {
+			return err
+		}
+		if element == nil {
+			return errors.New("a list with an object missing")
+		}
+		*l = append(*l, *element)
+	}
+	return nil
+}
+
 // errAbsent: the server answers that it has not got what was asked for.
 var errAbsent = errors.New("not found")
 
@@ -28,10 +59,11 @@ type port struct {
 	base    string        // URL
 	timeout time.Duration // of one request
 	left    int64         // bytes that may still be read
+	objects int           // JSON objects that may still be read: one takes more memory than bytes
 }
 
 func get(ctx context.Context, base, path string, into any) error {
-	return (&port{base, timeout, maxBytes}).get(ctx, path, into)
+	return (&port{base, timeout, maxBytes, mostObjects}).get(ctx, path, into)
 }
 
 func (p *port) get(ctx context.Context, path string, into any) error {
@@ -60,16 +92,22 @@ func (p *port) get(ctx context.Context, path string, into any) error {
 		return fmt.Errorf("asking the monitoring port for %s: it answers %d %s", path, response.StatusCode, http.StatusText(response.StatusCode))
 	}
 	most := min(p.left, answerBytes)
-	body := &io.LimitedReader{R: response.Body, N: most}
-	err = json.NewDecoder(body).Decode(into)
-	p.left -= most - body.N
-	_, wrong := errors.AsType[*json.SyntaxError](err)
-	switch {
-	case err != nil && body.N <= 0:
+	text, err := io.ReadAll(io.LimitReader(response.Body, most+1))
+	p.left -= int64(len(text))
+	p.objects -= bytes.Count(text, []byte("{"))
+	if int64(len(text)) > most || p.objects < 0 {
 		return fmt.Errorf("reading the monitoring port's answer for %s: it is longer than what is read here", path)
+	}
+	if err == nil {
+		err = json.Unmarshal(text, into)
+	}
+	syntax, wrong := errors.AsType[*json.SyntaxError](err)
+	switch {
+	case wrong && syntax.Offset >= int64(len(text)):
+		return fmt.Errorf("reading the monitoring port's answer for %s: it is cut off", path)
 	case wrong:
 		return fmt.Errorf("reading the monitoring port's answer for %s: it is no JSON: is this a NATS server's monitoring port?", path)
-	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
+	case errors.Is(err, io.ErrUnexpectedEOF):
 		return fmt.Errorf("reading the monitoring port's answer for %s: it is cut off", path)
 	case err != nil:
 		return fmt.Errorf("reading the monitoring port's answer for %s: %w", path, err)

@@ -30,6 +30,9 @@ type JetStream struct {
 	// JetStream does not know. Who is not asked, or does not answer, is not
 	// among them.
 	Members func(ctx context.Context, consumers [][2]string) ([][]Member, error)
+
+	// GroupOf returns the group that a consumer's name was made of, for a subject.
+	GroupOf func(consumer, subject string) (group string, ok bool)
 }
 
 // Read returns what JetStream tells of the streams that store one of subjects,
@@ -41,17 +44,21 @@ func (r *JetStream) Read(ctx context.Context, subjects []string) (*Snapshot, err
 	if err != nil {
 		return nil, fmt.Errorf("asking for the streams: %w", err)
 	}
-	missing := slices.Clone(subjects)
+	missing, unknown := slices.Clone(subjects), false
 	var names [][2]string
 	var consumers []*Subscription
 	for _, info := range streams {
-		if !slices.ContainsFunc(info.Config.Subjects, func(f string) bool { return overlaps(subjects, f) }) && len(subjects) > 0 {
+		stored, err := r.stored(ctx, info, subjects)
+		if err != nil {
+			return nil, err
+		}
+		c := stream(info)
+		mute := c.Leaderless && len(c.Subjects) == 0
+		unknown = unknown || mute
+		if len(subjects) > 0 && len(stored) == 0 && !mute {
 			continue
 		}
-		missing = slices.DeleteFunc(missing, func(subject string) bool {
-			return slices.ContainsFunc(info.Config.Subjects, func(f string) bool { return overlaps([]string{subject}, f) })
-		})
-		c := stream(info)
+		missing = slices.DeleteFunc(missing, func(subject string) bool { return slices.Contains(stored, subject) })
 		s.Channels = append(s.Channels, c)
 		if c.Leaderless {
 			continue // nobody answers for its consumers
@@ -61,7 +68,7 @@ func (r *JetStream) Read(ctx context.Context, subjects []string) (*Snapshot, err
 			return nil, err
 		}
 		for _, consumer := range list {
-			sub := subscription(consumer)
+			sub := r.subscription(consumer)
 			if len(subjects) > 0 && len(sub.Filters) > 0 &&
 				!slices.ContainsFunc(sub.Filters, func(f string) bool { return overlaps(subjects, f) }) {
 				continue
@@ -71,7 +78,9 @@ func (r *JetStream) Read(ctx context.Context, subjects []string) (*Snapshot, err
 			names = append(names, [2]string{info.Config.Name, consumer.Name})
 		}
 	}
-	s.Absent = missing
+	if !unknown { // else it may be in a stream that nobody answers for
+		s.Absent = missing
+	}
 	slices.SortFunc(s.Channels, func(a, b *Channel) int { return cmp.Compare(a.Name, b.Name) })
 	return s, r.members(ctx, s, names, consumers)
 }
@@ -97,18 +106,31 @@ func (r *JetStream) streams(ctx context.Context) (found []*jetstream.StreamInfo,
 		}
 		return list.Err()
 	})
+	if err != nil {
+		return nil, err
+	}
+	listed := make(map[string]bool, len(found))
+	for _, info := range found {
+		listed[info.Config.Name] = true
+	}
 	for _, name := range names {
-		if !slices.ContainsFunc(found, func(info *jetstream.StreamInfo) bool { return info.Config.Name == name }) {
-			if info := r.silent(ctx, name); info != nil {
-				found = append(found, info)
-			}
+		if listed[name] {
+			continue
+		}
+		info, err := r.leftOut(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		if info != nil {
+			found = append(found, info)
 		}
 	}
-	return found, err
+	return found, nil
 }
 
-// silent asks for a stream that was left out, and returns nil if it is gone.
-func (r *JetStream) silent(ctx context.Context, name string) *jetstream.StreamInfo {
+// leftOut asks for a stream that the list leaves out, and returns nil if it is
+// gone.
+func (r *JetStream) leftOut(ctx context.Context, name string) (*jetstream.StreamInfo, error) {
 	info := &jetstream.StreamInfo{Config: jetstream.StreamConfig{Name: name, Replicas: 2}, Cluster: &jetstream.ClusterInfo{}}
 	err := r.Ask(ctx, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, time.Second)
@@ -119,10 +141,55 @@ func (r *JetStream) silent(ctx context.Context, name string) *jetstream.StreamIn
 		}
 		return err
 	})
-	if errors.Is(err, jetstream.ErrStreamNotFound) {
-		return nil
+	switch {
+	case errors.Is(err, jetstream.ErrStreamNotFound):
+		return nil, nil
+	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil: // nobody answers for it
+		return info, nil
 	}
-	return info
+	return info, err
+}
+
+// stored returns those of subjects that a stream stores. One that gathers the
+// events of others has no subjects of its own.
+func (r *JetStream) stored(ctx context.Context, info *jetstream.StreamInfo, subjects []string) (stored []string, err error) {
+	gathers := info.Config.Mirror != nil || len(info.Config.Sources) > 0
+	for _, subject := range subjects {
+		is := slices.ContainsFunc(info.Config.Subjects, func(f string) bool { return overlaps([]string{subject}, f) })
+		if !is && gathers {
+			is = strings.Contains(subject, "*")
+			if !is {
+				n, err := r.count(ctx, info.Config.Name, subject)
+				if err != nil {
+					return nil, err
+				}
+				is = n > 0
+			}
+		}
+		if is {
+			stored = append(stored, subject)
+		}
+	}
+	return stored, nil
+}
+
+// count returns how many events of subject a stream holds.
+func (r *JetStream) count(ctx context.Context, stream, subject string) (n uint64, err error) {
+	err = r.Ask(ctx, func(ctx context.Context) error {
+		handle, err := r.JS.Stream(ctx, stream)
+		if err != nil {
+			return err
+		}
+		info, err := handle.Info(ctx, jetstream.WithSubjectFilter(subject))
+		if err == nil {
+			n = info.State.Subjects[subject]
+		}
+		return err
+	})
+	if err != nil {
+		return 0, fmt.Errorf("counting the events of %q: %w", subject, err)
+	}
+	return n, nil
 }
 
 func (r *JetStream) consumers(ctx context.Context, stream string, most int) ([]*jetstream.ConsumerInfo, error) {
@@ -169,12 +236,13 @@ func (r *JetStream) members(ctx context.Context, s *Snapshot, names [][2]string,
 		for _, m := range answers[i] {
 			held += m.Unacked
 			sub.Stalled = sub.Stalled || m.Stalled
+			m.AckWait = sub.AckWait
 			sub.Members = append(sub.Members, m)
 		}
 		slices.SortFunc(sub.Members, func(a, b Member) int { return cmp.Compare(a.Client, b.Client) })
 		sub.Offline = sub.Offline && len(sub.Members) == 0
 		// Who pulls by other means does not answer, and may be at work.
-		if len(sub.Members) > 0 || sub.Waiting == 0 && !sub.Offline {
+		if !sub.Push && (len(sub.Members) > 0 || sub.Waiting == 0 && !sub.Offline) {
 			sub.Lost = max(0, sub.Unacked-held)
 		}
 	}
@@ -199,7 +267,7 @@ func stream(info *jetstream.StreamInfo) *Channel {
 	return c
 }
 
-func subscription(info *jetstream.ConsumerInfo) *Subscription {
+func (r *JetStream) subscription(info *jetstream.ConsumerInfo) *Subscription {
 	s := &Subscription{
 		Consumer: info.Name, Durable: info.Config.Durable, Members: []Member{}, Filters: info.Config.FilterSubjects,
 		Delivered: info.Delivered.Stream, Lag: info.NumPending, Unacked: info.NumAckPending,
@@ -211,11 +279,13 @@ func subscription(info *jetstream.ConsumerInfo) *Subscription {
 	if info.Config.AckPolicy == jetstream.AckNonePolicy {
 		s.Limit = 0
 	}
-	// The name that listen gives to the consumer of a group.
 	for _, filter := range s.Filters {
-		if group, ok := strings.CutSuffix(info.Name, "_"+strings.ReplaceAll(filter, ".", "_")); ok && info.Config.Durable != "" {
+		if group, ok := r.GroupOf(info.Name, filter); ok && s.Durable != "" {
 			s.Group = group
 		}
+	}
+	if info.Config.MaxDeliver > 0 && info.NumAckPending == 0 && info.AckFloor.Stream < info.Delivered.Stream {
+		s.GivenUp = info.Delivered.Stream
 	}
 	now := info.TimeStamp
 	moved := info.Created
@@ -233,6 +303,7 @@ func subscription(info *jetstream.ConsumerInfo) *Subscription {
 	s.Stalled = s.Limit > 0 && s.Unacked >= s.Limit
 	// A pull that is at work has asked, or has got something it is still to ack.
 	working := s.Unacked > 0 && now.Sub(s.LastDelivery) < s.AckWait
+	s.Push = info.Config.DeliverSubject != ""
 	s.Offline = !info.PushBound && s.Waiting == 0 && !working
 	return s
 }
@@ -240,27 +311,17 @@ func subscription(info *jetstream.ConsumerInfo) *Subscription {
 // overlaps reports whether a filter covers one of the names asked for, or is
 // matched by it. All names are asked for if there are none.
 func overlaps(asked []string, filter string) bool {
-	return len(asked) == 0 || wanted(asked, filter) ||
-		slices.ContainsFunc(asked, func(a string) bool { return covers(filter, a) })
+	return len(asked) == 0 || wanted(asked, filter) || slices.ContainsFunc(asked, func(a string) bool {
+		return covers(filter, a) || strings.Contains(a, "*") && strings.ContainsAny(filter, "*>") // which can't be told apart
+	})
 }
 
 // Replayed returns how many events of subject, in stream c, a consumer has got:
 // so many come again if it is forgotten.
 func (r *JetStream) Replayed(ctx context.Context, c *Channel, s *Subscription, subject string) (uint64, error) {
-	stored := uint64(0)
-	err := r.Ask(ctx, func(ctx context.Context) error {
-		handle, err := r.JS.Stream(ctx, c.Name)
-		if err != nil {
-			return err
-		}
-		info, err := handle.Info(ctx, jetstream.WithSubjectFilter(subject))
-		if err == nil {
-			stored = info.State.Subjects[subject]
-		}
-		return err
-	})
+	stored, err := r.count(ctx, c.Name, subject)
 	if err != nil {
-		return 0, fmt.Errorf("counting the events of %q: %w", subject, err)
+		return 0, err
 	}
 	return stored - min(stored, s.Lag), nil
 }

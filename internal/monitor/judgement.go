@@ -33,6 +33,7 @@ var kinds = []string{
 	"stalled-member", // got as much as it may hold, and acks nothing
 	"offline",        // events wait, and nobody is there
 	"paused",         // events wait
+	"given-up",       // events were delivered as often as allowed, and not acked
 	"absent",         // asked for, and not there
 	"near-limit",     // the oldest events will be dropped
 	"channels",       // their number comes to its limit
@@ -42,8 +43,9 @@ var kinds = []string{
 // nearly is the part of a limit from which on it is told.
 const nearly = 0.9
 
-// Judge tells what is wrong, the worst first.
-func (s *Snapshot) Judge() []Judgement {
+// Judge tells what is wrong, the worst first. What does not move for settled is
+// called stuck, as far as [History.Add] knows.
+func (s *Snapshot) Judge(settled time.Duration) []Judgement {
 	var all []Judgement
 	for _, name := range s.Absent {
 		why := "is not there: nothing was published to it yet, and nobody listens"
@@ -61,7 +63,7 @@ func (s *Snapshot) Judge() []Judgement {
 	for _, c := range s.Channels {
 		all = append(all, c.judge(s.Backend)...)
 		for _, sub := range c.Subscriptions {
-			all = append(all, sub.judge(c)...)
+			all = append(all, sub.judge(c, settled)...)
 		}
 	}
 	all = append(all, s.silent()...)
@@ -106,11 +108,12 @@ func (c *Channel) judge(backend string) []Judgement {
 	j := Judgement{Kind: "near-limit", Channel: c.Name, Hint: "raise the limit, or see to it that events are taken faster"}
 	var late []string // who has not got the oldest event
 	for _, sub := range c.Subscriptions {
-		if sub.Lag > 0 && sub.Delivered < c.First && sub.Survives() {
+		if sub.Lag > 0 && sub.Delivered < c.First && sub.Survives() && sub.wantsAll(c) {
 			late = append(late, sub.Who())
 		}
 	}
-	full := part >= 1 || c.MaxEvents > 0 && c.Events >= c.MaxEvents
+	// Of bytes, there is no room for one more event of the usual size.
+	full := part >= 1 || c.Refuses && c.MaxBytes > 0 && c.Events > 0 && c.Bytes+c.Bytes/c.Events > c.MaxBytes
 	switch {
 	case full && c.Refuses:
 		j.Kind, j.Stuck = "refusing", true
@@ -124,151 +127,98 @@ func (c *Channel) judge(backend string) []Judgement {
 	}
 	if len(late) > 0 && !c.Refuses {
 		j.Stuck = true
-		j.Text += ", which did not reach " + some(late) + " yet"
+		j.Text += ", which did not reach " + Some(late) + " yet"
 	}
 	return append(all, j)
 }
 
 // judge tells what is wrong with one position on channel c.
-func (s *Subscription) judge(c *Channel) []Judgement {
-	j := Judgement{Channel: c.Name, Group: cmp.Or(s.Group, s.Consumer, s.Durable)}
-	on := s.on(c)
+func (s *Subscription) judge(c *Channel, settled time.Duration) []Judgement {
+	on, quiet := s.on(c), s.Quiet.Round(time.Second)
 	var all []Judgement
-	add := func(kind string, stuck bool, events uint64, text, hint string) {
-		j := j
-		j.Kind, j.Stuck, j.Events, j.Text, j.Hint = kind, stuck, events, text, hint
+	add := func(j Judgement, text string, args ...any) {
+		j.Channel, j.Group, j.Text = c.Name, cmp.Or(s.Group, s.Consumer, s.Durable), fmt.Sprintf(text, args...)
 		all = append(all, j)
 	}
 	if s.Missed > 0 && s.Survives() {
-		add("missed-events", true, s.Missed, fmt.Sprintf("%s has missed %s of %s (#%d to #%d): dropped by the channel's limits before it got them",
-			s.Who(), events(s.Missed), on, s.Delivered+1, s.Delivered+s.Missed), "")
+		add(Judgement{Kind: "missed-events", Stuck: s.Lag > 0, Events: s.Missed},
+			"%s has missed %s of %s (#%d to #%d): dropped by the channel's limits before it got them",
+			s.Who(), events(s.Missed), on, s.Delivered+1, s.Delivered+s.Missed)
 	}
-	if s.Paused && s.Lag > 0 {
-		add("paused", true, s.Lag, fmt.Sprintf("%s is paused and %s behind on %s", s.Who(), events(s.Lag), on), "")
+	if s.GivenUp > 0 {
+		add(Judgement{Kind: "given-up", Hint: "look at them with listen --deliver seq:N, or at what became of them"},
+			"%s gave up some events of %s, up to #%d: they were delivered as often as its max deliver allows, and not acked",
+			s.Who(), on, s.GivenUp)
+	}
+	if behind := s.Lag + uint64(s.Unacked); s.Offline && behind > 0 && s.Survives() && !s.Paused { // what is unacked comes to the next, too
+		j := Judgement{Kind: "offline", Stuck: true, Events: behind, Hint: "start one of its members"}
+		// Services may ask for events now and then. Groups of listen always do.
+		if s.Consumer != "" && s.Group == "" && s.Quiet < max(s.AckWait, seldom) {
+			j.Stuck = false
+			add(j, "nobody asks for events of %s at this moment, and %s of %s wait", s.Who(), events(behind), on)
+		} else {
+			add(j, "%s is offline and %s behind on %s", s.Who(), events(behind), on)
+		}
 	}
 	switch {
-	case s.Offline && (s.Lag > 0 || s.Unacked > 0) && s.Survives() && !s.Paused:
-		behind := s.Lag + uint64(s.Unacked) // what is unacked comes to the next member, too
-		add("offline", true, behind, fmt.Sprintf("%s is offline and %s behind on %s", s.Who(), events(behind), on), "start one of its members")
-	case s.Lost > 0 && s.Quiet >= settled:
-		text := fmt.Sprintf("%s of %s %s unacked in %s, nothing was acked for %v, and ", events(uint64(s.Lost)), on,
-			plural(s.Lost, "is", "are"), s.Who(), s.Quiet.Round(time.Second))
-		if len(s.Members) > 0 {
-			text += "no member that answers holds them: one was killed, hangs or is no `listen`"
-		} else {
-			text += "nobody asks for more: a member was killed, left or is at work"
-		}
-		text += fmt.Sprintf("; they come again %v after their delivery", s.AckWait)
-		add("lost-events", len(s.Members) > 0, uint64(s.Lost), text, "")
+	case s.Paused && s.Lag > 0:
+		add(Judgement{Kind: "paused", Stuck: true, Events: s.Lag}, "%s is paused and %s behind on %s", s.Who(), events(s.Lag), on)
+	case s.Lost == 0 || s.LostFor == 0 || s.Quiet < settled || s.Offline:
+	case len(s.Members) == 0:
+		add(Judgement{Kind: "lost-events", Events: uint64(s.Lost)},
+			"%s of %s %s unacked in %s, nothing was acked for %v, and nobody asks for more: a member was killed, left or is at work; "+
+				"they come again %v after their delivery",
+			events(uint64(s.Lost)), on, plural(s.Lost, "is", "are"), s.Who(), quiet, s.AckWait)
+	default:
+		// More requests than listeners: others take part, who answer no roll call.
+		add(Judgement{Kind: "lost-events", Stuck: s.Waiting <= len(s.Members), Events: uint64(s.Lost)},
+			"%s of %s %s unacked in %s, nothing was acked for %v, and no member that answers holds them: one was killed, hangs or is no `listen`; "+
+				"they come again %v after their delivery",
+			events(uint64(s.Lost)), on, plural(s.Lost, "is", "are"), s.Who(), quiet, s.AckWait)
 	}
-	if s.Limit > 0 && s.Unacked >= s.Limit && s.Quiet >= settled && s.Lag > 0 {
-		add("stalled-member", true, s.Lag, fmt.Sprintf("%s is stalled on %s: %d of %d unacked, the most for all members together, nothing acked for %v, %s wait",
-			s.Who(), on, s.Unacked, s.Limit, s.Quiet.Round(time.Second), events(s.Lag)),
-			"look at what its members do with their events, or raise the consumer's max ack pending")
+	if s.full() && s.Quiet >= settled {
+		add(Judgement{Kind: "stalled-member", Stuck: true, Events: s.Lag,
+			Hint: "look at what its members do with their events, or raise the consumer's max ack pending"},
+			"%s is stalled on %s: %d of %d unacked, the most for all members together, nothing acked for %v, %s wait",
+			s.Who(), on, s.Unacked, s.Limit, quiet, events(s.Lag))
 	}
 	for _, m := range s.Members {
 		if !m.Stalled || m.State != Alive || m.Quiet < settled || s.Lag == 0 && m.Quiet < m.AckWait {
 			continue
 		}
-		text := fmt.Sprintf("member %s of %s is stalled on %s: %d of %d in flight, nothing acked for %v",
-			m.Client, s.Who(), on, m.Unacked, m.MaxInFlight, m.Quiet.Round(time.Second))
-		if s.Group == "" {
-			text = strings.Replace(text, " of "+s.Who(), "", 1)
+		who, waits := "client "+m.Client, ""
+		if s.Group != "" || s.Consumer != "" {
+			who = fmt.Sprintf("member %s of %s", m.Client, s.Who())
 		}
 		if s.Lag > 0 {
-			text += fmt.Sprintf(", %s wait", events(s.Lag))
+			waits = fmt.Sprintf(", %s wait", events(s.Lag))
 		}
-		j.Client = m.Client
-		add("stalled-member", true, s.Lag+1, text,
-			"look at what it does with an event; others can take over what it does not hold: start another member")
-		j.Client = ""
+		add(Judgement{Kind: "stalled-member", Stuck: true, Client: m.Client, Events: s.Lag,
+			Hint: "look at what it does with an event; others can take over what it does not hold: start another member"},
+			"%s is stalled on %s: %d of %d in flight, nothing acked for %v%s",
+			who, on, m.Unacked, m.MaxInFlight, m.Quiet.Round(time.Second), waits)
 	}
 	return all
+}
+
+// seldom is how often a service that asks for events by itself is expected to.
+const seldom = 30 * time.Second
+
+// wantsAll reports whether the position is on every event of channel c.
+func (s *Subscription) wantsAll(c *Channel) bool {
+	return len(s.Filters) == 0 || slices.Equal(s.Filters, c.Subjects)
 }
 
 // on names the events of a position: its channel, or the filters of a consumer.
 func (s *Subscription) on(c *Channel) string {
 	if len(s.Filters) > 0 {
-		return some(s.Filters)
+		return Some(s.Filters)
 	}
 	return c.Name
 }
 
-// silent tells of clients that do not answer and hold events.
-func (s *Snapshot) silent() []Judgement {
-	type holding struct {
-		state  State
-		groups []string // as sentences name them
-		events []string // "3 events of ticket:created"
-		n      uint64
-		swaps  bool // others share its events, or they wait for its return
-		alone  bool // nobody else is there to take its events
-		wait   time.Duration
-	}
-	found := make(map[string]*holding)
-	var order []string
-	for _, c := range s.Channels {
-		for _, sub := range c.Subscriptions {
-			for _, m := range sub.Members {
-				if m.State != Dead && m.State != Hung {
-					continue
-				}
-				h := found[m.Client]
-				if h == nil {
-					h = &holding{state: m.State}
-					found[m.Client] = h
-					order = append(order, m.Client)
-				}
-				if sub.Group != "" && !slices.Contains(h.groups, sub.Group) {
-					h.groups = append(h.groups, sub.Group)
-				}
-				if m.Unacked > 0 {
-					h.events = append(h.events, fmt.Sprintf("%d unacked %s of %s", m.Unacked, plural(m.Unacked, "event", "events"), c.Name))
-					h.n += uint64(m.Unacked)
-				}
-				h.swaps = h.swaps || sub.Group != "" || sub.Survives()
-				h.wait = max(h.wait, m.AckWait)
-				h.alone = h.alone || !slices.ContainsFunc(sub.Members, func(m Member) bool { return m.State == Alive })
-			}
-		}
-	}
-	var all []Judgement
-	for _, id := range order {
-		h := found[id]
-		j := Judgement{Kind: "dead-client", Client: id, Events: h.n, Stuck: h.swaps, Group: strings.Join(h.groups, ", ")}
-		who := "client " + id
-		if len(h.groups) > 0 {
-			who += " of group " + some(h.groups)
-		}
-		is := "is dead"
-		if h.state == Hung {
-			j.Kind = "hung-client"
-			is = "does not answer (stopped, blocked or cut off)"
-		}
-		if h.n > 0 {
-			j.Text = fmt.Sprintf("%s %s and still holds %s", who, is, some(h.events))
-		} else {
-			j.Text = fmt.Sprintf("%s %s, and new events still go to it", who, is)
-		}
-		switch {
-		case len(h.groups) == 0 || h.n == 0:
-		case h.alone:
-			j.Text += "; no other member is there to take them"
-		default:
-			j.Text += fmt.Sprintf("; other members get them after the ack wait of %v", h.wait)
-		}
-		j.Text += "; the server drops it when its heartbeats have failed: after 5 minutes by default, 15 s with -hbi 5s -hbt 5s -hbf 2"
-		j.Hint = fmt.Sprintf("`listen evict %s` closes it at once", id)
-		if h.state == Hung {
-			j.Hint = fmt.Sprintf("look at it; `listen evict --force %s` closes its session", id)
-		}
-		all = append(all, j)
-	}
-	return all
-}
-
-// some names up to three of several.
-func some(names []string) string {
+// Some names up to three of several.
+func Some(names []string) string {
 	const most = 3
 	if len(names) > most {
 		return fmt.Sprintf("%s and %d more", strings.Join(names[:most], ", "), len(names)-most)

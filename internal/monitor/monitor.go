@@ -1,7 +1,9 @@
-// Package monitor reads what a NATS server tells on its monitoring port.
+// Package monitor tells how a broker stands: what its monitoring port or its
+// API says of channels, streams, clients and consumers, what the clients answer
+// themselves, and the judgement on it.
 //
-// The package's rule: it only looks. Whatever answers there may be anything,
-// so every read is bounded in bytes and time.
+// The package's rule: it only looks. Whatever answers may be anything, so every
+// read is bounded in bytes and time.
 package monitor
 
 import (

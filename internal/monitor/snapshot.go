@@ -67,8 +67,13 @@ type Subscription struct {
 
 	AckWait time.Duration `json:"-"`
 	// Lost is how many unacked events no member that answers says it holds, on
-	// JetStream.
-	Lost int `json:"lost,omitempty"`
+	// JetStream; LostFor is for how long there were some.
+	Lost    int           `json:"lost,omitempty"`
+	LostFor time.Duration `json:"-"`
+	// GivenUp is the last of the events that were delivered as often as allowed,
+	// and not acked, on JetStream; 0 if there are none.
+	GivenUp uint64 `json:"given_up,omitempty"`
+	Push    bool   `json:"push,omitempty"` // the server sends events without being asked, on JetStream
 	// LastDelivery is zero where it is not told.
 	LastDelivery time.Time `json:"-"`
 	// Quiet is for how long nothing was delivered or acked, as far as is known.
@@ -87,9 +92,14 @@ type Member struct {
 	Stalled     bool   `json:"stalled"`
 
 	AckWait time.Duration `json:"-"`
-	// Quiet is for how long it has neither got nor acked an event.
-	Quiet time.Duration `json:"-"`
+	// Quiet is for how long it has neither got nor acked an event, SilentFor for
+	// how long it has not answered.
+	Quiet     time.Duration `json:"-"`
+	SilentFor time.Duration `json:"-"`
 }
+
+// Silent reports whether the client was asked, and did not answer.
+func (m *Member) Silent() bool { return m.State == Dead || m.State == Hung }
 
 // A State tells whether a client is there.
 type State string
@@ -132,11 +142,15 @@ func (s *Subscription) Present() int {
 	return max(present, s.Waiting)
 }
 
+// full reports whether all members together hold as much as they may, and
+// events wait.
+func (s *Subscription) full() bool { return s.Limit > 0 && s.Unacked >= s.Limit && s.Lag > 0 }
+
 // Survives reports whether the position outlives its members.
 func (s *Subscription) Survives() bool { return s.Durable != "" }
 
 // wanted reports whether a name is among those asked for: all, if none is. In
-// them, * stands for any text.
+// them, * stands for any text; no name has a slash in it.
 func wanted(asked []string, name string) bool {
 	for _, a := range asked {
 		if ok, err := path.Match(a, name); ok && err == nil {

@@ -35,6 +35,7 @@ type (
 	serverz struct {
 		ClusterID string `json:"cluster_id"`
 		Role      string `json:"role"`
+		State     string `json:"state"`
 		Channels  int    `json:"channels"`
 	}
 	storez struct {
@@ -53,12 +54,12 @@ type (
 		HBInbox string `json:"hb_inbox"`
 	}
 	channelz struct {
-		Name          string          `json:"name"`
-		Msgs          uint64          `json:"msgs"`
-		Bytes         uint64          `json:"bytes"`
-		FirstSeq      uint64          `json:"first_seq"`
-		LastSeq       uint64          `json:"last_seq"`
-		Subscriptions []subscriptionz `json:"subscriptions"`
+		Name          string              `json:"name"`
+		Msgs          uint64              `json:"msgs"`
+		Bytes         uint64              `json:"bytes"`
+		FirstSeq      uint64              `json:"first_seq"`
+		LastSeq       uint64              `json:"last_seq"`
+		Subscriptions list[subscriptionz] `json:"subscriptions"`
 	}
 	subscriptionz struct {
 		ClientID     string `json:"client_id"`
@@ -74,9 +75,9 @@ type (
 	}
 	// A page is one of several answers.
 	page struct {
-		Total    int        `json:"total"`
-		Clients  []clientz  `json:"clients"`
-		Channels []channelz `json:"channels"`
+		Total    int            `json:"total"`
+		Clients  list[clientz]  `json:"clients"`
+		Channels list[channelz] `json:"channels"`
 	}
 )
 
@@ -91,7 +92,10 @@ func (r *Streaming) Read(ctx context.Context, subjects []string) (*Snapshot, err
 		}
 		return nil, err
 	}
-	if server.ClusterID != r.Cluster {
+	switch {
+	case server.ClusterID == "" || server.State == "FAILED":
+		return nil, fmt.Errorf("the server at the monitoring port is not at work: its state is %q", server.State)
+	case server.ClusterID != r.Cluster:
 		return nil, fmt.Errorf("the monitoring port belongs to a server of the cluster %q, not of %q", server.ClusterID, r.Cluster)
 	}
 	var store storez
@@ -134,7 +138,7 @@ func (r *Streaming) Read(ctx context.Context, subjects []string) (*Snapshot, err
 	return s, nil
 }
 
-func (r *Streaming) port() *port { return &port{r.Base, r.Timeout, lookBytes} }
+func (r *Streaming) port() *port { return &port{r.Base, r.Timeout, lookBytes, mostObjects} }
 
 // channels reads the channels that are asked for, and notes those that are not
 // there.

@@ -226,7 +226,14 @@ func TestClientThatLeaves(t *testing.T) {
 			t.Errorf("%s is %s, want %s", m.Client, m.State, want)
 		}
 	}
-	if all := s.Judge(); len(all) != 1 || all[0].Client != "dead" {
+	(&monitor.History{}).Add(s)
+	if all := s.Judge(0); len(all) != 0 || !s.Doubtful(0) {
+		t.Errorf("after one look, %+v, doubtful: %v", all, s.Doubtful(0))
+	}
+	for i := range s.Channels[0].Subscriptions[0].Members {
+		s.Channels[0].Subscriptions[0].Members[i].SilentFor = 3 * time.Second
+	}
+	if all := s.Judge(0); len(all) != 1 || all[0].Client != "dead" {
 		t.Errorf("%+v", all)
 	}
 }
@@ -296,9 +303,15 @@ func TestHostileMonitor(t *testing.T) {
 	server := brokertest.Start(t, brokertest.Config{Plain: true})
 	junk := []byte(`{"total":1000000000,"channels":[{"name":"` + strings.Repeat("x", 1<<20) + `"}]}`)
 	for name, f := range map[string]fake{
-		"endless pages":   {channels: func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(junk) }},
-		"endless page":    {clients: func(w http.ResponseWriter, r *http.Request) { endless(w, r, `{"clients":[`, `{"id":"a"},`) }},
-		"wrong types":     {channels: func(w http.ResponseWriter, _ *http.Request) { page(w, object{"channels": "none"}) }},
+		"endless pages": {channels: func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(junk) }},
+		"endless page":  {clients: func(w http.ResponseWriter, r *http.Request) { endless(w, r, `{"clients":[`, `{"id":"a"},`) }},
+		"wrong types":   {channels: func(w http.ResponseWriter, _ *http.Request) { page(w, object{"channels": "none"}) }},
+		"empty objects": {channels: func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte(`{"channels":[` + strings.Repeat(`{},`, 1<<21) + `{}]}`))
+		}},
+		"nothing at all": {channels: func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte(`{"channels":[` + strings.Repeat(`null,`, 1<<21) + `null]}`))
+		}},
 		"negative counts": {channels: func(w http.ResponseWriter, _ *http.Request) { page(w, object{"channels": []object{{"msgs": -1}}}) }},
 		"half a page":     {clients: func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`{"total":5,"clients":[{"id":`)) }},
 		"HTML":            {clients: func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte(`<html>`)) }},
