@@ -4,6 +4,8 @@ package scripts_test
 
 import (
 	"os"
+	"os/signal"
+	"syscall"
 	"testing"
 
 	"nats-test/internal/brokertest"
@@ -11,6 +13,13 @@ import (
 
 func TestMain(m *testing.M) {
 	brokertest.ServeIfChild()
+	// A shell can't trap what was ignored when it began, as in the background of
+	// another script. What is caught here is not ignored in a child.
+	for _, which := range []os.Signal{os.Interrupt, syscall.SIGHUP} {
+		if signal.Ignored(which) {
+			signal.Notify(make(chan os.Signal, 1), which)
+		}
+	}
 	code := m.Run()
 	brokertest.RemovePrograms()
 	os.Exit(code)

@@ -191,7 +191,7 @@ missing() {
     trouble 1 "but NATS is in other namespaces: $there" "make pf NAMESPACE=${there%% *}"
   fi
   hint 'install it (kubectl apply -f deploy/k8s/nats-streaming.yaml), or name it: make pf NAMESPACE=NAME TARGET=KIND/NAME'
-  exit 1
+  leave 1
 }
 
 # pick: sets pod and pod_ports to the newest pod that is ready, or state to what

@@ -142,19 +142,21 @@ end() {
     wait "$pid" 2>/dev/null
   done
 }
-cleanup() {
-  trap - EXIT
+# leave CODE: the way out. There is no trap on EXIT: a child that is ended before
+# it became another program would run it, too.
+leave() {
   trap '' INT TERM HUP PIPE
   # shellcheck disable=SC2046 # numbers
   end $(jobs -p)
   [ -z "$mine" ] || rm -rf "$dir"
+  exit "$1"
 }
-trap cleanup EXIT
-trap 'say ended; exit 0' INT TERM
-trap 'exit 0' HUP  # there is no terminal any more
-trap 'exit 1' PIPE # nobody reads what it says
+trap 'say ended; leave 0' INT TERM
+trap 'leave 0' HUP  # there is no terminal any more
+trap 'leave 1' PIPE # nobody reads what it says
+[ ! -e "$dir" ] || leave 1
 mine=yes
-mkdir -m 700 "$dir" || exit 1
+mkdir -m 700 "$dir" || leave 1
 
 # nap SECONDS: bash runs a trap at once only while it waits, hence the &.
 nap() {
@@ -209,7 +211,7 @@ trouble() {
   fi
   say "$2"
   [ -z "${3:-}" ] || hint "$3"
-  exit "$1"
+  leave "$1"
 }
 # complaint: what kubectl said last.
 complaint() { grep -v '^$' "$dir/errors" | tail -n 1 | sed 's/^E[0-9].*\.go:[0-9]*\] *//; s/^error: //' | printable | cut -c 1-300; }

@@ -46,7 +46,7 @@ func (c *Cluster) portForward(w http.ResponseWriter, r *http.Request, namespace,
 		c.t.Error(err)
 		return
 	}
-	t := &tunnel{c: c, pod: p, ended: make(chan struct{}), errors: make(map[string]*spdystream.Stream)}
+	t := &tunnel{c: c, pod: p, ended: make(chan struct{}), pairs: make(map[string]*pair)}
 	spdy.Serve(t.stream)
 	close(t.ended)
 	t.work.Wait()
@@ -71,9 +71,12 @@ type tunnel struct {
 	ended chan struct{}
 	work  sync.WaitGroup
 
-	mu     sync.Mutex
-	errors map[string]*spdystream.Stream // by request; that of the data comes after it
+	mu    sync.Mutex
+	pairs map[string]*pair // by request, until both are there
 }
+
+// A pair is the streams of one connection. They may come in any order.
+type pair struct{ data, complaint *spdystream.Stream }
 
 // stream is called for each new stream.
 func (t *tunnel) stream(s *spdystream.Stream) {
@@ -83,21 +86,29 @@ func (t *tunnel) stream(s *spdystream.Stream) {
 	request, kind := s.Headers().Get("requestID"), s.Headers().Get("streamType")
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	p := t.pairs[request]
+	if p == nil {
+		p = &pair{}
+		t.pairs[request] = p
+	}
 	switch {
-	case kind == "error":
-		t.errors[request] = s
-	case kind == "data" && t.errors[request] != nil:
-		complaint := t.errors[request]
-		delete(t.errors, request)
-		t.work.Go(func() {
-			defer func() { _ = complaint.Close() }()
-			if err := t.carry(s); err != nil {
-				_, _ = complaint.Write([]byte(err.Error()))
-			}
-		})
+	case kind == "error" && p.complaint == nil:
+		p.complaint = s
+	case kind == "data" && p.data == nil:
+		p.data = s
 	default:
 		t.c.t.Errorf("kubetest does not know a stream with the headers %v", s.Headers())
 	}
+	if p.data == nil || p.complaint == nil {
+		return
+	}
+	delete(t.pairs, request)
+	t.work.Go(func() {
+		defer func() { _ = p.complaint.Close() }()
+		if err := t.carry(p.data); err != nil {
+			_, _ = p.complaint.Write([]byte(err.Error()))
+		}
+	})
 }
 
 // carry carries one connection to the pod, until either side ends it.
