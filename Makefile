@@ -25,7 +25,7 @@ test: node-modules ## run all tests
 race: node-modules ## run all tests with the race detector
 	$(GO) test -race ./...
 
-lint: ## check formatting, vet, lint, shell scripts, and cross-compile
+lint: ## check formatting, vet, lint, shell scripts, manifests, and cross-compile
 	scripts/lint.sh
 
 bench: ## compare speed and memory with the tools of stan.go and the nats CLI, in one run

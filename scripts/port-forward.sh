@@ -187,6 +187,13 @@ holder() {
   printf '%s' "${who:-another process}" | printable
 }
 
+# other PORT: a port to take instead.
+other() {
+  local port=$(($1 % 10000 + 10000))
+  [ "$port" != "$1" ] || port=$((port + 10000))
+  printf '%s' "$port"
+}
+
 # answers nats|monitor: whether it answers through the tunnel, within 2 s.
 answers() {
   (
@@ -226,13 +233,13 @@ forward() {
   local ports=("$local_nats:$pod_nats") near=("$local_nats") n local_port
   if connects "$local_nats"; then
     trouble 1 "port $local_nats is in use on this machine, by $(holder "$local_nats")" \
-      "end that program, or take another port: make pf PORT=1$local_nats, and then --server nats://127.0.0.1:1$local_nats"
+      "end that program, or take another port: make pf PORT=$(other "$local_nats"), and then --server nats://127.0.0.1:$(other "$local_nats")"
     return
   fi
   if [ -n "$monitored" ] && connects "$local_monitor"; then
     if [ "$monitor" = must ]; then
       trouble 1 "port $local_monitor for the monitoring is in use on this machine, by $(holder "$local_monitor")" \
-        "end that program, or take another port: make pf MONITOR=1$local_monitor"
+        "end that program, or take another port: make pf MONITOR=$(other "$local_monitor")"
       return
     fi
     tell "port $local_monitor is in use on this machine, by $(holder "$local_monitor"): going on without NATS's monitoring"
@@ -308,25 +315,27 @@ hold() {
   close
 }
 
-begin
-silent= # a pod that has no monitoring, though it says so
-while :; do
-  if await_pod; then
-    monitored=
-    case $monitor:$pod_ports in
-    must:*) monitored=yes ;;
-    auto:*"=$pod_monitor,"*) [ "$pod" = "$silent" ] || monitored=yes ;;
-    esac
-    if forward; then
-      been_up=yes
-      at="nats://127.0.0.1:$local_nats"
-      tell "NATS of pod $pod is at $at${monitored:+, its monitoring at http://127.0.0.1:$local_monitor}"
-      [ -n "${said_how:-}" ] || [ "$local_nats" = 4222 ] || say "reach it with --server $at (NATS_URL)"
-      said_how=yes
-      hold
-      tell "lost pod $pod: $why"
-      continue # at once: the next pod may be there
+# run: in a function, so that bash has read all of it should the file change.
+run() {
+  begin
+  silent='' # a pod that has no monitoring, though it says so
+  while :; do
+    if await_pod; then
+      monitored=''
+      case $monitor:$pod_ports in
+      must:*) monitored=yes ;;
+      auto:*"=$pod_monitor,"*) [ "$pod" = "$silent" ] || monitored=yes ;;
+      esac
+      if forward; then
+        tell "NATS of pod $pod is at nats://127.0.0.1:$local_nats${monitored:+, its monitoring at http://127.0.0.1:$local_monitor}"
+        [ -n "$been_up" ] || [ "$local_nats" = 4222 ] || say "publish and listen find it with --server nats://127.0.0.1:$local_nats (NATS_URL)"
+        been_up=yes
+        hold
+        tell "lost pod $pod: $why"
+        continue # at once: the next pod may be there
+      fi
     fi
-  fi
-  backoff 10000
-done
+    backoff 10000
+  done
+}
+run
