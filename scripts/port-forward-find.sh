@@ -194,6 +194,7 @@ missing() {
   leave 1
 }
 
+avoid='' # a pod that did not answer: another one is preferred
 # pick: sets pod and pod_ports to the newest pod that is ready, or state to what
 # keeps one from it.
 pick() {
@@ -208,6 +209,7 @@ pick() {
     case $n in '' | *[!a-z0-9.-]*) continue ;; esac
     why=${why//\"/}
     if [ "$phase:$ready" = Running:True ]; then
+      [ "$n" != "$avoid" ] || made='' # older than any
       [[ $made < $newest ]] || pod=$n pod_ports=",$ports" newest=$made
     elif [ -z "$seen" ] || { [ "$phase" != Terminating ] && [[ ! $made < $seen ]]; }; then
       seen=$made

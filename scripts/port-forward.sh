@@ -121,6 +121,7 @@ case $target in
   esac
   ;;
 esac
+case $namespace in -* | *[!a-z0-9-]*) misused "\"$namespace\" is no namespace in Kubernetes" ;; esac
 case $name in */* | -* | *[!a-z0-9.-]*) misused "\"$target\" is no name in Kubernetes" ;; esac
 [ -z "$target" ] || [ -n "$name" ] || misused "\"$target\" is no name in Kubernetes"
 
@@ -154,9 +155,10 @@ leave() {
 trap 'say ended; leave 0' INT TERM
 trap 'leave 0' HUP  # there is no terminal any more
 trap 'leave 1' PIPE # nobody reads what it says
-[ ! -e "$dir" ] || leave 1
-mine=yes
-mkdir -m 700 "$dir" || leave 1
+if [ -e "$dir" ] || ! { mine=yes && mkdir -m 700 "$dir"; }; then
+  say "the folder $dir can't be made"
+  leave 1
+fi
 
 # nap SECONDS: bash runs a trap at once only while it waits, hence the &.
 nap() {
@@ -259,6 +261,11 @@ forward() {
       if ! kubectl_runs || [ $n -ge 150 ] || grep -qi 'unable to listen on port' "$dir/errors"; then
         close
         explain
+        case $problem in *'not running'* | *NotFound* | *'waiting for the condition'*) # it was a moment ago
+          tell "pod $pod: $problem"
+          return 1
+          ;;
+        esac
         trouble "$code" "forwarding to pod $pod: ${problem:-kubectl did not begin within 15 s}" "$advice"
         return
       fi
@@ -271,6 +278,7 @@ forward() {
     if ! kubectl_runs || [ "$n" = 3 ]; then
       tell "nothing answers at port $pod_nats of pod $pod, yet"
       close
+      avoid=$pod
       return 1
     fi
     nap 1
@@ -291,7 +299,8 @@ forward() {
 # hold: returns when the tunnel is broken, and sets why.
 hold() {
   local failures=0 good=0 last=$SECONDS
-  while nap 1; do
+  while :; do
+    nap 1
     # After a sleep of the machine a single failure is enough.
     [ $((SECONDS - last)) -lt 20 ] || failures=2
     last=$SECONDS
@@ -313,6 +322,7 @@ hold() {
     fi
   done
   close
+  avoid=$pod
 }
 
 # run: in a function, so that bash has read all of it should the file change.

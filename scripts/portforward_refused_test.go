@@ -249,6 +249,7 @@ func TestUsage(t *testing.T) {
 		"--port=4222:x":           `"4222:x": a port is a number`,
 		"--monitor=4222":          "port 4222 can't be that of NATS and of its monitoring",
 		"--wait=-1":               `"-1": the time to wait is a number of seconds`,
+		"--namespace=A/b":         `"A/b" is no namespace in Kubernetes`,
 		"--target=job/x":          `"job/x": its kind must be`,
 		"--target=deployment/":    `"deployment/" is no name in Kubernetes`,
 		"--target=-l":             `"-l" is no name in Kubernetes`,

@@ -103,6 +103,17 @@ func TestPodIsChosen(t *testing.T) {
 	s.publish("1")
 }
 
+// One that is said to be ready and does not answer is not tried for ever.
+func TestPodThatDoesNotAnswer(t *testing.T) {
+	s := newScene(t)
+	good := s.cluster.Run(deployment, s.ports())
+	bad := s.cluster.Run(deployment, nil)
+	f := s.forward()
+	f.awaitSaying("nothing answers at port 4222 of pod " + bad.Name)
+	f.awaitSaying("NATS of pod " + good.Name)
+	s.publish("1")
+}
+
 // A rollout while nobody is connected: the next publish is not the one that
 // finds out.
 func TestPodReplacedWhileNobodyIsConnected(t *testing.T) {
