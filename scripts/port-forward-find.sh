@@ -41,9 +41,11 @@ pods=${pods//MON/$remote_monitor}
 # explain: what kubectl's complaint means: sets problem, advice, and the exit
 # code.
 explain() {
-  problem=$(complaint)
+  local errors
+  complaint
   advice='' code=1
-  case $(cat "$dir/errors") in
+  IFS= read -r -d '' errors <"$dir/errors"
+  case $errors in
   *'localhost:8080 was refused'* | *'no configuration has been provided'* | *'current-context'* | *'context was not found'* | *'cannot locate context'*)
     code=3
     problem="kubectl knows no context${context:+ \"$context\"}: $problem"
@@ -85,10 +87,11 @@ begin() {
   say "looking for ${target:-NATS} in ${current:+context $current, }namespace $namespace"
 }
 
-# candidates KIND RULE: the lines of objects that RULE takes:
-# named NAME, or labelled with one of the labels.
+# candidates KIND RULE: sets found to the lines of objects that RULE takes: by
+# name=NAME, by the label app or that of the chart, or all.
 candidates() {
   local line k ns n replicas labels rest
+  found=''
   while IFS= read -r line; do
     IFS='|' read -r k ns n replicas labels rest <<<"$line"
     case $n in '' | *[!a-z0-9.-]*) continue ;; esac
@@ -101,38 +104,37 @@ candidates() {
     all:*) ;;
     *) continue ;;
     esac
-    printf '%s\n' "$line"
+    found="$found${found:+$'\n'}$line"
   done <"$dir/objects"
 }
-# named LINES: names objects for a reader.
+# named LINES: sets names to what a reader calls objects.
 named() {
-  local k ns n rest all=
+  local k ns n rest
+  names=''
   while IFS='|' read -r k ns n rest; do
-    [ -n "$n" ] || continue
-    all="$all, $(lower "$k") $n"
+    case $k in Deployment) k=deployment ;; StatefulSet) k=statefulset ;; Service) k=service ;; *) k=pod ;; esac
+    case $n in '' | *[!a-z0-9.-]*) ;; *) names="$names${names:+, }$k $n" ;; esac
   done <<<"$1"
-  printf '%s' "${all#, }" | printable | cut -c 1-600
+  [ ${#names} -le 600 ] || names="${names:0:600}…"
 }
-lower() { printf '%s' "$1" | tr '[:upper:]' '[:lower:]'; }
 
 kind_found='' name_found='' selector='' replicas='' service_ports=''
 # find_nats: sets these: what holds the pods.
 find_nats() {
-  local found='' answered=yes k ns labels
+  local found='' answered=yes rule k ns labels
   [ "$kind" != pod ] || return 0
   ask get deployments,statefulsets,services -o "go-template=$objects" || answered=
   cp "$dir/answer" "$dir/objects"
   if [ -n "$name" ]; then
     for k in ${kind:-deployment statefulset service}; do
-      found=$(candidates "$k" "name=$name")
+      candidates "$k" "name=$name"
       [ -z "$found" ] || break
     done
   else
-    found=$(candidates deployment name=nats-depl)
-    [ -n "$found" ] || found=$(candidates workload app)
-    [ -n "$found" ] || found=$(candidates workload chart)
-    [ -n "$found" ] || found=$(candidates service app)
-    [ -n "$found" ] || found=$(candidates service chart)
+    for rule in 'deployment name=nats-depl' 'workload app' 'workload chart' 'service app' 'service chart'; do
+      candidates "${rule% *}" "${rule#* }"
+      [ -z "$found" ] || break
+    done
   fi
   case $found in
   '')
@@ -149,13 +151,15 @@ find_nats() {
     return
     ;;
   *$'\n'*)
-    found=$(named "$found")
-    trouble 2 "several could be NATS: $found" "choose with make pf TARGET=KIND/NAME, such as TARGET=$(printf '%s' "${found%%,*}" | tr ' ' /)"
+    named "$found"
+    found=${names%%,*}
+    trouble 2 "several could be NATS: $names" "choose with make pf TARGET=KIND/NAME, such as TARGET=${found/ //}"
     return
     ;;
   esac
   IFS='|' read -r k ns name_found replicas labels selector service_ports <<<"$found"
-  kind_found=$(lower "$k")
+  named "$found"
+  kind_found=${names% *}
   selector=${selector#,}
   [ -n "$selector" ] || {
     trouble 1 "$kind_found $name_found selects no pods" 'choose the deployment or statefulset with TARGET=KIND/NAME'
@@ -165,7 +169,7 @@ find_nats() {
 
 # missing: tells what there is instead.
 missing() {
-  local here there='' what="no NATS (Deployment nats-depl, label app=nats, or the official chart)"
+  local found names there='' what="no NATS (Deployment nats-depl, label app=nats, or the official chart)"
   [ -z "$target" ] || what="no $target"
   what="$what is in namespace $namespace"
   if [ -n "$been_up" ]; then
@@ -174,19 +178,25 @@ missing() {
   fi
   if [ "$kind" = pod ]; then
     ask get pods -o 'go-template={{range .items}}Pod||{{.metadata.name}}{{"\n"}}{{end}}'
-    here=$(named "$(cat "$dir/objects" "$dir/answer" 2>/dev/null)")
+    named "$(cat "$dir/objects" "$dir/answer" 2>/dev/null)"
   else
-    here=$(named "$(candidates any all)")
+    candidates any all
+    named "$found"
   fi
-  if [ -z "$here" ] && ! ask get namespace "$namespace" -o name && grep -q NotFound "$dir/errors"; then
+  if [ -z "$names" ] && ! ask get namespace "$namespace" -o name && grep -q NotFound "$dir/errors"; then
     trouble 1 "there is no namespace $namespace" 'kubectl get namespaces lists them; choose with make pf NAMESPACE=NAME'
   fi
   if [ -z "$name" ] && ask get deployments,statefulsets --all-namespaces -o "go-template=$objects"; then
     cp "$dir/answer" "$dir/objects"
-    there=$({ candidates deployment name=nats-depl; candidates workload app; candidates workload chart; } | cut -d '|' -f 2 | sort -u | printable | tr '\n' ' ')
+    for rule in 'deployment name=nats-depl' 'workload app' 'workload chart'; do
+      candidates "${rule% *}" "${rule#* }"
+      there="$there${found:+$'\n'}$found"
+    done
+    there=$(printf '%s' "$there" | cut -d '|' -f 2 | sort -u | printable | tr '\n' ' ')
+    there=${there# }
   fi
   say "$what"
-  say "there is ${here:-nothing else}"
+  say "there is ${names:-nothing else}"
   if [ -n "$there" ]; then
     trouble 1 "but NATS is in other namespaces: $there" "make pf NAMESPACE=${there%% *}"
   fi
@@ -205,6 +215,7 @@ pick() {
     explain
     return 1
   }
+  printable <"$dir/answer" >"$dir/printable"
   while IFS='|' read -r n made phase ready ports why; do
     case $n in '' | *[!a-z0-9.-]*) continue ;; esac
     why=${why//\"/}
@@ -216,11 +227,12 @@ pick() {
       [ "$phase" != Running ] || phase='Running, but not ready'
       state="pod $n is $phase${why:+ ($why)}"
     fi
-  done < <(printable <"$dir/answer")
+  done <"$dir/printable"
   return 0
 }
 
-# port_of PORT: the pod's port. A Service may give it another number, or a name.
+# port_of PORT VARIABLE: sets it to the pod's port. A Service may give it another
+# number, or a name.
 port_of() {
   local to=$1 rest=${service_ports#*,"$1"=}
   [ "$rest" = "$service_ports" ] || to=${rest%%,*}
@@ -231,7 +243,7 @@ port_of() {
     [ "$rest" = "$pod_ports" ] || to=${rest%%,*}
     ;;
   esac
-  printf '%s' "$to"
+  printf -v "$2" '%s' "$to"
 }
 
 # await_pod: finds NATS and waits until a pod of it is ready. It fails after
@@ -256,8 +268,8 @@ await_pod() {
     backoff 2000
   done
   delay=$was
-  pod_nats=$(port_of "$remote_nats")
-  pod_monitor=$(port_of "$remote_monitor")
+  port_of "$remote_nats" pod_nats
+  port_of "$remote_monitor" pod_monitor
   case $service_ports in *",$remote_monitor="*) pod_ports="$pod_ports=$pod_monitor," ;; esac
 }
 

@@ -5,7 +5,8 @@
 # So this asks NATS through the tunnel, once a second, whether it is there.
 #
 # For bash 3.2 (macOS) and later, kubectl 1.20 and later. No -e: most commands
-# here may fail, and what then is the matter of the script.
+# here may fail, and what then is the matter of the script. No $(…) where it waits
+# or tries again: bash 5.2 loses a signal that comes in the middle of one.
 set -uo pipefail
 
 usage() {
@@ -169,8 +170,9 @@ delay=500
 # backoff LIMIT: waits, each time longer, up to LIMIT ms.
 backoff() {
   [ "$delay" -le "$1" ] || delay=$1
-  local ms=$((delay / 2 + RANDOM % (delay / 2)))
-  nap "$((ms / 1000)).$(printf %03d $((ms % 1000)))"
+  local ms=$((delay / 2 + RANDOM % (delay / 2))) seconds
+  printf -v seconds '%d.%03d' $((ms / 1000)) $((ms % 1000))
+  nap "$seconds"
   delay=$((delay * 2))
 }
 
@@ -222,8 +224,12 @@ trouble() {
   [ -z "${3:-}" ] || hint "$3"
   leave "$1"
 }
-# complaint: what kubectl said last.
-complaint() { grep -v '^$' "$dir/errors" | tail -n 1 | sed 's/^E[0-9].*\.go:[0-9]*\] *//; s/^error: //' | printable | cut -c 1-300; }
+# complaint: sets problem to what kubectl said last.
+complaint() {
+  grep -v '^$' "$dir/errors" | tail -n 1 | sed 's/^E[0-9].*\.go:[0-9]*\] *//; s/^error: //' | printable | cut -c 1-300 >"$dir/complaint"
+  problem=''
+  IFS= read -r problem <"$dir/complaint"
+}
 kubectl_runs() { kill -0 "$tunnel" 2>/dev/null; }
 close() {
   [ -z "$tunnel" ] || end "$tunnel"
@@ -313,8 +319,8 @@ hold() {
     fi
     failures=$((failures + 1))
     if ! kubectl_runs; then
-      why=$(complaint)
-      why=${why:-kubectl ended}
+      complaint
+      why=${problem:-kubectl ended}
       break
     elif [ $failures -ge 3 ]; then
       why="NATS does not answer any more"
