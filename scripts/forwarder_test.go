@@ -71,27 +71,40 @@ type forwarder struct {
 // variable of more says so.
 func (s *scene) forward(more ...string) *forwarder {
 	s.t.Helper()
-	variables := append([]string{"KUBECONFIG=" + s.cluster.Kubeconfig, fmt.Sprintf("PORT=%d", s.port), "MONITOR=0"}, more...)
-	return start(s.t, variables, "./port-forward.sh")
+	return start(s.t, s.variables(more...), "./port-forward.sh")
+}
+
+func (s *scene) variables(more ...string) []string {
+	return append([]string{"KUBECONFIG=" + s.cluster.Kubeconfig, fmt.Sprintf("PORT=%d", s.port), "MONITOR=0"}, more...)
 }
 
 // start starts a command that is the script, or starts it.
 func start(t *testing.T, variables []string, command ...string) *forwarder {
 	t.Helper()
-	f := &forwarder{t: t, cmd: exec.Command(command[0], command[1:]...), dir: t.TempDir(), exited: make(chan struct{})}
-	f.marker = "FORWARDER=" + f.dir
-	f.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + f.dir, "TMPDIR=" + f.dir, f.marker}, variables...)
+	f := prepare(t, variables, command...)
 	f.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	f.cmd.Stdout, f.cmd.Stderr = f.locked(&f.stdout), f.locked(&f.stderr)
 	if err := f.cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
+	f.started()
+	return f
+}
+
+func prepare(t *testing.T, variables []string, command ...string) *forwarder {
+	t.Helper()
+	f := &forwarder{t: t, cmd: exec.Command(command[0], command[1:]...), dir: t.TempDir(), exited: make(chan struct{})}
+	f.marker = "FORWARDER=" + f.dir
+	f.cmd.Env = append([]string{"PATH=" + os.Getenv("PATH"), "HOME=" + f.dir, "TMPDIR=" + f.dir, f.marker}, variables...)
+	return f
+}
+
+func (f *forwarder) started() {
 	go func() {
 		defer close(f.exited)
 		_ = f.cmd.Wait() // the exit code is asked for by endsWith
 	}()
-	t.Cleanup(f.finish)
-	return f
+	f.t.Cleanup(f.finish)
 }
 
 // locked returns a writer for what a process says.

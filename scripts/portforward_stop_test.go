@@ -3,9 +3,13 @@
 package scripts_test
 
 import (
+	"bufio"
 	"fmt"
+	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/creack/pty"
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/kubetest"
@@ -49,6 +53,32 @@ func TestStopWhileItWaits(t *testing.T) {
 	}
 }
 
+// On a terminal, where kubectl's process group is another than the script's.
+func TestCtrlC(t *testing.T) {
+	s := newScene(t)
+	pod := s.cluster.Run(deployment, s.ports())
+	f := prepare(t, s.variables(), "./port-forward.sh")
+	terminal, err := pty.Start(f.cmd)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = terminal.Close() })
+	f.started()
+	go func() { // ends with the terminal
+		shown := f.locked(&f.stderr)
+		for lines := bufio.NewScanner(terminal); lines.Scan(); {
+			_, _ = fmt.Fprintln(shown, strings.TrimPrefix(lines.Text(), "^C"))
+		}
+	}()
+	f.awaitSaying("NATS of pod " + pod.Name)
+	if _, err := terminal.WriteString("\x03"); err != nil {
+		t.Fatal(err)
+	}
+	f.endsWith(0)
+	f.awaitSaying("ended")
+	s.nothingIsLeft(f)
+}
+
 // make pf passes variables and signals on.
 func TestStopOfMake(t *testing.T) {
 	for name, signal := range map[string]syscall.Signal{"INT": syscall.SIGINT, "TERM": syscall.SIGTERM} {
@@ -85,6 +115,12 @@ func (s *scene) ends(f *forwarder, pid int, signal syscall.Signal, code int) {
 	} else {
 		f.endsWith(code)
 	}
+	s.nothingIsLeft(f)
+}
+
+// nothingIsLeft wants no kubectl to be there after the script has ended.
+func (s *scene) nothingIsLeft(f *forwarder) {
+	s.t.Helper()
 	f.leavesNothing()
 	if connects(s.port) {
 		s.t.Error("something still listens at the port")

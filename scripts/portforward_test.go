@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/kubetest"
@@ -122,8 +123,10 @@ func TestPodReplacedWhileNobodyIsConnected(t *testing.T) {
 	f := s.forward()
 	f.awaitSaying("NATS of pod " + pod.Name)
 	s.publish("1")
+	began := time.Now()
 	next := pod.Replace(s.ports())
 	f.awaitSaying("NATS of pod " + next.Name)
+	t.Logf("the tunnel was back after %v", time.Since(began))
 	f.says("lost pod " + pod.Name)
 	s.publish("2")
 }
