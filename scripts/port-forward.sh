@@ -318,6 +318,7 @@ hold() {
       continue
     fi
     failures=$((failures + 1))
+    nap 0.2 # kubectl may be about to end
     if ! kubectl_runs; then
       complaint
       why=${problem:-kubectl ended}
