@@ -8,7 +8,7 @@ BACKEND ?= stan
 # Without cgo the programs are static: they start faster, and run anywhere.
 BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w'
 
-.PHONY: help build install test race lint bench demo server
+.PHONY: help build install test race lint bench demo server pf
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -25,7 +25,7 @@ test: node-modules ## run all tests
 race: node-modules ## run all tests with the race detector
 	$(GO) test -race ./...
 
-lint: ## check formatting, vet, lint, shell scripts, and cross-compile
+lint: ## check formatting, vet, lint, shell scripts, manifests, and cross-compile
 	scripts/lint.sh
 
 bench: ## compare speed and memory with the tools of stan.go and the nats CLI, in one run
@@ -37,6 +37,10 @@ demo: build ## show both programs at work with a server of their own (BACKEND=je
 server: ## run a server for own play: NATS Streaming and JetStream, 127.0.0.1:4222, monitoring on 8222
 	@mkdir -p data
 	$(GO) tool nats-streaming-server -c deploy/dev.conf
+
+# The variables reach the script by its environment.
+pf: ## forward NATS in Kubernetes to 127.0.0.1 (NAMESPACE=… TARGET=… MONITOR=1 PORT=… CONTEXT=… WAIT=…)
+	@exec scripts/port-forward.sh
 
 # The Node library that the interoperation tests talk with. Without npm, they
 # say so and are left out; under CI that is a failure.

@@ -13,6 +13,18 @@ go vet ./...
 go tool -modfile=.ci/lint.mod golangci-lint run
 go mod tidy -diff
 scripts/third-party.sh --check
+# The manifests, against the schemas that the validator brings, not those of a
+# cluster that happens to be reachable; and that it would find a misspelt field.
+validate() { KUBECONFIG=/dev/null go tool -modfile=.ci/k8s.mod kubectl-validate --version "$1" "$2"; }
+validate 1.23 deploy/k8s
+validate 1.30 deploy/k8s
+misspelt=$(mktemp -d)
+trap 'rm -rf "$misspelt"' EXIT
+sed 's/readinessProbe:/readynessProbe:/' deploy/k8s/jetstream.yaml >"$misspelt/jetstream.yaml"
+if validate 1.30 "$misspelt" >/dev/null 2>&1; then
+  echo 'lint: the validator of the manifests finds nothing' >&2
+  exit 1
+fi
 if ! command -v shellcheck >/dev/null; then
   if [ -z "${CI:-}" ]; then
     echo 'lint: shellcheck is missing (apt-get install shellcheck, brew install shellcheck)' >&2

@@ -31,3 +31,10 @@ func freePorts(t testing.TB, n int) []int {
 	}
 	return ports
 }
+
+// FreePort finds a port on loopback for a program that the test starts. On
+// Linux, nobody else is given it until the test ends.
+func FreePort(t testing.TB) int {
+	t.Helper()
+	return freePort(t)
+}

@@ -70,7 +70,7 @@ var ends = []struct {
 	{conn.ErrNotAcked, exitNotAcked, "the broker may have stored it all the same: look (listen --deliver since:1m --until-end SUBJECT) " +
 		"before you publish it again. JetStream knows a repeat by its --id; NATS Streaming does not"},
 	{conn.ErrNoServer, exitBroker, "start one with `make server`, or say where yours is with --server (NATS_URL); " +
-		"for one in Kubernetes, forward its port first: kubectl port-forward deployment/nats-depl 4222:4222"},
+		"for one in Kubernetes, forward its port first: `make pf`"},
 	{conn.ErrNoCluster, exitBroker, "name the right cluster with --cluster (NATS_CLUSTER_ID)"},
 	{conn.ErrNoJetStream, exitBroker, "enable JetStream (nats-server -js, or a jetstream block in its configuration; the account may need it, too), " +
 		"or connect to another server with --server"},

@@ -1,0 +1,131 @@
+package kubetest
+
+import (
+	"crypto/tls"
+	"net"
+	"sync"
+)
+
+// connections are those to the API server.
+type connections struct {
+	mu   sync.Mutex
+	gate chan struct{} // closed unless they are frozen
+	open map[*connection]bool
+}
+
+func newConnections() *connections {
+	c := &connections{gate: make(chan struct{}), open: make(map[*connection]bool)}
+	close(c.gate)
+	return c
+}
+
+func (c *connections) freeze() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	select {
+	case <-c.gate:
+		c.gate = make(chan struct{})
+	default:
+	}
+}
+
+func (c *connections) thaw() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	select {
+	case <-c.gate:
+	default:
+		close(c.gate)
+	}
+}
+
+func (c *connections) awaitThaw() {
+	c.mu.Lock()
+	gate := c.gate
+	c.mu.Unlock()
+	<-gate
+}
+
+func (c *connections) closeAll() { c.close(func(*connection) bool { return true }) }
+
+func (c *connections) closeTunnels() {
+	c.close(func(conn *connection) bool { return conn.tunnel })
+}
+
+// close closes those that which chooses.
+func (c *connections) close(which func(*connection) bool) {
+	c.mu.Lock()
+	var chosen []*connection
+	for conn := range c.open {
+		if which(conn) {
+			chosen = append(chosen, conn)
+		}
+	}
+	c.mu.Unlock()
+	for _, conn := range chosen {
+		_ = conn.Close()
+	}
+}
+
+// isTunnel marks a connection as one of kubectl port-forward.
+func (c *connections) isTunnel(conn net.Conn) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	conn.(*tls.Conn).NetConn().(*connection).tunnel = true
+}
+
+func (c *connections) tunnels() (n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for conn := range c.open {
+		if conn.tunnel {
+			n++
+		}
+	}
+	return n
+}
+
+// listen returns a listener whose connections are known here.
+func (c *connections) listen(l net.Listener) net.Listener { return &listener{l, c} }
+
+type listener struct {
+	net.Listener
+	all *connections
+}
+
+func (l *listener) Accept() (net.Conn, error) {
+	conn, err := l.Listener.Accept()
+	if err != nil {
+		return nil, err
+	}
+	l.all.mu.Lock()
+	defer l.all.mu.Unlock()
+	known := &connection{Conn: conn, all: l.all}
+	l.all.open[known] = true
+	return known, nil
+}
+
+// A connection stands still while the others do.
+type connection struct {
+	net.Conn
+	all    *connections
+	tunnel bool // guarded by all.mu
+}
+
+func (c *connection) Read(b []byte) (int, error) {
+	n, err := c.Conn.Read(b)
+	c.all.awaitThaw()
+	return n, err
+}
+
+func (c *connection) Write(b []byte) (int, error) {
+	c.all.awaitThaw()
+	return c.Conn.Write(b)
+}
+
+func (c *connection) Close() error {
+	c.all.mu.Lock()
+	delete(c.all.open, c)
+	c.all.mu.Unlock()
+	return c.Conn.Close()
+}

@@ -1,0 +1,174 @@
+// Package kubetest simulates a Kubernetes cluster for tests: an API server on
+// loopback that serves what kubectl get and kubectl port-forward ask for. There
+// is no kubelet and no container behind it: a test says which pods are there and
+// in which state, and which real TCP ports, of a server of brokertest for
+// example, stand behind theirs.
+//
+// It does what a real cluster was observed to do: a tunnel outlives its pod,
+// until the next connection through it. A WebSocket is refused, so that kubectl
+// falls back to SPDY. A request that it does not know fails the test: nothing is
+// answered by guess. It knows no watches.
+//
+// The package's rule: it is imported by tests, and by nothing else.
+package kubetest
+
+import (
+	"crypto/tls"
+	"encoding/base64"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"sync"
+	"testing"
+
+	"nats-test/internal/brokertest"
+)
+
+// The context of [Cluster.Kubeconfig], and the namespace that it leads to.
+const (
+	Context   = "simulated"
+	Namespace = "default"
+)
+
+// Token is the secret in [Cluster.Kubeconfig]. Nothing should ever show it.
+const Token = "secret-token-of-the-test"
+
+// A Cluster is a simulated cluster. Its methods may be called by any goroutine.
+type Cluster struct {
+	// Kubeconfig is the path of a file for KUBECONFIG.
+	Kubeconfig string
+
+	t       testing.TB
+	address string // of the API server, also while it is stopped
+	// kubectl sends a token only over TLS.
+	certificate tls.Certificate
+	authority   []byte // PEM
+	work        sync.WaitGroup
+
+	mu        sync.Mutex
+	server    *http.Server // nil while it is stopped
+	conns     *connections
+	objects   []*object
+	pods      []*Pod
+	made      int // objects and pods so far
+	forbidden map[string]bool
+}
+
+// NeedKubectl leaves a test out where there is no kubectl. CI has one.
+func NeedKubectl(t testing.TB) {
+	t.Helper()
+	const missing = "no kubectl is on the PATH, with which this test forwards ports (CONTRIBUTING.md tells how to build one)"
+	_, err := exec.LookPath("kubectl")
+	switch {
+	case err != nil && os.Getenv("CI") != "":
+		t.Fatal(missing)
+	case err != nil:
+		t.Skip(missing)
+	}
+}
+
+// Start starts a cluster without anything in it. It ends with the test.
+func Start(t testing.TB) *Cluster {
+	t.Helper()
+	c := &Cluster{
+		t: t, address: fmt.Sprintf("127.0.0.1:%d", brokertest.FreePort(t)),
+		conns: newConnections(), forbidden: make(map[string]bool),
+	}
+	issuer := httptest.NewTLSServer(nil)
+	c.certificate = issuer.TLS.Certificates[0]
+	c.authority = pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: issuer.Certificate().Raw})
+	issuer.Close()
+	c.Kubeconfig = c.WriteKubeconfig(Token)
+	t.Cleanup(c.Stop)
+	c.StartAPI()
+	return c
+}
+
+// WriteKubeconfig writes another file for KUBECONFIG, with any token.
+func (c *Cluster) WriteKubeconfig(token string) (path string) {
+	c.t.Helper()
+	path = filepath.Join(c.t.TempDir(), "kubeconfig")
+	text := fmt.Sprintf(`apiVersion: v1
+kind: Config
+current-context: %[1]s
+contexts:
+- {name: %[1]s, context: {cluster: %[1]s, user: tester}}
+clusters:
+- {name: %[1]s, cluster: {server: "https://%[2]s", certificate-authority-data: %[4]s}}
+users:
+- {name: tester, user: {token: %[3]s}}
+`, Context, c.address, token, base64.StdEncoding.EncodeToString(c.authority))
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		c.t.Fatal(err)
+	}
+	return path
+}
+
+// StartAPI starts the API server, if it was stopped.
+func (c *Cluster) StartAPI() {
+	c.t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.server != nil {
+		return
+	}
+	listener, err := net.Listen("tcp", c.address)
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	server := &http.Server{
+		Handler:      http.HandlerFunc(c.serve),
+		TLSConfig:    &tls.Config{Certificates: []tls.Certificate{c.certificate}},
+		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){}, // no HTTP/2: it can't be upgraded to SPDY
+		ErrorLog:     log.New(io.Discard, "", 0),                               // of connections that a test cut
+	}
+	c.server = server
+	c.work.Go(func() {
+		_ = server.ServeTLS(c.conns.listen(listener), "", "") // ends with Stop
+	})
+}
+
+// Stop stops the API server at once: all its connections end, and nothing
+// listens at its address.
+func (c *Cluster) Stop() {
+	c.conns.thaw()
+	c.mu.Lock()
+	if c.server != nil {
+		_ = c.server.Close()
+		c.server = nil
+	}
+	c.mu.Unlock()
+	c.conns.closeAll()
+	c.work.Wait()
+}
+
+// Freeze lets all connections to the API server stand still, old and new ones:
+// they are open, and nothing comes through. So does a laptop's network that
+// slept.
+func (c *Cluster) Freeze() { c.conns.freeze() }
+
+// Thaw lets them go on.
+func (c *Cluster) Thaw() { c.conns.thaw() }
+
+// Cut ends the connections of kubectl port-forward, while the pods live.
+func (c *Cluster) Cut() { c.conns.closeTunnels() }
+
+// Tunnels returns the number of connections of kubectl port-forward.
+func (c *Cluster) Tunnels() int { return c.conns.tunnels() }
+
+// Forbid refuses a resource, such as "deployments" or "pods/portforward", from
+// now on: 403.
+func (c *Cluster) Forbid(resources ...string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, resource := range resources {
+		c.forbidden[resource] = true
+	}
+}

@@ -1,0 +1,161 @@
+package kubetest
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/moby/spdystream"
+)
+
+const protocol = "portforward.k8s.io"
+
+// portForward makes a connection a tunnel to a pod: SPDY, with two streams for
+// each connection that kubectl takes, one for its data and one for an error.
+func (c *Cluster) portForward(w http.ResponseWriter, r *http.Request, namespace, name string) {
+	p := c.pod(namespace, name)
+	switch {
+	case p == nil:
+		notFound(w, "pods", name)
+		return
+	case strings.EqualFold(r.Header.Get("Upgrade"), "websocket"):
+		refuse(w, http.StatusBadRequest, "BadRequest", "no WebSocket here") // kubectl 1.31 and later go on with SPDY
+		return
+	case r.Method != http.MethodPost || r.Header.Get("Upgrade") != "SPDY/3.1" || r.Header.Get("X-Stream-Protocol-Version") != protocol:
+		c.unknown(w, r)
+		return
+	}
+	conn, _, err := w.(http.Hijacker).Hijack()
+	if err != nil {
+		c.t.Error(err)
+		return
+	}
+	c.conns.isTunnel(conn)
+	conn = &closedOnce{Conn: conn}
+	defer func() { _ = conn.Close() }()
+	if _, err := fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: %s\r\n\r\n", protocol); err != nil {
+		return // kubectl is gone
+	}
+	spdy, err := spdystream.NewConnection(conn, true)
+	if err != nil {
+		c.t.Error(err)
+		return
+	}
+	t := &tunnel{c: c, pod: p, ended: make(chan struct{}), pairs: make(map[string]*pair)}
+	spdy.Serve(t.stream)
+	close(t.ended)
+	t.work.Wait()
+}
+
+// closedOnce may be closed again: spdystream, too, closes when kubectl says
+// goodbye, and would wait for somebody who wants to hear of an error.
+type closedOnce struct {
+	net.Conn
+	once sync.Once
+}
+
+func (c *closedOnce) Close() (err error) {
+	c.once.Do(func() { err = c.Conn.Close() })
+	return err
+}
+
+// A tunnel is what one kubectl port-forward makes.
+type tunnel struct {
+	c     *Cluster
+	pod   *Pod
+	ended chan struct{}
+	work  sync.WaitGroup
+
+	mu    sync.Mutex
+	pairs map[string]*pair // by request, until both are there
+}
+
+// A pair is the streams of one connection. They may come in any order.
+type pair struct{ data, complaint *spdystream.Stream }
+
+// stream is called for each new stream.
+func (t *tunnel) stream(s *spdystream.Stream) {
+	if err := s.SendReply(http.Header{}, false); err != nil {
+		return
+	}
+	request, kind := s.Headers().Get("requestID"), s.Headers().Get("streamType")
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	p := t.pairs[request]
+	if p == nil {
+		p = &pair{}
+		t.pairs[request] = p
+	}
+	switch {
+	case kind == "error" && p.complaint == nil:
+		p.complaint = s
+	case kind == "data" && p.data == nil:
+		p.data = s
+	default:
+		t.c.t.Errorf("kubetest does not know a stream with the headers %v", s.Headers())
+	}
+	if p.data == nil || p.complaint == nil {
+		return
+	}
+	delete(t.pairs, request)
+	t.work.Go(func() {
+		defer func() { _ = p.complaint.Close() }()
+		if err := t.carry(p.data); err != nil {
+			_, _ = p.complaint.Write([]byte(err.Error()))
+		}
+	})
+}
+
+// carry carries one connection to the pod, until either side ends it.
+func (t *tunnel) carry(s *spdystream.Stream) error {
+	far, err := t.dial(s.Headers().Get("port"))
+	if err != nil {
+		_ = s.Reset()
+		return fmt.Errorf("error forwarding port %s to pod %s: %w", s.Headers().Get("port"), t.pod.Name, err)
+	}
+	defer func() { _ = far.Close() }()
+	received := make(chan struct{})
+	t.work.Go(func() {
+		_, _ = io.Copy(far, s)
+		_ = far.CloseWrite()
+	})
+	t.work.Go(func() {
+		defer close(received)
+		_, _ = io.Copy(s, far)
+		_ = s.Close()
+	})
+	select {
+	case <-received: // a server that ends a connection has said all; kubectl ends its own then
+	case <-t.pod.gone: // and kubectl does not learn why
+		_ = s.Reset()
+	case <-t.ended:
+	}
+	return nil
+}
+
+// dial connects to what stands behind a port of the pod.
+func (t *tunnel) dial(port string) (*net.TCPConn, error) {
+	number, err := strconv.Atoi(port)
+	if err != nil {
+		return nil, err
+	}
+	select {
+	case <-t.pod.gone:
+		return nil, errors.New("its network namespace is closed")
+	default:
+	}
+	address := t.pod.ports[number]
+	if address == "" {
+		return nil, errors.New("connection refused")
+	}
+	conn, err := net.Dial("tcp", address)
+	if err != nil {
+		return nil, err
+	}
+	return conn.(*net.TCPConn), nil
+}

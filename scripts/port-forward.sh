@@ -1,0 +1,358 @@
+#!/usr/bin/env bash
+# Forwards the ports of NATS in Kubernetes to this machine, and sees to it that
+# they stay forwarded. kubectl alone does not: it goes on listening after its pod
+# was deleted, binds one of two ports, and ends with the first lost connection.
+# So this asks NATS through the tunnel, once a second, whether it is there.
+#
+# For bash 3.2 (macOS) and later, kubectl 1.20 and later. No -e: most commands
+# here may fail, and what then is the matter of the script. No $(…) where it waits
+# or tries again: bash 5.2 loses a signal that comes in the middle of one.
+set -uo pipefail
+
+usage() {
+  cat <<'END'
+Forward NATS in the current Kubernetes context to 127.0.0.1, until Ctrl-C.
+
+usage: scripts/port-forward.sh [flag…]        or: make pf [VARIABLE=…]
+
+flag                            variable   default
+-c, --context NAME              CONTEXT    kubectl's current context
+-n, --namespace NAME            NAMESPACE  the context's namespace
+-t, --target [KIND/]NAME        TARGET     Deployment nats-depl, else a Deployment or StatefulSet
+                                           labelled app=nats or app.kubernetes.io/name=nats, else
+                                           such a Service. KIND: deployment, statefulset, service, pod
+-p, --port LOCAL[:REMOTE]       PORT       4222:4222
+-m, --monitor[=LOCAL[:REMOTE]]  MONITOR    port 8222, too, if the pod says that it has it. MONITOR=1:
+                                           it must be there; MONITOR=0 (--no-monitor): never
+-w, --wait SECONDS              WAIT       how long no pod may be ready; 0, the default: any time
+
+Exit codes:
+  0  ended by Ctrl-C, SIGTERM or SIGHUP
+  1  failed: no kubectl, nothing found, a port in use, no pod ready in time
+  2  usage: a flag, a variable; several found, so that TARGET must choose
+  3  no cluster: no context, not reachable, credentials or a permission refused
+END
+}
+
+say() { printf 'pf: %s\n' "$*" >&2; }
+hint() { say "hint: $*"; }
+told=
+told_at=0
+# tell MESSAGE: says what is going on, but the same again only after 30 s. (The
+# number of a port may differ.)
+tell() {
+  [ "${*//[0-9]/}" != "$told" ] || [ $((SECONDS - told_at)) -ge 30 ] || return 0
+  told=${*//[0-9]/}
+  told_at=$SECONDS
+  say "$*"
+}
+# printable: what comes from a cluster is shown on a terminal.
+printable() { LC_ALL=C tr -c ' -~\n' '?'; }
+misused() {
+  say "$(printf '%s' "$*" | printable)"
+  hint 'scripts/port-forward.sh --help lists flags and variables'
+  exit 2
+}
+
+context=${CONTEXT:-} namespace=${NAMESPACE:-} target=${TARGET:-} port=${PORT:-4222} monitor=${MONITOR:-auto} patience=${WAIT:-0}
+while [ $# -gt 0 ]; do
+  case $1 in
+  -h | --help)
+    usage
+    exit 0
+    ;;
+  --monitor=*) monitor=${1#*=} ;;
+  -m | --monitor) monitor=1 ;;
+  --no-monitor) monitor=0 ;;
+  --*=*)
+    flag=${1%%=*} value=${1#*=}
+    shift
+    set -- "$flag" "$value" "$@"
+    continue
+    ;;
+  -c | --context | -n | --namespace | -t | --target | -p | --port | -w | --wait)
+    [ -n "${2:-}" ] || misused "$1: a value is missing"
+    case $1 in
+    -c | --context) context=$2 ;;
+    -n | --namespace) namespace=$2 ;;
+    -t | --target) target=$2 ;;
+    -p | --port) port=$2 ;;
+    -w | --wait) patience=$2 ;;
+    esac
+    shift
+    ;;
+  *) misused "\"$1\": there is no such flag" ;;
+  esac
+  shift
+done
+
+# numbers NAME SPEC DEFAULT: sets local_NAME and remote_NAME from LOCAL[:REMOTE].
+numbers() {
+  local near=${2%%:*} far=$3 number
+  [ "$near" = "$2" ] || far=${2#*:}
+  for number in "$near" "$far"; do
+    case $number in
+    '' | 0* | *[!0-9]* | ??????*) misused "\"$2\": a port is a number from 1 to 65535, two are LOCAL:REMOTE" ;;
+    esac
+    [ "$number" -le 65535 ] || misused "\"$2\": a port is a number from 1 to 65535, two are LOCAL:REMOTE"
+  done
+  eval "local_$1=$near remote_$1=$far"
+}
+numbers nats "$port" 4222
+case $monitor in
+0 | no | false | off) monitor=never && numbers monitor 8222 8222 ;;
+auto | '') monitor=auto && numbers monitor 8222 8222 ;;
+1 | yes | true | on) monitor=must && numbers monitor 8222 8222 ;;
+*) numbers monitor "$monitor" 8222 && monitor=must ;;
+esac
+# shellcheck disable=SC2154 # set by numbers
+[ "$monitor" = never ] || [ "$local_nats" != "$local_monitor" ] || misused "port $local_nats can't be that of NATS and of its monitoring"
+case $patience in '' | *[!0-9]* | ??????*) misused "\"$patience\": the time to wait is a number of seconds" ;; esac
+kind=
+name=$target
+case $target in
+*/*)
+  name=${target#*/}
+  case ${target%%/*} in
+  deployment | deployments | deploy | deployment.apps) kind=deployment ;;
+  statefulset | statefulsets | sts | statefulset.apps) kind=statefulset ;;
+  service | services | svc) kind=service ;;
+  pod | pods | po) kind=pod ;;
+  *) misused "\"$target\": its kind must be deployment, statefulset, service or pod" ;;
+  esac
+  ;;
+esac
+case $namespace in -* | *[!a-z0-9-]*) misused "\"$namespace\" is no namespace in Kubernetes" ;; esac
+case $name in */* | -* | *[!a-z0-9.-]*) misused "\"$target\" is no name in Kubernetes" ;; esac
+[ -z "$target" ] || [ -n "$name" ] || misused "\"$target\" is no name in Kubernetes"
+
+dir="${TMPDIR:-/tmp}/port-forward.$$.$RANDOM" # not of mktemp: it could be interrupted before its answer is here
+mine=
+tunnel=
+# end PID…: ends jobs. The tunnel is a process group: kubectl may be a wrapper.
+end() {
+  local pid n
+  for pid; do
+    kill -TERM "-$pid" 2>/dev/null || kill -TERM "$pid" 2>/dev/null
+  done
+  for pid; do
+    for ((n = 0; n < 20; n++)); do
+      kill -0 "-$pid" 2>/dev/null || kill -0 "$pid" 2>/dev/null || break
+      sleep 0.1
+    done
+    kill -KILL "-$pid" 2>/dev/null || kill -KILL "$pid" 2>/dev/null
+    wait "$pid" 2>/dev/null
+  done
+}
+# leave CODE: the way out. There is no trap on EXIT: a child that is ended before
+# it became another program would run it, too.
+leave() {
+  trap '' INT TERM HUP PIPE
+  # shellcheck disable=SC2046 # numbers
+  end $(jobs -p)
+  [ -z "$mine" ] || rm -rf "$dir"
+  exit "$1"
+}
+trap 'say ended; leave 0' INT TERM
+trap 'leave 0' HUP  # there is no terminal any more
+trap 'leave 1' PIPE # nobody reads what it says
+if [ -e "$dir" ] || ! { mine=yes && mkdir -m 700 "$dir"; }; then
+  say "the folder $dir can't be made"
+  leave 1
+fi
+
+# nap SECONDS: bash runs a trap at once only while it waits, hence the &.
+nap() {
+  sleep "$1" &
+  wait $!
+}
+delay=500
+# backoff LIMIT: waits, each time longer, up to LIMIT ms.
+backoff() {
+  [ "$delay" -le "$1" ] || delay=$1
+  local ms=$((delay / 2 + RANDOM % (delay / 2))) seconds
+  printf -v seconds '%d.%03d' $((ms / 1000)) $((ms % 1000))
+  nap "$seconds"
+  delay=$((delay * 2))
+}
+
+# shellcheck source=scripts/port-forward-find.sh
+. "$(dirname "${BASH_SOURCE[0]}")/port-forward-find.sh"
+
+# connects PORT: whether something listens there.
+connects() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
+# holder PORT: who listens there, if the system tells.
+holder() {
+  local who=
+  ! command -v ss >/dev/null ||
+    who=$(ss -Hltnp "sport = :$1" 2>/dev/null | sed -n 's/.*users:(("\([^"]*\)",pid=\([0-9]*\).*/\1 (pid \2)/p' | head -n 1)
+  [ -n "$who" ] || ! command -v lsof >/dev/null ||
+    who=$(lsof -nP -iTCP:"$1" -sTCP:LISTEN -Fpc 2>/dev/null | sed -n '/^p/{h;n;G;s/^c\(.*\)\np\(.*\)$/\1 (pid \2)/p;}' | head -n 1)
+  printf '%s' "${who:-another process}" | printable
+}
+
+# other PORT: a port to take instead.
+other() {
+  local port=$(($1 % 10000 + 10000))
+  [ "$port" != "$1" ] || port=$((port + 10000))
+  printf '%s' "$port"
+}
+
+# answers nats|monitor: whether it answers through the tunnel, within 2 s.
+answers() {
+  (
+    local=local_$1
+    exec 3<>"/dev/tcp/127.0.0.1/${!local}" || exit 1
+    [ "$1" = nats ] || printf 'GET / HTTP/1.0\r\n\r\n' >&3
+    IFS= read -r -t 2 line <&3
+    case $1:$line in nats:INFO\ * | monitor:HTTP/*) exit 0 ;; *) exit 1 ;; esac
+  ) 2>/dev/null &
+  wait $!
+}
+# NATS that wants TLS from the first byte says nothing of itself; its monitoring does.
+alive() { answers nats || { [ -n "$monitored" ] && answers monitor; }; }
+
+been_up=
+# trouble CODE MESSAGE [HINT]: ends the script before anything was forwarded;
+# later it is told, and things may mend.
+trouble() {
+  if [ -n "$been_up" ]; then
+    tell "$2; trying again"
+    return 1
+  fi
+  say "$2"
+  [ -z "${3:-}" ] || hint "$3"
+  leave "$1"
+}
+# complaint: sets problem to what kubectl said last.
+complaint() {
+  grep -v '^$' "$dir/errors" | tail -n 1 | sed 's/^E[0-9].*\.go:[0-9]*\] *//; s/^error: //' | printable | cut -c 1-300 >"$dir/complaint"
+  problem=''
+  IFS= read -r problem <"$dir/complaint"
+}
+kubectl_runs() { kill -0 "$tunnel" 2>/dev/null; }
+close() {
+  [ -z "$tunnel" ] || end "$tunnel"
+  tunnel=
+}
+
+# forward: starts kubectl for $pod and waits until NATS answers through it.
+forward() {
+  local ports=("$local_nats:$pod_nats") near=("$local_nats") n local_port
+  if connects "$local_nats"; then
+    trouble 1 "port $local_nats is in use on this machine, by $(holder "$local_nats")" \
+      "end that program, or take another port: make pf PORT=$(other "$local_nats"), and then --server nats://127.0.0.1:$(other "$local_nats")"
+    return
+  fi
+  if [ -n "$monitored" ] && connects "$local_monitor"; then
+    if [ "$monitor" = must ]; then
+      trouble 1 "port $local_monitor for the monitoring is in use on this machine, by $(holder "$local_monitor")" \
+        "end that program, or take another port: make pf MONITOR=$(other "$local_monitor")"
+      return
+    fi
+    tell "port $local_monitor is in use on this machine, by $(holder "$local_monitor"): going on without NATS's monitoring"
+    monitored=
+  fi
+  [ -z "$monitored" ] || ports+=("$local_monitor:$pod_monitor") near+=("$local_monitor")
+  : >"$dir/output"
+  : >"$dir/errors"
+  set -m # a process group of its own
+  "${kube[@]}" port-forward --address 127.0.0.1 --pod-running-timeout=10s "pod/$pod" "${ports[@]}" \
+    </dev/null >>"$dir/output" 2>>"$dir/errors" &
+  tunnel=$!
+  set +m
+  for local_port in "${near[@]}"; do
+    for ((n = 0; ; n++)); do
+      ! grep -q "^Forwarding from 127\.0\.0\.1:$local_port " "$dir/output" || break
+      if ! kubectl_runs || [ $n -ge 150 ] || grep -qi 'unable to listen on port' "$dir/errors"; then
+        close
+        explain
+        case $problem in *'not running'* | *NotFound* | *'waiting for the condition'*) # it was a moment ago
+          tell "pod $pod: $problem"
+          return 1
+          ;;
+        esac
+        trouble "$code" "forwarding to pod $pod: ${problem:-kubectl did not begin within 15 s}" "$advice"
+        return
+      fi
+      nap 0.1
+    done
+  done
+  # A container runs before its server takes clients, and kubectl then gives up.
+  for n in 1 2 3; do
+    ! alive || break
+    if ! kubectl_runs || [ "$n" = 3 ]; then
+      tell "nothing answers at port $pod_nats of pod $pod, yet"
+      close
+      avoid=$pod
+      return 1
+    fi
+    nap 1
+  done
+  [ -z "$monitored" ] || answers monitor || {
+    close # kubectl ends, too, when something connects to a port where nothing listens
+    if [ "$monitor" = must ]; then
+      trouble 1 "NATS answers in pod $pod, but nothing answers at its port $pod_monitor" \
+        "run the server with its monitoring (-m $pod_monitor), or leave MONITOR out"
+      return
+    fi
+    tell "nothing answers at port $pod_monitor of pod $pod: going on without NATS's monitoring"
+    silent=$pod
+    return 1
+  }
+}
+
+# hold: returns when the tunnel is broken, and sets why.
+hold() {
+  local failures=0 good=0 last=$SECONDS
+  while :; do
+    nap 1
+    # After a sleep of the machine a single failure is enough.
+    [ $((SECONDS - last)) -lt 20 ] || failures=2
+    last=$SECONDS
+    if alive; then
+      failures=0
+      good=$((good + 1))
+      [ $good -lt 3 ] || delay=500
+      [ $((good % 600)) -ne 0 ] || : >"$dir/output" # where kubectl tells of each connection
+      continue
+    fi
+    failures=$((failures + 1))
+    nap 0.2 # kubectl may be about to end
+    if ! kubectl_runs; then
+      complaint
+      why=${problem:-kubectl ended}
+      break
+    elif [ $failures -ge 3 ]; then
+      why="NATS does not answer any more"
+      break
+    fi
+  done
+  close
+  avoid=$pod
+}
+
+# run: in a function, so that bash has read all of it should the file change.
+run() {
+  begin
+  silent='' # a pod that has no monitoring, though it says so
+  while :; do
+    if await_pod; then
+      monitored=''
+      case $monitor:$pod_ports in
+      must:*) monitored=yes ;;
+      auto:*"=$pod_monitor,"*) [ "$pod" = "$silent" ] || monitored=yes ;;
+      esac
+      if forward; then
+        tell "NATS of pod $pod is at nats://127.0.0.1:$local_nats${monitored:+, its monitoring at http://127.0.0.1:$local_monitor}"
+        [ -n "$been_up" ] || [ "$local_nats" = 4222 ] || say "publish and listen find it with --server nats://127.0.0.1:$local_nats (NATS_URL)"
+        been_up=yes
+        hold
+        tell "lost pod $pod: $why"
+        continue # at once: the next pod may be there
+      fi
+    fi
+    backoff 10000
+  done
+}
+run
