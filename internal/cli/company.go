@@ -36,7 +36,7 @@ type company struct {
 // when there is none, or when they are many, since each answers each other.
 const (
 	companyLook   = 2 * time.Second
-	companySeldom = 10 * time.Second
+	companySeldom = 5 * time.Second
 	companyEach   = 100 * time.Millisecond // a member
 	companySoon   = 100 * time.Millisecond // after an event came again: others may follow
 )
