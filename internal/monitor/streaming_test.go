@@ -301,7 +301,7 @@ func TestClientsMayNotBeAsked(t *testing.T) {
 // time and memory.
 func TestHostileMonitor(t *testing.T) {
 	server := brokertest.Start(t, brokertest.Config{Plain: true})
-	junk := []byte(`{"total":1000000000,"channels":[{"name":"` + strings.Repeat("x", 1<<20) + `"}]}`)
+	junk := []byte(`{"total":1000000000,"channels":[` + strings.Repeat("{},", 20_000) + `{}]}`)
 	for name, f := range map[string]fake{
 		"endless pages": {channels: func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write(junk) }},
 		"endless page":  {clients: func(w http.ResponseWriter, r *http.Request) { endless(w, r, `{"clients":[`, `{"id":"a"},`) }},
@@ -322,7 +322,7 @@ func TestHostileMonitor(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			from := streaming(server)
 			from.Base = f.start(t)
-			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // the race detector is slow
 			defer cancel()
 			s, err := from.Read(ctx, nil)
 			if err == nil {
@@ -357,6 +357,7 @@ func TestManySubscriptions(t *testing.T) {
 		clients[i] = object{"id": id, "hb_inbox": "_INBOX." + id}
 	}
 	from := streaming(server)
+	from.Timeout = time.Minute // the race detector is slow
 	from.Base = fake{
 		channels: func(w http.ResponseWriter, _ *http.Request) {
 			page(w, object{"total": 1, "channels": []object{{"name": "c", "last_seq": 9, "first_seq": 1, "subscriptions": subs}}})
