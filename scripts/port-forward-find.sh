@@ -50,7 +50,7 @@ explain() {
     code=3
     problem="kubectl knows no context${context:+ \"$context\"}: $problem"
     advice=$("${kube[0]}" config get-contexts -o name 2>/dev/null </dev/null | printable | tr '\n' ' ')
-    advice="${advice:+there are: $advice; }choose one (kubectl config use-context NAME, or make pf CONTEXT=NAME), or start a cluster (minikube start, kind create cluster)"
+    advice="${advice:+there are: ${advice% }; }choose one (kubectl config use-context NAME, or make pf CONTEXT=NAME), or start a cluster (minikube start, kind create cluster)"
     ;;
   *Forbidden* | *forbidden*)
     code=3

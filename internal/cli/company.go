@@ -26,11 +26,15 @@ type company struct {
 	members []string  // as last told; nil before
 	settled time.Time // since when they are the same
 	mute    bool      // nobody can be asked
+	byPort  bool      // the monitoring port told of the members
 
 	mu     sync.Mutex
 	again  []redelivery // to be explained
 	places []conn.Place
 }
+
+// errNoNews: who told of the members does not answer.
+var errNoNews = errors.New("no news of the members")
 
 // How often the members are looked after: soon after a change, and more seldom
 // when there is none, or when they are many, since each answers each other.
@@ -103,7 +107,7 @@ func (c *company) watch(ctx context.Context) {
 func (c *company) ask(ctx context.Context) (changed bool) {
 	now, noun, err := c.present(ctx)
 	switch {
-	case ctx.Err() != nil || errors.Is(err, conn.ErrLost): // which is told elsewhere
+	case ctx.Err() != nil || errors.Is(err, conn.ErrLost) || errors.Is(err, errNoNews): // what is lost is told elsewhere
 		return false
 	case err != nil:
 		c.mute = true
@@ -153,7 +157,11 @@ func (c *company) present(ctx context.Context) (ids []string, noun string, err e
 	if c.backend == conn.STAN {
 		ids, err := monitor.GroupMembers(ctx, c.o.monitorURL(), c.o.subjects, c.o.group, c.o.durable)
 		if err == nil && slices.Contains(ids, c.o.options.ClientID) {
+			c.byPort = true
 			return ids, "member", nil
+		}
+		if c.byPort { // listeners alone would look as if the others had left
+			return nil, "", errNoNews
 		}
 	}
 	ids, err = c.listener.Members(ctx)

@@ -66,7 +66,7 @@ func evictRun(ctx context.Context, s *System, c *connection, tell *teller, id st
 	defer observer.Close()
 	if observer.Backend() != conn.STAN {
 		return hinted(errors.New("JetStream has no clients that could be closed"),
-			"what a dead member holds comes again after the ack wait: listen status tells how long that is")
+			"what a dead member holds comes again after the ack wait")
 	}
 	visit, err := observer.Visit(ctx)
 	if err != nil {
@@ -76,8 +76,14 @@ func evictRun(ctx context.Context, s *System, c *connection, tell *teller, id st
 	client := &monitor.Client{ID: id}
 	if from := c.streaming(observer); !force {
 		client, err = c.deadClient(ctx, from, visit, tell, id)
-	} else if known, asking := from.Client(ctx, id); asking == nil {
-		client = known
+	} else if c.sameServer(ctx, from, visit) == nil { // else it does not know what the client holds
+		if known, asking := from.Client(ctx, id); asking == nil {
+			client = known
+		}
+	}
+	if errors.Is(err, errClosedMeanwhile) {
+		_, err = fmt.Fprintf(s.Stdout, "Client %s was closed by the server meanwhile\n", printable(id))
+		return err
 	}
 	if err != nil {
 		return err
@@ -91,14 +97,19 @@ func evictRun(ctx context.Context, s *System, c *connection, tell *teller, id st
 	return err
 }
 
+// errClosedMeanwhile: the server has done what was asked for.
+var errClosedMeanwhile = errors.New("closed meanwhile")
+
 // deadClient returns what is known of a client, if it is dead for sure.
 func (c *connection) deadClient(ctx context.Context, from *monitor.Streaming, visit *conn.Visit, tell *teller, id string) (*monitor.Client, error) {
 	if err := c.sameServer(ctx, from, visit); err != nil {
 		return nil, err
 	}
-	for begin := time.Now(); ; {
+	for begin, seen := time.Now(), false; ; seen = true {
 		client, err := from.Client(ctx, id)
 		switch {
+		case errors.Is(err, monitor.ErrNoClient) && seen:
+			return nil, errClosedMeanwhile
 		case errors.Is(err, monitor.ErrNoClient):
 			return nil, hinted(fmt.Errorf("client %q: %w", id, err), "`listen status` shows who is there")
 		case err != nil:
@@ -108,7 +119,7 @@ func (c *connection) deadClient(ctx context.Context, from *monitor.Streaming, vi
 		case time.Since(begin) >= evictPatience:
 			return client, nil
 		}
-		if time.Since(begin) < doubtEvery {
+		if !seen {
 			tell.say("client %s does not answer; it is asked for %v more, since it may be connecting again", id, evictPatience)
 		}
 		if !pause(ctx, 2*doubtEvery) {

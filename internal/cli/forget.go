@@ -107,8 +107,8 @@ func forgetRun(ctx context.Context, s *System, tell *teller, o *forgetOptions) e
 		return o.explainMonitor(err, from)
 	}
 	tell.warn("%s of %s has come to #%d, %d of them unacked. Once it is forgotten, a new listener begins where --deliver says: "+
-		"with all, the default, %d %s that it had got come again",
-		o.who(), o.subject, position.Delivered, position.Unacked, replay, plural(int(replay), "event"))
+		"with all, the default, %d %s up to #%d come, also those that it had got",
+		o.who(), o.subject, position.Delivered, position.Unacked, replay, plural(int(replay), "event"), position.Delivered)
 	if !o.yes {
 		if !ask(ctx, s, tell) {
 			return errors.New("nothing was forgotten")
@@ -137,7 +137,7 @@ func (o *forgetOptions) unused(ctx context.Context, from looker, sub conn.Subscr
 		err = hinted(fmt.Errorf("%s of %s: %w", o.who(), o.subject, conn.ErrNoPosition), "`listen status %s` shows those that are there", o.subject)
 	case found.Present() > 0:
 		err = hinted(fmt.Errorf("%s of %s is in use by %d %s", o.who(), o.subject, found.Present(), plural(found.Present(), "member")),
-			"stop them first; `listen status %s` shows them, and `listen evict` closes a dead one", o.subject)
+			"stop them first; `listen status %s` shows them%s", o.subject, o.evicts(from))
 	case !found.Offline:
 		err = hinted(fmt.Errorf("%s of %s may be in use: %d %s, delivered within the ack wait of %v, %s not acked yet", o.who(), o.subject,
 			found.Unacked, plural(found.Unacked, "event"), found.AckWait, isAre(found.Unacked)),
@@ -151,6 +151,14 @@ func isAre(n int) string {
 		return "is"
 	}
 	return "are"
+}
+
+// evicts adds to a hint what helps on NATS Streaming alone.
+func (o *forgetOptions) evicts(from looker) string {
+	if _, streaming := from.(*monitor.Streaming); streaming {
+		return ", and `listen evict` closes a dead one"
+	}
+	return ""
 }
 
 // look returns the position as it is now, or nil if it is not there.

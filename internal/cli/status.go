@@ -23,8 +23,11 @@ type statusOptions struct {
 	output   string
 }
 
-// errStuck ends a status that found something.
-var errStuck = errors.New("something is stuck")
+// How a status ends that is not healthy for sure.
+var (
+	errStuck    = errors.New("something is stuck")
+	errCutShort = errors.New("interrupted before the look was over")
+)
 
 // newStatus returns the command listen status.
 func newStatus(s *System, c *connection) *cobra.Command {
@@ -188,6 +191,9 @@ func (c *connection) explainMonitor(err error, from looker) error {
 	if errors.Is(err, conn.ErrAuth) {
 		return hinted(err, "the user needs the permission to publish to $JS.API.STREAM.NAMES, $JS.API.STREAM.LIST, $JS.API.STREAM.INFO.* and $JS.API.CONSUMER.LIST.*")
 	}
+	if errors.Is(err, monitor.ErrClients) {
+		return &explained{fmt.Errorf("looking at %s: %w", c.options.Where(), err), conn.ErrLost, "`listen doctor` tells how far the connection comes"}
+	}
 	for _, e := range ends {
 		if errors.Is(err, e.err) {
 			return err
@@ -212,7 +218,7 @@ const (
 func statusRun(ctx context.Context, s *System, tell *teller, o *statusOptions) error {
 	observer, from, err := o.observe(ctx)
 	if err != nil && ctx.Err() != nil {
-		return nil // a signal
+		return errCutShort
 	}
 	if err != nil {
 		return err
@@ -230,20 +236,20 @@ func statusRun(ctx context.Context, s *System, tell *teller, o *statusOptions) e
 	// What looks stuck may just be at work: a moment tells.
 	for begin := time.Now(); err == nil && r.Doubtful(o.settle) && time.Since(begin) < o.settle+doubtMost; {
 		if !pause(ctx, doubtEvery) {
-			return nil
+			return errCutShort
 		}
 		r, err = look(ctx)
 	}
 	if err != nil {
 		if ctx.Err() != nil {
-			return nil
+			return errCutShort
 		}
 		return err
 	}
 	if o.output == "json" {
 		err = writeJSON(s, r)
-	} else {
-		_, err = fmt.Fprint(s.Stdout, paintReport(s, o.color).text(r, s.Width, false))
+	} else if _, err = fmt.Fprint(s.Stdout, paintReport(s, o.color).text(r, s.Width, false)); err != nil {
+		err = fmt.Errorf("writing to stdout: %w", err)
 	}
 	if err == nil && !r.Healthy {
 		err = &explained{errStuck, nil, ""}

@@ -183,7 +183,7 @@ func (row *reportRow) fill(s *monitor.Subscription, rates bool) {
 	if s.Paused {
 		states = append(states, "paused")
 	}
-	row.state, row.isStuck = strings.Join(states, ", "), s.Offline && s.Lag > 0 || s.Stalled ||
+	row.state, row.isStuck = strings.Join(states, ", "), s.Offline && s.Lag > 0 ||
 		len(s.Members) == 1 && (s.Members[0].State == monitor.Dead || s.Members[0].State == monitor.Hung)
 }
 
@@ -195,7 +195,7 @@ func memberRow(m monitor.Member) reportRow {
 	if m.Stalled {
 		row.state += ", stalled"
 	}
-	row.isStuck = m.State != monitor.Alive || m.Stalled
+	row.isStuck = m.State != monitor.Alive
 	return row
 }
 

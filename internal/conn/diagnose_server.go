@@ -80,7 +80,7 @@ func (d *diagnosing) lookUp(ctx context.Context, o Options, host string) []strin
 	}
 	f.Hint = "check the spelling of the server's name (--server, NATS_URL)"
 	if inKubernetes(host) {
-		f.Hint += "; a name of Kubernetes is known inside of its cluster alone: kubectl port-forward deployment/nats-depl 4222:4222, " +
+		f.Hint += "; a name of Kubernetes is known inside of its cluster alone: forward the port (make pf), " +
 			"and leave --server out"
 	}
 	d.fault(f)
@@ -176,7 +176,7 @@ func (d *diagnosing) noGreeting(err error) {
 		f.Hint = "if it is a NATS server with handshake_first, set tls_first in a NATS context and name that with --context; else check --server (NATS_URL)"
 	case strings.Contains(err.Error(), "without a word"):
 		f.Short = "connection closed at once"
-		f.Hint = "a port-forward to what does not run does this: look at the pod, and start kubectl port-forward again"
+		f.Hint = "a port-forward to what does not run does this: look at the pod, and forward its port again (make pf)"
 	default:
 		f.Hint = "another program answers at this port: check --server (NATS_URL); NATS servers take clients at port 4222, as a rule"
 	}

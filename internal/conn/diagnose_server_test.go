@@ -168,7 +168,7 @@ func TestDiagnosisOfAddresses(t *testing.T) {
 	f := diagnose(t, conn.Options{Servers: "nats://no-such-host.invalid"})
 	f.faulty(conn.StepName, conn.ErrNoServer, "no-such-host.invalid", "check the spelling")
 	f = diagnose(t, conn.Options{Servers: "nats://ada:s3cret@no-such-host"})
-	f.faulty(conn.StepName, conn.ErrNoServer, "no-such-host", "kubectl port-forward")
+	f.faulty(conn.StepName, conn.ErrNoServer, "no-such-host", "make pf")
 	f = diagnose(t, conn.Options{Servers: "nats://ada:s3cret@127.0.0.1:1"})
 	f.faulty(conn.StepTCP, conn.ErrNoServer, "127.0.0.1:1: connection refused", "")
 	f.has(conn.StepName, conn.StateOK, "127.0.0.1 is an address")

@@ -19,20 +19,27 @@ type Visit struct {
 	Inbox string // where the server asks whether it is alive
 
 	observer *Observer
-	closing  string // subject of requests to close a client
+	alive    *nats.Subscription // on Inbox
+	closing  string             // subject of requests to close a client
 }
 
 // Visit registers as a client. [Visit.Leave] must be called. The error wraps
 // [ErrNoCluster], [ErrHung], [ErrAuth] or [ErrRefused].
 func (o *Observer) Visit(ctx context.Context) (*Visit, error) {
 	v := &Visit{ID: NewClientID("visit"), Inbox: o.link.nc.NewInbox(), observer: o}
+	alive, err := o.link.nc.Subscribe(v.Inbox, func(m *nats.Msg) { _ = m.Respond(nil) })
+	if err != nil {
+		return nil, fmt.Errorf("opening the session %q: %w", v.ID, because(ErrLost, err))
+	}
+	v.alive = alive
 	hello := &pb.ConnectRequest{ClientID: v.ID, HeartbeatInbox: v.Inbox}
 	var welcome pb.ConnectResponse
-	err := o.exchange(ctx, stan.DefaultDiscoverPrefix+"."+o.link.opts.Cluster, hello, &welcome)
+	err = o.exchange(ctx, stan.DefaultDiscoverPrefix+"."+o.link.opts.Cluster, hello, &welcome)
 	if err == nil && welcome.Error != "" {
 		err = because(ErrRefused, errors.New(welcome.Error))
 	}
 	if err != nil {
+		_ = alive.Unsubscribe()
 		return nil, fmt.Errorf("opening the session %q: %w", v.ID, err)
 	}
 	v.closing = welcome.CloseRequests
@@ -64,6 +71,7 @@ func (v *Visit) Leave() {
 	ctx, cancel := context.WithTimeout(context.Background(), time.Second)
 	defer cancel()
 	_ = v.Evict(ctx, v.ID)
+	_ = v.alive.Unsubscribe()
 }
 
 // exchange makes a request of the protocol of NATS Streaming.

@@ -79,6 +79,35 @@ func TestMembersAnswerEachOther(t *testing.T) {
 			return ids
 		}
 		brokertest.Eventually(t, "a and b know each other", func() bool { return slices.Equal(members(), []string{"a", "b"}) })
+		// A call that names no place for an answer changes nothing.
+		nc, err := nats.Connect(s.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer nc.Close()
+		calls, err := nc.SubscribeSync("_LISTEN.members.*")
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := nc.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		members()
+		call, err := calls.NextMsg(10 * time.Second)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := nc.Publish(call.Subject, nil); err != nil {
+			t.Fatal(err)
+		}
+		if err := nc.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			if ids := members(); !slices.Equal(ids, []string{"a", "b"}) {
+				t.Errorf("after it, %q", ids)
+			}
+		}
 		running.stopCleanly()
 		if _, err := a.Members(t.Context()); !errors.Is(err, conn.ErrLost) {
 			t.Errorf("after the end: %v", err)

@@ -56,6 +56,9 @@ func (l *link) attend(subject string, shared bool, fill func(*Member)) {
 	}
 	// An error says that the connection is gone, which is told elsewhere.
 	_, _ = l.nc.Subscribe(subject, func(call *nats.Msg) {
+		if call.Reply == "" {
+			return
+		}
 		if !l.mayAnswer(call.Reply) {
 			_ = call.Sub.Unsubscribe()
 			return
@@ -75,7 +78,7 @@ func (l *link) attend(subject string, shared bool, fill func(*Member)) {
 func (l *link) mayAnswer(reply string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if reply == "" || l.rollMute {
+	if l.rollMute {
 		return false
 	}
 	const most = 64

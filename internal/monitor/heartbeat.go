@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -16,6 +17,10 @@ import (
 // heartbeatWait is how long a client may take to answer: a live one needs less
 // than a millisecond, and the server itself takes one for hung after as long.
 const heartbeatWait = 500 * time.Millisecond
+
+// ErrClients is wrapped by an error of asking the clients: the connection to the
+// server is broken, whatever its monitoring port does.
+var ErrClients = errors.New("asking the clients")
 
 // Heartbeats asks the clients of NATS Streaming whether they are there, as the
 // server does: by a request of the inbox that each has for that.
@@ -68,13 +73,13 @@ func (h *Heartbeats) States(ctx context.Context, inboxes []string) (map[string]S
 		}
 	})
 	if err != nil {
-		return nil, fmt.Errorf("asking the clients: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrClients, err)
 	}
 	_ = sub.SetPendingLimits(-1, -1) // there is one answer to a question
 	defer func() { _ = sub.Unsubscribe() }()
 	for n, inbox := range asked {
 		if err := h.NC.PublishRequest(inbox, fmt.Sprintf("%s.%d", replies, n), nil); err != nil {
-			return nil, fmt.Errorf("asking the clients: %w", err)
+			return nil, fmt.Errorf("%w: %w", ErrClients, err)
 		}
 	}
 	late := time.NewTimer(heartbeatWait)
@@ -94,9 +99,11 @@ func (h *Heartbeats) States(ctx context.Context, inboxes []string) (map[string]S
 	mu.Lock()
 	defer mu.Unlock()
 	result := maps.Clone(states) // an answer may still come
-	if denied := h.NC.LastError(); errors.Is(denied, nats.ErrPermissionViolation) {
+	denied := h.NC.LastError()   // the newest: one of these, if asking is not permitted
+	if errors.Is(denied, nats.ErrPermissionViolation) &&
+		slices.ContainsFunc(asked, func(inbox string) bool { return strings.Contains(denied.Error(), `Publish to "`+inbox+`"`) }) {
 		for _, inbox := range asked {
-			if result[inbox] == Hung && strings.Contains(denied.Error(), "Publish to") {
+			if result[inbox] == Hung {
 				result[inbox] = Unasked
 			}
 		}

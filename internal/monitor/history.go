@@ -11,6 +11,7 @@ import (
 type History struct {
 	last    time.Time
 	states  map[string]state
+	lost    map[string]int // the least since there were some
 	numbers map[string]numbers
 }
 
@@ -18,21 +19,26 @@ type History struct {
 type state struct {
 	how   string
 	since time.Time
+	moved bool // it was otherwise in an earlier snapshot
 }
 
 type numbers struct{ delivered, lag uint64 }
 
 // Add fills in what of s takes an earlier snapshot to know.
 func (h *History) Add(s *Snapshot) {
-	next := History{last: s.Time, states: make(map[string]state), numbers: make(map[string]numbers)}
-	// lasts returns for how long it has been so, as far as was looked.
-	lasts := func(key string, how ...any) time.Duration {
-		now := state{fmt.Sprint(how...), s.Time}
-		if before, known := h.states[key]; known && before.how == now.how {
-			now.since = before.since
+	next := History{last: s.Time, states: make(map[string]state), lost: make(map[string]int), numbers: make(map[string]numbers)}
+	// lasts returns for how long it has been so, as far as was looked, and
+	// whether it was otherwise before.
+	lasts := func(key string, how ...any) (lasted time.Duration, moved bool) {
+		now := state{how: fmt.Sprint(how...), since: s.Time}
+		if before, known := h.states[key]; known {
+			now.moved = before.moved || before.how != now.how
+			if before.how == now.how {
+				now.since = before.since
+			}
 		}
 		next.states[key] = now
-		return s.Time.Sub(now.since)
+		return s.Time.Sub(now.since), now.moved
 	}
 	seconds := s.Time.Sub(h.last).Seconds()
 	change := func(key string, now numbers) (rate float64, growth int64) {
@@ -54,15 +60,23 @@ func (h *History) Add(s *Snapshot) {
 			twins[key]++
 			key = fmt.Sprintf("%s\x00%d", key, twins[key])
 			sub.Rate, sub.Growth = change(key, numbers{sub.Delivered, sub.Lag})
-			sub.Quiet = max(sub.Quiet, lasts(key, sub.Delivered, sub.Unacked))
-			if lost := lasts(key+"\x00lost", sub.Lost > 0); sub.Lost > 0 {
-				sub.LostFor = lost
+			quiet, moved := lasts(key, sub.Delivered, sub.Unacked)
+			sub.Quiet, sub.moved = max(sub.Quiet, quiet), moved
+			// Acks on their way look like lost events, but the next look finds
+			// others. What is lost holds the ack floor.
+			if least, known := h.lost[key]; known {
+				sub.Lost = min(sub.Lost, least)
+			}
+			if sub.LostFor, moved = lasts(key+"\x00lost", sub.Lost > 0, sub.AckFloor); sub.Lost > 0 {
+				next.lost[key] = sub.Lost
+				sub.lossMoved = moved
 			}
 			for i := range sub.Members {
 				m := &sub.Members[i]
 				own := fmt.Sprintf("%s\x00%s\x00%d", key, m.Client, i)
-				m.Quiet = max(m.Quiet, lasts(own, m.Delivered, m.Unacked))
-				if silent := lasts("client\x00"+m.Client, m.Silent()); m.Silent() {
+				quiet, moved := lasts(own, m.Delivered, m.Unacked)
+				m.Quiet, m.moved = max(m.Quiet, quiet), moved
+				if silent, _ := lasts("client\x00"+m.Client, m.Silent()); m.Silent() {
 					m.SilentFor = silent
 				}
 			}
@@ -78,15 +92,16 @@ const silentFor = 3 * time.Second
 
 // Doubtful reports whether something of s may be stuck, or only looks so at
 // this moment: another look, a little later, tells. What does not move for
-// settled is stuck.
+// settled is stuck; what moved since the first look is at work.
 func (s *Snapshot) Doubtful(settled time.Duration) bool {
 	for _, c := range s.Channels {
 		for _, sub := range c.Subscriptions {
-			if sub.Lost > 0 && (sub.Quiet < settled || sub.LostFor == 0) || sub.full() && sub.Quiet < settled {
+			if sub.Lost > 0 && !sub.lossMoved && sub.LostFor < settled || sub.full() && !sub.moved && sub.Quiet < settled {
 				return true
 			}
 			for _, m := range sub.Members {
-				if m.Silent() && m.SilentFor < silentFor || m.Stalled && m.State == Alive && sub.Lag > 0 && m.Quiet < settled {
+				if m.Silent() && m.SilentFor < silentFor ||
+					m.Stalled && m.State == Alive && sub.Lag > 0 && !m.moved && m.Quiet < settled {
 					return true
 				}
 			}

@@ -272,6 +272,7 @@ func (r *JetStream) subscription(info *jetstream.ConsumerInfo) *Subscription {
 		Consumer: info.Name, Durable: info.Config.Durable, Members: []Member{}, Filters: info.Config.FilterSubjects,
 		Delivered: info.Delivered.Stream, Lag: info.NumPending, Unacked: info.NumAckPending,
 		Limit: max(0, info.Config.MaxAckPending), Waiting: info.NumWaiting, Paused: info.Paused, AckWait: info.Config.AckWait,
+		AckFloor: info.AckFloor.Stream,
 	}
 	if info.Config.FilterSubject != "" {
 		s.Filters = []string{info.Config.FilterSubject}
@@ -294,15 +295,16 @@ func (r *JetStream) subscription(info *jetstream.ConsumerInfo) *Subscription {
 			moved = *at
 		}
 	}
+	var lastDelivery time.Time
 	if at := info.Delivered.Last; at != nil {
-		s.LastDelivery = *at
+		lastDelivery = *at
 	}
 	if s.Quiet = now.Sub(moved); s.Quiet < 0 {
 		s.Quiet = 0
 	}
 	s.Stalled = s.Limit > 0 && s.Unacked >= s.Limit
 	// A pull that is at work has asked, or has got something it is still to ack.
-	working := s.Unacked > 0 && now.Sub(s.LastDelivery) < s.AckWait
+	working := s.Unacked > 0 && now.Sub(lastDelivery) < s.AckWait
 	s.Push = info.Config.DeliverSubject != ""
 	s.Offline = !info.PushBound && s.Waiting == 0 && !working
 	return s

@@ -52,7 +52,7 @@ func (s *Snapshot) Judge(settled time.Duration) []Judgement {
 		if s.Backend == "jetstream" {
 			why = "is in no stream: its events are not stored"
 		}
-		all = append(all, Judgement{Kind: "absent", Stuck: true, Channel: name, Text: name + " " + why,
+		all = append(all, Judgement{Kind: "absent", Stuck: !strings.Contains(name, "*"), Channel: name, Text: name + " " + why,
 			Hint: "`listen status` without a subject shows what is there"})
 	}
 	if used := s.Total; s.MaxChannels > 0 && float64(used) >= nearly*float64(s.MaxChannels) {
@@ -163,7 +163,7 @@ func (s *Subscription) judge(c *Channel, settled time.Duration) []Judgement {
 	switch {
 	case s.Paused && s.Lag > 0:
 		add(Judgement{Kind: "paused", Stuck: true, Events: s.Lag}, "%s is paused and %s behind on %s", s.Who(), events(s.Lag), on)
-	case s.Lost == 0 || s.LostFor == 0 || s.Quiet < settled || s.Offline:
+	case s.Lost == 0 || s.LostFor == 0 || s.LostFor < settled || s.Offline:
 	case len(s.Members) == 0:
 		add(Judgement{Kind: "lost-events", Events: uint64(s.Lost)},
 			"%s of %s %s unacked in %s, nothing was acked for %v, and nobody asks for more: a member was killed, left or is at work; "+
@@ -172,9 +172,9 @@ func (s *Subscription) judge(c *Channel, settled time.Duration) []Judgement {
 	default:
 		// More requests than listeners: others take part, who answer no roll call.
 		add(Judgement{Kind: "lost-events", Stuck: s.Waiting <= len(s.Members), Events: uint64(s.Lost)},
-			"%s of %s %s unacked in %s, nothing was acked for %v, and no member that answers holds them: one was killed, hangs or is no `listen`; "+
+			"%s of %s %s unacked in %s, and no member that answers holds them: one was killed, hangs or is no `listen`; "+
 				"they come again %v after their delivery",
-			events(uint64(s.Lost)), on, plural(s.Lost, "is", "are"), s.Who(), quiet, s.AckWait)
+			events(uint64(s.Lost)), on, plural(s.Lost, "is", "are"), s.Who(), s.AckWait)
 	}
 	if s.full() && s.Quiet >= settled {
 		add(Judgement{Kind: "stalled-member", Stuck: true, Events: s.Lag,

@@ -41,7 +41,7 @@ func (s *Snapshot) silent() []Judgement {
 				}
 				h.awaits = h.awaits || sub.Group != "" || sub.Survives()
 				h.wait = max(h.wait, m.AckWait)
-				h.alone = h.alone || !slices.ContainsFunc(sub.Members, func(m Member) bool { return m.State == Alive })
+				h.alone = h.alone || sub.Group != "" && m.Unacked > 0 && !slices.ContainsFunc(sub.Members, func(m Member) bool { return m.State == Alive })
 			}
 		}
 	}

@@ -3,6 +3,7 @@ package monitor
 import (
 	"fmt"
 	"path"
+	"strings"
 	"time"
 )
 
@@ -67,19 +68,22 @@ type Subscription struct {
 
 	AckWait time.Duration `json:"-"`
 	// Lost is how many unacked events no member that answers says it holds, on
-	// JetStream; LostFor is for how long there were some.
-	Lost    int           `json:"lost,omitempty"`
-	LostFor time.Duration `json:"-"`
+	// JetStream; LostFor is for how long there were some, and no event up to
+	// which all are acked (AckFloor, a sequence) was added.
+	Lost     int           `json:"lost,omitempty"`
+	LostFor  time.Duration `json:"-"`
+	AckFloor uint64        `json:"ack_floor,omitempty"`
 	// GivenUp is the last of the events that were delivered as often as allowed,
 	// and not acked, on JetStream; 0 if there are none.
 	GivenUp uint64 `json:"given_up,omitempty"`
 	Push    bool   `json:"push,omitempty"` // the server sends events without being asked, on JetStream
-	// LastDelivery is zero where it is not told.
-	LastDelivery time.Time `json:"-"`
 	// Quiet is for how long nothing was delivered or acked, as far as is known.
 	Quiet  time.Duration `json:"-"`
 	Rate   float64       `json:"rate"`   // events delivered per second since the snapshot before
 	Growth int64         `json:"growth"` // of the lag, since then
+
+	moved     bool // something was delivered or acked since the first snapshot
+	lossMoved bool // likewise, since events are lost
 }
 
 // A Member is one client that shares a subscription.
@@ -96,6 +100,8 @@ type Member struct {
 	// how long it has not answered.
 	Quiet     time.Duration `json:"-"`
 	SilentFor time.Duration `json:"-"`
+
+	moved bool // it got or acked an event since the first snapshot
 }
 
 // Silent reports whether the client was asked, and did not answer.
@@ -150,10 +156,15 @@ func (s *Subscription) full() bool { return s.Limit > 0 && s.Unacked >= s.Limit 
 func (s *Subscription) Survives() bool { return s.Durable != "" }
 
 // wanted reports whether a name is among those asked for: all, if none is. In
-// them, * stands for any text; no name has a slash in it.
+// them, * stands for any text.
 func wanted(asked []string, name string) bool {
+	flat := strings.NewReplacer("/", "\x00") // which * would stop at
 	for _, a := range asked {
-		if ok, err := path.Match(a, name); ok && err == nil {
+		if !strings.Contains(a, "*") {
+			if a == name {
+				return true
+			}
+		} else if ok, err := path.Match(flat.Replace(a), flat.Replace(name)); ok && err == nil {
 			return true
 		}
 	}
