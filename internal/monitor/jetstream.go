@@ -3,7 +3,6 @@ package monitor
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -83,113 +82,6 @@ func (r *JetStream) Read(ctx context.Context, subjects []string) (*Snapshot, err
 	}
 	slices.SortFunc(s.Channels, func(a, b *Channel) int { return cmp.Compare(a.Name, b.Name) })
 	return s, r.members(ctx, s, names, consumers)
-}
-
-// streams returns what is told of all streams. Of one that nobody answers for,
-// as while it has no leader, only the name is known.
-func (r *JetStream) streams(ctx context.Context) (found []*jetstream.StreamInfo, err error) {
-	var names []string
-	err = r.Ask(ctx, func(ctx context.Context) error {
-		list := r.JS.StreamNames(ctx)
-		for name := range list.Name() {
-			names = append(names, name)
-		}
-		return list.Err()
-	})
-	if err != nil {
-		return nil, err
-	}
-	err = r.Ask(ctx, func(ctx context.Context) error {
-		list := r.JS.ListStreams(ctx)
-		for info := range list.Info() {
-			found = append(found, info)
-		}
-		return list.Err()
-	})
-	if err != nil {
-		return nil, err
-	}
-	listed := make(map[string]bool, len(found))
-	for _, info := range found {
-		listed[info.Config.Name] = true
-	}
-	for _, name := range names {
-		if listed[name] {
-			continue
-		}
-		info, err := r.leftOut(ctx, name)
-		if err != nil {
-			return nil, err
-		}
-		if info != nil {
-			found = append(found, info)
-		}
-	}
-	return found, nil
-}
-
-// leftOut asks for a stream that the list leaves out, and returns nil if it is
-// gone.
-func (r *JetStream) leftOut(ctx context.Context, name string) (*jetstream.StreamInfo, error) {
-	info := &jetstream.StreamInfo{Config: jetstream.StreamConfig{Name: name, Replicas: 2}, Cluster: &jetstream.ClusterInfo{}}
-	err := r.Ask(ctx, func(ctx context.Context) error {
-		ctx, cancel := context.WithTimeout(ctx, time.Second)
-		defer cancel()
-		handle, err := r.JS.Stream(ctx, name)
-		if err == nil {
-			info = handle.CachedInfo()
-		}
-		return err
-	})
-	switch {
-	case errors.Is(err, jetstream.ErrStreamNotFound):
-		return nil, nil
-	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil: // nobody answers for it
-		return info, nil
-	}
-	return info, err
-}
-
-// stored returns those of subjects that a stream stores. One that gathers the
-// events of others has no subjects of its own.
-func (r *JetStream) stored(ctx context.Context, info *jetstream.StreamInfo, subjects []string) (stored []string, err error) {
-	gathers := info.Config.Mirror != nil || len(info.Config.Sources) > 0
-	for _, subject := range subjects {
-		is := slices.ContainsFunc(info.Config.Subjects, func(f string) bool { return overlaps([]string{subject}, f) })
-		if !is && gathers {
-			is = strings.Contains(subject, "*")
-			if !is {
-				n, err := r.count(ctx, info.Config.Name, subject)
-				if err != nil {
-					return nil, err
-				}
-				is = n > 0
-			}
-		}
-		if is {
-			stored = append(stored, subject)
-		}
-	}
-	return stored, nil
-}
-
-// count returns how many events of subject a stream holds.
-func (r *JetStream) count(ctx context.Context, stream, subject string) (n uint64, err error) {
-	err = r.Ask(ctx, func(ctx context.Context) error {
-		handle, err := r.JS.Stream(ctx, stream)
-		if err != nil {
-			return err
-		}
-		info, err := handle.Info(ctx, jetstream.WithSubjectFilter(subject))
-		if err == nil {
-			n = info.State.Subjects[subject]
-		}
-		return err
-	})
-	if err != nil {
-		return 0, fmt.Errorf("counting the events of %q: %w", subject, err)
-	}
-	return n, nil
 }
 
 func (r *JetStream) consumers(ctx context.Context, stream string, most int) ([]*jetstream.ConsumerInfo, error) {

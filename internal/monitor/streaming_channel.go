@@ -1,0 +1,82 @@
+package monitor
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+)
+
+// channel puts the subscriptions that share a position together.
+func channel(c channelz, limits channelLimits, states map[string]State) *Channel {
+	result := &Channel{
+		Name: c.Name, Events: c.Msgs, Bytes: c.Bytes, First: c.FirstSeq, Last: c.LastSeq,
+		MaxEvents: uint64(limits.MaxMsgs), MaxBytes: uint64(limits.MaxBytes),
+		Subscriptions: []*Subscription{},
+	}
+	type position struct{ queue, durable, client string }
+	known := make(map[position]*Subscription)
+	for i, z := range c.Subscriptions {
+		at := position{z.QueueName, z.DurableName, z.ClientID}
+		switch {
+		case z.QueueName != "":
+			at.client = ""
+		case z.DurableName == "": // one client may have several
+			at.durable = fmt.Sprintf(":%d", i)
+		}
+		s := known[at]
+		if s == nil {
+			s = &Subscription{Group: z.QueueName, Durable: z.DurableName, Members: []Member{}, Offline: true}
+			if z.QueueName != "" && z.IsDurable { // "durable:group"; a durable's name has no colon
+				s.Durable, s.Group, _ = strings.Cut(z.QueueName, ":")
+			}
+			known[at] = s
+			result.Subscriptions = append(result.Subscriptions, s)
+		}
+		s.add(z, states)
+	}
+	for _, s := range result.Subscriptions {
+		s.Lag, s.Missed = behind(s.Delivered, c.FirstSeq, c.LastSeq)
+	}
+	slices.SortStableFunc(result.Subscriptions, func(a, b *Subscription) int {
+		return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Durable, b.Durable))
+	})
+	return result
+}
+
+func (s *Subscription) add(z subscriptionz, states map[string]State) {
+	s.Delivered = max(s.Delivered, z.LastSent)
+	s.Unacked += z.PendingCount
+	s.AckWait = max(s.AckWait, time.Duration(z.AckWait)*time.Second)
+	if z.IsOffline {
+		if s.Group == "" { // the durable of one client, which is not there
+			s.Members = append(s.Members, Member{Client: z.ClientID, State: Gone, Delivered: z.LastSent,
+				Unacked: z.PendingCount, MaxInFlight: z.MaxInflight})
+		}
+		return
+	}
+	state, known := states[z.ClientID]
+	if !known {
+		state = Gone
+	}
+	s.Offline = false
+	s.Stalled = s.Stalled || z.IsStalled
+	s.Members = append(s.Members, Member{
+		Client: z.ClientID, State: state, Delivered: z.LastSent, Unacked: z.PendingCount,
+		MaxInFlight: z.MaxInflight, Stalled: z.IsStalled, AckWait: time.Duration(z.AckWait) * time.Second,
+	})
+}
+
+// behind returns how many of the events first to last come after delivered,
+// and how many between were dropped.
+func behind(delivered, first, last uint64) (lag, missed uint64) {
+	if last <= delivered || first == 0 {
+		return 0, 0
+	}
+	if delivered+1 < first {
+		missed = first - 1 - delivered
+		delivered = first - 1
+	}
+	return last - delivered, missed
+}
