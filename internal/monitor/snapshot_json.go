@@ -1,0 +1,29 @@
+package monitor
+
+import (
+	"encoding/json"
+	"time"
+)
+
+// MarshalJSON adds what sentences rest on, in seconds, so that a program can
+// have limits of its own.
+func (s *Subscription) MarshalJSON() ([]byte, error) {
+	type plain Subscription
+	return json.Marshal(struct {
+		*plain
+		AckWait float64 `json:"ack_wait_seconds"`
+		Quiet   float64 `json:"quiet_seconds"` // nothing was delivered or acked, as far as is known
+	}{(*plain)(s), seconds(s.AckWait), seconds(s.Quiet)})
+}
+
+// MarshalJSON adds for how long the member has neither got nor acked an event.
+func (m Member) MarshalJSON() ([]byte, error) {
+	type plain Member
+	return json.Marshal(struct {
+		plain
+		Quiet float64 `json:"quiet_seconds"`
+	}{plain(m), seconds(m.Quiet)})
+}
+
+// seconds rounds to milliseconds.
+func seconds(d time.Duration) float64 { return d.Round(time.Millisecond).Seconds() }
