@@ -185,7 +185,7 @@ func TestNoCluster(t *testing.T) {
 		"no kubeconfig": {[]string{"KUBECONFIG=" + none}, []string{"kubectl knows no context: ", "pf: hint: choose one (kubectl config use-context NAME"}},
 		"no such context": {
 			[]string{"KUBECONFIG=" + c.Kubeconfig, "CONTEXT=nope"},
-			[]string{`kubectl knows no context "nope": `, "pf: hint: there are: simulated ; choose one"},
+			[]string{`kubectl knows no context "nope": `, "pf: hint: there are: simulated; choose one"},
 		},
 		"not reachable": {[]string{"KUBECONFIG=" + stopped.Kubeconfig}, []string{"the cluster is not reachable: ", "pf: hint: is it running"}},
 		"bad token":     {[]string{"KUBECONFIG=" + c.WriteKubeconfig("bad")}, []string{"the cluster refuses the credentials: ", "pf: hint: log in again"}},
