@@ -49,10 +49,11 @@ func TestStoppedMembersLoseAndRepeatNothing(t *testing.T) {
 		// NATS Streaming has a race of its own: 100 ms after a member has left,
 		// it sends what that one held to others, and of a member that leaves
 		// while this goes on, it gives each event to two others (in
-		// performAckExpirationRedelivery and subStore.Remove). The members
-		// need more than twice as long for the events between two stops.
-		"members wait": {3, 20, 700, 200, nil, []string{"--rate", "2500"}},
-		"events wait":  {3, 15, 900, 300, []string{"--delay", "1ms", "--max-in-flight", "512"}, nil},
+		// performAckExpirationRedelivery and subStore.Remove). On a busy machine
+		// its 100 ms take longer: the members need some five times as long for
+		// the events between two stops.
+		"members wait": {3, 12, 1300, 200, nil, []string{"--rate", "2500"}},
+		"events wait":  {3, 10, 1600, 300, []string{"--delay", "1ms", "--max-in-flight", "512"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
 			onEach(t, "", func(t *testing.T, s broker) {
