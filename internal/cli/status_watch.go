@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"strings"
 	"sync"
@@ -18,19 +17,20 @@ func watch(ctx context.Context, s *System, p *reportPaint, look func(context.Con
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	screen := &screen{ctx: ctx, paint: p, look: look, width: s.Width}
-	options := []tea.ProgramOption{tea.WithContext(ctx), tea.WithOutput(s.Stdout), tea.WithoutSignalHandler(),
+	options := []tea.ProgramOption{tea.WithOutput(s.Stdout), tea.WithoutSignalHandler(),
 		tea.WithColorProfile(colorprofile.ANSI)} // what is to have no colour has none already
 	if s.StdinTTY {
 		options = append(options, tea.WithInput(s.Stdin))
 	} else {
 		options = append(options, tea.WithInput(nil)) // a loop's stdin is not for keys
 	}
-	_, err := tea.NewProgram(screen, options...).Run()
+	program := tea.NewProgram(screen, options...)
+	// Not tea.WithContext: that does not wait for who reads the keys.
+	quit := context.AfterFunc(ctx, program.Quit)
+	_, err := program.Run()
+	quit()
 	stop()
 	screen.end()
-	if errors.Is(err, tea.ErrProgramKilled) && ctx.Err() != nil {
-		return nil // a signal
-	}
 	return err
 }
 
