@@ -19,17 +19,26 @@ const (
 	exitContract = 4
 	exitNotAcked = 5
 	exitIdle     = 6
+	exitLeft     = 7
+	exitOrder    = 8
+
+	exitInterrupted = 130
 )
 
 const exitHelp = `Exit codes:
-  0  done, or stopped by a signal and closed cleanly
+  0  done; a listener without an end: stopped by a signal and closed cleanly
   1  failed; something is stuck, says listen status
   2  usage: a flag, a subject that is no legal name, a file or a catalogue that can't be read
   3  broker unreachable, refused or lost
   4  unknown event, or one that breaks its contract or is too large; it was not sent;
      faults found by publish events check, changes found by diff that break others
-  5  sent, but not acked in time, or not taken by a full stream
+  5  sent, but not acked in time; or not stored: by a full stream, by one that keeps
+     nothing, or because its --id belongs to another event
   6  stopped by --idle before --count was reached
+  7  --until-end came to the end, and not everything up to it was handled: others hold
+     events, the consumer is paused, the broker lost some, or it can't be known
+  8  all events are stored, but some behind later ones
+  130  interrupted before all that was asked for was done
 `
 
 // addExitHelp adds exitHelp to the usage of cmd and of its subcommands.
@@ -50,6 +59,8 @@ var (
 	errContract = errors.New("contract")
 	errMonitor  = errors.New("the monitoring port")
 	errIdle     = errors.New("stopped by --idle before --count was reached")
+
+	errInterrupted = errors.New("interrupted")
 )
 
 // ends maps errors to exit codes, and to what to type next. The first that
@@ -65,6 +76,11 @@ var ends = []struct {
 	{errContract, exitContract, ""},
 	{conn.ErrTooLarge, exitContract, "raise max_payload in the server's configuration, or send a reference to the data"},
 	{conn.ErrStalled, exitContract, "raise --max-in-flight, or use --raw to see the events that break their contract"},
+	{conn.ErrUnfinished, exitLeft, "`listen status` shows who holds what; start again to handle what is left"},
+	{conn.ErrOrder, exitOrder, "what reads these events must not rely on their order; a stream keeps it while it has one leader"},
+	{conn.ErrOtherEvent, exitNotAcked, "an --id is for one event of the whole stream, whatever its subject: choose another"},
+	{conn.ErrNotStored, exitNotAcked, ""},
+	{conn.ErrBlocked, exitFailed, "what reads the output must go on reading; what was not written is delivered again"},
 	{conn.ErrFull, exitNotAcked, "raise the stream's limits, or let it discard old events; or remove some"},
 	{conn.ErrNoStream, exitBroker, "--create-stream makes one for the subject; or add the subject to a stream of yours"},
 	{conn.ErrNotAcked, exitNotAcked, "the broker may have stored it all the same: look (listen --deliver since:1m --until-end SUBJECT) " +
@@ -85,6 +101,7 @@ var ends = []struct {
 	{conn.ErrRefused, exitBroker, "the words behind the colon are the broker's; its log may tell more"},
 	{errMonitor, exitBroker, ""},
 	{errIdle, exitIdle, ""},
+	{errInterrupted, exitInterrupted, ""},
 }
 
 func exitCode(err error) int {

@@ -184,7 +184,7 @@ const (
 // streams tells which streams store the subjects: in one line if all are
 // stored, and naming those that are not.
 func (d *diagnosing) streams(ctx context.Context, js jetstream.JetStream, subjects []string) {
-	s := &jetSession{link: d.link, js: js, streams: make(map[string]string)}
+	s := &jetSession{link: d.link, js: js, streams: make(map[string]*jetstream.StreamInfo)}
 	var stored, missing []string
 	distinct := make(map[string]bool)
 	for _, subject := range subjects {

@@ -37,6 +37,18 @@ var (
 	ErrTooLarge = errors.New("larger than the broker takes")
 	// ErrStalled: events that were left unacked fill the max in flight, so that no other comes.
 	ErrStalled = errors.New("events left unacked fill the max in flight, so no other comes")
+	// ErrUnfinished: the end was reached, and not everything up to it was handled:
+	// others hold events, the consumer is paused, or the broker lost some. Also
+	// where the broker can't tell.
+	ErrUnfinished = errors.New("not everything up to the end was handled")
+	// ErrOrder: all events are stored, but some behind later ones.
+	ErrOrder = errors.New("stored out of order")
+	// ErrNotStored: acked, but the stream kept nothing of it.
+	ErrNotStored = errors.New("acked, but not stored")
+	// ErrOtherEvent: the message ID belongs to another event, so this one was not stored.
+	ErrOtherEvent = errors.New("another event was stored under this ID")
+	// ErrBlocked: the handler did not come back in time when the listener was to stop.
+	ErrBlocked = errors.New("the handler does not come back")
 	// ErrName: no legal name for a channel, durable, queue group or client.
 	ErrName = errors.New("no legal name")
 	// ErrConfig: the options can't be used: a file that can't be read, a URL that is none.

@@ -10,36 +10,70 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// stream returns the name of the stream that covers subject, and makes one if
-// none does and the options say so.
+// stream returns the name of the stream of subject; see streamInfo.
 func (s *jetSession) stream(ctx context.Context, subject string) (string, error) {
+	info, err := s.streamInfo(ctx, subject)
+	if err != nil {
+		return "", err
+	}
+	return info.Config.Name, nil
+}
+
+// streamInfo returns the stream that Options.Stream names, else the one that
+// covers subject, and makes one if none does and the options say so. Its
+// configuration and state are those of the first look. Where looking at the
+// stream is not permitted, only its name is known: Created is the zero time.
+func (s *jetSession) streamInfo(ctx context.Context, subject string) (*jetstream.StreamInfo, error) {
 	s.finding.Lock()
 	defer s.finding.Unlock()
-	if name := s.streams[subject]; name != "" {
-		return name, nil
+	if info := s.streams[subject]; info != nil {
+		return info, nil
 	}
-	var name string
-	err := s.ask(ctx, func(ctx context.Context) (err error) {
-		name, err = s.js.StreamNameBySubject(ctx, subject)
-		return err
-	})
-	if errors.Is(err, jetstream.ErrStreamNotFound) && s.opts.CreateStream {
-		name, err = s.createStream(ctx, subject)
-	}
+	info, err := s.findStream(ctx, subject)
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
-		return "", because(ErrRefused, fmt.Errorf("a stream %q with other subjects exists: add %q to it, or to another", legalName(subject), subject))
+		return nil, because(ErrRefused, fmt.Errorf("a stream %q with other subjects exists: add %q to it, or to another", legalName(subject), subject))
 	case errors.Is(err, jetstream.ErrStreamNotFound):
-		return "", fmt.Errorf("%q: %w", subject, ErrNoStream)
+		return nil, fmt.Errorf("%q: %w", subject, ErrNoStream)
 	case err != nil:
-		return "", fmt.Errorf("looking for the stream of %q: %w", subject, explainJetStream(err))
+		return nil, fmt.Errorf("looking for the stream of %q: %w", subject, explainJetStream(err))
 	}
-	s.streams[subject] = name
-	return name, nil
+	s.streams[subject] = info
+	return info, nil
+}
+
+func (s *jetSession) findStream(ctx context.Context, subject string) (info *jetstream.StreamInfo, err error) {
+	name := s.opts.Stream
+	if name == "" {
+		err = s.ask(ctx, func(ctx context.Context) (err error) {
+			name, err = s.js.StreamNameBySubject(ctx, subject)
+			return err
+		})
+		if errors.Is(err, jetstream.ErrStreamNotFound) && s.opts.CreateStream {
+			name, err = s.createStream(ctx, subject)
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	err = s.ask(ctx, func(ctx context.Context) error {
+		stream, err := s.js.Stream(ctx, name)
+		if err == nil {
+			info = stream.CachedInfo()
+		}
+		return err
+	})
+	if errors.Is(err, ErrAuth) && s.Err() == nil {
+		return &jetstream.StreamInfo{Config: jetstream.StreamConfig{Name: name}}, nil
+	}
+	return info, err
 }
 
 func (s *jetSession) createStream(ctx context.Context, subject string) (string, error) {
 	config := NewStream(subject, s.opts.Replicas)
+	if s.opts.MaxBytes > 0 {
+		config.MaxBytes = s.opts.MaxBytes
+	}
 	err := s.ask(ctx, func(ctx context.Context) error {
 		_, err := s.js.CreateStream(ctx, config)
 		return err

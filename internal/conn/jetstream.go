@@ -23,7 +23,7 @@ type jetSession struct {
 	pulls     []*pull
 
 	finding sync.Mutex
-	streams map[string]string // by subject
+	streams map[string]*jetstream.StreamInfo // by subject, as first seen
 }
 
 // newJetStream opens a session over l, if the account has JetStream. That
@@ -39,7 +39,7 @@ func newJetStream(ctx context.Context, l *link) (Session, error) {
 	l.mu.Lock()
 	l.strict = true
 	l.mu.Unlock()
-	s := &jetSession{link: l, js: js, streams: make(map[string]string)}
+	s := &jetSession{link: l, js: js, streams: make(map[string]*jetstream.StreamInfo)}
 	s.flight = newFlight(s)
 	return s, nil
 }

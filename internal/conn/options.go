@@ -15,6 +15,11 @@ type Options struct {
 	// stream covers, with so many Replicas (default 1).
 	CreateStream bool
 	Replicas     int
+	MaxBytes     int64 // limit of a stream that is created, in bytes; default none
+
+	// Stream is the JetStream stream to use; default the one that covers the
+	// subject. A mirror, or a stream with sources, is found by its name only.
+	Stream string
 
 	Auth        Auth
 	TLS         TLS
@@ -89,6 +94,8 @@ func (o Options) Or(lower Options) Options {
 	o.Domain = or(o.Domain, lower.Domain)
 	o.CreateStream = o.CreateStream || lower.CreateStream
 	o.Replicas = or(o.Replicas, lower.Replicas)
+	o.MaxBytes = or(o.MaxBytes, lower.MaxBytes)
+	o.Stream = or(o.Stream, lower.Stream)
 	o.InboxPrefix = or(o.InboxPrefix, lower.InboxPrefix)
 	o.Timeout = or(o.Timeout, lower.Timeout)
 	o.Window = or(o.Window, lower.Window)
