@@ -2,6 +2,7 @@ package conn
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -109,19 +110,64 @@ func (s *jetSession) forget(subject string) {
 
 // Origin is when the stream of subject was created.
 func (s *jetSession) Origin(ctx context.Context, subject string) (time.Time, error) {
-	name, err := s.stream(ctx, subject)
+	info, err := s.streamInfo(ctx, subject)
 	if err != nil {
 		return time.Time{}, err
 	}
-	var created time.Time
-	err = s.ask(ctx, func(ctx context.Context) error {
-		stream, err := s.js.Stream(ctx, name)
-		if err == nil {
-			created = stream.CachedInfo().Created
-		}
-		return err
-	})
-	return created, explainJetStream(err)
+	return info.Created, nil
+}
+
+// End is the newest event of the whole stream when it was looked at first: the
+// leader's word, where direct gets may be answered by a replica that lags.
+func (s *jetSession) End(ctx context.Context, subject string) (uint64, error) {
+	info, err := s.streamInfo(ctx, subject)
+	if err != nil {
+		return 0, err
+	}
+	return info.State.LastSeq, nil
+}
+
+// Find asks the stream's leader.
+func (s *jetSession) Find(ctx context.Context, subject string, from uint64) (uint64, time.Time, error) {
+	name, err := s.stream(ctx, subject)
+	if err != nil {
+		return 0, time.Time{}, err
+	}
+	question := struct {
+		Sequence uint64 `json:"seq,omitempty"`
+		Next     string `json:"next_by_subj,omitempty"`
+		Last     string `json:"last_by_subj,omitempty"`
+	}{Last: subject}
+	if from > 0 {
+		question.Sequence, question.Next, question.Last = from, subject, ""
+	}
+	var answer struct {
+		Error   *jetstream.APIError `json:"error"`
+		Message struct {
+			Sequence uint64    `json:"seq"`
+			Time     time.Time `json:"time"`
+		} `json:"message"`
+	}
+	request, err := json.Marshal(question)
+	if err == nil {
+		err = s.ask(ctx, func(ctx context.Context) error {
+			reply, err := s.nc.RequestWithContext(ctx, s.api()+".STREAM.MSG.GET."+name, request)
+			if err == nil {
+				err = json.Unmarshal(reply.Data, &answer)
+			}
+			if err == nil && answer.Error != nil {
+				return answer.Error
+			}
+			return err
+		})
+	}
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		return 0, time.Time{}, nil
+	case err != nil:
+		return 0, time.Time{}, fmt.Errorf("looking for events of %q: %w", subject, explainJetStream(err))
+	}
+	return answer.Message.Sequence, answer.Message.Time, nil
 }
 
 // several reports whether a stream stores more than one subject, or can.

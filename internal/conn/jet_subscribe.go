@@ -12,11 +12,12 @@ import (
 )
 
 // How long the server keeps a consumer that nobody asks: that of a group without
-// a durable as long as a rejoin may take, that of one listener as long as it may
-// be busy with an event, or its output be paused.
+// a durable as long as a rejoin may take, that of one listener a little longer
+// than a request stands. One whose output is paused for longer makes another,
+// and goes on where it was.
 const (
 	groupVanishes = 30 * time.Second
-	aloneVanishes = 5 * time.Minute
+	aloneVanishes = pullExpires + 10*time.Second
 )
 
 // Covered looks for the streams of all subjects, and creates them if the
@@ -51,7 +52,10 @@ func (s *jetSession) Subscribe(ctx context.Context, sub Subscription, deliver fu
 		return Place{}, fmt.Errorf("subscribing to %q: %w", sub.Subject, explainJetStream(err))
 	}
 	s.listening.Lock()
-	s.pulls = append(s.pulls, p)
+	if s.pulls = append(s.pulls, p); len(s.pulls) == 1 {
+		s.tending.Go(s.tend)
+	}
+	s.pulling.Store(int64(len(s.pulls)))
 	s.listening.Unlock()
 	s.attend(roll("jetstream", info.Stream, info.Name), sub.Group != "", p.describe)
 	return place, nil

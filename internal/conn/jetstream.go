@@ -4,8 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -21,6 +23,8 @@ type jetSession struct {
 
 	listening sync.Mutex
 	pulls     []*pull
+	pulling   atomic.Int64 // the number of pulls
+	tending   sync.WaitGroup
 
 	finding sync.Mutex
 	streams map[string]*jetstream.StreamInfo // by subject, as first seen
@@ -80,28 +84,6 @@ func (s *jetSession) Alive(ctx context.Context) error {
 	return because(ErrHung, err)
 }
 
-func (s *jetSession) Last(ctx context.Context, subject string) (uint64, time.Time, error) {
-	name, err := s.stream(ctx, subject)
-	if err != nil {
-		return 0, time.Time{}, err
-	}
-	var last *jetstream.RawStreamMsg
-	err = s.ask(ctx, func(ctx context.Context) error {
-		stream, err := s.js.Stream(ctx, name)
-		if err == nil {
-			last, err = stream.GetLastMsgForSubject(ctx, subject)
-		}
-		return err
-	})
-	switch {
-	case errors.Is(err, jetstream.ErrMsgNotFound):
-		return 0, time.Time{}, nil
-	case err != nil:
-		return 0, time.Time{}, fmt.Errorf("looking for the last event of %q: %w", subject, explainJetStream(err))
-	}
-	return last.Sequence, last.Time, nil
-}
-
 func (s *jetSession) Close() error {
 	first, lost := s.close()
 	if !first {
@@ -115,11 +97,12 @@ func (s *jetSession) Close() error {
 	s.listening.Lock()
 	defer s.listening.Unlock()
 	for _, p := range s.pulls {
-		p.giveBack()
+		p.leave(lost)
 	}
 	err := s.confirm(lost)
 	s.abandon()
 	s.flight.done.Wait()
+	s.tending.Wait()
 	for _, p := range s.pulls {
 		p.close()
 	}
@@ -127,6 +110,47 @@ func (s *jetSession) Close() error {
 		return fmt.Errorf("closing the session %q: %w", s.opts.ClientID, err)
 	}
 	return nil
+}
+
+// tend looks after the pulls until the session ends.
+func (s *jetSession) tend() {
+	const often = 250 * time.Millisecond
+	tick := time.NewTicker(often)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.life.Done():
+			return
+		case <-s.lost:
+			return
+		case now := <-tick.C:
+			s.listening.Lock()
+			pulls := s.pulls
+			s.listening.Unlock()
+			for _, p := range pulls {
+				p.tend(now)
+			}
+		}
+	}
+}
+
+// deleteLater deletes a consumer that only this listener used, and does not
+// wait for the answer. The server would do so by itself after some time.
+func (s *jetSession) deleteLater(stream, consumer string) {
+	_ = s.nc.Publish(s.api()+".CONSUMER.DELETE."+stream+"."+consumer, nil)
+}
+
+// Rest tells what is left of a subscription, in the words of its consumer's leader.
+func (s *jetSession) Rest(ctx context.Context, sub Subscription, _ uint64) (Rest, error) {
+	s.listening.Lock()
+	i := slices.IndexFunc(s.pulls, func(p *pull) bool { return p.subject == sub.Subject })
+	if i < 0 {
+		s.listening.Unlock()
+		return Rest{}, errUnknown
+	}
+	p := s.pulls[i]
+	s.listening.Unlock()
+	return p.rest(ctx)
 }
 
 // confirm waits until the server has taken the acks. It answers none of them,
