@@ -6,7 +6,6 @@ import (
 	"net"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -30,7 +29,7 @@ const (
 type Network struct {
 	URL string // client URL of the server, through this network
 
-	t       testing.TB
+	t       T
 	address string
 	server  string // host and port
 	framed  bool   // whole protocol messages pass, and can be lost
