@@ -24,7 +24,7 @@ type handling struct {
 	joined  bool
 	noAcks  bool         // the broker wants none
 	handled atomic.Int64 // written, or about to be; and acked unless --no-ack
-	written int64        // of these, up to the last flush
+	written atomic.Int64 // of these, up to the last flush
 	refused atomic.Int64 // broke their contract
 	writing atomic.Int64 // since when stdout is written to, in ns; 0 while it isn't
 }
@@ -99,10 +99,10 @@ func (h *handling) Flush() error {
 	h.writing.Store(0)
 	h.buffer = h.buffer[:0]
 	if err != nil {
-		h.handled.Store(h.written)
+		h.handled.Store(h.written.Load())
 		return fmt.Errorf("writing to stdout: %w (what was not written stays unacked)", err)
 	}
-	h.written = h.handled.Load()
+	h.written.Store(h.handled.Load())
 	return nil
 }
 
@@ -116,6 +116,9 @@ func (h *handling) Blocked() time.Duration {
 }
 
 func (h *handling) summary() {
+	if h.Blocked() > 0 { // and so it stays
+		h.handled.Store(h.written.Load())
+	}
 	unacked := ""
 	if h.o.noAck && !h.noAcks {
 		unacked = ", none acked (--no-ack)"

@@ -142,7 +142,8 @@ type Place struct {
 	Resumed  bool   // the consumer had been there before
 	Position uint64 // the sequence after which it begins or goes on, where that is known
 
-	AckWait time.Duration // of the consumer, which may differ from what was asked for
+	AckWait     time.Duration // of the consumer, which may differ from what was asked for
+	MaxInFlight int           // likewise, of this session's subscription
 }
 
 // A Subscription says which events of a subject are wanted.
@@ -154,6 +155,10 @@ type Subscription struct {
 
 	AckWait     time.Duration // redelivery after this long without an ack; whole seconds, at least 1s
 	MaxInFlight int           // unacked events held at one time, at least 1
+
+	// Size is how large an event is, about, in bytes; 0 where that is not known.
+	// Where the broker counts events alone, fewer large ones are asked for.
+	Size int
 
 	// Earlier is what the sessions before this one left at the broker; each
 	// session takes it over, and notes there what it leaves. nil for nothing.

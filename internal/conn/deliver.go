@@ -19,6 +19,9 @@ type taken struct {
 // told to start. A group or durable that exists has its own position.
 func (s *stay) alone() bool { return s.Subscription.Group == "" && s.Subscription.Durable == "" }
 
+// sizeWeight is how many events the average of their size is made of, about.
+const sizeWeight = 16
+
 // deliver has one event handled, and flushed and acked in good time. It
 // returns false if the event is left to others.
 func (s *stay) deliver(ctx context.Context, m *Message, more bool, p *position) bool {
@@ -64,6 +67,7 @@ func (s *stay) deliver(ctx context.Context, m *Message, more bool, p *position) 
 			return false
 		}
 	}
+	p.size += (len(m.Data) - p.size) / sizeWeight
 	if m.Sequence > p.sequence {
 		p.sequence, p.time = m.Sequence, m.Time
 	}
@@ -91,13 +95,17 @@ func (s *stay) leave(m *Message, p *position) {
 	if s.backend == JetStream && s.alone() { // its events need no acks
 		return
 	}
+	limit := int(p.limit.Load())
+	if limit == 0 { // events come before the subscription is told
+		limit = s.Subscription.MaxInFlight
+	}
 	if p.left == nil {
 		p.left = make(map[uint64]bool)
 	}
-	if len(p.left) < s.Subscription.MaxInFlight {
+	if len(p.left) < limit {
 		p.left[m.Sequence] = true
 	}
-	if len(p.left) >= s.Subscription.MaxInFlight && !s.stalled {
+	if len(p.left) >= limit && !s.stalled {
 		s.stalled = true
 		s.options.Notify(fmt.Sprintf("%d events of %s left unacked fill --max-in-flight: no other comes until some member acks them, or it is raised",
 			len(p.left), m.Subject))

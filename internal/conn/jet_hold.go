@@ -183,6 +183,9 @@ func (p *pull) tend(now time.Time) {
 // what waits behind the blocked event is given back before it is over. mu is held.
 func (p *pull) keepHeld(now time.Time) {
 	blocked := p.isBlocked()
+	if blocked {
+		p.withdraw()
+	}
 	for h := range p.held {
 		switch waited := now.Sub(h.since); {
 		case p.ackWait == 0:

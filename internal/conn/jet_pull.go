@@ -70,18 +70,40 @@ func newPull(s *jetSession, info *jetstream.ConsumerInfo, sub Subscription, deli
 		p.ackWait = info.Config.AckWait
 	}
 	p.changed = sync.NewCond(&p.mu)
-	var err error
-	if p.sub, err = s.nc.Subscribe(s.nc.NewInbox(), p.receive); err != nil {
+	if err := p.subscribe(); err != nil {
 		return nil, err
 	}
-	_ = p.sub.SetPendingLimits(-1, -1) // the limit is what is asked for
-	p.sub.SetClosedHandler(func(string) { close(p.drained) })
 	p.takeOver()
 	p.working.Go(p.work)
 	p.mu.Lock()
 	p.ask()
 	p.mu.Unlock()
 	return p, nil
+}
+
+// subscribe takes answers on a new inbox.
+func (p *pull) subscribe() (err error) {
+	if p.sub, err = p.s.nc.Subscribe(p.s.nc.NewInbox(), p.receive); err == nil {
+		_ = p.sub.SetPendingLimits(-1, -1) // the limit is what is asked for
+		p.sub.SetClosedHandler(func(string) { close(p.drained) })
+	}
+	return err
+}
+
+// withdraw takes back the requests that stand at the server, which would send
+// events to a handler that does not take them. What is on its way still comes.
+// mu is held.
+func (p *pull) withdraw() {
+	if p.asked == 0 || p.draining || p.ended {
+		return
+	}
+	old := p.sub
+	if p.subscribe() != nil {
+		return // the connection is gone
+	}
+	p.giveUp()
+	old.SetClosedHandler(nil)
+	_ = old.Drain()
 }
 
 // receive takes what the server sends. nats.go calls it one message at a time.
@@ -169,6 +191,9 @@ func (p *pull) drain(limit time.Duration) {
 	first := !p.draining
 	p.draining = true
 	p.mu.Unlock()
+	if p.isBlocked() { // it would take none
+		return
+	}
 	if first && p.sub.Drain() != nil { // the connection is gone
 		return
 	}

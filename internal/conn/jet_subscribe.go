@@ -71,7 +71,7 @@ func (s *jetSession) consumer(ctx context.Context, sub Subscription) (Place, *je
 		return Place{}, nil, err
 	}
 	wanted := consumerConfig(sub)
-	place := Place{Subject: sub.Subject, Stream: stream, Consumer: wanted.Name}
+	place := Place{Subject: sub.Subject, Stream: stream, Consumer: wanted.Name, MaxInFlight: sub.MaxInFlight}
 	var consumer jetstream.Consumer
 	err = s.ask(ctx, func(ctx context.Context) (err error) {
 		for {

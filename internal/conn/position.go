@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
 	"time"
 )
 
@@ -15,6 +16,8 @@ type position struct {
 	origin   time.Time // when the broker began to store the subject, if it told
 	handled  handledSet
 	earlier  Earlier
+	size     int           // of an event in bytes, the average of the latest
+	limit    atomic.Int64  // of unacked events in this session
 	ackWait  time.Duration // the consumer's, where there is one
 	from     uint64        // the first event wanted in this session
 

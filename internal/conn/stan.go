@@ -28,11 +28,12 @@ type stanSession struct {
 
 	listening sync.Mutex
 	subs      []stan.Subscription
+	sizes     map[string]int // of the newest event found, by subject
 }
 
 // newStan opens a session over l. ctx may interrupt it, and nothing later.
 func newStan(ctx context.Context, l *link) (Session, error) {
-	s := &stanSession{link: l, window: make(chan struct{}, l.opts.Window)}
+	s := &stanSession{link: l, window: make(chan struct{}, l.opts.Window), sizes: make(map[string]int)}
 	interrupted := context.AfterFunc(ctx, l.nc.Close) // ends stan.go's wait for an answer
 	defer interrupted()
 	var err error

@@ -23,10 +23,11 @@ func (s *stanSession) Subscribe(ctx context.Context, sub Subscription, deliver f
 	if err != nil {
 		return Place{}, err
 	}
+	limit := s.inFlight(sub)
 	opts := []stan.SubscriptionOption{
 		stan.SetManualAckMode(),
 		stan.AckWait(sub.AckWait),
-		stan.MaxInflight(sub.MaxInFlight),
+		stan.MaxInflight(limit),
 		start,
 	}
 	if sub.Durable != "" {
@@ -43,8 +44,11 @@ func (s *stanSession) Subscribe(ctx context.Context, sub Subscription, deliver f
 			message.Deliveries = max(2, message.Deliveries)
 		}
 		if behind--; behind <= 0 { // asking costs a lock that the reading side wants, too
-			queued, _, _ := m.Sub.Pending() // counts the one being delivered
+			queued, bytes, _ := m.Sub.Pending() // counts the one being delivered
 			behind = queued - 1
+			if bytes > mostPushed {
+				s.lose(fmt.Errorf("%d MiB of events of %s wait here: fewer are asked for", bytes>>20, sub.Subject))
+			}
 		}
 		if ctx.Err() == nil {
 			deliver(&message, behind > 0)
@@ -59,7 +63,22 @@ func (s *stanSession) Subscribe(ctx context.Context, sub Subscription, deliver f
 	if sub.Group != "" {
 		s.attend(roll("stan", s.opts.Cluster, sub.Durable, sub.Group, sub.Subject), true, nil)
 	}
-	return Place{Subject: sub.Subject, Position: max(first, 1) - 1}, nil
+	return Place{Subject: sub.Subject, Position: max(first, 1) - 1, MaxInFlight: limit}, nil
+}
+
+// The server pushes as many events as may be unacked, whatever their size. If
+// the size is known, no more are asked for than take about pushBytes; mostPushed
+// is what may wait here before the session is given up for one that asks for less.
+const (
+	pushBytes  = 8 << 20
+	mostPushed = 64 << 20
+)
+
+func (s *stanSession) inFlight(sub Subscription) int {
+	s.listening.Lock()
+	defer s.listening.Unlock()
+	size := max(sub.Size, s.sizes[sub.Subject], 1)
+	return max(1, min(sub.MaxInFlight, pushBytes/size))
 }
 
 type stanAck struct{ *stan.Msg }
@@ -122,6 +141,9 @@ func (s *stanSession) Find(ctx context.Context, subject string, from uint64) (ui
 	if err != nil || m == nil {
 		return 0, time.Time{}, err
 	}
+	s.listening.Lock()
+	s.sizes[subject] = len(m.Data)
+	s.listening.Unlock()
 	return m.Sequence, time.Unix(0, m.Timestamp), nil
 }
 

@@ -161,6 +161,7 @@ func (s *stay) join(ctx context.Context, session Session) error {
 		p := s.positions[subject]
 		sub := s.Subscription
 		sub.Subject, sub.Earlier, sub.Blocked = subject, &p.earlier, s.handler.Blocked
+		sub.Size = p.size
 		var err error
 		if sub.Start, err = s.start(ctx, session, subject, p); err != nil {
 			return err
@@ -172,6 +173,7 @@ func (s *stay) join(ctx context.Context, session Session) error {
 		if err != nil {
 			return err
 		}
+		p.limit.Store(int64(place.MaxInFlight))
 		p.ackWait, p.from = place.AckWait, firstWanted(sub.Start, place, p.end)
 		s.places = append(s.places, place)
 	}
