@@ -69,9 +69,7 @@ type outgoing struct {
 	doubt    bool              // it may be stored by an attempt that was not answered
 	repeated bool              // it was sent again in spite of that
 
-	asked, looked time.Time // when the event that is stored was first and last asked for
-	stored        *sighting
-	unseen        error // why it can't be looked at
+	sight *sight // of what is stored; nil as long as it is not looked at
 }
 
 func (out *outgoing) id() string { return out.msg.Header.Get(jetstream.MsgIDHeader) }
@@ -215,8 +213,8 @@ func (f *flight) outcome(out *outgoing) (r Receipt, err error, ready bool) { //n
 		return r, nil, false
 	}
 	if f.curious(out) {
-		if f.over && out.stored == nil {
-			out.unseen = f.stopped
+		if f.over && out.sight == nil {
+			out.sight = &sight{err: f.stopped}
 		}
 		if !f.seen(out) {
 			return r, nil, false
@@ -227,7 +225,7 @@ func (f *flight) outcome(out *outgoing) (r Receipt, err error, ready bool) { //n
 		err = f.kept(out)
 	}
 	ack := out.ack
-	earlier := ack.Duplicate && out.given && !(out.doubt && ack.Sequence > f.terms.last)
+	earlier := ack.Duplicate && out.given && !f.own(out)
 	return Receipt{ID: out.id(), Stream: ack.Stream, Sequence: ack.Sequence, Duplicate: earlier}, err, true
 }
 

@@ -12,13 +12,19 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// A sighting is what the leader of a stream answers on a stored event.
-type sighting struct {
-	Message *struct {
-		Subject string `json:"subject"`
-		Data    []byte `json:"data"`
-	} `json:"message"`
-	Error *jetstream.APIError `json:"error"`
+// A sight is a look at the event that is stored where an ack says.
+type sight struct {
+	asked, last time.Time    // when the leader was asked first and last
+	event       *storedEvent // what it answered
+	err         error        // or why it can't be known
+}
+
+func (s *sight) over() bool { return s.event != nil || s.err != nil }
+
+type storedEvent struct {
+	Subject string    `json:"subject"`
+	Data    []byte    `json:"data"`
+	Time    time.Time `json:"time"`
 }
 
 // A look at stored events: whether they can be looked at is found out by the
@@ -39,16 +45,19 @@ const lookToken = "_"
 // seen reports whether the stored event that out was acked with has been looked
 // at, or can't be; if not, it has it looked at. mu is held.
 func (f *flight) seen(out *outgoing) bool {
+	if out.sight == nil {
+		out.sight = &sight{}
+	}
 	switch {
-	case out.stored != nil || out.unseen != nil:
+	case out.sight.over():
 		return true
 	case f.look == lookFails:
-		out.unseen = f.lookErr
+		out.sight.err = f.lookErr
 		return true
 	case f.look == lookUntried:
 		f.look = lookTrying
 		f.done.Go(func() { f.tryLook(out, out.ack.Stream, out.ack.Sequence) })
-	case f.look == lookWorks && out.looked.IsZero():
+	case f.look == lookWorks && out.sight.asked.IsZero():
 		f.ask(out)
 	}
 	return false
@@ -65,7 +74,7 @@ func (f *flight) tryLook(out *outgoing, stream string, sequence uint64) {
 	defer f.mu.Unlock()
 	if err != nil {
 		f.look, f.lookErr = lookFails, err
-		out.unseen = err
+		out.sight.err = err
 	} else {
 		f.look = lookWorks
 		f.sighted(out, answer)
@@ -86,9 +95,9 @@ func lookRequest(sequence uint64) []byte { return fmt.Appendf(nil, `{"seq":%d}`,
 
 // ask sends the request of a look. mu is held.
 func (f *flight) ask(out *outgoing) {
-	out.looked = time.Now()
-	if out.asked.IsZero() {
-		out.asked = out.looked
+	out.sight.last = time.Now()
+	if out.sight.asked.IsZero() {
+		out.sight.asked = out.sight.last
 	}
 	reply := f.replies + lookToken + "." + strconv.FormatUint(out.number, 36)
 	_ = f.s.nc.PublishRequest(f.s.lookSubject(out.ack.Stream), reply, lookRequest(out.ack.Sequence)) // else again, soon
@@ -96,29 +105,31 @@ func (f *flight) ask(out *outgoing) {
 
 // sighted takes the answer to a look. mu is held.
 func (f *flight) sighted(out *outgoing, m *nats.Msg) {
-	var s sighting
-	switch err := json.Unmarshal(m.Data, &s); {
-	case err != nil:
-		out.unseen = fmt.Errorf("no answer of a stream: %.60q", m.Data)
-		if len(m.Data) == 0 && m.Header.Get("Status") == "503" {
-			out.unseen = nats.ErrNoResponders
-		}
-	case s.Error != nil && transient(s.Error): // again, soon
-	case s.Error != nil:
-		out.unseen = s.Error
-	case s.Message == nil:
-		out.unseen = fmt.Errorf("no answer of a stream: %.60q", m.Data)
+	var answer struct {
+		Message *storedEvent        `json:"message"`
+		Error   *jetstream.APIError `json:"error"`
+	}
+	err := json.Unmarshal(m.Data, &answer)
+	switch {
+	case out.sight == nil:
+	case len(m.Data) == 0 && m.Header.Get("Status") == "503":
+		out.sight.err = nats.ErrNoResponders
+	case err == nil && answer.Error != nil && transient(answer.Error): // again, soon
+	case err == nil && answer.Error != nil:
+		out.sight.err = answer.Error
+	case err != nil || answer.Message == nil:
+		out.sight.err = fmt.Errorf("no answer of a stream: %.60q", m.Data)
 	default:
-		out.stored = &s
+		out.sight.event = answer.Message
 	}
 }
 
 // lookAgain repeats a look that was not answered. mu is held.
 func (f *flight) lookAgain(out *outgoing) {
-	switch {
-	case out.looked.IsZero() || out.stored != nil || out.unseen != nil || time.Since(out.looked) < f.patience():
-	case time.Since(later(out.asked, f.heard)) >= f.s.opts.Timeout:
-		out.unseen = errLate
+	switch s := out.sight; {
+	case s == nil || s.asked.IsZero() || s.over() || time.Since(s.last) < f.patience():
+	case time.Since(later(s.asked, f.heard)) >= f.s.opts.Timeout:
+		s.err = errLate
 	default:
 		f.ask(out)
 	}
@@ -131,17 +142,22 @@ func (f *flight) curious(out *outgoing) bool {
 		f.terms != nil && f.terms.transform && f.terms.stream == out.ack.Stream && f.renamed[out.msg.Subject] == ""
 }
 
+// own reports whether what is stored was stored by an attempt of ours. mu is held.
+func (f *flight) own(out *outgoing) bool {
+	return out.repeated && out.sight != nil && out.sight.event != nil && !out.sight.event.Time.Before(out.born.Add(f.terms.clock))
+}
+
 // compare returns an error unless what is stored is the event that was sent, as
 // far as that is known. mu is held.
 func (f *flight) compare(out *outgoing) error {
 	place := fmt.Sprintf("event #%d of the stream %s", out.ack.Sequence, out.ack.Stream)
-	if out.unseen != nil {
+	if out.sight.err != nil {
 		if !out.ack.Duplicate { // it is only not known where
 			return nil
 		}
-		return because(ErrUncertain, fmt.Errorf("its ID %q is that of %s, which can't be looked at: %w", out.id(), place, out.unseen))
+		return because(ErrUncertain, fmt.Errorf("its ID %q is that of %s, which can't be looked at: %w", out.id(), place, out.sight.err))
 	}
-	is, subject := out.stored.Message, out.msg.Subject
+	is, subject := out.sight.event, out.msg.Subject
 	if f.terms.transform && f.renamed[subject] == "" && !out.ack.Duplicate {
 		f.renamed[subject] = is.Subject
 		if is.Subject != subject {

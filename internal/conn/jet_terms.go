@@ -17,7 +17,7 @@ type terms struct {
 	at     time.Time // when the look began
 
 	repeats   time.Duration // a repeat is known for so long; 0: unknown
-	last      uint64        // the sequence of the last event at the first look
+	clock     time.Duration // by how much the stream's clock is ahead of ours, at least
 	noAck     bool          // publishers get no answers
 	transform bool          // events may be stored under another subject
 	maxSize   int           // of an event in bytes; 0: no limit
@@ -45,7 +45,6 @@ func (f *flight) learn(name, subject string) {
 		defer f.mu.Unlock()
 		f.learning = false
 		if before := f.known[t.stream]; before != nil {
-			t.last = before.last
 			t.lapsed = before.lapsed || t.interest && !before.continues(t)
 		}
 		f.terms, f.known[t.stream] = t, t
@@ -78,7 +77,7 @@ func (s *jetSession) terms(name, subject string) *terms {
 		t.err = because(ErrAuth, fmt.Errorf("looking at the stream %s is not permitted", t.stream))
 		return t
 	}
-	t.repeats, t.last = info.Config.Duplicates, info.State.LastSeq
+	t.repeats, t.clock = info.Config.Duplicates, time.Until(info.TimeStamp)
 	t.noAck, t.maxSize = info.Config.NoAck, int(max(info.Config.MaxMsgSize, 0))
 	t.transform = info.Config.SubjectTransform != nil
 	if info.Config.Retention == jetstream.InterestPolicy {
@@ -187,7 +186,7 @@ func (f *flight) unsafe() error {
 	case t.noAck:
 		return fmt.Errorf("the stream %s answers no publisher (no_ack)", t.stream)
 	case t.repeats > 0:
-		return fmt.Errorf("%w, and it was not sent again: the stream %s knows a repeat for %v, and these are over", errLate, t.stream, t.repeats)
+		return fmt.Errorf("%w, and it was not sent again: the stream %s knows a repeat within %v, and that time has passed", errLate, t.stream, t.repeats)
 	default:
 		return fmt.Errorf("%w, and it was not sent again: for how long the stream knows a repeat can't be known (%w)", errLate, t.err)
 	}
@@ -218,7 +217,7 @@ func (f *flight) onTerms(out *outgoing) bool {
 func (f *flight) kept(out *outgoing) error {
 	t := f.terms
 	if late := out.came.Sub(out.born); out.repeated && !out.ack.Duplicate && late >= t.repeats {
-		return because(ErrUncertain, fmt.Errorf("it may be stored twice: an attempt was not answered, another after %v, and the stream %s knows a repeat for %v",
+		return because(ErrUncertain, fmt.Errorf("it may be stored twice: an attempt was not answered, another after %v, and the stream %s knows a repeat within %v",
 			late.Round(time.Millisecond), t.stream, t.repeats))
 	}
 	if errors.Is(t.err, ErrAuth) && !f.told {
