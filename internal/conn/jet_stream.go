@@ -56,11 +56,6 @@ func (s *jetSession) findStream(ctx context.Context, subject string) (info *jets
 			return nil, err
 		}
 	}
-	return s.namedStream(ctx, name)
-}
-
-// namedStream looks at a stream. If that is not permitted, only its name is known.
-func (s *jetSession) namedStream(ctx context.Context, name string) (info *jetstream.StreamInfo, err error) {
 	err = s.ask(ctx, func(ctx context.Context) error {
 		stream, err := s.js.Stream(ctx, name)
 		if err == nil {

@@ -2,6 +2,7 @@ package conn
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -59,28 +60,76 @@ func (f *flight) learn(name, subject string) {
 	})
 }
 
+// streamAnswer is what is read of an answer of the JetStream API. nats.go's own
+// types take their reader half a millisecond to get to know.
+type streamAnswer struct {
+	Error *jetstream.APIError `json:"error"`
+
+	Streams []string `json:"streams"`
+
+	Config struct {
+		Duplicates time.Duration             `json:"duplicate_window"`
+		Retention  jetstream.RetentionPolicy `json:"retention"`
+		NoAck      bool                      `json:"no_ack"`
+		MaxMsgSize int                       `json:"max_msg_size"`
+		Transform  *struct{}                 `json:"subject_transform"`
+	} `json:"config"`
+	Time time.Time `json:"ts"`
+}
+
+// apiRequest asks the JetStream API.
+func (s *jetSession) apiRequest(what string, request []byte) (a streamAnswer, err error) {
+	err = s.ask(s.life, func(ctx context.Context) error {
+		m, err := s.nc.RequestWithContext(ctx, s.api()+what, request)
+		if err != nil {
+			return err
+		}
+		a = streamAnswer{}
+		if err := json.Unmarshal(m.Data, &a); err != nil {
+			return fmt.Errorf("no answer of JetStream: %w", err)
+		}
+		if a.Error != nil {
+			return a.Error
+		}
+		return nil
+	})
+	return a, err
+}
+
+// covering returns the name of the stream of subject, and makes one if that is
+// wanted.
+func (s *jetSession) covering(subject string) (string, error) {
+	if s.opts.Stream != "" {
+		return s.opts.Stream, nil
+	}
+	request, _ := json.Marshal(struct { // strings always marshal
+		Subject string `json:"subject"`
+	}{subject})
+	a, err := s.apiRequest(".STREAM.NAMES", request)
+	if err != nil || len(a.Streams) != 1 {
+		return s.stream(s.life, subject)
+	}
+	return a.Streams[0], nil
+}
+
 // terms asks for the configuration of a stream, and for its consumers where
 // these decide what it keeps.
 func (s *jetSession) terms(name, subject string) *terms {
 	t := &terms{stream: name, at: time.Now()}
-	var info *jetstream.StreamInfo
 	if name == "" {
-		info, t.err = s.streamInfo(s.life, subject)
-	} else {
-		info, t.err = s.namedStream(s.life, name)
+		if t.stream, t.err = s.covering(subject); t.err != nil {
+			return t
+		}
 	}
-	if t.err != nil {
+	a, err := s.apiRequest(".STREAM.INFO."+t.stream, nil)
+	if err != nil {
+		t.err = err
 		return t
 	}
-	t.stream = info.Config.Name
-	if info.Created.IsZero() {
-		t.err = because(ErrAuth, fmt.Errorf("looking at the stream %s is not permitted", t.stream))
-		return t
-	}
-	t.repeats, t.clock = info.Config.Duplicates, time.Until(info.TimeStamp)
-	t.noAck, t.maxSize = info.Config.NoAck, int(max(info.Config.MaxMsgSize, 0))
-	t.transform = info.Config.SubjectTransform != nil
-	if info.Config.Retention == jetstream.InterestPolicy {
+	t.repeats, t.clock = a.Config.Duplicates, time.Until(a.Time)
+	t.noAck, t.maxSize = a.Config.NoAck, max(a.Config.MaxMsgSize, 0)
+	t.transform = a.Config.Transform != nil
+	if a.Config.Retention == jetstream.InterestPolicy {
 		t.interest = true
 		t.consumers, t.consumerErr = s.consumersOf(t.stream)
 	}
