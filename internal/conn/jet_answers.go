@@ -33,15 +33,15 @@ func (f *flight) answered(m *nats.Msg) {
 	case attempt == lookToken:
 		f.heard = time.Now()
 		f.sighted(out, m)
-	case out.ack != nil:
+	case out.ack != nil || out.lost:
 		return
-	case a != out.attempt: // it may be stored again by the newest, whose answer tells
-		if err == nil {
-			out.older, f.heard = ack, time.Now()
-		}
+	case a != out.attempt && err != nil:
+		return
+	case a != out.attempt && !f.wellInTime(out): // the newest may be stored, too: its answer tells
+		out.older, f.heard = ack, time.Now()
 		return
 	case err == nil:
-		f.acked(out, ack)
+		f.acked(out, ack, a)
 	default:
 		out.err = err
 	}
@@ -51,9 +51,9 @@ func (f *flight) answered(m *nats.Msg) {
 	}
 }
 
-// acked notes the ack of an event. mu is held.
-func (f *flight) acked(out *outgoing, ack *jetstream.PubAck) {
-	out.ack, out.acked, out.came = ack, out.attempt, time.Now()
+// acked notes that an attempt was acked. mu is held.
+func (f *flight) acked(out *outgoing, ack *jetstream.PubAck, attempt uint64) {
+	out.ack, out.acked, out.came = ack, attempt, time.Now()
 	f.heard = out.came
 	if !out.doubt {
 		f.window.answered(out.number, f.first+uint64(len(f.events)), out.came.Sub(out.sent))

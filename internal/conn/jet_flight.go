@@ -66,6 +66,7 @@ type outgoing struct {
 	acked    uint64            // the attempt that ack answers
 	older    *jetstream.PubAck // the answer to an attempt before the newest
 	err      error             // why the newest attempt failed
+	lost     bool              // no other attempt is made
 	doubt    bool              // it may be stored by an attempt that was not answered
 	repeated bool              // it was sent again in spite of that
 
@@ -178,7 +179,7 @@ func (f *flight) advance() {
 			return
 		case out.ack == nil && out.older != nil: // the repeat failed, and was none
 			out.repeated = out.repeated && errors.Is(out.err, errLate)
-			f.acked(out, out.older)
+			f.acked(out, out.older, 0)
 		}
 		receipt, err, ready := f.outcome(out)
 		if !ready {

@@ -109,8 +109,7 @@ func (f *flight) repeatOthers() {
 		}
 		out.doubt = out.doubt || out.err == nil
 		if !f.safe(out) {
-			out.err = or(out.err, errLate)
-			f.stop(f.explain(out))
+			f.giveUp(out)
 			return
 		}
 		out.begun = time.Now() // its turn has come
@@ -130,19 +129,11 @@ func (f *flight) repeatOne(out *outgoing) {
 			return
 		}
 		switch {
-		case time.Since(later(out.begun, f.heard)) >= f.s.opts.Timeout:
-			out.err = or(out.err, errLate)
-			f.stop(f.explain(out))
-			continue
-		case out.doubt && f.learning:
+		case out.doubt && f.learning: // which takes no longer than the time-out
 			f.wait(out, f.patience(), func() bool { return !f.learning })
 			continue
-		case !f.safe(out) && out.older != nil:
-			f.acked(out, out.older)
-			continue
-		case !f.safe(out):
-			out.err = or(out.err, errLate)
-			f.stop(f.explain(out))
+		case !f.safe(out), time.Since(later(out.begun, f.heard)) >= f.s.opts.Timeout:
+			f.giveUp(out)
 			continue
 		}
 		if errors.Is(out.err, errLate) || errors.Is(out.err, nats.ErrNoResponders) {
@@ -164,6 +155,17 @@ func (f *flight) repeatOne(out *outgoing) {
 			f.wait(out, pace.NextBackOff(), func() bool { return false })
 		}
 	}
+}
+
+// giveUp ends the attempts for an event. An answer that comes all the same is
+// too late: it was said that there is none. mu is held.
+func (f *flight) giveUp(out *outgoing) {
+	if out.older != nil { // it is stored, if not twice
+		f.acked(out, out.older, 0)
+		return
+	}
+	out.err, out.lost = or(out.err, errLate), true
+	f.stop(f.explain(out))
 }
 
 // wait waits until out is acked or over is true, at most so long; then an

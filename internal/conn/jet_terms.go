@@ -227,6 +227,13 @@ func (f *flight) safe(out *outgoing) bool {
 	return !out.doubt || f.terms != nil && !f.terms.noAck && time.Since(out.born) < f.terms.repeats
 }
 
+// wellInTime reports whether any ack of an event counts: so much of the time in
+// which the stream knows a repeat is left that the newest attempt, which is on
+// its way, can't be stored again. mu is held.
+func (f *flight) wellInTime(out *outgoing) bool {
+	return f.terms != nil && 2*time.Since(out.born) < f.terms.repeats
+}
+
 // unsafe tells why an event is not sent again. mu is held.
 func (f *flight) unsafe() error {
 	switch t := f.terms; {
