@@ -35,6 +35,10 @@ var (
 	ErrFull = errors.New("the stream takes no more")
 	// ErrTooLarge: larger than the broker takes; it was not sent.
 	ErrTooLarge = errors.New("larger than the broker takes")
+	// ErrStreamLimit: larger than the stream takes; it was not stored.
+	ErrStreamLimit = errors.New("larger than the stream takes")
+	// ErrUncertain: answered, and what is stored can't be known. Others go on.
+	ErrUncertain = errors.New("it can't be known what is stored")
 	// ErrStalled: events that were left unacked fill the max in flight, so that no other comes.
 	ErrStalled = errors.New("events left unacked fill the max in flight, so no other comes")
 	// ErrUnfinished: the end was reached, and not everything up to it was handled:

@@ -37,6 +37,9 @@ func (s *jetSession) message(e Event) *nats.Msg {
 		header[key] = values
 	}
 	header[jetstream.MsgIDHeader] = []string{e.ID}
+	if _, given := header[jetstream.ExpectedStreamHeader]; s.opts.Stream != "" && !given {
+		header[jetstream.ExpectedStreamHeader] = []string{s.opts.Stream} // another one's ack is none
+	}
 	return &nats.Msg{Subject: e.Subject, Data: e.Data, Header: header}
 }
 
@@ -45,7 +48,7 @@ func (s *jetSession) Publish(e Event, done func(Receipt, error)) error {
 	if limit := int(s.nc.MaxPayload()) - headerSize(msg.Header); len(e.Data) > limit {
 		return because(ErrTooLarge, fmt.Errorf("%d bytes, at most %d are possible", len(e.Data), limit))
 	}
-	return s.flight.send(msg, done)
+	return s.flight.send(msg, e.ID != "", done)
 }
 
 // Broken is never so: what was in flight is sent again by [flight].
@@ -62,7 +65,11 @@ func (s *jetSession) uncovered(subject string, patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(s.life, patience)
 	defer cancel()
 	s.forget(subject)
-	_, missing := s.stream(ctx, subject)
+	info, missing := s.streamInfo(ctx, subject)
+	if missing == nil && s.opts.Stream != "" && !info.Created.IsZero() &&
+		!slices.ContainsFunc(info.Config.Subjects, func(covered string) bool { return matches(covered, subject) }) {
+		return because(ErrNoStream, fmt.Errorf("the stream %s does not cover %q", info.Config.Name, subject))
+	}
 	if errors.Is(missing, ErrHung) || errors.Is(missing, ErrLost) || errors.Is(missing, ErrAuth) {
 		return nil
 	}

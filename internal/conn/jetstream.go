@@ -33,6 +33,7 @@ type jetSession struct {
 // newJetStream opens a session over l, if the account has JetStream. That
 // asking is not permitted says nothing of the rest.
 func newJetStream(ctx context.Context, l *link) (Session, error) {
+	began := time.Now()
 	js, err := l.jetStream()
 	if err == nil {
 		err = l.hasJetStream(ctx, js)
@@ -44,7 +45,7 @@ func newJetStream(ctx context.Context, l *link) (Session, error) {
 	l.strict = true
 	l.mu.Unlock()
 	s := &jetSession{link: l, js: js, streams: make(map[string]*jetstream.StreamInfo)}
-	s.flight = newFlight(s)
+	s.flight = newFlight(s, time.Since(began))
 	return s, nil
 }
 
