@@ -83,6 +83,8 @@ var ends = []struct {
 	{conn.ErrNotStored, exitNotAcked, "have a consumer there before you publish: start `listen --group NAME SUBJECT` first, " +
 		"or let the stream keep events whoever wants them (limits retention)"},
 	{conn.ErrUncertain, exitNotAcked, "look at what is stored (listen --deliver since:1m --until-end SUBJECT) before you publish it again"},
+	{conn.ErrNeedsGroup, exitBroker, "join with --group NAME; `listen status` shows the groups that are there"},
+	{conn.ErrTaken, exitBroker, "join its group: `listen status` shows which it is; --durable NAME joins a consumer called NAME_SUBJECT"},
 	{conn.ErrBlocked, exitFailed, "what reads the output must go on reading; what was not written is delivered again"},
 	{conn.ErrFull, exitNotAcked, "raise the stream's limits, or let it discard old events; or remove some"},
 	{conn.ErrNoStream, exitBroker, "--create-stream makes one for the subject; or add the subject to a stream of yours"},

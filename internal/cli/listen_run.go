@@ -213,6 +213,11 @@ func (o *listenOptions) tellPlaces(tell *teller, places []conn.Place, again bool
 		if p.Consumer == "" {
 			consumer = "a consumer of its own, ordered, without acks"
 		}
+		if !again {
+			for _, note := range p.Notes {
+				tell.say("%s", note)
+			}
+		}
 		mapping = append(mapping, fmt.Sprintf("stream %s, %s, filter %s", p.Stream, consumer, p.Subject))
 		if again && !p.Resumed && o.durable != "" {
 			tell.warn("the consumer %s was gone, and with it the position on %s: it begins anew", p.Consumer, p.Subject)

@@ -88,9 +88,9 @@ type Session interface {
 	// given told of, separated by commas. They may hold secrets.
 	Others() string
 
-	// Origin returns when the broker began to store what it has of subject;
-	// the zero time if it can't tell.
-	Origin(ctx context.Context, subject string) (time.Time, error)
+	// Origin returns where the broker stores the events of subject, and since
+	// when: the zero Origin if it can't tell.
+	Origin(ctx context.Context, subject string) (Origin, error)
 
 	// Lost is closed when the session has ended other than by Close: a
 	// reconnect can't bring it back. Err then tells why.
@@ -133,6 +133,12 @@ type Receipt struct {
 	Duplicate bool
 }
 
+// An Origin is where events are stored. One that was made anew is another.
+type Origin struct {
+	Stream string
+	Since  time.Time
+}
+
 // A Place tells what a subscription became at the broker. NATS Streaming
 // tells nothing but the subject.
 type Place struct {
@@ -144,6 +150,8 @@ type Place struct {
 
 	AckWait     time.Duration // of the consumer, which may differ from what was asked for
 	MaxInFlight int           // likewise, of this session's subscription
+
+	Notes []string // what the stream's settings take away, in sentences
 }
 
 // A Subscription says which events of a subject are wanted.

@@ -51,6 +51,10 @@ var (
 	ErrNotStored = errors.New("acked, but not stored")
 	// ErrOtherEvent: the message ID belongs to another event, so this one was not stored.
 	ErrOtherEvent = errors.New("another event was stored under this ID")
+	// ErrNeedsGroup: the stream gives its events to a group only.
+	ErrNeedsGroup = errors.New("a listener alone can't read them")
+	// ErrTaken: the events go to another consumer already.
+	ErrTaken = errors.New("they go to another consumer")
 	// ErrBlocked: the handler did not come back in time when the listener was to stop.
 	ErrBlocked = errors.New("the handler does not come back")
 	// ErrName: no legal name for a channel, durable, queue group or client.

@@ -108,13 +108,13 @@ func (s *jetSession) forget(subject string) {
 	delete(s.streams, subject)
 }
 
-// Origin is when the stream of subject was created.
-func (s *jetSession) Origin(ctx context.Context, subject string) (time.Time, error) {
+// Origin is the stream of subject, and when it was created.
+func (s *jetSession) Origin(ctx context.Context, subject string) (Origin, error) {
 	info, err := s.streamInfo(ctx, subject)
 	if err != nil {
-		return time.Time{}, err
+		return Origin{}, err
 	}
-	return info.Created, nil
+	return Origin{info.Config.Name, info.Created}, nil
 }
 
 // End is the newest event of the whole stream when it was looked at first: the

@@ -53,6 +53,7 @@ func (s *jetSession) Subscribe(ctx context.Context, sub Subscription, deliver fu
 	}
 	s.listening.Lock()
 	if s.pulls = append(s.pulls, p); len(s.pulls) == 1 {
+		s.watchStreams()
 		s.tending.Go(s.tend)
 	}
 	s.pulling.Store(int64(len(s.pulls)))
@@ -66,12 +67,14 @@ func (s *jetSession) consumer(ctx context.Context, sub Subscription) (Place, *je
 	if err := checkConsumer(or(sub.Durable, sub.Group)); err != nil {
 		return Place{}, nil, err
 	}
-	stream, err := s.stream(ctx, sub.Subject)
+	its, err := s.streamInfo(ctx, sub.Subject)
 	if err != nil {
 		return Place{}, nil, err
 	}
+	stream := its.Config.Name
 	wanted := consumerConfig(sub)
-	place := Place{Subject: sub.Subject, Stream: stream, Consumer: wanted.Name, MaxInFlight: sub.MaxInFlight}
+	place := Place{Subject: sub.Subject, Stream: stream, Consumer: wanted.Name, MaxInFlight: sub.MaxInFlight,
+		Notes: notesOn(its.Config, sub.Subject, false)}
 	var consumer jetstream.Consumer
 	err = s.ask(ctx, func(ctx context.Context) (err error) {
 		for {
@@ -94,7 +97,7 @@ func (s *jetSession) consumer(ctx context.Context, sub Subscription) (Place, *je
 		return Place{}, nil, because(ErrRefused, fmt.Errorf("consumer %q of stream %q is a push consumer, which no group shares by pulling: "+
 			"choose another --durable", wanted.Name, stream))
 	case err != nil:
-		return Place{}, nil, explainJetStream(err)
+		return Place{}, nil, explainConsumer(err, stream)
 	}
 	info := consumer.CachedInfo()
 	place.AckWait = info.Config.AckWait

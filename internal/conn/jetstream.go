@@ -25,6 +25,8 @@ type jetSession struct {
 	pulls     []*pull
 	pulling   atomic.Int64 // the number of pulls
 	tending   sync.WaitGroup
+	changed   atomic.Bool // streams were made or changed since moveLook
+	moveLook  time.Time   // of tend alone
 
 	finding sync.Mutex
 	streams map[string]*jetstream.StreamInfo // by subject, as first seen
@@ -131,6 +133,7 @@ func (s *jetSession) tend() {
 			for _, p := range pulls {
 				p.tend(now)
 			}
+			s.lookForMoves(now, pulls)
 		}
 	}
 }

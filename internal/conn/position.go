@@ -13,7 +13,7 @@ type position struct {
 	sequence uint64 // newest event that came, 0 for none
 	time     time.Time
 	joinedAt time.Time // when the first subscription began
-	origin   time.Time // when the broker began to store the subject, if it told
+	origin   Origin
 	handled  handledSet
 	earlier  Earlier
 	size     int           // of an event in bytes, the average of the latest
@@ -60,7 +60,18 @@ func (r *run) add(sequence uint64) {
 // [ErrUnfinished] if the broker has lost the end that the listener was to come to.
 func (s *stay) start(ctx context.Context, session Session, subject string, p *position) (Start, error) {
 	asked := s.Subscription.Start
-	anew, err := s.beganAnew(ctx, session, subject, p)
+	before := p.origin
+	origin, err := session.Origin(ctx, subject)
+	if err != nil {
+		return Start{}, err
+	}
+	p.origin = origin
+	if before.Stream != "" && before.Stream != origin.Stream {
+		s.options.Notify(fmt.Sprintf("%s is stored by the stream %s now, and no longer by %s: starting at its first event there", subject, origin.Stream, before.Stream))
+		p.sequence, p.end, p.earlier = 0, 0, Earlier{}
+		return Start{Kind: StartAll}, nil
+	}
+	anew, err := s.beganAnew(ctx, session, subject, p, before)
 	if err != nil {
 		return Start{}, err
 	}
@@ -98,21 +109,13 @@ func (s *stay) start(ctx context.Context, session Session, subject string, p *po
 // beganAnew reports whether the broker has lost what it had stored of subject
 // since this listener saw it, as NATS Streaming does that keeps events in memory
 // and is restarted. What can't be asked is not taken for a loss.
-func (s *stay) beganAnew(ctx context.Context, session Session, subject string, p *position) (bool, error) {
-	before := p.origin
-	origin, err := session.Origin(ctx, subject)
-	if err != nil {
-		return false, err
-	}
-	if !origin.IsZero() {
-		p.origin = origin
-	}
+func (s *stay) beganAnew(ctx context.Context, session Session, subject string, p *position, before Origin) (bool, error) {
 	seen := max(p.sequence, p.end)
 	if p.joinedAt.IsZero() || seen == 0 {
 		return false, nil
 	}
-	if !before.IsZero() && !origin.IsZero() {
-		if !before.Equal(origin) {
+	if is := p.origin; !before.Since.IsZero() && !is.Since.IsZero() {
+		if !before.Since.Equal(is.Since) {
 			return true, nil
 		}
 		newest, err := session.End(ctx, subject) // of a stream in memory whose server was restarted

@@ -88,10 +88,13 @@ func (l *link) mayAnswer(reply string) bool {
 }
 
 // ofRoll reports whether the server's words on a missing permission are about
-// roll calls, which go on without it.
+// roll calls, or about news of streams: a listener goes on without them.
 func (l *link) ofRoll(words string) bool {
 	if strings.Contains(words, `"`+rollPrefix) {
 		l.rollDenied.Store(true)
+		return true
+	}
+	if strings.Contains(words, `"`+advisories) {
 		return true
 	}
 	l.mu.Lock()

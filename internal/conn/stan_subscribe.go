@@ -16,7 +16,7 @@ import (
 func (s *stanSession) Covered(context.Context, []string) error { return nil }
 
 // Origin is not told by this broker.
-func (s *stanSession) Origin(context.Context, string) (time.Time, error) { return time.Time{}, nil }
+func (s *stanSession) Origin(context.Context, string) (Origin, error) { return Origin{}, nil }
 
 func (s *stanSession) Subscribe(ctx context.Context, sub Subscription, deliver func(m *Message, more bool) bool) (Place, error) {
 	start, first, err := s.start(ctx, sub)
