@@ -123,6 +123,9 @@ func (p *pull) describe(m *Member) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	m.Held, m.Limit, m.Quiet = len(p.held), p.limit, time.Since(p.moved).Milliseconds()
+	if p.isBlocked() {
+		m.Blocked = p.blocked().Milliseconds()
+	}
 }
 
 func (p *pull) tell(h *held, what string) error { return p.s.nc.Publish(h.msg.Reply, []byte(what)) }
@@ -192,6 +195,8 @@ func (p *pull) keepHeld(now time.Time) {
 		case h.left && waited >= p.ackWait+leftLonger:
 			p.forget(h)
 		case h.left:
+		case blocked && waited >= p.ackWait+leftLonger: // others have it by now
+			p.forget(h)
 		case blocked && waited >= p.ackWait/2 && !h.taken:
 			h.given = true
 			p.forget(h)

@@ -36,6 +36,9 @@ type Member struct {
 	Held  int   `json:"held"`
 	Limit int   `json:"limit"`
 	Quiet int64 `json:"quiet"`
+
+	// Blocked is for how many milliseconds its output has not been read.
+	Blocked int64 `json:"blocked,omitempty"`
 }
 
 // roll returns the subject of a position's roll calls. The names that make it
@@ -215,6 +218,7 @@ func (l *link) callRoll(ctx context.Context, subjects []string, self string) ([]
 		}
 		member.Held, member.Limit = max(0, member.Held), max(0, member.Limit)
 		member.Quiet = min(max(0, member.Quiet), time.Duration(1<<62).Milliseconds())
+		member.Blocked = min(max(0, member.Blocked), time.Duration(1<<62).Milliseconds())
 		heard++
 		found[n] = append(found[n], member)
 		if member.Client == self && waiting[n] {
