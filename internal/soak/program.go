@@ -92,8 +92,14 @@ func (r *round) kill(p *program) {
 	<-p.exited
 }
 
-// terminate ends a listener as a deployment does, and judges it.
+// terminate ends a listener as a deployment does, once it listens: before,
+// nothing may catch the signal.
 func (r *round) terminate(p *program) {
+	for still := newStillness(); p.running() && !strings.Contains(r.said(p), "listening to "); r.pause(20 * time.Millisecond) {
+		if still.over(0) {
+			r.quit(p, fmt.Sprintf("it does not come to listen for %v", stillness))
+		}
+	}
 	r.Logf("%s: SIGTERM", p.name)
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	const documented = 15 * time.Second
