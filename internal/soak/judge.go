@@ -52,16 +52,17 @@ var (
 	saysAcked   = regexp.MustCompile(`(\d+) events? acked before the error`)
 	saysFailed  = regexp.MustCompile(`publishing event (\d+) to `)
 	saysHandled = regexp.MustCompile(`handled (\d+) events?`)
-	saysMissing = regexp.MustCompile(`\d+ |not known|unknown|can't be known|can't tell`)
+	saysNumber  = regexp.MustCompile(`\d+`)
+	saysUnknown = regexp.MustCompile(`not known|unknown|can't be known|can't tell`)
 )
 
 // judge finds what is not true about a publication.
 func (p publication) judge() (v verdict) {
 	times := make(map[int]int)
-	bySequence := make(map[uint64]bool)
+	bySequence := make(map[uint64]int)
 	for _, r := range p.stored {
 		times[r.event]++
-		bySequence[r.sequence] = true
+		bySequence[r.sequence] = r.event
 		if r.event < 1 || r.event > p.asked {
 			v.untrue("#%d holds event %d, which was never published", r.sequence, r.event)
 		}
@@ -73,11 +74,15 @@ func (p publication) judge() (v verdict) {
 	for i, sequence := range p.acked {
 		switch {
 		case sequence == 0:
-		case !bySequence[sequence]:
+		case bySequence[sequence] == 0:
 			v.lost++
 			v.untrue("line %d says that #%d was acked: it is not stored", i+1, sequence)
 		case acks[sequence]:
 			v.untrue("line %d says that #%d was acked: so says an earlier line of another event", i+1, sequence)
+		case bySequence[sequence] <= i: // there is a line for each event that was acked, in their order
+			v.untrue("line %d says that #%d was acked: it holds event %d", i+1, sequence, bySequence[sequence])
+		case bySequence[sequence] > i+1 && len(p.acked) == p.asked:
+			v.untrue("line %d says that #%d was acked: it holds event %d", i+1, sequence, bySequence[sequence])
 		}
 		acks[sequence] = true
 	}
@@ -177,16 +182,14 @@ func (l listening) judge() (v verdict) {
 			v.untrue("#%d was handled as event %d: it is event %d", r.sequence, r.event, event)
 		}
 	}
-	if l.untilEnd && l.exit == exitDone {
-		var missing []int
-		for _, r := range l.stored {
-			if times[r.event] == 0 {
-				missing = append(missing, r.event)
-			}
+	var missing []int
+	for _, r := range l.stored {
+		if times[r.event] == 0 {
+			missing = append(missing, r.event)
 		}
-		if len(missing) > 0 {
-			v.untrue("exit 0 at the end of %d events, and not handled: %s", len(l.stored), some(missing))
-		}
+	}
+	if l.untilEnd && l.exit == exitDone && len(missing) > 0 {
+		v.untrue("exit 0 at the end of %d events, and not handled: %s", len(l.stored), some(missing))
 	}
 	if l.ordered {
 		for i := 1; i < len(l.own); i++ {
@@ -199,8 +202,8 @@ func (l listening) judge() (v verdict) {
 	if m := saysHandled.FindStringSubmatch(l.said); m != nil && number(m[1]) != len(l.own) {
 		v.untrue("it says that it handled %s events, and wrote %d", m[1], len(l.own))
 	}
-	if l.exit == exitUnfinished && !slices.ContainsFunc(lines(l.said), namesMissing) {
-		v.untrue("exit %d without a word of how much is missing", l.exit)
+	if l.exit == exitUnfinished {
+		l.judgeUnfinished(&v, missing)
 	}
 	judgeWords(&v, l.exit, l.said)
 	return v
@@ -222,10 +225,27 @@ func account(stored, handled []record) (lost, repeated int) {
 	return lost, repeated
 }
 
-// namesMissing reports whether a line tells how much is missing, or that it
-// can't be known.
-func namesMissing(line string) bool {
-	return !strings.Contains(line, "hint: ") && !saysHandled.MatchString(line) && saysMissing.MatchString(line)
+// judgeUnfinished judges what is said of events that were not handled: a number
+// that is not too small, or that it can't be known.
+func (l listening) judgeUnfinished(v *verdict, missing []int) {
+	named, most := false, 0
+	for _, line := range strings.Split(l.said, "\n") {
+		if strings.Contains(line, "hint: ") || saysHandled.MatchString(line) {
+			continue
+		}
+		if saysUnknown.MatchString(line) {
+			return
+		}
+		for _, digits := range saysNumber.FindAllString(line, -1) {
+			named, most = true, max(most, number(digits))
+		}
+	}
+	switch {
+	case !named:
+		v.untrue("exit %d without a word of how much is missing", l.exit)
+	case most < len(missing):
+		v.untrue("exit %d, and it names %d events: not handled are %s", l.exit, most, some(missing))
+	}
 }
 
 // judgeWords judges what no program may do, or leave out.
@@ -259,8 +279,6 @@ func some(events []int) string {
 	}
 	return fmt.Sprintf("%d events, %s", len(events), text)
 }
-
-func lines(text string) []string { return strings.Split(text, "\n") }
 
 // number reads digits. What is too large for an int is no number of events.
 func number(digits string) int {

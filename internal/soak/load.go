@@ -33,7 +33,7 @@ func draining(r *round) {
 	} else {
 		args = append(args, "--group", "g", "--max-in-flight", r.oneOf("16", "256", "4096"))
 	}
-	if r.random.IntN(2) == 0 { // else it may be over before a fault
+	if r.random.IntN(4) > 0 { // else it may be over before a fault
 		args = append(args, "--delay", "1ms")
 	}
 	var all []*program
@@ -136,7 +136,7 @@ func (r *round) strike(total int, programs ...*program) {
 func (r *round) strikeWith(total int, fault func(), progress func() int, working func() bool) {
 	moments := make([]int, r.situation.faults)
 	for i := range moments {
-		moments[i] = r.random.IntN(total)
+		moments[i] = r.random.IntN(total * 3 / 4)
 	}
 	slices.Sort(moments)
 	for _, moment := range moments {

@@ -21,7 +21,7 @@ type situation struct {
 
 // situations returns all of them. A new one is a line here.
 func situations() (all []situation) {
-	const many, few = 10000, 3000
+	const many, some, few = 10000, 6000, 3000
 	add := func(name string, events, faults int, load, fault func(*round), brokers ...string) {
 		for _, broker := range brokers {
 			all = append(all, situation{name: name, broker: broker, events: events, faults: faults, load: load, fault: fault})
@@ -45,15 +45,15 @@ func situations() (all []situation) {
 		{"cut", many, 5, cut},
 		{"frozen", many, 2, freeze},
 		{"slow", few, 1, slow},
-		{"black-hole", many, 1, blackHole},
+		{"black-hole", many, 2, blackHole},
 		{"half-closed", many, 3, halfClose},
 	} {
 		add(fault.name+"-publish", fault.events, fault.faults, publishing, fault.happens, both...)
-		add(fault.name+"-drain", fault.events, fault.faults, draining, fault.happens, both...)
+		add(fault.name+"-drain", min(fault.events, some), fault.faults, draining, fault.happens, both...)
 	}
 	add("answers-lost-publish", many, 3, publishing, loseAnswers, both...)
 	add("leader-killed-publish", many, 2, publishing, killLeader, cluster)
-	add("leader-killed-drain", many, 2, draining, killLeader, cluster)
+	add("leader-killed-drain", some, 2, draining, killLeader, cluster)
 	return all
 }
 
