@@ -131,8 +131,8 @@ func (p publication) judgeFailed(v *verdict, stored int, missing []int) {
 	acked, inDoubt := 0, 0
 	if m := saysInDoubt.FindStringSubmatch(p.said); m != nil {
 		acked, inDoubt = number(m[1]), number(m[3])
-		if sent := number(m[2]); sent != acked+inDoubt && sent > p.asked {
-			v.untrue("it says that %d of %d events were sent", sent, p.asked)
+		if sent := number(m[2]); sent > p.asked || sent < acked+inDoubt {
+			v.untrue("it says that of %d events %d were acked and %d are in doubt: there are %d", sent, acked, inDoubt, p.asked)
 		}
 	} else if m := saysAcked.FindStringSubmatch(p.said); m != nil {
 		acked = number(m[1])

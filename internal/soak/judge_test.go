@@ -61,6 +61,7 @@ func TestLiesOfPublish(t *testing.T) {
 		"no words":              {publication{4, 3, nil, "\n", nil, true}, []string{"exit 3 without a word"}, 0},
 		"done, other lines":     {publication{3, 0, []uint64{2, 1, 3}, "", channelOf(1, 2, 3), true}, []string{"line 1 says that #2 was acked: it holds event 2", "line 2 says that #1 was acked: it holds event 1"}, 0},
 		"line of an earlier":    {publication{4, 5, []uint64{2, 1}, doubt, channelOf(1, 2, 3), true}, []string{"line 2 says that #1 was acked: it holds event 1"}, 0},
+		"more than there are":   {publication{3, 5, []uint64{1, 2}, doubt, channelOf(1, 2), true}, []string{"of 4 events 2 were acked"}, 0},
 		"never published":       {publication{1, 0, []uint64{1}, "", channelOf(1, 7), true}, []string{"event 7, which was never published"}, 0},
 		"crashed":               {publication{1, 0, []uint64{1}, "panic: x", channelOf(1), true}, []string{"it crashed"}, 0},
 		"killed":                {publication{1, -1, nil, "", nil, true}, []string{"did not exit by itself"}, 0},
