@@ -133,7 +133,7 @@ func (n *Network) Refuse(on bool) {
 	case on && n.listener != nil:
 		_ = n.listener.Close()
 		n.listener = nil
-	case !on && n.listener == nil:
+	case !on && n.listener == nil && !n.closed:
 		n.listen()
 	}
 }
