@@ -95,10 +95,10 @@ func (l *link) detect(ctx context.Context) (Backend, error) {
 // discover asks for the NATS Streaming cluster. Its error is
 // nats.ErrNoResponders where there is none.
 func (l *link) discover(ctx context.Context) error {
-	return l.ask(ctx, func(ctx context.Context) error {
-		_, err := l.nc.RequestWithContext(ctx, discovery(l.opts.Cluster), ping(l.opts.ClientID))
-		return err
+	_, err := inquire(ctx, l, func(ctx context.Context) (*nats.Msg, error) {
+		return l.nc.RequestWithContext(ctx, discovery(l.opts.Cluster), ping(l.opts.ClientID))
 	})
+	return err
 }
 
 // choose is the judgement on what asking for the cluster and for JetStream

@@ -5,7 +5,12 @@ import "time"
 // Options say how a broker is reached. [Options.Resolve] fills them from a
 // NATS context and from defaults.
 type Options struct {
-	Servers  string  // URLs, separated by commas; default [DefaultServer]
+	Servers string // URLs, separated by commas; default [DefaultServer]
+
+	// Learned are the URLs of further servers, which those given told of. They
+	// are tried when none of Servers can be reached, each for a second at most.
+	Learned []string
+
 	Cluster  string  // ID of the NATS Streaming cluster; default [DefaultCluster]
 	ClientID string  // default: random
 	Backend  Backend // default [Auto]
