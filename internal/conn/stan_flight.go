@@ -13,12 +13,12 @@ const (
 	// stanFlight has one of its own.
 	never = 24 * time.Hour
 
-	// The events in flight may be as many bytes as were acked in roomTime: over a
-	// slow link, pings and acks would wait too long behind more. leastRoom is
-	// what a link of 50 kB/s takes in that time.
-	roomTime  = 5 * time.Second
-	firstRoom = 1 << 20
-	leastRoom = 256 << 10
+	// The events in flight may be as many bytes as are acked in roomTime, beside
+	// what a link of long delay holds: over a slow one, answers to the server's
+	// heartbeats, of 1 s and more, would wait too long behind more.
+	roomTime  = time.Second / 2
+	firstRoom = 256 << 10
+	leastRoom = 64 << 10
 )
 
 // A stanFlight is the events that were handed to NATS Streaming and not
@@ -33,22 +33,24 @@ type stanFlight struct {
 	events  []*handed  // the oldest first; nil before the first
 	count   int        // of those not answered
 	bytes   int64
-	room    int64     // for bytes
-	acked   int64     // bytes since then
-	begun   bool      // the watch
-	since   time.Time // when measured, without the time in which nothing was in flight
-	moved   time.Time // when an event was answered, or the first handed over
+	room    int64         // for bytes
+	acked   int64         // bytes since then
+	begun   bool          // the watch
+	since   time.Time     // when measured, without the time in which nothing was in flight
+	moved   time.Time     // when an event was answered, or the first handed over
+	delay   time.Duration // of the fastest answer
 }
 
 // A handed event was handed over.
 type handed struct {
 	size int64
 	done func(Receipt, error)
+	sent time.Time
 	over bool // answered, or given up
 }
 
 func (f *stanFlight) begin(l *link) {
-	f.link, f.room = l, firstRoom
+	f.link, f.room, f.delay = l, firstRoom, never
 	f.moved = time.Now()
 	f.since = f.moved
 	f.changed = sync.NewCond(&f.mu)
@@ -70,7 +72,7 @@ func (f *stanFlight) send(size int64, done func(Receipt, error), put func(answer
 		f.begun = true
 		f.watching.Go(f.watch)
 	}
-	e := &handed{size: size, done: done}
+	e := &handed{size: size, done: done, sent: now}
 	f.events = append(f.events, e)
 	f.count++
 	f.bytes += size
@@ -99,8 +101,9 @@ func (f *stanFlight) answered(e *handed, id string, err error) {
 	f.end(e)
 	f.moved = time.Now()
 	f.acked += e.size
-	if took := f.moved.Sub(f.since); took >= roomTime/20 {
-		f.room = min(max(int64(float64(f.acked)*float64(roomTime)/float64(took)), leastRoom), roomBytes)
+	f.delay = min(f.delay, f.moved.Sub(e.sent))
+	if took := f.moved.Sub(f.since); took >= max(roomTime/10, f.delay) {
+		f.room = min(max(int64(float64(f.acked)*float64(roomTime+f.delay)/float64(took)), leastRoom), roomBytes)
 		f.since, f.acked = f.moved, 0
 	}
 }
