@@ -11,7 +11,8 @@ import (
 // Dial opens a session with the broker that o describes. It gives up when
 // o.Timeout is over or ctx is done. Errors wrap [ErrNoServer], [ErrNoCluster],
 // [ErrNoJetStream], [ErrHung], [ErrAuth], [ErrTLS], [ErrClientIDTaken],
-// [ErrName] or [ErrConfig]. If neither backend is there, both [ErrNoCluster]
+// [ErrName],
+// [ErrOnlyJetStream] or [ErrConfig]. If neither backend is there, both [ErrNoCluster]
 // and [ErrNoJetStream] are wrapped.
 func Dial(ctx context.Context, o Options) (Session, error) {
 	o = o.Or(defaults)
@@ -34,7 +35,7 @@ func Dial(ctx context.Context, o Options) (Session, error) {
 
 // checkWords refuses names and URLs that are none.
 func (o Options) checkWords() error {
-	for _, err := range []error{CheckClientID(o.ClientID), CheckCluster(o.Cluster), o.checkServers()} {
+	for _, err := range []error{CheckClientID(o.ClientID), CheckCluster(o.Cluster), o.checkJetStream(), o.checkServers()} {
 		if err != nil {
 			return err
 		}
@@ -65,6 +66,8 @@ func dial(ctx context.Context, o Options) (Session, error) {
 	}
 	switch {
 	case err != nil:
+	case backend == STAN && o.Stream != "":
+		err = because(ErrOnlyJetStream, fmt.Errorf("the stream %q", o.Stream))
 	case backend == STAN:
 		session, err = newStan(ctx, l)
 	default:

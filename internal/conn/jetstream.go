@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -168,6 +169,10 @@ func explainJetStream(err error) error {
 		return because(ErrNoJetStream, err)
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return because(ErrNoStream, err)
+	case isAPI && api.ErrorCode == 10113: // nats-server, errors.json, as the next
+		return because(ErrRefused, because(ErrNeedsMaxBytes, err))
+	case isAPI && slices.Contains([]jetstream.ErrorCode{10002, 10026, 10027, 10028, 10047}, api.ErrorCode):
+		return because(ErrRefused, because(ErrLimit, err))
 	case isAPI && transient(api), errors.Is(err, nats.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
 		return because(ErrHung, err)
 	case unsendable(err):

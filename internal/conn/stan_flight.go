@@ -28,17 +28,18 @@ type stanFlight struct {
 	link     *link
 	watching sync.WaitGroup
 
-	mu      sync.Mutex
-	changed *sync.Cond // there is room
-	events  []*handed  // the oldest first; nil before the first
-	count   int        // of those not answered
-	bytes   int64
-	room    int64         // for bytes
-	acked   int64         // bytes since then
-	begun   bool          // the watch
-	since   time.Time     // when measured, without the time in which nothing was in flight
-	moved   time.Time     // when an event was answered, or the first handed over
-	delay   time.Duration // of the fastest answer
+	mu       sync.Mutex
+	changed  *sync.Cond // there is room
+	events   []*handed  // the oldest first; nil before the first
+	count    int        // of those not answered
+	bytes    int64
+	room     int64         // for bytes
+	acked    int64         // bytes since then
+	begun    bool          // the watch
+	failures int           // how often events were given up
+	since    time.Time     // when measured, without the time in which nothing was in flight
+	moved    time.Time     // when an event was answered, or the first handed over
+	delay    time.Duration // of the fastest answer
 }
 
 // A handed event was handed over.
@@ -60,8 +61,13 @@ func (f *stanFlight) begin(l *link) {
 // [Session.Publish], done is called unless send returns an error.
 func (f *stanFlight) send(size int64, done func(Receipt, error), put func(answered func(string, error)) error) error {
 	f.mu.Lock()
+	failures := f.failures
 	for f.count > 0 && (f.count >= f.link.opts.Window || f.bytes+size > f.room) {
 		f.changed.Wait()
+	}
+	if f.failures != failures { // nothing is sent behind what is in doubt
+		f.mu.Unlock()
+		return errBroken
 	}
 	now := time.Now()
 	if f.count == 0 {
@@ -149,6 +155,9 @@ func (f *stanFlight) giveUp(silence time.Duration, reason error) {
 	defer f.mu.Unlock()
 	if time.Since(f.moved) < silence || time.Since(time.Unix(0, f.link.sockets.moved.Load())) < silence {
 		return
+	}
+	if len(f.events) > 0 {
+		f.failures++
 	}
 	for len(f.events) > 0 {
 		e := f.events[0] // those that are over were taken out

@@ -22,6 +22,9 @@ func (s *stanSession) MaxPayload(subject string) int {
 
 func (s *stanSession) Publish(e Event, done func(Receipt, error)) error {
 	subject, data := e.Subject, e.Data
+	if err := CheckChannel(subject); err != nil {
+		return err
+	}
 	if limit := s.MaxPayload(subject); len(data) > limit {
 		return because(ErrTooLarge, fmt.Errorf("%d bytes, at most %d are possible", len(data), limit))
 	}
