@@ -57,10 +57,6 @@ func (s *jetSession) lookForMoves(now time.Time, pulls []*pull) {
 }
 
 // streamNow asks which stream covers subject.
-func (s *jetSession) streamNow(subject string) (name string, err error) {
-	err = s.ask(s.life, func(ctx context.Context) (err error) {
-		name, err = s.js.StreamNameBySubject(ctx, subject)
-		return err
-	})
-	return name, err
+func (s *jetSession) streamNow(subject string) (string, error) {
+	return inquire(s.life, s.link, func(ctx context.Context) (string, error) { return s.js.StreamNameBySubject(ctx, subject) })
 }

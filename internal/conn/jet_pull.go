@@ -230,15 +230,14 @@ func (p *pull) drain(limit time.Duration) {
 }
 
 // info asks for the consumer: its leader answers.
-func (p *pull) info(ctx context.Context) (info *jetstream.ConsumerInfo, err error) {
-	err = p.s.ask(ctx, func(ctx context.Context) error {
+func (p *pull) info(ctx context.Context) (*jetstream.ConsumerInfo, error) {
+	return inquire(ctx, p.s.link, func(ctx context.Context) (*jetstream.ConsumerInfo, error) {
 		consumer, err := p.s.js.Consumer(ctx, p.stream, p.name)
-		if err == nil {
-			info = consumer.CachedInfo()
+		if err != nil {
+			return nil, err
 		}
-		return err
+		return consumer.CachedInfo(), nil
 	})
-	return info, err
 }
 
 // rest tells what is left, in the words of the consumer's leader.

@@ -120,8 +120,6 @@ func (l *Listener) Run(ctx context.Context, handler Handler) (End, error) {
 	for _, subject := range l.Subjects {
 		positions[subject] = &position{handled: newHandledSet(l.Subscription.MaxInFlight, len(l.Subjects))}
 	}
-	given := o.Servers
-	var learned []string // further servers of the cluster, the newest last
 	pace := newBackoff()
 	var lostAt time.Time
 	for begun := false; ; {
@@ -135,9 +133,8 @@ func (l *Listener) Run(ctx context.Context, handler Handler) (End, error) {
 			return end, err
 		}
 		if s.others != "" {
-			learned = append(learned, strings.Split(s.others, ",")...)
-			learned = learned[max(0, len(learned)-mostLearned):]
-			o.Servers = given + "," + strings.Join(learned, ",")
+			o.Learned = append(o.Learned, strings.Split(s.others, ",")...) // the newest last
+			o.Learned = o.Learned[max(0, len(o.Learned)-mostLearned):]
 		}
 		if s.joined {
 			pace.Reset()

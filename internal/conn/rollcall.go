@@ -237,12 +237,16 @@ func (l *link) callRoll(ctx context.Context, subjects []string, self string) ([]
 			return nil, fmt.Errorf("calling the roll: %w", because(ErrLost, err))
 		}
 	}
+	begin, err := time.Now(), error(nil)
 	if len(subjects) > 0 && self != "" {
-		if err := l.awaitOwn(ctx, own); err != nil {
-			return nil, err
-		}
+		err = l.awaitOwn(ctx, own)
+	} else {
+		err = l.settle(ctx)
 	}
-	if err := l.await(ctx, done, rollWait); err != nil {
+	if err == nil {
+		err = l.await(ctx, done, max(rollWait, 3*time.Since(begin))) // over a slow link, answers take longer
+	}
+	if err != nil {
 		return nil, err
 	}
 	mu.Lock()
@@ -250,4 +254,17 @@ func (l *link) callRoll(ctx context.Context, subjects []string, self string) ([]
 	result := found
 	found = nil // what still comes is dropped
 	return result, l.rollError()
+}
+
+// settle waits until the server has what was sent to it.
+func (l *link) settle(ctx context.Context) error {
+	ctx, stop := context.WithTimeout(ctx, l.opts.Timeout)
+	defer stop()
+	if err := l.nc.FlushWithContext(ctx); err != nil {
+		if l.Err() != nil {
+			return l.Err()
+		}
+		return fmt.Errorf("calling the roll: %w", because(ErrLost, or(context.Cause(ctx), err)))
+	}
+	return nil
 }
