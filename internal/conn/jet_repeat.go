@@ -10,7 +10,7 @@ import (
 
 // mend has tend send again what failed. mu is held.
 func (f *flight) mend() {
-	f.mending, f.failed = true, true
+	f.mending, f.failed, f.paused = true, true, true
 	f.signal()
 }
 

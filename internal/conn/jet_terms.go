@@ -45,7 +45,13 @@ func (f *flight) learn(name, subject string) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.learning = false
-		if before := f.known[t.stream]; before != nil {
+		switch before := f.known[t.stream]; {
+		case before == nil:
+		case t.err != nil:
+			again := *before
+			again.at, again.consumerErr = t.at, t.err
+			t = &again
+		default:
 			t.lapsed = before.lapsed || t.interest && !before.continues(t)
 		}
 		f.terms, f.known[t.stream] = t, t
