@@ -203,11 +203,10 @@ func TestEveryEventIsStoredOnceInOrder(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s, js := onJetStream(t, "")
 			random := seeded(t)
-			url, dropOne := s.Proxy()
-			other, dropOther := s.Proxy() // with two servers, another is tried at once
-			drop := func() { dropOne(); dropOther() }
+			one, other := s.Network(), s.Network() // with two servers, another is tried at once
+			drop := func() { one.Cut(); other.Cut() }
 			o := options(t, s)
-			o.Servers, o.Window = url+","+other, window
+			o.Servers, o.Window = one.URL+","+other.URL, window
 			session := dial(t, o)
 			var acked []int
 			drops := make(map[int]bool) // after so many acks, or before so many events

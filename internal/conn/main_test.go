@@ -23,12 +23,12 @@ func TestMain(m *testing.M) {
 // A backend is one kind of broker that keeps every promise of the suite.
 type backend struct {
 	name  string
-	start func(t testing.TB, c brokertest.Config) *brokertest.Server
+	start func(t brokertest.T, c brokertest.Config) *brokertest.Server
 }
 
 var backends = []backend{
 	{"stan", brokertest.Start},
-	{"jetstream", func(t testing.TB, c brokertest.Config) *brokertest.Server {
+	{"jetstream", func(t brokertest.T, c brokertest.Config) *brokertest.Server {
 		c.Plain, c.JetStream = true, true
 		return brokertest.Start(t, c)
 	}},
