@@ -56,7 +56,7 @@ func (c *catalogue) complete(s *System, most int) cobra.CompletionFunc {
 func legalSubjects() func(subject string) error {
 	streams := make(map[string]string)
 	return func(subject string) error {
-		if err := conn.CheckSubject(subject); err != nil {
+		if err := firstOf(conn.CheckSubject(subject), conn.CheckChannel(subject)); err != nil {
 			return err
 		}
 		stream := conn.NewStream(subject, 1).Name

@@ -30,9 +30,14 @@ type connection struct {
 func (c *connection) addFlags(cmd *cobra.Command) {
 	f := cmd.PersistentFlags()
 	f.StringVarP(&c.flags.Servers, "server", "s", "", "server `URL`s, separated by commas (NATS_URL; default "+conn.DefaultServer+")")
-	f.StringVar(&c.flags.Cluster, "cluster", "", "`ID` of the NATS Streaming cluster (NATS_CLUSTER_ID; default "+conn.DefaultCluster+")")
+	f.StringVar(&c.flags.Cluster, "cluster", "", "`ID` of the NATS Streaming cluster (NATS_CLUSTER_ID; default "+conn.DefaultCluster+"); whoever gives one\n"+
+		"means NATS Streaming, unless --backend says otherwise")
+	f.StringVar(&c.flags.Stream, "stream", "", "`NAME` of the JetStream stream (default the one that stores the subject): a mirror, or a stream with\n"+
+		"sources, is found by its name alone")
+	f.StringVar(&c.flags.Domain, "domain", "", "JetStream domain `NAME`, to reach it through a leaf node")
 	f.StringVar(&c.flags.ClientID, "client-id", "", "client `ID` (default "+cmd.Name()+"- and random characters)")
-	f.StringVar(&c.backend, "backend", "", "`KIND` of broker: auto (asks the server), stan or jetstream (NATS_BACKEND; default auto)")
+	f.StringVar(&c.backend, "backend", "", "`KIND` of broker: stan, jetstream or auto (NATS_BACKEND; default auto, which takes NATS Streaming where\n"+
+		"the cluster answers, JetStream only where no NATS Streaming answers)")
 	f.StringVar(&c.context, "context", "", "NATS context `NAME`, as the nats CLI keeps them (NATS_CONTEXT)")
 	f.StringVar(&c.flags.Auth.User, "user", "", "user `NAME` (NATS_USER)")
 	f.StringVar(&c.flags.Auth.Password, "password", "", "`PASSWORD`; others on this machine can see it, NATS_PASSWORD they can't")
@@ -42,7 +47,8 @@ func (c *connection) addFlags(cmd *cobra.Command) {
 	f.StringVar(&c.flags.TLS.Cert, "tlscert", "", "client certificate `FILE` (NATS_CERT)")
 	f.StringVar(&c.flags.TLS.Key, "tlskey", "", "client certificate's key `FILE` (NATS_KEY)")
 	f.StringVar(&c.flags.TLS.CA, "tlsca", "", "`FILE` with the authority of the server's certificate (NATS_CA)")
-	f.DurationVar(&c.flags.Timeout, "timeout", 0, "for connecting, and for each ack (NATS_TIMEOUT; default 5s)")
+	f.StringVar(&c.flags.InboxPrefix, "inbox-prefix", "", "`PREFIX` of the subjects of answers, where permissions ask for it (default _INBOX)")
+	f.DurationVar(&c.flags.Timeout, "timeout", 0, "for connecting, for each answer, and while no ack comes (NATS_TIMEOUT; default 5s)")
 	f.StringVar(&c.monitor, "monitor", "", "`URL` of the monitoring port (NATS_MONITOR_URL; default port 8222 of the server's host)")
 	f.StringVar(&c.color, "color", "auto", "colour: auto, always or never (NO_COLOR turns auto off)")
 	f.BoolVarP(&c.quiet, "quiet", "q", false, "errors and warnings only on stderr")
@@ -57,6 +63,7 @@ func (c *connection) addStreamFlags(cmd *cobra.Command) {
 	f.BoolVar(&c.flags.CreateStream, "create-stream", false, "make a JetStream stream of its own for a subject that no stream covers:\n"+
 		"file storage, limits retention without limits, repeats known for 2 minutes")
 	f.IntVar(&c.flags.Replicas, "replicas", 1, "with --create-stream: on so many servers, `N`")
+	f.Var((*byteSize)(&c.flags.MaxBytes), "max-bytes", "with --create-stream: at most `SIZE` bytes, such as 10MB or 1GiB; then it takes no more (default none)")
 }
 
 // resolve checks the shared flags and ranks them: flag, environment, context.
@@ -75,13 +82,13 @@ func (c *connection) resolve(s *System, cmd *cobra.Command) error {
 	default:
 		return usage(cmd, "--backend %q (NATS_BACKEND): must be auto, stan or jetstream", c.flags.Backend)
 	}
-	if f := cmd.Flags().Lookup("replicas"); f != nil && f.Changed {
-		switch {
-		case !c.flags.CreateStream:
-			return usage(cmd, "--replicas says how --create-stream makes a stream: give both")
-		case c.flags.Replicas < 1 || c.flags.Replicas > 5:
-			return usage(cmd, "--replicas %d: must be from 1 to 5", c.flags.Replicas)
+	for _, how := range []string{"replicas", "max-bytes"} {
+		if cmd.Flags().Changed(how) && !c.flags.CreateStream {
+			return usage(cmd, "--%s says how --create-stream makes a stream: give both", how)
 		}
+	}
+	if cmd.Flags().Changed("replicas") && (c.flags.Replicas < 1 || c.flags.Replicas > 5) {
+		return usage(cmd, "--replicas %d: must be from 1 to 5", c.flags.Replicas)
 	}
 	c.clusterGiven = cmd.Flags().Changed("cluster")
 	if cmd.Flags().Changed("timeout") && c.flags.Timeout <= 0 {
@@ -115,6 +122,9 @@ func (c *connection) resolve(s *System, cmd *cobra.Command) error {
 			return err
 		}
 		c.options = c.options.Or(lower)
+	}
+	if c.options.Backend == "" && c.options.Cluster != "" { // JetStream has none
+		c.options.Backend = conn.STAN
 	}
 	c.monitor = firstOf(c.monitor, s.Getenv("NATS_MONITOR_URL"))
 	if c.monitor != "" {

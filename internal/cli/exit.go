@@ -85,12 +85,18 @@ var ends = []struct {
 	{conn.ErrUncertain, exitNotAcked, "look at what is stored (listen --deliver since:1m --until-end SUBJECT) before you publish it again"},
 	{conn.ErrBlocked, exitFailed, "what reads the output must go on reading; what was not written is delivered again"},
 	{conn.ErrFull, exitNotAcked, "raise the stream's limits, or let it discard old events; or remove some"},
-	{conn.ErrNoStream, exitBroker, "--create-stream makes one for the subject; or add the subject to a stream of yours"},
+	{conn.ErrOnlyJetStream, exitUsage, "leave --stream out, or use JetStream (--backend jetstream)"},
+	{conn.ErrOtherStream, exitBroker, "leave --stream out to have the right one looked for, or add the subject to this one"},
+	{conn.ErrNoStream, exitBroker, "--create-stream makes one for the subject; or add the subject to a stream of yours; " +
+		"a mirror, or a stream with sources, is named with --stream"},
+	{conn.ErrNeedsMaxBytes, exitBroker, "say how large it may become: --create-stream --max-bytes SIZE, such as 1GiB"},
+	{conn.ErrLimit, exitBroker, "remove streams or consumers that nobody needs (nats stream ls, nats consumer ls STREAM), " +
+		"ask for less (--max-bytes), or have the limit raised"},
 	{conn.ErrNotAcked, exitNotAcked, "the broker may have stored it all the same: look (listen --deliver since:1m --until-end SUBJECT) " +
 		"before you publish it again. JetStream knows a repeat by its --id; NATS Streaming does not"},
 	{conn.ErrNoServer, exitBroker, "start one with `make server`, or say where yours is with --server (NATS_URL); " +
 		"for one in Kubernetes, forward its port first: `make pf`"},
-	{conn.ErrNoCluster, exitBroker, "name the right cluster with --cluster (NATS_CLUSTER_ID)"},
+	{conn.ErrNoCluster, exitBroker, "name the right cluster with --cluster (NATS_CLUSTER_ID), or --backend jetstream if that is meant"},
 	{conn.ErrNoJetStream, exitBroker, "enable JetStream (nats-server -js, or a jetstream block in its configuration; the account may need it, too), " +
 		"or connect to another server with --server"},
 	{conn.ErrHung, exitBroker, "the server may be stopped or overloaded: look at it, or wait longer with --timeout"},

@@ -69,7 +69,7 @@ func (c *connection) askMonitor(ctx context.Context, err error) error {
 	base = withoutUser(base)
 	switch {
 	case asking != nil:
-		return hinted(err, "name the right cluster with --cluster (NATS_CLUSTER_ID); "+
+		return hinted(err, "name the right cluster with --cluster (NATS_CLUSTER_ID), or --backend jetstream if that is meant; "+
 			"the monitoring port could tell it, but does not answer at %s (--monitor URL)", base)
 	case slices.Contains(found, firstOf(c.options.Cluster, conn.DefaultCluster)):
 		return hinted(err, "the monitoring port at %s belongs to another server than %s: check --monitor and --server", base, c.options.Where())
@@ -77,7 +77,7 @@ func (c *connection) askMonitor(ctx context.Context, err error) error {
 		return hinted(err, "this is a NATS server without NATS Streaming (so says %s) and without JetStream: "+
 			"start it with -js, or connect to another with --server", base)
 	case len(found) == 0:
-		return hinted(err, "this is a NATS server without NATS Streaming (so says %s): --backend jetstream, or auto, if it has JetStream; "+
+		return hinted(err, "this is a NATS server without NATS Streaming (so says %s): --backend jetstream if it has JetStream; "+
 			"else connect to another with --server", base)
 	case len(found) == 1:
 		return hinted(err, "the cluster there is %q: --cluster %s (NATS_CLUSTER_ID)", found[0], found[0])

@@ -40,7 +40,7 @@ import (
 // A script may begin with lines that say what it needs:
 //
 //	# backend: stan|jetstream|both|none  it runs once, with a server that has just this
-//	# server: password|other-cluster     what else is special about the server
+//	# server: password|other-cluster|limits  what else is special about the server
 //	# streams: none|SUBJECT...           no streams, or those for other subjects, too
 func TestScripts(t *testing.T) {
 	bin, err := brokertest.Programs()
@@ -124,6 +124,10 @@ func newScript(t *testing.T, file, backend string) *script {
 			s.subjects = append(s.subjects, strings.Fields(value)...)
 		case key == "server" && value == "other-cluster":
 			s.config.Cluster = "other"
+		case key == "server" && value == "limits":
+			s.config.Extra = `accounts { A { users: [{user: ada, password: "s3cret"}]
+				jetstream: { max_streams: 2, max_consumers: 1, max_bytes_required: true, store: 1M } } }
+				no_auth_user: ada`
 		case key == "server" && value == "password":
 			s.config.Extra = `authorization { user: ada, password: "s3cret" }`
 			// The server's own streaming clients need credentials, too.
@@ -177,17 +181,26 @@ func (s *script) cmdServer(ts *testscript.TestScript, _ bool, args []string) {
 }
 
 func (s *script) cmdStream(ts *testscript.TestScript, _ bool, args []string) {
-	const use = "usage: stream NAME SUBJECT[,SUBJECT...] [max-msgs N] [sealed]"
+	const use = "usage: stream NAME SUBJECT[,SUBJECT...] [max-msgs N] [sealed], or NAME - mirror|source STREAM"
 	if len(args) < 2 {
 		ts.Fatalf(use)
 	}
 	config := conn.NewStream(args[1], 1)
 	config.Name, config.Subjects = args[0], strings.Split(args[1], ",")
+	if args[1] == "-" {
+		config.Subjects = nil
+	}
 	for rest := args[2:]; len(rest) > 0; rest = rest[1:] {
 		switch {
 		case rest[0] == "sealed":
 			ts.Check(s.stream(config)) // a new one can't be sealed
 			config.Sealed = true
+		case rest[0] == "mirror" && len(rest) > 1:
+			config.Mirror, config.Duplicates = &jetstream.StreamSource{Name: rest[1]}, 0
+			rest = rest[1:]
+		case rest[0] == "source" && len(rest) > 1:
+			config.Sources = []*jetstream.StreamSource{{Name: rest[1]}}
+			rest = rest[1:]
 		case rest[0] == "max-msgs" && len(rest) > 1:
 			n, err := strconv.ParseInt(rest[1], 10, 64)
 			ts.Check(err)

@@ -11,7 +11,8 @@ import (
 // Dial opens a session with the broker that o describes. It gives up when
 // o.Timeout is over or ctx is done. Errors wrap [ErrNoServer], [ErrNoCluster],
 // [ErrNoJetStream], [ErrHung], [ErrAuth], [ErrTLS], [ErrClientIDTaken],
-// [ErrName] or [ErrConfig]. If neither backend is there, both [ErrNoCluster]
+// [ErrName],
+// [ErrOnlyJetStream] or [ErrConfig]. If neither backend is there, both [ErrNoCluster]
 // and [ErrNoJetStream] are wrapped.
 func Dial(ctx context.Context, o Options) (Session, error) {
 	o = o.Or(defaults)
@@ -34,7 +35,7 @@ func Dial(ctx context.Context, o Options) (Session, error) {
 
 // checkWords refuses names and URLs that are none.
 func (o Options) checkWords() error {
-	for _, err := range []error{CheckClientID(o.ClientID), CheckCluster(o.Cluster), o.checkServers()} {
+	for _, err := range []error{CheckClientID(o.ClientID), CheckCluster(o.Cluster), o.checkJetStream(), o.checkServers()} {
 		if err != nil {
 			return err
 		}
@@ -65,6 +66,8 @@ func dial(ctx context.Context, o Options) (Session, error) {
 	}
 	switch {
 	case err != nil:
+	case backend == STAN && o.Stream != "":
+		err = because(ErrOnlyJetStream, fmt.Errorf("the stream %q", o.Stream))
 	case backend == STAN:
 		session, err = newStan(ctx, l)
 	default:
@@ -95,10 +98,10 @@ func (l *link) detect(ctx context.Context) (Backend, error) {
 // discover asks for the NATS Streaming cluster. Its error is
 // nats.ErrNoResponders where there is none.
 func (l *link) discover(ctx context.Context) error {
-	return l.ask(ctx, func(ctx context.Context) error {
-		_, err := l.nc.RequestWithContext(ctx, discovery(l.opts.Cluster), ping(l.opts.ClientID))
-		return err
+	_, err := inquire(ctx, l, func(ctx context.Context) (*nats.Msg, error) {
+		return l.nc.RequestWithContext(ctx, discovery(l.opts.Cluster), ping(l.opts.ClientID))
 	})
+	return err
 }
 
 // choose is the judgement on what asking for the cluster and for JetStream

@@ -110,7 +110,7 @@ func (o Options) check(ctx context.Context) error {
 	if err := o.checkWords(); err != nil {
 		return err
 	}
-	opts, err := o.natsOptions(ctx)
+	opts, err := o.natsOptions(&dialer{life: ctx, timeout: o.Timeout})
 	if err != nil {
 		return err
 	}

@@ -1,8 +1,6 @@
 package conn
 
 import (
-	"bytes"
-	"context"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -77,17 +75,29 @@ func (o Options) checkServers() error {
 	return nil
 }
 
-// natsOptions translates o for nats.go. Every connection that nats.go makes is
-// closed when life is done, so that a hung handshake can be interrupted.
-func (o Options) natsOptions(life context.Context) ([]nats.Option, error) {
+// The broker is asked for a sign of life every 3 s; 5 missing answers end the
+// session after about 15 s. (stan.go's own defaults take 440 s.)
+const (
+	pingSeconds = 3
+	pingMaxOut  = 5
+)
+
+// pingMaxOut is how many signs of life may be missing: a server that hangs for
+// less than the time-out is waited for.
+func (o Options) pingMaxOut() int {
+	return max(pingMaxOut, int(o.Timeout/(pingSeconds*time.Second))+1)
+}
+
+// natsOptions translates o for nats.go, whose connections d makes.
+func (o Options) natsOptions(d *dialer) ([]nats.Option, error) {
 	opts := []nats.Option{
 		nats.Name(o.ClientID),
 		nats.Timeout(o.Timeout),
 		// A dead server is noticed after about 15 s, not 6 minutes.
 		nats.PingInterval(pingSeconds * time.Second),
-		nats.MaxPingsOutstanding(pingMaxOut),
-		nats.FlusherTimeout(o.Timeout), // a minute by default, for a server that reads no more
-		nats.SetCustomDialer(&dialer{life: life, timeout: o.Timeout}),
+		nats.MaxPingsOutstanding(o.pingMaxOut()),
+		nats.FlusherTimeout(0), // see socket.Write
+		nats.SetCustomDialer(d),
 		// Never buffer while disconnected: what the caller was told has
 		// failed must not be sent later.
 		nats.ReconnectBufSize(-1),
@@ -155,45 +165,6 @@ func newBackoff() *backoff.ExponentialBackOff {
 		Multiplier:          1.6,
 		MaxInterval:         5 * time.Second,
 	}
-}
-
-type dialer struct {
-	life    context.Context // ends with the session; not with the call that dialled
-	timeout time.Duration
-}
-
-// Dial is called by nats.go for the first connection and for every later one.
-func (d *dialer) Dial(network, address string) (net.Conn, error) {
-	c, err := (&net.Dialer{Timeout: d.timeout}).DialContext(d.life, network, address)
-	if err != nil {
-		return nil, err
-	}
-	return &interruptible{Conn: c, stop: context.AfterFunc(d.life, func() { _ = c.Close() })}, nil
-}
-
-type interruptible struct {
-	net.Conn
-	stop    func() bool
-	greeted int // bytes of the first line, or past maxGreeting once it has ended
-}
-
-// Read bounds the server's first line, of which nats.go would read any amount.
-func (c *interruptible) Read(p []byte) (int, error) {
-	n, err := c.Conn.Read(p)
-	if c.greeted <= maxGreeting {
-		if c.greeted += n; bytes.IndexByte(p[:n], '\n') >= 0 {
-			c.greeted = maxGreeting + 1
-		} else if c.greeted > maxGreeting {
-			c.greeted = maxGreeting
-			return 0, errGreeting
-		}
-	}
-	return n, err
-}
-
-func (c *interruptible) Close() error {
-	c.stop()
-	return c.Conn.Close()
 }
 
 // explain finds the reason behind an error of nats.Connect.

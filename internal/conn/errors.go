@@ -13,6 +13,14 @@ var (
 	ErrNoJetStream = errors.New("JetStream is not enabled there")
 	// ErrNoStream: no JetStream stream stores the subject.
 	ErrNoStream = errors.New("no stream covers the subject")
+	// ErrOtherStream: the stream that was named does not store the subject.
+	ErrOtherStream = errors.New("the stream does not store the subject")
+	// ErrOnlyJetStream: what was asked for is not there on NATS Streaming.
+	ErrOnlyJetStream = errors.New("NATS Streaming has no streams")
+	// ErrLimit: a limit of the account or stream allows no more streams, consumers or bytes.
+	ErrLimit = errors.New("a limit of the account or stream is reached")
+	// ErrNeedsMaxBytes: the account wants every stream to have a limit of bytes.
+	ErrNeedsMaxBytes = errors.New("the account wants a stream to have a limit of bytes")
 	// ErrHung: the server is there and did not answer in time.
 	ErrHung = errors.New("the server does not answer")
 	// ErrAuth: the credentials were refused, or don't permit this.

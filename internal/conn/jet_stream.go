@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,6 +32,8 @@ func (s *jetSession) streamInfo(ctx context.Context, subject string) (*jetstream
 	}
 	info, err := s.findStream(ctx, subject)
 	switch {
+	case errors.Is(err, ErrOtherStream), errors.Is(err, ErrNoStream):
+		return nil, err
 	case errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
 		return nil, because(ErrRefused, fmt.Errorf("a stream %q with other subjects exists: add %q to it, or to another", legalName(subject), subject))
 	case errors.Is(err, jetstream.ErrStreamNotFound):
@@ -45,34 +48,52 @@ func (s *jetSession) streamInfo(ctx context.Context, subject string) (*jetstream
 func (s *jetSession) findStream(ctx context.Context, subject string) (info *jetstream.StreamInfo, err error) {
 	name := s.opts.Stream
 	if name == "" {
-		err = s.ask(ctx, func(ctx context.Context) (err error) {
-			name, err = s.js.StreamNameBySubject(ctx, subject)
-			return err
-		})
-		if errors.Is(err, jetstream.ErrStreamNotFound) && s.opts.CreateStream {
-			name, err = s.createStream(ctx, subject)
-		}
-		if err != nil {
-			return nil, err
+		name, err = inquire(ctx, s.link, func(ctx context.Context) (string, error) { return s.js.StreamNameBySubject(ctx, subject) })
+	}
+	if err == nil {
+		info, err = s.look(ctx, name)
+	}
+	if errors.Is(err, jetstream.ErrStreamNotFound) && s.opts.CreateStream {
+		if name, err = s.createStream(ctx, subject); err == nil {
+			info, err = s.look(ctx, name)
 		}
 	}
-	err = s.ask(ctx, func(ctx context.Context) error {
-		stream, err := s.js.Stream(ctx, name)
-		if err == nil {
-			info = stream.CachedInfo()
-		}
-		return err
-	})
-	if errors.Is(err, ErrAuth) && s.Err() == nil {
+	switch {
+	case name != "" && errors.Is(err, ErrAuth) && s.Err() == nil:
 		return &jetstream.StreamInfo{Config: jetstream.StreamConfig{Name: name}}, nil
+	case name != "" && errors.Is(err, jetstream.ErrStreamNotFound):
+		return nil, because(ErrNoStream, fmt.Errorf("%s is not there: %w", name, err))
+	case err == nil && s.opts.Stream != "" && !mayStore(info.Config, subject):
+		return nil, because(ErrOtherStream, fmt.Errorf("%s stores %s, not %s", name, strings.Join(info.Config.Subjects, ", "), subject))
 	}
 	return info, err
 }
 
+// look asks for a stream as it is now.
+func (s *jetSession) look(ctx context.Context, name string) (*jetstream.StreamInfo, error) {
+	return inquire(ctx, s.link, func(ctx context.Context) (*jetstream.StreamInfo, error) {
+		stream, err := s.js.Stream(ctx, name)
+		if err != nil {
+			return nil, err
+		}
+		return stream.CachedInfo(), nil
+	})
+}
+
+// mayStore reports whether a stream may have events of subject: what it copies
+// or renames is not known from its own subjects.
+func mayStore(c jetstream.StreamConfig, subject string) bool {
+	return c.Mirror != nil || len(c.Sources) > 0 || c.SubjectTransform != nil ||
+		slices.ContainsFunc(c.Subjects, func(filter string) bool { return covers(filter, subject) })
+}
+
 func (s *jetSession) createStream(ctx context.Context, subject string) (string, error) {
 	config := NewStream(subject, s.opts.Replicas)
+	config.Name = or(s.opts.Stream, config.Name)
+	kept := "nothing is dropped"
 	if s.opts.MaxBytes > 0 {
-		config.MaxBytes = s.opts.MaxBytes
+		config.MaxBytes, config.Discard = s.opts.MaxBytes, jetstream.DiscardNew
+		kept = fmt.Sprintf("at most %s, then it takes no more", size(uint64(s.opts.MaxBytes)))
 	}
 	err := s.ask(ctx, func(ctx context.Context) error {
 		_, err := s.js.CreateStream(ctx, config)
@@ -81,8 +102,8 @@ func (s *jetSession) createStream(ctx context.Context, subject string) (string, 
 	if err != nil {
 		return "", fmt.Errorf("creating the stream %q: %w", config.Name, err)
 	}
-	s.opts.Notify(fmt.Sprintf("created the stream %s for the subject %s: file storage, replicas: %d, nothing is dropped, repeats are known for %v",
-		config.Name, subject, config.Replicas, config.Duplicates))
+	s.opts.Notify(fmt.Sprintf("created the stream %s for the subject %s: file storage, replicas: %d, %s, repeats are known for %v",
+		config.Name, subject, config.Replicas, kept, config.Duplicates))
 	return config.Name, nil
 }
 
@@ -113,27 +134,15 @@ func (s *jetSession) Origin(ctx context.Context, subject string) (time.Time, err
 	if err != nil {
 		return time.Time{}, err
 	}
-	var created time.Time
-	err = s.ask(ctx, func(ctx context.Context) error {
-		stream, err := s.js.Stream(ctx, name)
-		if err == nil {
-			created = stream.CachedInfo().Created
-		}
-		return err
-	})
-	return created, explainJetStream(err)
+	info, err := s.look(ctx, name)
+	if err != nil {
+		return time.Time{}, explainJetStream(err)
+	}
+	return info.Created, nil
 }
 
 // several reports whether a stream stores more than one subject, or can.
 func (s *jetSession) several(name string) bool {
-	several := true
-	_ = s.ask(s.life, func(ctx context.Context) error {
-		stream, err := s.js.Stream(ctx, name)
-		if err == nil {
-			subjects := stream.CachedInfo().Config.Subjects
-			several = len(subjects) != 1 || strings.ContainsAny(subjects[0], "*>")
-		}
-		return err
-	})
-	return several
+	info, err := s.look(s.life, name)
+	return err != nil || len(info.Config.Subjects) != 1 || strings.ContainsAny(info.Config.Subjects[0], "*>")
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -54,12 +55,9 @@ func (l *link) hasJetStream(ctx context.Context, js jetstream.JetStream) error {
 
 // account is what JetStream tells of the account. Its error is that of
 // hasJetStream.
-func (l *link) account(ctx context.Context, js jetstream.JetStream) (info *jetstream.AccountInfo, err error) {
-	err = explainJetStream(l.ask(ctx, func(ctx context.Context) (err error) {
-		info, err = js.AccountInfo(ctx)
-		return err
-	}))
-	return info, err
+func (l *link) account(ctx context.Context, js jetstream.JetStream) (*jetstream.AccountInfo, error) {
+	info, err := inquire(ctx, l, js.AccountInfo)
+	return info, explainJetStream(err)
 }
 
 func (l *link) jetStream() (jetstream.JetStream, error) {
@@ -86,13 +84,12 @@ func (s *jetSession) Last(ctx context.Context, subject string) (uint64, time.Tim
 	if err != nil {
 		return 0, time.Time{}, err
 	}
-	var last *jetstream.RawStreamMsg
-	err = s.ask(ctx, func(ctx context.Context) error {
+	last, err := inquire(ctx, s.link, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
 		stream, err := s.js.Stream(ctx, name)
-		if err == nil {
-			last, err = stream.GetLastMsgForSubject(ctx, subject)
+		if err != nil {
+			return nil, err
 		}
-		return err
+		return stream.GetLastMsgForSubject(ctx, subject)
 	})
 	switch {
 	case errors.Is(err, jetstream.ErrMsgNotFound):
@@ -173,6 +170,10 @@ func explainJetStream(err error) error {
 		return because(ErrNoJetStream, err)
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return because(ErrNoStream, err)
+	case isAPI && api.ErrorCode == 10113: // nats-server, errors.json, as the next
+		return because(ErrRefused, because(ErrNeedsMaxBytes, err))
+	case isAPI && slices.Contains([]jetstream.ErrorCode{10002, 10026, 10027, 10028, 10047}, api.ErrorCode):
+		return because(ErrRefused, because(ErrLimit, err))
 	case isAPI && transient(api), errors.Is(err, nats.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
 		return because(ErrHung, err)
 	case unsendable(err):

@@ -112,8 +112,6 @@ func (l *Listener) Run(ctx context.Context, handler Handler) (End, error) {
 	for _, subject := range l.Subjects {
 		positions[subject] = &position{handled: newHandledSet(l.Subscription.MaxInFlight)}
 	}
-	given := o.Servers
-	var learned []string // further servers of the cluster, the newest last
 	pace := newBackoff()
 	for begun := false; ; {
 		s := &stay{Listener: l, options: o, handler: handler, positions: positions, wake: make(chan struct{}, 1)}
@@ -123,9 +121,8 @@ func (l *Listener) Run(ctx context.Context, handler Handler) (End, error) {
 			return end, err
 		}
 		if s.others != "" {
-			learned = append(learned, strings.Split(s.others, ",")...)
-			learned = learned[max(0, len(learned)-mostLearned):]
-			o.Servers = given + "," + strings.Join(learned, ",")
+			o.Learned = append(o.Learned, strings.Split(s.others, ",")...) // the newest last
+			o.Learned = o.Learned[max(0, len(o.Learned)-mostLearned):]
 		}
 		if s.joined {
 			pace.Reset()

@@ -25,22 +25,25 @@ func CheckClientID(id string) error {
 	return nil
 }
 
+// maxSubject bounds a subject: a server takes lines of 4096 bytes, and there
+// are others on it.
+const maxSubject = 2048
+
 // CheckSubject returns an error that wraps [ErrName] unless events can be
-// published to subject. NATS Streaming answers some illegal names by not
-// answering at all ("a..b", ".a", "a."), so this must come first.
+// published to subject on one of the brokers. NATS Streaming answers some
+// illegal names by not answering at all ("a..b", ".a", "a."), so this must come
+// first.
 func CheckSubject(subject string) error {
 	problem := ""
 	switch {
 	case subject == "":
 		problem = "it is empty"
-	case len(subject) > maxName:
-		problem = fmt.Sprintf("it has %d bytes, at most %d are possible", len(subject), maxName)
+	case len(subject) > maxSubject:
+		problem = tooLong(subject, maxSubject)
 	case strings.ContainsAny(subject, "*>"):
 		problem = "wildcards (* and >) name no single channel"
 	case hasSpaceOrControl(subject):
 		problem = "spaces and control characters can't be part of it"
-	case strings.ContainsAny(subject, `/\`):
-		problem = `/ and \ can't be part of it`
 	case strings.HasPrefix(subject, "."), strings.HasSuffix(subject, "."), strings.Contains(subject, ".."):
 		problem = "a part between two dots is empty"
 	}
@@ -48,6 +51,26 @@ func CheckSubject(subject string) error {
 		return fmt.Errorf("subject %s: %w: %s", clip(subject), ErrName, problem)
 	}
 	return nil
+}
+
+// CheckChannel returns an error that wraps [ErrName] if subject can't be a
+// channel of NATS Streaming, though it may be a subject of JetStream.
+func CheckChannel(subject string) error {
+	problem := ""
+	switch {
+	case len(subject) > maxName:
+		problem = tooLong(subject, maxName)
+	case strings.ContainsAny(subject, `/\`):
+		problem = `/ and \ can't be part of it`
+	}
+	if problem != "" {
+		return fmt.Errorf("channel %s: %w on NATS Streaming: %s", clip(subject), ErrName, problem)
+	}
+	return nil
+}
+
+func tooLong(name string, most int) string {
+	return fmt.Sprintf("it has %d bytes, at most %d are possible", len(name), most)
 }
 
 // CheckDurable returns an error that wraps [ErrName] if name can't name a
@@ -69,7 +92,48 @@ func checkConsumer(durable string) error {
 }
 
 // legalName makes a stream's or consumer's name of a subject.
-func legalName(subject string) string { return strings.ReplaceAll(subject, ".", "_") }
+func legalName(subject string) string {
+	return strings.Map(func(r rune) rune {
+		if strings.ContainsRune(`./\`, r) {
+			return '_'
+		}
+		return r
+	}, subject)
+}
+
+// checkJetStream returns an error that wraps [ErrName] if the names that o has
+// for JetStream are none.
+func (o Options) checkJetStream() error {
+	for what, name := range map[string]string{"stream": o.Stream, "domain": o.Domain} {
+		if err := checkPlain(what, name); err != nil {
+			return err
+		}
+		if strings.ContainsAny(name, `./\`) {
+			return fmt.Errorf("%s %s: %w: JetStream allows no . / \\ in it", what, clip(name), ErrName)
+		}
+	}
+	if o.InboxPrefix != "" {
+		if err := CheckSubject(o.InboxPrefix); err != nil {
+			return because(ErrConfig, fmt.Errorf("inbox prefix: %w", err))
+		}
+	}
+	return nil
+}
+
+// covers reports whether a subject filter of NATS, in which * stands for one
+// token and > for all that follow, matches subject.
+func covers(filter, subject string) bool {
+	f, s := strings.Split(filter, "."), strings.Split(subject, ".")
+	for i, token := range f {
+		switch {
+		case token == ">":
+			return len(s) > i
+		case i >= len(s), token != s[i] && token != "*":
+			return false
+		}
+	}
+	return len(f) == len(s)
+}
 
 // CheckGroup returns an error that wraps [ErrName] if name can't name a queue
 // group; "" is none, and legal.

@@ -5,7 +5,12 @@ import "time"
 // Options say how a broker is reached. [Options.Resolve] fills them from a
 // NATS context and from defaults.
 type Options struct {
-	Servers  string  // URLs, separated by commas; default [DefaultServer]
+	Servers string // URLs, separated by commas; default [DefaultServer]
+
+	// Learned are the URLs of further servers, which those given told of. They
+	// are tried when none of Servers can be reached, each for a second at most.
+	Learned []string
+
 	Cluster  string  // ID of the NATS Streaming cluster; default [DefaultCluster]
 	ClientID string  // default: random
 	Backend  Backend // default [Auto]
@@ -15,10 +20,11 @@ type Options struct {
 	// stream covers, with so many Replicas (default 1).
 	CreateStream bool
 	Replicas     int
-	MaxBytes     int64 // limit of a stream that is created, in bytes; default none
+	MaxBytes     int64 // of a stream that is created, which then takes no more; default no limit
 
-	// Stream is the JetStream stream to use; default the one that covers the
-	// subject. A mirror, or a stream with sources, is found by its name only.
+	// Stream is the JetStream stream to use, or to create; default the one that
+	// covers the subject. A mirror, or a stream with sources, is found by its name
+	// only. NATS Streaming is refused then.
 	Stream string
 
 	Auth        Auth

@@ -171,7 +171,11 @@ func (l *link) callRoll(ctx context.Context, subjects []string) ([][]Member, err
 			return nil, fmt.Errorf("calling the roll: %w", because(ErrLost, err))
 		}
 	}
-	late := time.NewTimer(rollWait)
+	begin := time.Now()
+	if err := l.settle(ctx); err != nil {
+		return nil, err
+	}
+	late := time.NewTimer(max(rollWait, 3*time.Since(begin))) // over a slow link, answers take longer
 	defer late.Stop()
 	select {
 	case <-done:
@@ -186,4 +190,17 @@ func (l *link) callRoll(ctx context.Context, subjects []string) ([][]Member, err
 	result := found
 	found = nil // what still comes is dropped
 	return result, l.rollError()
+}
+
+// settle waits until the server has what was sent to it.
+func (l *link) settle(ctx context.Context) error {
+	ctx, stop := context.WithTimeout(ctx, l.opts.Timeout)
+	defer stop()
+	if err := l.nc.FlushWithContext(ctx); err != nil {
+		if l.Err() != nil {
+			return l.Err()
+		}
+		return fmt.Errorf("calling the roll: %w", because(ErrLost, or(context.Cause(ctx), err)))
+	}
+	return nil
 }

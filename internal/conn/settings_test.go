@@ -14,17 +14,20 @@ import (
 
 func TestNames(t *testing.T) {
 	long := strings.Repeat("a", 300)
-	for _, good := range []string{"a", "ticket:created", "a.b", "ä", strings.Repeat("a", 255), "$x"} {
+	for _, good := range []string{"a", "ticket:created", "a.b", "ä", long, "$x", "$KV.bucket.a/b", `a\b`} {
 		if err := conn.CheckSubject(good); err != nil {
 			t.Error(err)
 		}
 	}
-	for _, bad := range []string{"", "*", "a.*", ">", "a.>", "a b", "a\tb", "a\x00", "a\u0085", "\xff", "a..b", ".a", "a.", "a/b", `a\b`, long} {
+	for _, bad := range []string{"", "*", "a.*", ">", "a.>", "a b", "a\tb", "a\x00", "a\u0085", "\xff", "a..b", ".a", "a.", strings.Repeat("a", 3000)} {
 		if err := conn.CheckSubject(bad); !errors.Is(err, conn.ErrName) || len(err.Error()) > 200 {
 			t.Errorf("%.20q: %v", bad, err)
 		}
 	}
 	for check, bad := range map[string]error{
+		"channel":   conn.CheckChannel("a/b"),
+		"channel 2": conn.CheckChannel(`a\b`),
+		"channel 3": conn.CheckChannel(long),
 		"durable":   conn.CheckDurable("a:b"),
 		"durable 2": conn.CheckDurable("a b"),
 		"durable 3": conn.CheckDurable(long),
@@ -40,7 +43,7 @@ func TestNames(t *testing.T) {
 		}
 	}
 	for _, err := range []error{
-		conn.CheckDurable(""), conn.CheckDurable("d-1"), conn.CheckGroup("a:b"), conn.CheckGroup(""),
+		conn.CheckChannel(strings.Repeat("a", 255)), conn.CheckDurable(""), conn.CheckDurable("d-1"), conn.CheckGroup("a:b"), conn.CheckGroup(""),
 		conn.CheckCluster("test-cluster"), conn.CheckClientID(conn.NewClientID("listen")),
 	} {
 		if err != nil {

@@ -13,18 +13,11 @@ import (
 	"github.com/nats-io/stan.go/pb"
 )
 
-// The broker is asked for a sign of life every 3 s; 5 missing answers end the
-// session after about 15 s. (stan.go's own defaults take 440 s.)
-const (
-	pingSeconds = 3
-	pingMaxOut  = 5
-)
-
 // stanSession is a session with NATS Streaming.
 type stanSession struct {
 	*link
 	sc     stan.Conn
-	window chan struct{} // a place for each event that is sent and not answered
+	flight stanFlight
 
 	listening sync.Mutex
 	subs      []stan.Subscription
@@ -32,16 +25,17 @@ type stanSession struct {
 
 // newStan opens a session over l. ctx may interrupt it, and nothing later.
 func newStan(ctx context.Context, l *link) (Session, error) {
-	s := &stanSession{link: l, window: make(chan struct{}, l.opts.Window)}
+	s := &stanSession{link: l}
+	s.flight.begin(l)
 	interrupted := context.AfterFunc(ctx, l.nc.Close) // ends stan.go's wait for an answer
 	defer interrupted()
 	var err error
 	s.sc, err = stan.Connect(l.opts.Cluster, l.opts.ClientID,
 		stan.NatsConn(l.nc),
 		stan.ConnectWait(l.opts.Timeout),
-		stan.PubAckWait(l.opts.Timeout),
+		stan.PubAckWait(never),
 		stan.MaxPubAcksInflight(l.opts.Window),
-		stan.Pings(pingSeconds, pingMaxOut),
+		stan.Pings(pingSeconds, l.opts.pingMaxOut()),
 		stan.SetConnectionLostHandler(func(_ stan.Conn, err error) { l.lose(err) }),
 	)
 	if err != nil {
@@ -82,9 +76,7 @@ func ping(id string) []byte {
 }
 
 func (s *stanSession) Alive(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, s.opts.Timeout)
-	defer cancel()
-	if _, err := s.nc.RequestWithContext(ctx, discovery(s.opts.Cluster), ping(s.opts.ClientID)); err != nil {
+	if err := s.discover(ctx); err != nil {
 		return because(ErrHung, err)
 	}
 	return nil
@@ -98,6 +90,7 @@ func (s *stanSession) Close() error {
 	if !first {
 		return nil
 	}
+	defer s.flight.watching.Wait()
 	defer s.abandon()
 	if lost {
 		return nil // there is nobody to say goodbye to

@@ -22,33 +22,27 @@ func (s *stanSession) MaxPayload(subject string) int {
 
 func (s *stanSession) Publish(e Event, done func(Receipt, error)) error {
 	subject, data := e.Subject, e.Data
+	if err := CheckChannel(subject); err != nil {
+		return err
+	}
 	if limit := s.MaxPayload(subject); len(data) > limit {
 		return because(ErrTooLarge, fmt.Errorf("%d bytes, at most %d are possible", len(data), limit))
 	}
-	// stan.go would wait for a place in its window, too, but then send in any
-	// case: over a connection that broke and was mended meanwhile, past events
-	// that are in doubt.
-	s.window <- struct{}{}
-	if s.broken.Load() {
-		<-s.window
-		return errBroken
-	}
-	var network *net.OpError // the connection breaks just now
-	_, err := s.sc.PublishAsync(subject, data, func(id string, err error) {
-		done(Receipt{ID: id}, explainAck(err)) // who waits for the place is to know of a failure first
-		<-s.window
+	return s.flight.send(int64(len(data)+envelope), done, func(answered func(string, error)) error {
+		if s.broken.Load() {
+			return errBroken
+		}
+		var network *net.OpError // the connection breaks just now
+		switch _, err := s.sc.PublishAsync(subject, data, answered); {
+		case err == nil:
+			return nil
+		case errors.Is(err, nats.ErrReconnectBufExceeded), errors.As(err, &network):
+			s.broken.Store(true)
+			return errBroken
+		default:
+			return because(ErrLost, err)
+		}
 	})
-	switch {
-	case err == nil:
-		return nil
-	case errors.Is(err, nats.ErrReconnectBufExceeded), errors.As(err, &network):
-		s.broken.Store(true)
-		err = errBroken
-	default:
-		err = because(ErrLost, err)
-	}
-	<-s.window
-	return err
 }
 
 func explainAck(err error) error {
@@ -78,11 +72,7 @@ func (s *stanSession) Mend(ctx context.Context) error {
 	defer pace.Stop()
 	for {
 		s.broken.Store(false)
-		// A request that was on its way when the connection broke gets no answer.
-		attempt, stop := context.WithTimeout(ctx, answerPatience)
-		mended := s.nc.IsConnected() && s.Alive(attempt) == nil
-		stop()
-		if mended {
+		if s.nc.IsConnected() && s.Alive(ctx) == nil {
 			return nil
 		}
 		select {

@@ -12,8 +12,15 @@ import (
 	"github.com/nats-io/stan.go/pb"
 )
 
-// Covered is always so: a channel is made when it is needed.
-func (s *stanSession) Covered(context.Context, []string) error { return nil }
+// Covered is so for every legal name: a channel is made when it is needed.
+func (s *stanSession) Covered(_ context.Context, subjects []string) error {
+	for _, subject := range subjects {
+		if err := CheckChannel(subject); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // Origin is not told by this broker.
 func (s *stanSession) Origin(context.Context, string) (time.Time, error) { return time.Time{}, nil }

@@ -1,0 +1,130 @@
+package conn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// inquire asks a question until it is answered, is denied, the session is lost,
+// or the time-out is over. A cluster without a leader loses requests, so that
+// it is asked again and again; an answer to an earlier one counts, however late.
+// So the question must do no harm when it is asked twice, by several goroutines.
+func inquire[T any](ctx context.Context, l *link, question func(context.Context) (T, error)) (answer T, err error) {
+	err = l.askOnce(ctx, func(ctx context.Context) (err error) {
+		answer, err = hedge(ctx, question)
+		return err
+	})
+	return answer, err
+}
+
+func hedge[T any](ctx context.Context, question func(context.Context) (T, error)) (T, error) {
+	type reply struct {
+		answer T
+		err    error
+	}
+	var asking sync.WaitGroup
+	defer asking.Wait()
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	replies := make(chan reply)
+	ask := func() {
+		asking.Go(func() {
+			var r reply
+			r.answer, r.err = question(ctx)
+			select {
+			case replies <- r:
+			case <-ctx.Done():
+			}
+		})
+	}
+	ask()
+	again := time.NewTimer(answerPatience / 2)
+	defer again.Stop()
+	var last reply
+	for {
+		select {
+		case <-again.C:
+			ask()
+			again.Reset(answerPatience)
+		case last = <-replies:
+			if !unanswered(last.err) {
+				return last.answer, last.err
+			}
+			again.Reset(answerPatience / 10)
+		case <-ctx.Done():
+			return last.answer, or(last.err, ctx.Err())
+		}
+	}
+}
+
+// unanswered reports that asking again may bring an answer.
+func unanswered(err error) bool {
+	api, isAPI := errors.AsType[*jetstream.APIError](err)
+	return isAPI && transient(api) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout)
+}
+
+// ask runs a request as inquire does, one attempt after the other, each longer
+// than the one before: for requests that change something.
+func (l *link) ask(ctx context.Context, request func(context.Context) error) error {
+	return l.askOnce(ctx, func(ctx context.Context) error {
+		for patience := answerPatience / 2; ; patience *= 2 {
+			attempt, stop := context.WithTimeout(ctx, patience)
+			err := request(attempt)
+			if unanswered(err) {
+				select {
+				case <-attempt.Done():
+				case <-time.After(answerPatience / 10):
+				}
+			}
+			stop()
+			if !unanswered(err) || ctx.Err() != nil {
+				return err
+			}
+		}
+	})
+}
+
+// askOnce makes a request just once: some take a cluster seconds to answer. It
+// ends when it is denied, the session is lost, or the time-out is over: the
+// server does not answer a request that it denies.
+func (l *link) askOnce(ctx context.Context, request func(context.Context) error) error {
+	l.mu.Lock()
+	deaf := l.deaf
+	l.mu.Unlock()
+	if deaf != nil {
+		return because(ErrAuth, deaf)
+	}
+	l.asking.Add(1)
+	defer l.asking.Add(-1)
+	select {
+	case <-l.denied: // an earlier one
+	default:
+	}
+	ctx, cancel := context.WithCancelCause(ctx)
+	ctx, stop := context.WithTimeoutCause(ctx, l.opts.Timeout, because(ErrHung, fmt.Errorf("no answer within %v", l.opts.Timeout)))
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		select {
+		case words := <-l.denied:
+			cancel(because(ErrAuth, errors.New(words)))
+		case <-l.lost:
+			cancel(l.Err())
+		case <-ctx.Done():
+		}
+	}()
+	err := request(ctx)
+	if _, answered := errors.AsType[*jetstream.APIError](err); err != nil && ctx.Err() != nil && !answered {
+		err = context.Cause(ctx)
+	}
+	stop()
+	cancel(nil)
+	<-watched
+	return err
+}

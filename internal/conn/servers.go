@@ -1,0 +1,148 @@
+package conn
+
+import (
+	"errors"
+	"net"
+	"net/url"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// hostOf is host and port of a server's URL, as nats.go completes it.
+func hostOf(u *url.URL) string {
+	if u.Port() != "" {
+		return u.Host
+	}
+	switch u.Scheme {
+	case "ws":
+		return net.JoinHostPort(u.Hostname(), "80")
+	case "wss":
+		return net.JoinHostPort(u.Hostname(), "443")
+	}
+	return net.JoinHostPort(u.Hostname(), "4222")
+}
+
+// hosts are the hosts and ports of o.Servers.
+func (o Options) hosts() map[string]bool {
+	hosts := make(map[string]bool)
+	for s := range strings.SplitSeq(o.Servers, ",") {
+		if u, err := parseServer(s); err == nil {
+			hosts[hostOf(u)] = true
+		}
+	}
+	return hosts
+}
+
+// connect tries the servers that were given, and then those that they told of
+// earlier: what they advertise may not be reachable from here. Where there are
+// several, none delays the others for long: that one needs longer is found out
+// last.
+func (l *link) connect(opts []nats.Option) (nc *nats.Conn, err error) {
+	o := l.opts
+	if len(l.servers.given) > 1 || len(o.Learned) > 0 {
+		l.sockets.brief.Store(true)
+		for _, servers := range []string{o.Servers, strings.Join(o.Learned, ",")} {
+			if servers == "" {
+				continue
+			}
+			nc, err = nats.Connect(servers, opts...)
+			if err == nil || !unreachable(err) {
+				return nc, err
+			}
+		}
+		l.sockets.brief.Store(false)
+	}
+	return nats.Connect(o.Servers, opts...)
+}
+
+// unreachable reports that another server, or more time, may do better.
+func unreachable(err error) bool {
+	err = explain(err)
+	return errors.Is(err, ErrNoServer) || errors.Is(err, ErrHung)
+}
+
+// serverChoice is how a lost connection is made again. Its fields but given
+// belong to nats.go's goroutine.
+type serverChoice struct {
+	given    map[string]bool // by host and port
+	tries    map[string]int  // since the loss
+	latest   string          // the one tried last
+	failures int             // of it, before
+}
+
+// nextServer chooses a server to connect to after a loss: first those that were
+// given, rather another than the one that was lost. When all of them have
+// failed, those that they told of take turns with them. None is tried for long
+// the first time, if there are others.
+//
+// The first attempt has to wait, too: long enough that sending fails meanwhile,
+// and who sends knows that the connection broke before another is there.
+func (l *link) nextServer(servers []nats.Server, _ nats.ServerInfo) (*nats.Server, time.Duration) {
+	c := &l.servers
+	i := slices.IndexFunc(servers, func(s nats.Server) bool { return s.URL.Host == c.latest })
+	if i < 0 || servers[i].Reconnects <= c.failures { // it did connect, which sets its count back
+		c.tries = make(map[string]int)
+	}
+	lost, _ := l.at.Load().(string)
+	var given, told []nats.Server
+	advertised := 0 // attempts at those that were told
+	for _, s := range servers {
+		if c.given[s.URL.Host] {
+			given = append(given, s)
+			continue
+		}
+		told = append(told, s)
+		advertised += c.tries[s.URL.Host]
+	}
+	order := func(a, b nats.Server) int {
+		tried := func(s nats.Server) int {
+			if s.URL.Host == lost {
+				return 2*c.tries[s.URL.Host] + 1
+			}
+			return 2 * c.tries[s.URL.Host]
+		}
+		return tried(a) - tried(b)
+	}
+	from := given
+	if len(told) > 0 && (len(given) == 0 || c.tries[slices.MinFunc(given, order).URL.Host] > advertised) {
+		from = told
+	}
+	next := slices.MinFunc(from, order)
+	tries := c.tries[next.URL.Host]
+	c.tries[next.URL.Host]++
+	c.latest, c.failures = next.URL.Host, next.Reconnects
+	l.sockets.brief.Store(len(servers) > 1 && tries == 0 || !c.given[next.URL.Host])
+	if tries == 0 {
+		return &next, 50 * time.Millisecond
+	}
+	b := newBackoff()
+	for range min(tries, 20) - 1 {
+		b.NextBackOff()
+	}
+	return &next, b.NextBackOff()
+}
+
+// Others returns the servers of the cluster that those given told of, as URLs,
+// separated by commas. They may hold secrets.
+func (l *link) Others() string {
+	user := ""
+	known := make(map[string]bool)
+	for _, s := range append(strings.Split(l.opts.Servers, ","), l.opts.Learned...) {
+		if u, err := parseServer(s); err == nil {
+			known[hostOf(u)] = true
+			if u.User != nil && user == "" {
+				user = strings.ReplaceAll(u.User.String(), ",", "%2C") + "@"
+			}
+		}
+	}
+	var others []string
+	for _, s := range l.nc.DiscoveredServers() {
+		if u, err := parseServer(s); err == nil && !known[hostOf(u)] {
+			others = append(others, u.Scheme+"://"+user+u.Host)
+		}
+	}
+	return strings.Join(others, ",")
+}

@@ -1,0 +1,104 @@
+package conn
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"net"
+	"os"
+	"sync/atomic"
+	"time"
+)
+
+// A dialer makes the connections of one link.
+type dialer struct {
+	life    context.Context // ends with the session; not with the call that dialled
+	timeout time.Duration
+	brief   atomic.Bool  // the next attempt takes no longer than briefAttempt
+	moved   atomic.Int64 // when a write last went on that had to wait; in ns since 1970
+}
+
+// briefAttempt bounds dialling and handshake where another server may do better.
+const briefAttempt = time.Second
+
+// Dial is called by nats.go for the first connection and for every later one.
+// The connection is closed when life is done, so that a hung handshake can be
+// interrupted.
+func (d *dialer) Dial(network, address string) (net.Conn, error) {
+	var limit time.Time
+	if d.brief.Load() {
+		limit = time.Now().Add(min(briefAttempt, d.timeout))
+	}
+	c, err := (&net.Dialer{Timeout: d.timeout, Deadline: limit}).DialContext(d.life, network, address)
+	if err != nil {
+		return nil, err
+	}
+	limitUnsent(c)
+	return &socket{Conn: c, dialer: d, limit: limit, stop: context.AfterFunc(d.life, func() { _ = c.Close() })}, nil
+}
+
+// A socket is one connection of a dialer.
+type socket struct {
+	net.Conn
+	dialer  *dialer
+	limit   time.Time // of the handshake; zero for that of nats.go
+	stop    func() bool
+	greeted int // bytes of the first line, or past maxGreeting once it has ended
+}
+
+// SetDeadline is called by nats.go for the handshake, which the limit of the
+// attempt bounds, too.
+func (c *socket) SetDeadline(t time.Time) error { return c.Conn.SetDeadline(c.within(t)) }
+
+// SetReadDeadline is called by nats.go for the handshake of a WebSocket.
+func (c *socket) SetReadDeadline(t time.Time) error { return c.Conn.SetReadDeadline(c.within(t)) }
+
+func (c *socket) within(t time.Time) time.Time {
+	if !t.IsZero() && !c.limit.IsZero() && c.limit.Before(t) {
+		return c.limit
+	}
+	return t
+}
+
+// Write gives up when nothing moved for the time-out: nats.go's own limit is for
+// a whole write, which over a slow link may take longer. It looks more often:
+// the system may take bytes long before it says so.
+func (c *socket) Write(p []byte) (n int, err error) {
+	const waited = 10 * time.Millisecond // what a write takes that need not wait, at most
+	begin := time.Now()
+	for moved := begin; ; {
+		if err := c.Conn.SetWriteDeadline(time.Now().Add(c.dialer.timeout / 10)); err != nil {
+			return n, err
+		}
+		m, err := c.Conn.Write(p[n:])
+		n += m
+		now := time.Now()
+		if m > 0 {
+			if moved = now; now.Sub(begin) >= waited {
+				c.dialer.moved.Store(now.UnixNano())
+			}
+		}
+		if !errors.Is(err, os.ErrDeadlineExceeded) || now.Sub(moved) >= c.dialer.timeout {
+			return n, err
+		}
+	}
+}
+
+// Read bounds the server's first line, of which nats.go would read any amount.
+func (c *socket) Read(p []byte) (int, error) {
+	n, err := c.Conn.Read(p)
+	if c.greeted <= maxGreeting {
+		if c.greeted += n; bytes.IndexByte(p[:n], '\n') >= 0 {
+			c.greeted = maxGreeting + 1
+		} else if c.greeted > maxGreeting {
+			c.greeted = maxGreeting
+			return 0, errGreeting
+		}
+	}
+	return n, err
+}
+
+func (c *socket) Close() error {
+	c.stop()
+	return c.Conn.Close()
+}

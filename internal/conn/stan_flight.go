@@ -1,0 +1,167 @@
+package conn
+
+import (
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/nats-io/stan.go"
+)
+
+const (
+	// never is a time-out that stan.go counts from the hand-over of each event;
+	// stanFlight has one of its own.
+	never = 24 * time.Hour
+
+	// The events in flight may be as many bytes as are acked in roomTime, beside
+	// what a link of long delay holds: over a slow one, answers to the server's
+	// heartbeats, of 1 s and more, would wait too long behind more.
+	roomTime  = time.Second / 2
+	firstRoom = 256 << 10
+	leastRoom = 64 << 10
+)
+
+// A stanFlight is the events that were handed to NATS Streaming and not
+// answered: a window of a number of them, and of bytes. When nothing was answered
+// for the time-out, all of them are in doubt.
+type stanFlight struct {
+	link     *link
+	watching sync.WaitGroup
+
+	mu       sync.Mutex
+	changed  *sync.Cond // there is room
+	events   []*handed  // the oldest first; nil before the first
+	count    int        // of those not answered
+	bytes    int64
+	room     int64         // for bytes
+	acked    int64         // bytes since then
+	begun    bool          // the watch
+	failures int           // how often events were given up
+	since    time.Time     // when measured, without the time in which nothing was in flight
+	moved    time.Time     // when an event was answered, or the first handed over
+	delay    time.Duration // of the fastest answer
+}
+
+// A handed event was handed over.
+type handed struct {
+	size int64
+	done func(Receipt, error)
+	sent time.Time
+	over bool // answered, or given up
+}
+
+func (f *stanFlight) begin(l *link) {
+	f.link, f.room, f.delay = l, firstRoom, never
+	f.moved = time.Now()
+	f.since = f.moved
+	f.changed = sync.NewCond(&f.mu)
+}
+
+// send waits for room, and hands an event over by put. As in
+// [Session.Publish], done is called unless send returns an error.
+func (f *stanFlight) send(size int64, done func(Receipt, error), put func(answered func(string, error)) error) error {
+	f.mu.Lock()
+	failures := f.failures
+	for f.count > 0 && (f.count >= f.link.opts.Window || f.bytes+size > f.room) {
+		f.changed.Wait()
+	}
+	if f.failures != failures { // nothing is sent behind what is in doubt
+		f.mu.Unlock()
+		return errBroken
+	}
+	now := time.Now()
+	if f.count == 0 {
+		f.since = f.since.Add(now.Sub(f.moved)) // idleness says nothing of the link
+		f.moved = now
+	}
+	if !f.begun {
+		f.begun = true
+		f.watching.Go(f.watch)
+	}
+	e := &handed{size: size, done: done, sent: now}
+	f.events = append(f.events, e)
+	f.count++
+	f.bytes += size
+	f.mu.Unlock()
+
+	err := put(func(id string, err error) { f.answered(e, id, err) })
+	if err == nil {
+		return nil
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if e.over { // given up meanwhile: done was called
+		return nil
+	}
+	f.end(e)
+	return err
+}
+
+func (f *stanFlight) answered(e *handed, id string, err error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if e.over {
+		return
+	}
+	e.done(Receipt{ID: id}, explainAck(err)) // who waits for room is to know of a failure first
+	f.end(e)
+	f.moved = time.Now()
+	f.acked += e.size
+	f.delay = min(f.delay, f.moved.Sub(e.sent))
+	if took := f.moved.Sub(f.since); took >= max(roomTime/10, f.delay) {
+		f.room = min(max(int64(float64(f.acked)*float64(roomTime+f.delay)/float64(took)), leastRoom), roomBytes)
+		f.since, f.acked = f.moved, 0
+	}
+}
+
+// end takes an event out of the flight. mu is held.
+func (f *stanFlight) end(e *handed) {
+	e.over = true
+	f.count--
+	f.bytes -= e.size
+	for len(f.events) > 0 && f.events[0].over {
+		f.events[0] = nil
+		f.events = f.events[1:]
+	}
+	if f.count <= f.link.opts.Window*3/4 && f.bytes <= f.room*3/4 || f.count == 0 { // many at a time go out together
+		f.changed.Broadcast()
+	}
+}
+
+// watch gives up what is in flight when nothing is answered any more, or the
+// session is lost.
+func (f *stanFlight) watch() {
+	timeout := f.link.opts.Timeout
+	tick := time.NewTicker(max(timeout/20, time.Millisecond))
+	defer tick.Stop()
+	for {
+		select {
+		case <-f.link.lost:
+			f.giveUp(0, f.link.Err())
+			return
+		case <-f.link.life.Done():
+			f.giveUp(0, stan.ErrConnectionClosed)
+			return
+		case <-tick.C:
+		}
+		f.giveUp(timeout, fmt.Errorf("nothing was acked for %v", timeout))
+	}
+}
+
+// giveUp ends the wait for all events if nothing moved for so long: no answer
+// came, and the system took nothing for the server.
+func (f *stanFlight) giveUp(silence time.Duration, reason error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if time.Since(f.moved) < silence || time.Since(time.Unix(0, f.link.sockets.moved.Load())) < silence {
+		return
+	}
+	if len(f.events) > 0 {
+		f.failures++
+	}
+	for len(f.events) > 0 {
+		e := f.events[0] // those that are over were taken out
+		e.done(Receipt{}, because(ErrNotAcked, reason))
+		f.end(e)
+	}
+}
