@@ -249,7 +249,7 @@ func TestNamedStreamIsTheOneThatStores(t *testing.T) {
 		}
 	}
 	_, err := publishOne(t, dial(t, conn.Options{Servers: s.URL, Stream: "other", Timeout: long}), conn.Event{Subject: "nowhere"})
-	if !errors.Is(err, conn.ErrNoStream) {
+	if !errors.Is(err, conn.ErrOtherStream) {
 		t.Error(err)
 	}
 	if n := streamInfo(t, js, "orders").State.Msgs; n != 1 {
