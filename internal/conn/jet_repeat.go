@@ -32,7 +32,10 @@ func later(a, b time.Time) time.Time {
 
 // moved is when something was answered last, or left a connection that is slow.
 func (f *flight) moved() time.Time {
-	return later(f.heard, time.Unix(0, f.s.sockets.moved.Load()))
+	if wrote := f.s.sockets.moved.Load(); wrote != nil {
+		return later(f.heard, *wrote)
+	}
+	return f.heard
 }
 
 // expire ends the wait for the oldest event, if nothing came for too long; for

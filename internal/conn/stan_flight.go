@@ -16,8 +16,9 @@ const (
 	// The events in flight may be as many bytes as are acked in roomTime, beside
 	// what a link of long delay holds: over a slow one, answers to the server's
 	// heartbeats, of 1 s and more, would wait too long behind more.
-	roomTime      = time.Second / 2
-	firstStanRoom = 256 << 10
+	roomTime  = time.Second / 2
+	firstRoom = 256 << 10
+	leastRoom = 64 << 10
 )
 
 // A stanFlight is the events that were handed to NATS Streaming and not
@@ -50,7 +51,7 @@ type handed struct {
 }
 
 func (f *stanFlight) begin(l *link) {
-	f.link, f.room, f.delay = l, firstStanRoom, never
+	f.link, f.room, f.delay = l, firstRoom, never
 	f.moved = time.Now()
 	f.measured = f.moved
 	f.changed = sync.NewCond(&f.mu)
