@@ -145,3 +145,18 @@ func TestMembersOverALongLink(t *testing.T) {
 		}
 	})
 }
+
+// A join makes several requests in one go, each of which must have its time.
+func TestJoinOverALongLink(t *testing.T) {
+	t.Parallel()
+	s := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
+	publish(t, options(t, s), "orders", 1, 1)
+	o := options(t, s)
+	o.Servers, o.Timeout = (&wire{delay: 600 * time.Millisecond}).start(t, s).url, 3*time.Second
+	l := member(o, "orders")
+	l.UntilEnd = true
+	r := run(t, l, &recorder{})
+	if end, err := r.wait(); end != conn.EndReached || err != nil {
+		t.Errorf("end %v, error %v", end, err)
+	}
+}
