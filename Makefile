@@ -5,10 +5,11 @@ GO ?= go
 PREFIX ?= $(shell $(GO) env GOPATH)/bin
 NODE := internal/cli/testdata/node
 BACKEND ?= stan
+SOAK_DURATION ?= 5m
 # Without cgo the programs are static: they start faster, and run anywhere.
 BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w'
 
-.PHONY: help build install test race lint bench demo server pf
+.PHONY: help build install test race lint bench soak demo server pf
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -30,6 +31,9 @@ lint: ## check formatting, vet, lint, shell scripts, manifests, and cross-compil
 
 bench: ## compare speed and memory with the tools of stan.go and the nats CLI, in one run
 	$(GO) test ./internal/bench -run '^$$' -bench . -benchtime 1x -count 1 -timeout 60m
+
+soak: ## let the programs work on servers that fail, and account for every event (SOAK_DURATION=5m SOAK_FLAGS='-seed 1 -only cut')
+	$(GO) run ./internal/soak -duration $(SOAK_DURATION) $(SOAK_FLAGS)
 
 demo: build ## show both programs at work with a server of their own (BACKEND=jetstream: with JetStream)
 	scripts/demo.sh $(BACKEND)

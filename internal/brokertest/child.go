@@ -12,7 +12,8 @@ import (
 )
 
 // ServeIfChild runs a server and does not return, if this process was started
-// by [Start] for that. A test package calls it first thing in its TestMain.
+// by [Start] for that. A test package calls it first thing in its TestMain, a
+// program in its main.
 func ServeIfChild() {
 	config := os.Getenv(configEnv)
 	if config == "" {

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -17,13 +16,13 @@ import (
 type Cluster struct {
 	Servers []*Server // each can be killed, frozen and started again by itself
 
-	t testing.TB
+	t T
 }
 
 // StartCluster starts n servers, at least two, as one cluster with JetStream
 // and without NATS Streaming, and waits as [Cluster.AwaitReady] does. They end
 // with the test.
-func StartCluster(t testing.TB, n int) *Cluster {
+func StartCluster(t T, n int) *Cluster {
 	t.Helper()
 	var c *Cluster
 	onFreePorts(t, 3*n, func(ports []int) (err error) {
@@ -35,7 +34,7 @@ func StartCluster(t testing.TB, n int) *Cluster {
 
 // startCluster starts a server for every three ports: for clients, for
 // monitoring and for routes.
-func startCluster(t testing.TB, ports []int) (*Cluster, error) {
+func startCluster(t T, ports []int) (*Cluster, error) {
 	t.Helper()
 	var routes []string
 	for own := range slices.Chunk(ports, 3) {

@@ -1,15 +1,12 @@
 package brokertest
 
-import (
-	"syscall"
-	"testing"
-)
+import "syscall"
 
 // freePort finds a port and keeps it until the test ends, also while its
 // server is stopped: a socket that is bound to it and never listens. Nobody is
 // given the port by the kernel then, and a server that asks for it can have it,
 // since both sockets have SO_REUSEADDR, as every listener of Go does.
-func freePort(t testing.TB) int {
+func freePort(t T) int {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)
 	if err != nil {

@@ -2,13 +2,10 @@
 
 package brokertest
 
-import (
-	"net"
-	"testing"
-)
+import "net"
 
 // freePort finds a port that was free a moment ago.
-func freePort(t testing.TB) int {
+func freePort(t T) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -1,16 +1,13 @@
 package brokertest
 
-import (
-	"errors"
-	"testing"
-)
+import "errors"
 
 var errPortTaken = errors.New("another process took the server's port")
 
 // onFreePorts calls start with n free ports. Except on Linux, a port may be
 // taken by another process before the server has it; then start is called with
 // others.
-func onFreePorts(t testing.TB, n int, start func(ports []int) error) {
+func onFreePorts(t T, n int, start func(ports []int) error) {
 	t.Helper()
 	for again := 2; ; again-- {
 		err := start(freePorts(t, n))
@@ -23,7 +20,7 @@ func onFreePorts(t testing.TB, n int, start func(ports []int) error) {
 	}
 }
 
-func freePorts(t testing.TB, n int) []int {
+func freePorts(t T, n int) []int {
 	t.Helper()
 	ports := make([]int, n)
 	for i := range ports {
@@ -34,7 +31,7 @@ func freePorts(t testing.TB, n int) []int {
 
 // FreePort finds a port on loopback for a program that the test starts. On
 // Linux, nobody else is given it until the test ends.
-func FreePort(t testing.TB) int {
+func FreePort(t T) int {
 	t.Helper()
 	return freePort(t)
 }

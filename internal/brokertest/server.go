@@ -2,7 +2,8 @@
 // own, so that it can be killed, frozen and started again, and so that a
 // test's goroutines are its client's alone.
 //
-// The package's rule: it is imported by tests, and by nothing else.
+// The package's rule: it is imported by tests, and by programs that only test
+// (internal/soak).
 package brokertest
 
 import (
@@ -15,7 +16,6 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
-	"testing"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -45,7 +45,7 @@ type Server struct {
 	URL     string // client URL, without credentials
 	Monitor string // URL of the monitoring port
 
-	t      testing.TB
+	t      T
 	config Config
 	dir    string
 
@@ -66,7 +66,7 @@ const configEnv = "BROKERTEST_CONFIG"
 
 // Start starts a server on free loopback ports, with a store in a folder of
 // the test, and waits until it takes clients. It ends with the test.
-func Start(t testing.TB, config Config) *Server {
+func Start(t T, config Config) *Server {
 	t.Helper()
 	var s *Server
 	onFreePorts(t, 2, func(ports []int) (err error) {
@@ -76,7 +76,7 @@ func Start(t testing.TB, config Config) *Server {
 	return s
 }
 
-func start(t testing.TB, config Config, ports []int) (*Server, error) {
+func start(t T, config Config, ports []int) (*Server, error) {
 	t.Helper()
 	s := prepare(t, config, ports)
 	s.launch()
@@ -85,7 +85,7 @@ func start(t testing.TB, config Config, ports []int) (*Server, error) {
 
 // prepare makes the folder and the configuration of a server. The first port
 // is for clients, the second for monitoring.
-func prepare(t testing.TB, config Config, ports []int) *Server {
+func prepare(t T, config Config, ports []int) *Server {
 	t.Helper()
 	if config.Cluster == "" {
 		config.Cluster = "ticketing"
@@ -235,7 +235,7 @@ func (s *Server) Log() string {
 }
 
 // Eventually waits until done returns true, at most 30 s.
-func Eventually(t testing.TB, what string, done func() bool) {
+func Eventually(t T, what string, done func() bool) {
 	t.Helper()
 	deadline := time.NewTimer(30 * time.Second)
 	defer deadline.Stop()
@@ -252,7 +252,7 @@ func Eventually(t testing.TB, what string, done func() bool) {
 
 // AwaitLine reads lines until one contains text, and returns it. It fails the
 // test if the input ends before.
-func AwaitLine(t testing.TB, in *bufio.Scanner, text string) string {
+func AwaitLine(t T, in *bufio.Scanner, text string) string {
 	t.Helper()
 	for in.Scan() {
 		if strings.Contains(in.Text(), text) {

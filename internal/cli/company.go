@@ -31,6 +31,7 @@ type company struct {
 	mu     sync.Mutex
 	again  []redelivery // to be explained
 	places []conn.Place
+	broke  time.Time // when the listener joined again after its connection broke
 }
 
 // errNoNews: who told of the members does not answer.
@@ -53,6 +54,9 @@ func newCompany(tell *teller, o *listenOptions) *company {
 // ctx is done or end is called.
 func (c *company) joined(ctx context.Context, l *conn.Listener, b conn.Backend, places []conn.Place) {
 	c.mu.Lock()
+	if c.places != nil {
+		c.broke = time.Now()
+	}
 	c.places = places
 	c.mu.Unlock()
 	if c.stop == nil && !c.tell.quiet {
@@ -107,7 +111,7 @@ func (c *company) watch(ctx context.Context) {
 func (c *company) ask(ctx context.Context) (changed bool) {
 	now, noun, err := c.present(ctx)
 	switch {
-	case ctx.Err() != nil || errors.Is(err, conn.ErrLost) || errors.Is(err, errNoNews): // what is lost is told elsewhere
+	case ctx.Err() != nil || errors.Is(err, conn.ErrLost) || errors.Is(err, conn.ErrHung) || errors.Is(err, errNoNews): // told elsewhere
 		return false
 	case err != nil:
 		c.mute = true
@@ -172,12 +176,12 @@ func (c *company) present(ctx context.Context) (ids []string, noun string, err e
 // unacked here, the zero time if it was not.
 func (c *company) cameAgain(m *conn.Message, left time.Time) {
 	r := redelivery{subject: m.Subject, first: m.Sequence, last: m.Sequence, delivery: m.Deliveries, n: 1, wait: c.ackWait(m.Subject)}
-	r.young = time.Since(m.Time) < r.wait
 	if !left.IsZero() {
 		r.own = max(time.Second, time.Since(left).Round(time.Second))
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	r.broke = m.Time.Before(c.broke) && time.Since(c.broke) < 2*r.wait
 	i := slices.IndexFunc(c.again, r.like)
 	if i >= 0 {
 		c.again[i].n++

@@ -22,8 +22,8 @@ func evict(t testing.TB, server *brokertest.Server, code int, args ...string) *p
 // A client whose connection broke is back in a moment: it is not closed.
 func TestEvictOfAClientThatConnectsAgain(t *testing.T) {
 	server := brokertest.Start(t, brokertest.Config{})
-	url, drop := server.Proxy()
-	nc, err := nats.Connect(url, nats.ReconnectWait(2*time.Second), nats.ReconnectJitter(0, 0), nats.MaxReconnects(-1))
+	network := server.Network()
+	nc, err := nats.Connect(network.URL, nats.ReconnectWait(2*time.Second), nats.ReconnectJitter(0, 0), nats.MaxReconnects(-1))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func TestEvictOfAClientThatConnectsAgain(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	drop()
+	network.Cut()
 	brokertest.Eventually(t, "the connection is lost", func() bool { return !nc.IsConnected() })
 	evict(t, server, 1, "service", "--monitor", server.Monitor).awaitSaying("is alive: it answered its heartbeat")
 	if err := sc.Publish("orders", []byte("x")); err != nil {

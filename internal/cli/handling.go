@@ -3,6 +3,7 @@ package cli
 import (
 	"fmt"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"github.com/fatih/color"
@@ -21,10 +22,11 @@ type handling struct {
 	buffer  []byte                          // output of events that were handled since the last flush
 
 	joined  bool
-	noAcks  bool // the broker wants none
-	handled int  // written, or about to be; and acked unless --no-ack
-	written int  // of these, up to the last flush
-	refused int  // broke their contract
+	noAcks  bool         // the broker wants none
+	handled atomic.Int64 // written, or about to be; and acked unless --no-ack
+	written atomic.Int64 // of these, up to the last flush
+	refused atomic.Int64 // broke their contract
+	writing atomic.Int64 // since when stdout is written to, in ns; 0 while it isn't
 }
 
 func newHandling(s *System, tell *teller, o *listenOptions) *handling {
@@ -44,7 +46,7 @@ func (h *handling) Handle(m *conn.Message) error {
 	if contract := h.o.contracts[m.Subject]; contract != nil {
 		data, err := contract.Decode(m.Data)
 		if err != nil {
-			h.refused++
+			h.refused.Add(1)
 			h.leave(m)
 			verb, rest := "leaving", " unacked"
 			if h.noAcks {
@@ -68,8 +70,7 @@ func (h *handling) Handle(m *conn.Message) error {
 	if h.o.noAck {
 		h.leave(m)
 	}
-	h.handled++
-	if h.handled == h.o.count {
+	if h.handled.Add(1) == int64(h.o.count) {
 		return conn.ErrEnough
 	}
 	return nil
@@ -93,25 +94,40 @@ func (h *handling) Flush() error {
 	if len(h.buffer) == 0 {
 		return nil
 	}
+	h.writing.Store(time.Now().UnixNano())
 	_, err := h.out.Write(h.buffer)
+	h.writing.Store(0)
 	h.buffer = h.buffer[:0]
 	if err != nil {
-		h.handled = h.written
+		h.handled.Store(h.written.Load())
 		return fmt.Errorf("writing to stdout: %w (what was not written stays unacked)", err)
 	}
-	h.written = h.handled
+	h.written.Store(h.handled.Load())
 	return nil
 }
 
+// Blocked returns for how long a write to stdout has not come back: whoever
+// reads it does not.
+func (h *handling) Blocked() time.Duration {
+	if since := h.writing.Load(); since > 0 {
+		return time.Since(time.Unix(0, since))
+	}
+	return 0
+}
+
 func (h *handling) summary() {
+	if h.Blocked() > 0 { // and so it stays
+		h.handled.Store(h.written.Load())
+	}
 	unacked := ""
 	if h.o.noAck && !h.noAcks {
 		unacked = ", none acked (--no-ack)"
 	}
-	if h.refused > 0 {
-		unacked += fmt.Sprintf(", %d deliveries %s because they break their contract", h.refused, h.left())
+	if n := h.refused.Load(); n > 0 {
+		unacked += fmt.Sprintf(", %d deliveries %s because they break their contract", n, h.left())
 	}
-	h.tell.say("handled %d %s%s", h.handled, plural(h.handled, "event"), unacked)
+	handled := int(h.handled.Load())
+	h.tell.say("handled %d %s%s", handled, plural(handled, "event"), unacked)
 }
 
 // left is what happened to events that broke their contract.
@@ -122,10 +138,19 @@ func (h *handling) left() string {
 	return "left unacked"
 }
 
+// interrupted is the error of a run that a signal ended before its end.
+func (h *handling) interrupted() error {
+	n := int(h.handled.Load())
+	if h.o.count > 0 {
+		return fmt.Errorf("%w: %d of %d events handled", errInterrupted, n, h.o.count)
+	}
+	return fmt.Errorf("%w before the end: %d %s handled", errInterrupted, n, plural(n, "event"))
+}
+
 // verdict is the error of a run that came to its end.
 func (h *handling) verdict() error {
-	if h.refused > 0 {
-		return broken("%d deliveries broke their contract and were %s", h.refused, h.left())
+	if n := h.refused.Load(); n > 0 {
+		return broken("%d deliveries broke their contract and were %s", n, h.left())
 	}
 	return nil
 }

@@ -20,6 +20,7 @@ func TestImportsGoOneWay(t *testing.T) {
 		"nats-test/internal/conn":    nil,
 		"nats-test/internal/events":  nil,
 		"nats-test/internal/monitor": nil,
+		"nats-test/internal/soak":    {"nats-test/internal/brokertest"},
 	}
 	for pkg, may := range allowed {
 		for _, imported := range list(t, "{{join .Imports \"\\n\"}}", pkg) {

@@ -107,7 +107,7 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *teller, h *hand
 		Subscription: conn.Subscription{
 			Group: o.group, Durable: o.durable, Start: o.start, AckWait: o.ackWait, MaxInFlight: o.inFlight(),
 		},
-		NoAck: o.noAck, UntilEnd: o.untilEnd, Idle: o.idle, Persist: again,
+		NoAck: o.noAck, UntilEnd: o.untilEnd, Idle: o.idle, Persist: again, Rest: o.rest,
 		Reached: func(b conn.Backend, again bool) {
 			backend = b
 			if again {
@@ -142,12 +142,25 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *teller, h *hand
 		return o.explain(parent, err)
 	case errors.Is(cause, errClosed):
 		return cause
+	case parent.Err() != nil && o.hasEnd():
+		return h.interrupted()
 	case parent.Err() != nil:
 		return nil // a signal, and closed cleanly
-	case end == conn.EndIdle && o.count > 0 && h.handled < o.count:
+	case end == conn.EndIdle && o.count > 0 && int(h.handled.Load()) < o.count:
 		return errIdle
 	}
 	return h.verdict()
+}
+
+// hasEnd reports whether the flags say when to stop: until then, not all that
+// was asked for is done.
+func (o *listenOptions) hasEnd() bool { return o.untilEnd || o.count > 0 }
+
+// rest asks the monitoring port what is left of a group or durable of NATS
+// Streaming: nobody else can tell.
+func (o *listenOptions) rest(ctx context.Context, sub conn.Subscription, client string) (conn.Rest, error) {
+	r, err := monitor.RestOf(ctx, o.monitorURL(), sub.Subject, sub.Group, sub.Durable, client)
+	return conn.Rest{Waiting: r.Waiting, Next: r.Next, Unacked: r.Unacked, Delivered: r.Sent}, err
 }
 
 // inFlight is what a subscription may hold. If not told otherwise, it is not
@@ -199,6 +212,11 @@ func (o *listenOptions) tellPlaces(tell *teller, places []conn.Place, again bool
 		consumer := "consumer " + p.Consumer
 		if p.Consumer == "" {
 			consumer = "a consumer of its own, ordered, without acks"
+		}
+		if !again {
+			for _, note := range p.Notes {
+				tell.say("%s", note)
+			}
 		}
 		mapping = append(mapping, fmt.Sprintf("stream %s, %s, filter %s", p.Stream, consumer, p.Subject))
 		if again && !p.Resumed && o.durable != "" {

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"sync/atomic"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -57,6 +58,9 @@ type reader struct {
 	check func([]byte) ([]byte, error)
 	items chan item
 	room  *semaphore.Weighted // in bytes
+
+	read  atomic.Int64 // events so far
+	ended bool         // items is closed because there are no more
 }
 
 func (r *reader) run(ctx context.Context) {
@@ -64,6 +68,7 @@ func (r *reader) run(ctx context.Context) {
 	for n := 1; ; n++ {
 		data, where, err := r.src.next()
 		if errors.Is(err, io.EOF) {
+			r.ended = true
 			return
 		}
 		if err == nil {
@@ -72,6 +77,7 @@ func (r *reader) run(ctx context.Context) {
 		if err != nil && where != "" {
 			err = fmt.Errorf("event %d (%s): %w", n, where, err)
 		}
+		r.read.Add(1)
 		it := item{err: err}
 		if err == nil {
 			if r.room.Acquire(ctx, weight(data)) != nil {
@@ -96,8 +102,9 @@ func weight(data []byte) int64 { return min(int64(len(data)), aheadBytes) }
 var errNoEvents = &explained{errors.New("there is no event on stdin"), errContract,
 	"give one JSON value per event, or the data itself with --data JSON"}
 
-// each calls do with every event, in order, until one is bad, do fails, more
-// is closed (nil is never), or ctx is done: that is no error.
+// each calls do with every event, in order, until one is bad, do fails, stop is
+// closed (nil is never), or stdout takes no more. If ctx is done before the
+// last, the error is errInterrupted.
 func (r *reader) each(ctx context.Context, out *results, stop func() <-chan struct{}, do func(data []byte) error) error {
 	for n := 0; ; n++ {
 		var it item
@@ -108,20 +115,20 @@ func (r *reader) each(ctx context.Context, out *results, stop func() <-chan stru
 			select {
 			case it, more = <-r.items:
 			case <-ctx.Done():
+				return errInterrupted
 			case <-stop():
 				return nil
 			case <-out.broken:
-				return nil // flushing tells why
+				return out.wait(ctx)
 			}
 		}
 		switch {
+		case !more && r.ended && n > 0:
+			return nil
 		case ctx.Err() != nil:
-			out.tell.say("interrupted")
-			return nil
-		case !more && n == 0:
-			return errNoEvents
+			return errInterrupted
 		case !more:
-			return nil
+			return errNoEvents
 		case it.err != nil:
 			return it.err
 		}
@@ -147,14 +154,17 @@ func send(ctx context.Context, r *reader, out *results, o *publishOptions) (err 
 	begin := time.Now()
 	defer func() {
 		if publisher == nil {
+			if errors.Is(err, errInterrupted) {
+				err = fmt.Errorf("%w: nothing was sent", err)
+			}
 			return
 		}
-		if flushed := publisher.Flush(); err == nil {
+		cut := errors.Is(err, errInterrupted)
+		if flushed := whenInterrupted(ctx, publisher.Flush()); err == nil || cut && flushed != nil {
 			err = flushed
 		}
 		closing := session.Close()
-		sent, acked, inDoubt := publisher.Sent()
-		out.summary(sent, acked, inDoubt, time.Since(begin), err)
+		err = out.summary(publisher, int(r.read.Load()), cut, time.Since(begin), err)
 		if closing != nil && err == nil {
 			out.tell.warn("%v (all events were acked)", closing)
 		}
@@ -169,7 +179,7 @@ func send(ctx context.Context, r *reader, out *results, o *publishOptions) (err 
 	return r.each(ctx, out, failed, func(data []byte) error {
 		if publisher == nil {
 			if session, err = o.dial(ctx, out.tell); err != nil {
-				return unlessInterrupted(ctx, err)
+				return whenInterrupted(ctx, err)
 			}
 			if session.Backend() == conn.STAN && (o.id != "" || len(o.header) > 0) {
 				return errors.Join(errOnlyJetStream, session.Close())
@@ -178,25 +188,26 @@ func send(ctx context.Context, r *reader, out *results, o *publishOptions) (err 
 			begin = time.Now()
 		}
 		if err := out.wait(ctx); err != nil {
-			return unlessInterrupted(ctx, err)
+			return whenInterrupted(ctx, err)
 		}
 		if o.rate > 0 {
 			if err := pace.Wait(ctx); err != nil {
-				return unlessInterrupted(ctx, err)
+				return whenInterrupted(ctx, err)
 			}
 		}
 		id, err := o.ids.next()
 		if err != nil {
 			return err
 		}
-		return unlessInterrupted(ctx, publisher.Publish(ctx, conn.Event{Subject: o.subject, Data: data, ID: id, Header: o.header}))
+		return whenInterrupted(ctx, publisher.Publish(ctx, conn.Event{Subject: o.subject, Data: data, ID: id, Header: o.header}))
 	})
 }
 
-// unlessInterrupted drops an error that a signal brought about.
-func unlessInterrupted(ctx context.Context, err error) error {
-	if ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx))) {
-		return nil
+// whenInterrupted is errInterrupted in place of an error that a signal brought
+// about.
+func whenInterrupted(ctx context.Context, err error) error {
+	if err != nil && ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx))) {
+		return errInterrupted
 	}
 	return err
 }

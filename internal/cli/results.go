@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strconv"
@@ -38,6 +39,7 @@ type results struct {
 	pending []byte // lines that wait to be written
 	due     bool   // they should wait no longer
 	ended   bool   // no more lines come
+	repeats int    // acked events that had been stored before
 	err     error  // why stdout takes no more
 }
 
@@ -94,6 +96,9 @@ func (r *results) acked(receipt conn.Receipt, last bool) {
 	r.bar.add(1)
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if receipt.Duplicate {
+		r.repeats++
+	}
 	if r.err == nil {
 		r.pending = r.appendAck(r.pending, receipt)
 		r.due = r.due || last || len(r.pending) >= minWrite
@@ -128,7 +133,7 @@ func (r *results) appendAck(out []byte, receipt conn.Receipt) []byte {
 // line writes a line of its own, when there is room.
 func (r *results) line(ctx context.Context, text string) error {
 	if err := r.wait(ctx); err != nil {
-		return unlessInterrupted(ctx, err)
+		return whenInterrupted(ctx, err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -187,17 +192,53 @@ func (r *results) close() {
 	r.bar.close()
 }
 
-// summary tells how it went, where that is more than the one line.
-func (r *results) summary(sent, acked, inDoubt int, took time.Duration, err error) {
+// summary says how it went, where that is more than the one line, and returns
+// what the command ends with. read is how many events were read so far; cut says
+// that a signal came before the last.
+func (r *results) summary(p *conn.Publisher, read int, cut bool, took time.Duration, err error) error {
 	r.bar.close()
+	sent, acked, inDoubt := p.Sent()
+	if only := errors.Is(err, errInterrupted); only && r.o.interactive && acked == sent {
+		r.tell.say("interrupted; all %d %s acked", acked, plural(acked, "event"))
+		return nil
+	} else if only && inDoubt == 0 {
+		return fmt.Errorf("%w: %s", errInterrupted, r.progress(sent, acked, read))
+	} else if cut {
+		r.tell.warn("interrupted: %s", r.progress(sent, acked, read))
+	}
 	switch {
 	case inDoubt > 0:
 		r.tell.warn("%d of %d %s acked; of %d it is not known whether the broker stored them", acked, sent, plural(sent, "event"), inDoubt)
-	case err != nil:
+	case err == nil && acked > 1:
+		r.tell.say("%d events%s in %.2f s (%.0f events/s)", acked, r.stored(), took.Seconds(), float64(acked)/max(took.Seconds(), 1e-9))
+	case err == nil, cut, errors.Is(err, conn.ErrOrder):
+	case r.o.count > 1:
+		r.tell.warn("%s before the error", r.progress(sent, acked, read))
+	default:
 		r.tell.warn("%d %s acked before the error", acked, plural(acked, "event"))
-	case acked > 1:
-		r.tell.say("%d events in %.2f s (%.0f events/s)", acked, took.Seconds(), float64(acked)/max(took.Seconds(), 1e-9))
 	}
+	return err
+}
+
+// progress is how many events were acked, of those asked for as far as that is known.
+func (r *results) progress(sent, acked, read int) string {
+	switch {
+	case r.o.data == "-":
+		return fmt.Sprintf("%d of the %d %s read so far acked", acked, read, plural(read, "event"))
+	case r.o.interactive:
+		return fmt.Sprintf("%d of %d %s acked", acked, sent, plural(sent, "event"))
+	}
+	return fmt.Sprintf("%d of %d %s acked", acked, r.o.count, plural(r.o.count, "event"))
+}
+
+// stored says how many of the acked events had been stored before.
+func (r *results) stored() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.repeats == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d of them already stored,", r.repeats)
 }
 
 func plural(n int, noun string) string {

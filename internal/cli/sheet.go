@@ -25,6 +25,7 @@ func newSheet(s *System, mode string, several bool) *sheet {
 	return &sheet{out: s.Stdout, width: s.Width, several: several, colors: map[conn.State]*color.Color{
 		conn.StateOK: shade(color.FgGreen), conn.StateFault: shade(color.FgRed),
 		conn.StateNone: shade(color.Faint), conn.StateUnknown: shade(color.FgYellow),
+		conn.StateNote: shade(color.FgYellow),
 	}}
 }
 

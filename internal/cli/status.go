@@ -139,7 +139,7 @@ func members(observer *conn.Observer) func(context.Context, [][2]string) ([][]mo
 			for _, m := range list {
 				all[i] = append(all[i], monitor.Member{
 					Client: m.Client, State: monitor.Alive, Unacked: m.Held, MaxInFlight: m.Limit,
-					Stalled: m.Limit > 0 && m.Held >= m.Limit, Quiet: time.Duration(m.Quiet) * time.Millisecond,
+					Stalled: m.Limit > 0 && m.Held >= m.Limit, Quiet: time.Duration(m.Quiet) * time.Millisecond, Blocked: time.Duration(m.Blocked) * time.Millisecond,
 				})
 			}
 		}

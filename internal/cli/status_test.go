@@ -184,7 +184,7 @@ func TestStatusOfADeadMember(t *testing.T) {
 		other.awaitLines(5)
 		evict(1, held).awaitSaying("the server knows no client of that ID")
 		other.awaitSaying(held + " left group g: no other member now")
-		other.awaitSaying(", delivery 2: " + held + " left without acking it")
+		other.awaitSaying(", delivery 2: probably held by " + held + " until it left")
 		if j := statusOf(t, server); j.code != 0 {
 			t.Errorf("%+v", j)
 		}

@@ -190,9 +190,7 @@ func TestStoppingLosesNothingAndRepeatsNothing(t *testing.T) {
 			handled = append(handled, handler.seen()...)
 		}
 		<-published
-		last := member(o, "orders")
-		last.UntilEnd = true
-		r := run(t, last, &recorder{})
+		r := run(t, untilEnd(member(o, "orders"), s), &recorder{})
 		if _, err := r.wait(); err != nil {
 			t.Fatal(err)
 		}

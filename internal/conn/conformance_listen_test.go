@@ -14,7 +14,7 @@ func TestStartPositions(t *testing.T) {
 		o := options(t, s)
 		publish(t, o, "orders", 1, 3)
 		session := dial(t, o)
-		_, middle, err := session.Last(t.Context(), "orders")
+		_, middle, err := session.Find(t.Context(), "orders", 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -14,10 +14,10 @@ import (
 
 func TestDroppedConnectionIsMended(t *testing.T) {
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
-		url, drop := s.Proxy()
+		network := s.Network()
 		o := options(t, s)
 		through := o
-		through.Servers = url
+		through.Servers = network.URL
 		lines := make(chan string, 100)
 		through.Notify = func(line string) { lines <- line }
 		r := run(t, listener(through, "orders"), &recorder{})
@@ -27,7 +27,7 @@ func TestDroppedConnectionIsMended(t *testing.T) {
 		acked := map[string]bool{"21": true}
 		for i := 1; i <= 20; i++ {
 			if i%5 == 0 {
-				drop()
+				network.Cut()
 			}
 			if err := p.Publish(t.Context(), conn.Event{Subject: "orders", Data: fmt.Append(nil, i)}); err != nil {
 				t.Fatal(err)
@@ -59,11 +59,11 @@ func TestDroppedConnectionIsMended(t *testing.T) {
 
 func TestNoReconnectEndsWithErrLost(t *testing.T) {
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
-		url, drop := s.Proxy()
+		network := s.Network()
 		o := options(t, s)
-		o.Servers, o.NoReconnect = url, true
+		o.Servers, o.NoReconnect = network.URL, true
 		r := run(t, listener(o, "orders"), &recorder{})
-		drop()
+		network.Cut()
 		if _, err := r.wait(); !errors.Is(err, conn.ErrLost) {
 			t.Error(err)
 		}

@@ -67,7 +67,7 @@ func TestPublisherSendsNothingAfterAFailure(t *testing.T) {
 		if sent, acked, inDoubt := p.Sent(); inDoubt != 0 || sent != 2 || acked != 2 {
 			t.Errorf("sent %d, acked %d", sent, acked)
 		}
-		if sequence, _, err := session.Last(t.Context(), "orders"); sequence != 2 || err != nil {
+		if sequence, _, err := session.Find(t.Context(), "orders", 0); sequence != 2 || err != nil {
 			t.Errorf("stored %d, %v", sequence, err)
 		}
 	})

@@ -62,9 +62,19 @@ type Session interface {
 	// sends, it does nothing.
 	Drain(limit time.Duration)
 
-	// Last returns the sequence and time of the newest event stored on
-	// subject, a sequence of 0 where there is none.
-	Last(ctx context.Context, subject string) (sequence uint64, at time.Time, err error)
+	// Find returns the first event stored on subject whose sequence is at least
+	// from, or the newest one if from is 0: its sequence and time, or a sequence
+	// of 0 where there is none. The answer is never that of a replica that lags.
+	Find(ctx context.Context, subject string, from uint64) (sequence uint64, at time.Time, err error)
+
+	// End returns the sequence of the newest event that is stored where the
+	// events of subject are, 0 where that can't be told.
+	End(ctx context.Context, subject string) (sequence uint64, err error)
+
+	// Rest tells what is left of a subscription of this session, in which the
+	// first event not seen yet is from, or a later one. The error wraps
+	// errUnknown if the broker answers, but does not tell.
+	Rest(ctx context.Context, s Subscription, from uint64) (Rest, error)
 
 	// Alive makes one round trip to the broker that stores events (not merely
 	// to the server that carries them).
@@ -78,9 +88,9 @@ type Session interface {
 	// given told of, separated by commas. They may hold secrets.
 	Others() string
 
-	// Origin returns when the broker began to store what it has of subject;
-	// the zero time if it can't tell.
-	Origin(ctx context.Context, subject string) (time.Time, error)
+	// Origin returns where the broker stores the events of subject, and since
+	// when: the zero Origin if it can't tell.
+	Origin(ctx context.Context, subject string) (Origin, error)
 
 	// Lost is closed when the session has ended other than by Close: a
 	// reconnect can't bring it back. Err then tells why.
@@ -123,6 +133,12 @@ type Receipt struct {
 	Duplicate bool
 }
 
+// An Origin is where events are stored. One that was made anew is another.
+type Origin struct {
+	Stream string
+	Since  time.Time
+}
+
 // A Place tells what a subscription became at the broker. NATS Streaming
 // tells nothing but the subject.
 type Place struct {
@@ -130,9 +146,12 @@ type Place struct {
 	Stream   string
 	Consumer string // "" for one of this listener alone
 	Resumed  bool   // the consumer had been there before
-	Position uint64 // then: the sequence after which it goes on
+	Position uint64 // the sequence after which it begins or goes on, where that is known
 
-	AckWait time.Duration // of the consumer, which may differ from what was asked for
+	AckWait     time.Duration // of the consumer, which may differ from what was asked for
+	MaxInFlight int           // likewise, of this session's subscription
+
+	Notes []string // what the stream's settings take away, in sentences
 }
 
 // A Subscription says which events of a subject are wanted.
@@ -144,6 +163,18 @@ type Subscription struct {
 
 	AckWait     time.Duration // redelivery after this long without an ack; whole seconds, at least 1s
 	MaxInFlight int           // unacked events held at one time, at least 1
+
+	// Size is how large an event is, about, in bytes; 0 where that is not known.
+	// Where the broker counts events alone, fewer large ones are asked for.
+	Size int
+
+	// Earlier is what the sessions before this one left at the broker; each
+	// session takes it over, and notes there what it leaves. nil for nothing.
+	Earlier *Earlier
+
+	// Blocked returns for how long the handler has waited for its reader: such
+	// a wait is no work. nil for never.
+	Blocked func() time.Duration
 }
 
 // A Message is one delivery of an event.
@@ -152,7 +183,8 @@ type Message struct {
 	Sequence   uint64
 	Time       time.Time // when the broker stored the event
 	Data       []byte
-	Deliveries int // 1 for the first delivery; later ones count up
+	Deliveries int  // 1 for the first delivery; later ones count up
+	Newest     bool // the broker says that none was stored behind it
 
 	acker acker
 }

@@ -19,21 +19,8 @@ type taken struct {
 // told to start. A group or durable that exists has its own position.
 func (s *stay) alone() bool { return s.Subscription.Group == "" && s.Subscription.Durable == "" }
 
-// comesTo reports whether the event that is the last now may come.
-func (s *stay) comesTo(last uint64, at time.Time) bool {
-	if !s.alone() {
-		return true
-	}
-	switch start := s.Subscription.Start; start.Kind {
-	case StartNew:
-		return false
-	case StartSequence:
-		return start.Sequence <= last
-	case StartTime:
-		return !at.Before(start.Time)
-	}
-	return true
-}
+// sizeWeight is how many events the average of their size is made of, about.
+const sizeWeight = 16
 
 // deliver has one event handled, and flushed and acked in good time. It
 // returns false if the event is left to others.
@@ -57,7 +44,7 @@ func (s *stay) deliver(ctx context.Context, m *Message, more bool, p *position) 
 		s.clock = time.Now()
 		if errors.Is(err, ErrEnough) {
 			err, s.enough, s.stopping = nil, true, true
-			s.signal()
+			s.end()
 		}
 		if err == nil || m.Deliveries == 1 { // what is left comes again and again
 			s.latest = s.clock
@@ -65,9 +52,10 @@ func (s *stay) deliver(ctx context.Context, m *Message, more bool, p *position) 
 		switch {
 		case errors.Is(err, ErrLeave):
 			m.acker.Leave()
-			s.leave(m)
+			s.leave(m, p)
 		case err == nil && s.NoAck:
 			m.acker.Leave()
+			s.leave(m, p)
 		case err == nil:
 			p.handled.add(m.Sequence, m.Time)
 			s.taken = append(s.taken, taken{m.acker, m.Subject, m.Sequence, s.clock.Sub(begin)})
@@ -76,12 +64,23 @@ func (s *stay) deliver(ctx context.Context, m *Message, more bool, p *position) 
 			return false
 		}
 	}
+	if s.UntilEnd && s.backend == STAN {
+		p.whole.add(m.Sequence)
+	}
+	p.size += (len(m.Data) - p.size) / sizeWeight
 	if m.Sequence > p.sequence {
 		p.sequence, p.time = m.Sequence, m.Time
 	}
-	if p.end > 0 && m.Sequence >= p.end {
-		p.end = 0
-		s.stopping = s.stopping || s.atEnd()
+	if s.UntilEnd && !p.passed && (m.Newest || p.end > 0 && m.Sequence >= p.end) {
+		p.passed = true
+		if s.alone() && (s.backend != STAN || p.whole.last >= p.end) { // the others were handled before it
+			p.reached = true
+			if s.atEnd() {
+				s.stopping = true
+				s.end()
+			}
+		}
+		more = false // those who decide on the end look at the acks
 		s.signal()
 	}
 	if !more || s.stopping || ctx.Err() != nil || len(s.taken) >= flushEvents || s.clock.Sub(s.takenAt) >= flushAfter {
@@ -92,29 +91,25 @@ func (s *stay) deliver(ctx context.Context, m *Message, more bool, p *position) 
 
 // leave notes an event that stays unacked, and says so when no other can come
 // because of such events. mu is held.
-func (s *stay) leave(m *Message) {
+func (s *stay) leave(m *Message, p *position) {
 	if s.backend == JetStream && s.alone() { // its events need no acks
 		return
 	}
-	left := s.left[m.Subject]
-	if left == nil {
-		left = make(map[uint64]bool)
-		s.left[m.Subject] = left
+	limit := int(p.limit.Load())
+	if limit == 0 { // events come before the subscription is told
+		limit = s.Subscription.MaxInFlight
 	}
-	if len(left) < s.Subscription.MaxInFlight {
-		left[m.Sequence] = true
+	if p.left == nil {
+		p.left = make(map[uint64]bool)
 	}
-	if len(left) >= s.Subscription.MaxInFlight && !s.stalled {
+	if len(p.left) < limit {
+		p.left[m.Sequence] = true
+	}
+	if len(p.left) >= limit && !s.stalled {
 		s.stalled = true
 		s.options.Notify(fmt.Sprintf("%d events of %s left unacked fill --max-in-flight: no other comes until some member acks them, or it is raised",
-			len(left), m.Subject))
+			len(p.left), m.Subject))
 	}
-}
-
-func (s *stay) isStalled() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.stalled
 }
 
 // flush completes and acks what was taken. mu is held.
@@ -139,7 +134,7 @@ func (s *stay) flush() {
 	}
 	if unsent > 0 {
 		first, last := s.taken[0], s.taken[len(s.taken)-1]
-		s.options.Notify(fmt.Sprintf("%d acks could not be sent (%v), of what was handled from #%d of %s to #%d of %s: these will come again",
+		s.options.Notify(fmt.Sprintf("%d acks could not be sent (%v), of what was handled from #%d of %s to #%d of %s: these may come again",
 			unsent, why, first.sequence, first.subject, last.sequence, last.subject))
 	}
 	clear(s.taken) // don't hold their memory
@@ -149,5 +144,5 @@ func (s *stay) flush() {
 // fail ends the listener, and what was taken stays unacked. mu is held.
 func (s *stay) fail(err error) {
 	s.failed, s.stopping = err, true
-	s.signal()
+	s.end()
 }

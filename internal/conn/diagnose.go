@@ -46,6 +46,7 @@ const (
 	StateOK      State = "ok"
 	StateFault   State = "fault"
 	StateNone    State = "none"    // not there, and not needed
+	StateNote    State = "note"    // works, but not as one might expect
 	StateUnknown State = "unknown" // could not be found out
 )
 

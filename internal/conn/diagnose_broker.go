@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -185,7 +186,7 @@ const (
 // stored, and naming those that are not.
 func (d *diagnosing) streams(ctx context.Context, js jetstream.JetStream, subjects []string) {
 	s := &jetSession{link: d.link, js: js, streams: make(map[string]*jetstream.StreamInfo)}
-	var stored, missing []string
+	var stored, missing, notes []string
 	distinct := make(map[string]bool)
 	for _, subject := range subjects {
 		name, err := s.stream(ctx, subject)
@@ -199,6 +200,9 @@ func (d *diagnosing) streams(ctx context.Context, js jetstream.JetStream, subjec
 				Hint: streamsHint(err)})
 			return
 		default:
+			if !distinct[name] || len(subjects) <= fewSubjects {
+				notes = append(notes, notesOn(s.streams[subject].Config, subject, true)...)
+			}
 			distinct[name] = true
 			stored = append(stored, subject+" is in "+clipWord(name))
 		}
@@ -210,6 +214,10 @@ func (d *diagnosing) streams(ctx context.Context, js jetstream.JetStream, subjec
 	if len(missing) == 0 {
 		if len(stored) > 0 {
 			d.found(StepStream, StateOK, "streams ok", "%s", covered)
+		}
+		slices.Sort(notes)
+		for _, n := range slices.Compact(notes) {
+			d.found(StepStream, StateNote, "", "%s", n)
 		}
 		return
 	}

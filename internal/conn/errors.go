@@ -43,6 +43,10 @@ var (
 	ErrFull = errors.New("the stream takes no more")
 	// ErrTooLarge: larger than the broker takes; it was not sent.
 	ErrTooLarge = errors.New("larger than the broker takes")
+	// ErrStreamLimit: larger than the stream takes; it was not stored.
+	ErrStreamLimit = errors.New("larger than the stream takes")
+	// ErrUncertain: answered, and what is stored can't be known. Others go on.
+	ErrUncertain = errors.New("it can't be known what is stored")
 	// ErrStalled: events that were left unacked fill the max in flight, so that no other comes.
 	ErrStalled = errors.New("events left unacked fill the max in flight, so no other comes")
 	// ErrUnfinished: the end was reached, and not everything up to it was handled:
@@ -55,6 +59,10 @@ var (
 	ErrNotStored = errors.New("acked, but not stored")
 	// ErrOtherEvent: the message ID belongs to another event, so this one was not stored.
 	ErrOtherEvent = errors.New("another event was stored under this ID")
+	// ErrNeedsGroup: the stream gives its events to a group only.
+	ErrNeedsGroup = errors.New("a listener alone can't read them")
+	// ErrTaken: the events go to another consumer already.
+	ErrTaken = errors.New("they go to another consumer")
 	// ErrBlocked: the handler did not come back in time when the listener was to stop.
 	ErrBlocked = errors.New("the handler does not come back")
 	// ErrName: no legal name for a channel, durable, queue group or client.

@@ -7,7 +7,10 @@ import "time"
 // sends an event again although it is being handled, and one that was killed
 // may have lost the ack. Events are known by sequence and time together, since
 // a broker that lost its store begins at 1 again.
-type handledSet []handledEvent
+type handledSet struct {
+	size   uint64
+	events []handledEvent
+}
 
 type handledEvent struct {
 	sequence uint64
@@ -16,13 +19,21 @@ type handledEvent struct {
 
 // newHandledSet returns a set for a listener that holds up to inFlight events:
 // with room for those that other members of its group hold, and for as many as
-// a killed server was seen to lose the acks of, several times over (512 KiB).
-func newHandledSet(inFlight int) handledSet { return make(handledSet, max(1<<15, 4*inFlight)) }
-
-func (h handledSet) add(sequence uint64, at time.Time) {
-	h[sequence%uint64(len(h))] = handledEvent{sequence, at.UnixNano()}
+// a killed server was seen to lose the acks of, several times over. One that
+// listens to several subjects shares the room among them (512 KiB in all, or
+// 16 KiB for each of very many).
+func newHandledSet(inFlight, subjects int) handledSet {
+	const fewest = 1 << 10
+	return handledSet{size: uint64(max(max(1<<15, 4*inFlight)/max(subjects, 1), fewest))}
 }
 
-func (h handledSet) has(sequence uint64, at time.Time) bool {
-	return h[sequence%uint64(len(h))] == handledEvent{sequence, at.UnixNano()}
+func (h *handledSet) add(sequence uint64, at time.Time) {
+	if h.events == nil { // most of very many subjects get none
+		h.events = make([]handledEvent, h.size)
+	}
+	h.events[sequence%h.size] = handledEvent{sequence, at.UnixNano()}
+}
+
+func (h *handledSet) has(sequence uint64, at time.Time) bool {
+	return h.events != nil && h.events[sequence%h.size] == handledEvent{sequence, at.UnixNano()}
 }

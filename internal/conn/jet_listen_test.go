@@ -1,6 +1,7 @@
 package conn_test
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -180,4 +181,97 @@ func TestEventsThatLookLikeTheServersWords(t *testing.T) {
 			t.Error(end, err, len(handler.seen()))
 		}
 	})
+}
+
+// A listener goes where its subject goes, once it is done with what was before.
+func TestSubjectThatMovesToAnotherStreamIsFollowed(t *testing.T) {
+	s, js := onJetStream(t, "")
+	both(t, func(t *testing.T, kind func(conn.Options, string) *conn.Listener) {
+		createStream(t, js, jetstream.StreamConfig{Name: "old", Subjects: []string{"orders", "kept"}})
+		o, said := options(t, s), &told{}
+		o.Notify = said.notify
+		publish(t, o, "orders", 1, 5)
+		r := run(t, kind(o, "orders"), &recorder{})
+		r.await(5)
+		if _, err := js.UpdateStream(t.Context(), jetstream.StreamConfig{Name: "old", Subjects: []string{"kept"}}); err != nil {
+			t.Fatal(err)
+		}
+		createStream(t, js, jetstream.StreamConfig{Name: "new", Subjects: []string{"orders"}})
+		publish(t, o, "orders", 6, 8)
+		r.await(8)
+		r.stopCleanly()
+		if got := r.seen(); !slices.Equal(got, numbers(1, 8)) {
+			t.Errorf("handled %v", got)
+		}
+		if !strings.Contains(said.all(), "orders is stored by the stream new now, and no longer by old") {
+			t.Errorf("said: %s", said.all())
+		}
+		for _, name := range []string{"old", "new"} {
+			if err := js.DeleteStream(t.Context(), name); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}
+
+// What a listener alone made at the broker is gone with it, also after its
+// connection broke.
+func TestListenerAloneLeavesNoConsumer(t *testing.T) {
+	s, js := onJetStream(t, "")
+	network := s.Network()
+	o := options(t, s)
+	publish(t, o, "orders", 1, 10)
+	o.Servers = network.URL
+	l := untilEnd(listener(o, "orders"), s)
+	l.Subscription.MaxInFlight = 2
+	if end, err := run(t, l, at(4, network.Cut)).wait(); end != conn.EndReached || err != nil {
+		t.Fatal(end, err)
+	}
+	brokertest.Eventually(t, "no consumer is left", func() bool { return streamInfo(t, js, "orders").State.Consumers == 0 })
+}
+
+// Settings of a stream that take something away from a listener are told.
+func TestNotesOnStreams(t *testing.T) {
+	s, js := onJetStream(t, "")
+	keepStream(t, js)
+	for _, c := range []struct {
+		config jetstream.StreamConfig
+		says   string
+	}{
+		{jetstream.StreamConfig{Retention: jetstream.InterestPolicy}, "keeps an event only until every consumer has acked it"},
+		{jetstream.StreamConfig{Retention: jetstream.WorkQueuePolicy}, "is a work queue"},
+		{jetstream.StreamConfig{SubjectTransform: &jetstream.SubjectTransformConfig{Source: "orders", Destination: "stored"}}, "maps orders to stored"},
+		{jetstream.StreamConfig{SubjectTransform: &jetstream.SubjectTransformConfig{Source: "other", Destination: "stored"}}, ""},
+		{jetstream.StreamConfig{}, ""},
+	} {
+		c.config.Name, c.config.Subjects = "orders", []string{"orders", "other"}
+		createStream(t, js, c.config)
+		l := member(options(t, s), "orders")
+		var notes []string
+		l.Joined = func(places []conn.Place, _ bool) { notes = places[0].Notes }
+		run(t, l, &recorder{}).stopCleanly()
+		if said := strings.Join(notes, "\n"); !strings.Contains(said, c.says) || c.says == "" && said != "" {
+			t.Errorf("%+v: said %q", c.config, said)
+		}
+		if err := js.DeleteStream(t.Context(), "orders"); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+// A work queue gives each event to one consumer, which acks it.
+func TestWorkQueueIsExplained(t *testing.T) {
+	s, js := onJetStream(t, "")
+	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}, Retention: jetstream.WorkQueuePolicy})
+	o := options(t, s)
+	if _, err := listener(o, "orders").Run(soon(t), &recorder{}); !errors.Is(err, conn.ErrNeedsGroup) {
+		t.Errorf("alone: %v", err)
+	}
+	first := run(t, member(o, "orders"), &recorder{})
+	second := member(o, "orders")
+	second.Subscription.Group, second.Subscription.Durable = "others", "others"
+	if _, err := second.Run(soon(t), &recorder{}); !errors.Is(err, conn.ErrTaken) {
+		t.Errorf("a second group: %v", err)
+	}
+	first.stopCleanly()
 }

@@ -20,17 +20,15 @@ func TestListeningWithoutPermission(t *testing.T) {
 		"consumers", `publish: { deny: "$JS.API.CONSUMER.INFO.>" }`,
 		"creation", `publish: { deny: "$JS.API.CONSUMER.CREATE.>" }`,
 		"events", `publish: { deny: "$JS.API.CONSUMER.MSG.NEXT.>" }`,
-		"last", `publish: { deny: ["$JS.API.STREAM.MSG.GET.>", "$JS.API.DIRECT.GET.>"] }`,
 		"answers", `subscribe: { deny: "_INBOX.>" }`), admin)
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
-	for _, user := range []string{"all", "streams", "consumers", "creation", "events", "last", "answers"} {
+	for _, user := range []string{"all", "streams", "consumers", "creation", "events", "answers"} {
 		for kind, l := range map[string]*conn.Listener{"alone": listener(options(t, s), "orders"), "member": member(options(t, s), "orders")} {
 			if user == "consumers" && kind == "alone" {
 				continue // it needs to find none
 			}
 			t.Run(user+", "+kind, func(t *testing.T) {
 				l.Options.Backend, l.Options.Auth, l.Options.Timeout = conn.JetStream, as(user), long
-				l.UntilEnd = user == "last"
 				if _, err := l.Run(soon(t), &recorder{}); !errors.Is(err, conn.ErrAuth) {
 					t.Error(err)
 				}

@@ -37,6 +37,9 @@ func (s *jetSession) message(e Event) *nats.Msg {
 		header[key] = values
 	}
 	header[jetstream.MsgIDHeader] = []string{e.ID}
+	if _, given := header[jetstream.ExpectedStreamHeader]; s.opts.Stream != "" && !given {
+		header[jetstream.ExpectedStreamHeader] = []string{s.opts.Stream} // another one's ack is none
+	}
 	return &nats.Msg{Subject: e.Subject, Data: e.Data, Header: header}
 }
 
@@ -45,7 +48,7 @@ func (s *jetSession) Publish(e Event, done func(Receipt, error)) error {
 	if limit := int(s.nc.MaxPayload()) - headerSize(msg.Header); len(e.Data) > limit {
 		return because(ErrTooLarge, fmt.Errorf("%d bytes, at most %d are possible", len(e.Data), limit))
 	}
-	return s.flight.send(msg, done)
+	return s.flight.send(msg, e.ID != "", done)
 }
 
 // Broken is never so: what was in flight is sent again by [flight].
@@ -91,7 +94,7 @@ func repeatable(err error) bool {
 func explainPublish(err error, doubt bool) error {
 	api, isAPI := errors.AsType[*jetstream.APIError](err)
 	switch {
-	case errors.Is(err, ErrNoStream), errors.Is(err, ErrNoJetStream), errors.Is(err, ErrRefused):
+	case errors.Is(err, ErrNoStream), errors.Is(err, ErrOtherStream), errors.Is(err, ErrNoJetStream), errors.Is(err, ErrRefused):
 		return err
 	case doubt:
 		return because(ErrNotAcked, err)

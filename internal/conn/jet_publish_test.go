@@ -143,12 +143,12 @@ func TestRepeatIsKnownByItsID(t *testing.T) {
 		seen[got.ID] = true
 	}
 	for i, from := range []conn.Session{session, session, dial(t, o)} {
-		got, err := publishOne(t, from, conn.Event{Subject: "orders", ID: "pay-7", Data: fmt.Append(nil, i)})
+		got, err := publishOne(t, from, conn.Event{Subject: "orders", ID: "pay-7", Data: []byte("y")})
 		if want := (conn.Receipt{ID: "pay-7", Stream: "orders", Sequence: 4, Duplicate: i > 0}); err != nil || got != want {
 			t.Errorf("time %d: %+v, %v", i, got, err)
 		}
 	}
-	if got := stored(t, js, "orders"); len(got) != 4 || got[3] != "0" {
+	if got := stored(t, js, "orders"); len(got) != 4 || got[3] != "y" {
 		t.Errorf("stored %v", got)
 	}
 }
@@ -203,11 +203,10 @@ func TestEveryEventIsStoredOnceInOrder(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s, js := onJetStream(t, "")
 			random := seeded(t)
-			url, dropOne := s.Proxy()
-			other, dropOther := s.Proxy() // with two servers, another is tried at once
-			drop := func() { dropOne(); dropOther() }
+			one, other := s.Network(), s.Network() // with two servers, another is tried at once
+			drop := func() { one.Cut(); other.Cut() }
 			o := options(t, s)
-			o.Servers, o.Window = url+","+other, window
+			o.Servers, o.Window = one.URL+","+other.URL, window
 			session := dial(t, o)
 			var acked []int
 			drops := make(map[int]bool) // after so many acks, or before so many events

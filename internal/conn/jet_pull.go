@@ -1,54 +1,47 @@
 package conn
 
 import (
-	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
 	"strconv"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// How long a request for events stands at the server, how often the server
-// says meanwhile that it is alive, and how long a silence is believed.
-const (
-	pullExpires   = 30 * time.Second
-	pullHeartbeat = 2 * time.Second
-	pullSilence   = 2*pullHeartbeat + time.Second
-)
-
-// leftLonger is how long an event that was left counts as held beyond its ack
-// wait, which the server may have begun later. Asked too early for another,
-// it would send one that is new, and this one as well.
-const leftLonger = 250 * time.Millisecond
-
 // A pull asks a consumer for events, as many as may be held unacked, and hands
 // them out one after the other. nats.go's own Consume counts what waits to be
 // handled instead of what waits to be acked, and lets the ack wait of what
 // waits run out; so this is the protocol of ADR-13 by hand.
 type pull struct {
-	s       *jetSession
-	name    string // of the consumer
-	stream  string
-	limit   int           // of events asked for and held
-	batch   int           // of events in one request
-	expires time.Duration // of a request
-	ackWait time.Duration // 0: there are no acks
-	deliver func(*Message, bool) bool
-	sub     *nats.Subscription
+	s        *jetSession
+	name     string // of the consumer
+	stream   string
+	subject  string
+	limit    int           // of events asked for and held
+	batch    int           // of events in one request
+	maxBytes int           // of one request
+	expires  time.Duration // of a request
+	ackWait  time.Duration // 0: there are no acks
+	deliver  func(*Message, bool) bool
+	blocked  func() time.Duration // how long the handler has waited for its reader
+	earlier  *Earlier
+	sub      *nats.Subscription
 
 	mu       sync.Mutex
+	checking atomic.Bool        // check is at work
 	changed  *sync.Cond         // queue, busy or ended
 	queue    []*held            // came, and not delivered yet
 	held     map[*held]struct{} // came, and not acked yet
-	asked    int                // asked for, and not here yet
+	requests []request          // those that stand at the server, the oldest first
+	asked    int                // asked for by these, and not here yet
+	bytes    int                // of what came and is not acked yet
+	window   int                // of bytes
+	oversize bool               // the next event is larger than a request's bytes
 	came     uint64             // events so far
 	heard    time.Time          // when the server said something
 	moved    time.Time          // when an event came or was acked
@@ -57,70 +50,60 @@ type pull struct {
 	draining bool
 	busy     bool // an event is being delivered
 	ended    bool
-	sequence uint64 // of the consumer, for gaps
+	sequence uint64   // of the consumer, for gaps
+	done     uint64   // events that the handler is done with
+	acked    []string // where the newest acks went, which a broken connection may have lost
 
 	drained chan struct{} // closed when nothing more can come
-	done    sync.WaitGroup
-}
-
-// held is an event on its way from the server to its ack.
-type held struct {
-	pull   *pull
-	msg    *nats.Msg
-	number uint64    // in the order of coming
-	since  time.Time // when its ack wait began, as far as known here
-	left   bool      // it is to be delivered again
+	working sync.WaitGroup
 }
 
 func newPull(s *jetSession, info *jetstream.ConsumerInfo, sub Subscription, deliver func(*Message, bool) bool) (*pull, error) {
 	p := &pull{
-		s: s, name: info.Name, stream: info.Stream, deliver: deliver, limit: sub.MaxInFlight,
-		batch:   or(info.Config.MaxRequestBatch, sub.MaxInFlight),
+		s: s, name: info.Name, stream: info.Stream, subject: sub.Subject, deliver: deliver, limit: sub.MaxInFlight,
+		batch: or(info.Config.MaxRequestBatch, sub.MaxInFlight), maxBytes: or(info.Config.MaxRequestMaxBytes, mostBytes),
 		expires: min(pullExpires, or(info.Config.MaxRequestExpires, pullExpires)),
 		held:    make(map[*held]struct{}), heard: time.Now(), moved: time.Now(), drained: make(chan struct{}),
+		blocked: sub.Blocked, earlier: sub.Earlier, window: firstBytes,
 	}
 	if info.Config.AckPolicy != jetstream.AckNonePolicy {
 		p.ackWait = info.Config.AckWait
 	}
 	p.changed = sync.NewCond(&p.mu)
-	var err error
-	if p.sub, err = s.nc.Subscribe(s.nc.NewInbox(), p.receive); err != nil {
+	if err := p.subscribe(); err != nil {
 		return nil, err
 	}
-	_ = p.sub.SetPendingLimits(-1, -1) // the limit is what is asked for
-	p.sub.SetClosedHandler(func(string) { close(p.drained) })
-	p.done.Go(p.work)
-	p.done.Go(p.tend)
+	p.takeOver()
+	p.working.Go(p.work)
 	p.mu.Lock()
 	p.ask()
 	p.mu.Unlock()
 	return p, nil
 }
 
-// ask requests as many events as there is room for, once that is half of the
-// limit or nothing is asked for. mu is held.
-func (p *pull) ask() {
-	n := p.limit - len(p.held) - p.asked
-	if n < 1 || p.asked > 0 && n < p.limit/2 || p.draining || p.pause || p.ended {
+// subscribe takes answers on a new inbox.
+func (p *pull) subscribe() (err error) {
+	if p.sub, err = p.s.nc.Subscribe(p.s.nc.NewInbox(), p.receive); err == nil {
+		_ = p.sub.SetPendingLimits(-1, -1) // the limit is what is asked for
+		p.sub.SetClosedHandler(func(string) { close(p.drained) })
+	}
+	return err
+}
+
+// withdraw takes back the requests that stand at the server, which would send
+// events to a handler that does not take them. What is on its way still comes.
+// mu is held.
+func (p *pull) withdraw() {
+	if p.asked == 0 || p.draining || p.ended {
 		return
 	}
-	n = min(n, p.batch)
-	request, err := json.Marshal(struct {
-		Batch     int           `json:"batch"`
-		Expires   time.Duration `json:"expires"`
-		Heartbeat time.Duration `json:"idle_heartbeat"`
-	}{n, p.expires, min(pullHeartbeat, p.expires/2)})
-	if err == nil {
-		err = p.s.nc.PublishRequest(p.s.api()+".CONSUMER.MSG.NEXT."+p.stream+"."+p.name, p.sub.Subject, request)
+	old := p.sub
+	if p.subscribe() != nil {
+		return // the connection is gone
 	}
-	if err != nil {
-		p.pause = true // the connection is broken, and the session about to end
-		return
-	}
-	if p.asked == 0 {
-		p.heard = time.Now()
-	}
-	p.asked += n
+	p.giveUp()
+	old.SetClosedHandler(nil)
+	_ = old.Drain()
 }
 
 // receive takes what the server sends. nats.go calls it one message at a time.
@@ -136,7 +119,8 @@ func (p *pull) receive(m *nats.Msg) {
 	p.came++
 	p.moved = p.heard
 	h := &held{pull: p, msg: m, number: p.came, since: p.heard}
-	p.asked = max(0, p.asked-1) // more may come of a request that was given up
+	p.arrived()
+	p.bytes += m.Size()
 	p.held[h] = struct{}{}
 	p.queue = append(p.queue, h)
 	p.changed.Broadcast()
@@ -158,16 +142,17 @@ func (p *pull) answered(status string, header nats.Header) {
 		p.s.leave(because(ErrRefused, fmt.Errorf("asking consumer %q of stream %q: %s %s", p.name, p.stream, status, words)))
 		return
 	}
+	full := status == "409" && words == tooManyBytes
 	if left, err := strconv.Atoi(header.Get("Nats-Pending-Messages")); err == nil && status != "503" {
-		p.asked = max(0, p.asked-left)
+		p.finish(left, full)
 	} else {
-		p.asked = 0
+		p.giveUp()
 	}
 	if status == "409" && words == "Consumer Deleted" {
 		p.s.lose(p.deleted())
 		return
 	}
-	p.pause = status != "404" && status != "408" // at a change of leaders
+	p.pause = status != "404" && status != "408" && !full // at a change of leaders
 	if status == "503" && p.silent.IsZero() {
 		p.silent = p.heard
 	}
@@ -182,149 +167,19 @@ func (p *pull) deleted() error {
 	return fmt.Errorf("the consumer %s of stream %s was deleted", p.name, p.stream)
 }
 
-// work hands out the events, one after the other.
-func (p *pull) work() {
-	var batch []*held
-	for {
-		p.mu.Lock()
-		p.busy = false
-		p.changed.Broadcast()
-		for len(p.queue) == 0 && !p.ended {
-			p.changed.Wait()
-		}
-		if len(p.queue) == 0 {
-			p.mu.Unlock()
-			return
-		}
-		batch, p.queue = p.queue, batch[:0]
-		p.busy = true
-		p.mu.Unlock()
-		for i, h := range batch {
-			p.handOut(h, i+1 < len(batch))
-			batch[i] = nil
-		}
-	}
-}
-
-func (p *pull) handOut(h *held, more bool) {
-	meta, err := h.msg.Metadata()
-	if err != nil {
-		p.s.leave(because(ErrRefused, fmt.Errorf("an event without its place in the stream: %w", err)))
-		return
-	}
-	if !more {
-		p.mu.Lock()
-		more = len(p.queue) > 0
-		p.mu.Unlock()
-	}
-	if p.ackWait == 0 {
-		p.sequence++
-		if meta.Sequence.Consumer != p.sequence {
-			p.s.lose(p.missed())
-			return
-		}
-		p.settle(h)
-	}
-	m := Message{
-		Subject: h.msg.Subject, Sequence: meta.Sequence.Stream, Time: meta.Timestamp, Data: h.msg.Data,
-		Deliveries: int(meta.NumDelivered), acker: h,
-	}
-	p.deliver(&m, more) // what it does not take is given back when the session is closed
-}
-
-// settle ends what is known of an event here, and makes room for another.
-func (p *pull) settle(h *held) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	delete(p.held, h)
-	p.moved = time.Now()
-	p.ask()
-}
-
-// describe tells a roll call how it stands here.
-func (p *pull) describe(m *Member) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	m.Held, m.Limit, m.Quiet = len(p.held), p.limit, time.Since(p.moved).Milliseconds()
-}
-
-func (p *pull) tell(h *held, what string) error { return p.s.nc.Publish(h.msg.Reply, []byte(what)) }
-
-// Ack tells the server that the event was handled.
-func (h *held) Ack() error {
-	if h.pull.ackWait == 0 {
-		return nil
-	}
-	err := h.pull.tell(h, "+ACK")
-	h.pull.settle(h)
-	return err
-}
-
-// Leave lets the ack wait run. Until it is over, the event counts as held.
-func (h *held) Leave() {
-	h.pull.mu.Lock()
-	defer h.pull.mu.Unlock()
-	h.left = true
-}
-
-// tend keeps the ack wait of what waits and is handled from running out, and
-// looks after a consumer that says nothing.
-func (p *pull) tend() {
-	const often = 250 * time.Millisecond
-	tick := time.NewTicker(often)
-	defer tick.Stop()
-	for {
-		select {
-		case <-p.s.life.Done():
-			return
-		case <-p.s.lost:
-			return
-		case <-tick.C:
-		}
-		p.mu.Lock()
-		if p.ended {
-			p.mu.Unlock()
-			return
-		}
-		now := time.Now()
-		for h := range p.held {
-			switch waited := now.Sub(h.since); {
-			case p.ackWait == 0:
-			case h.left && waited >= p.ackWait+leftLonger:
-				delete(p.held, h)
-			case !h.left && waited >= p.ackWait/3:
-				h.since = now
-				_ = p.tell(h, "+WPI")
-			}
-		}
-		p.pause = false
-		doubtful := p.asked > 0 && now.Sub(p.heard) > pullSilence || !p.silent.IsZero()
-		if !doubtful { // else check asks, when the consumer is there
-			p.ask()
-		}
-		if doubtful && p.silent.IsZero() {
-			p.silent = now
-		}
-		since := p.silent
-		p.mu.Unlock()
-		if doubtful {
-			p.check(since)
-		}
-	}
-}
-
 // check asks for a consumer that has said nothing since a time.
 func (p *pull) check(since time.Time) {
-	err := p.info(p.s.life)
+	_, err := p.info(p.s.life)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
 	case err == nil:
-		p.silent, p.asked = time.Time{}, 0
+		p.silent = time.Time{}
+		p.giveUp()
 		p.ask()
 	case errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrStreamNotFound):
 		p.s.lose(p.deleted())
-	case time.Since(since) > max(p.s.opts.Timeout, pullSilence):
+	case time.Since(since) > max(p.s.opts.Timeout, p.silence()):
 		p.s.lose(fmt.Errorf("the consumer %s does not answer: %w", p.name, err))
 	}
 }
@@ -336,6 +191,9 @@ func (p *pull) drain(limit time.Duration) {
 	first := !p.draining
 	p.draining = true
 	p.mu.Unlock()
+	if p.isBlocked() { // it would take none
+		return
+	}
 	if first && p.sub.Drain() != nil { // the connection is gone
 		return
 	}
@@ -371,45 +229,45 @@ func (p *pull) drain(limit time.Duration) {
 	}
 }
 
-// giveBack lets others have at once what is not acked, as NATS Streaming does
-// when a session is closed. Without it they get that after the ack wait.
-func (p *pull) giveBack() {
-	p.mu.Lock()
-	for h := range p.held {
-		if h.left && time.Since(h.since) >= p.ackWait { // another member may have it by now
-			delete(p.held, h)
+// info asks for the consumer: its leader answers.
+func (p *pull) info(ctx context.Context) (*jetstream.ConsumerInfo, error) {
+	return inquire(ctx, p.s.link, func(ctx context.Context) (*jetstream.ConsumerInfo, error) {
+		consumer, err := p.s.js.Consumer(ctx, p.stream, p.name)
+		if err != nil {
+			return nil, err
 		}
-	}
-	held := slices.SortedFunc(maps.Keys(p.held), func(a, b *held) int { return cmp.Compare(a.number, b.number) })
-	clear(p.held)
-	p.mu.Unlock()
-	if p.ackWait == 0 || len(held) == 0 {
-		return
-	}
-	// The server may still hold a request from here. It finds out when it has
-	// an event for it, which goes to the end of the line then; or when it is
-	// asked for the consumer (nats-server, processWaiting).
-	_ = p.info(p.s.life)
-	for _, h := range held {
-		_ = p.tell(h, "-NAK")
-	}
-}
-
-// info asks whether the consumer is there.
-func (p *pull) info(ctx context.Context) error {
-	return p.s.ask(ctx, func(ctx context.Context) error {
-		_, err := p.s.js.Consumer(ctx, p.stream, p.name)
-		return err
+		return consumer.CachedInfo(), nil
 	})
 }
 
-// close ends the goroutines of p after the connection. What was not delivered
-// is left.
+// rest tells what is left, in the words of the consumer's leader.
+func (p *pull) rest(ctx context.Context) (Rest, error) {
+	info, err := p.info(ctx)
+	if err != nil {
+		return Rest{}, explainJetStream(err)
+	}
+	r := Rest{Waiting: info.NumPending, Unacked: uint64(max(0, info.NumAckPending)), Through: info.AckFloor.Stream,
+		Delivered: info.Delivered.Consumer, Limit: uint64(max(0, info.Config.MaxAckPending))}
+	if info.Paused && info.Config.PauseUntil != nil {
+		r.Paused = *info.Config.PauseUntil
+	}
+	if p.ackWait == 0 { // nothing is acked: what is on its way counts
+		p.mu.Lock()
+		r.Through, r.Unacked, r.Limit = 0, info.Delivered.Consumer-min(p.done, info.Delivered.Consumer), 0
+		p.mu.Unlock()
+	}
+	return r, nil
+}
+
+// close ends the goroutine of p after the connection. What was not delivered
+// is left. One whose handler is blocked is not waited for.
 func (p *pull) close() {
 	p.mu.Lock()
 	p.ended = true
 	p.queue = nil
 	p.changed.Broadcast()
 	p.mu.Unlock()
-	p.done.Wait()
+	if !p.isBlocked() {
+		p.working.Wait()
+	}
 }

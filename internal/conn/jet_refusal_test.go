@@ -96,7 +96,7 @@ func TestRefusedEvents(t *testing.T) {
 		unsent bool
 	}{
 		"sealed stream":              {conn.Event{Subject: "sealed"}, conn.ErrRefused, false},
-		"larger than the stream's":   {conn.Event{Subject: "small", Data: make([]byte, 101)}, conn.ErrTooLarge, false},
+		"larger than the stream's":   {conn.Event{Subject: "small", Data: make([]byte, 101)}, conn.ErrStreamLimit, false},
 		"larger than the server's":   {conn.Event{Subject: "usual", Data: make([]byte, 2000)}, conn.ErrTooLarge, true},
 		"header larger than that":    {conn.Event{Subject: "usual", Header: map[string][]string{"k": {strings.Repeat("v", 2000)}}}, conn.ErrTooLarge, true},
 		"another sequence expected":  {conn.Event{Subject: "usual", Header: map[string][]string{"Nats-Expected-Last-Sequence": {"7"}}}, conn.ErrRefused, false},

@@ -2,6 +2,7 @@ package conn
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -128,17 +129,65 @@ func (s *jetSession) forget(subject string) {
 	delete(s.streams, subject)
 }
 
-// Origin is when the stream of subject was created.
-func (s *jetSession) Origin(ctx context.Context, subject string) (time.Time, error) {
+// Origin is the stream of subject, and when it was created.
+func (s *jetSession) Origin(ctx context.Context, subject string) (Origin, error) {
+	info, err := s.streamInfo(ctx, subject)
+	if err != nil {
+		return Origin{}, err
+	}
+	return Origin{info.Config.Name, info.Created}, nil
+}
+
+// End is the newest event of the whole stream when it was looked at first: the
+// leader's word, where direct gets may be answered by a replica that lags.
+func (s *jetSession) End(ctx context.Context, subject string) (uint64, error) {
+	info, err := s.streamInfo(ctx, subject)
+	if err != nil {
+		return 0, err
+	}
+	return info.State.LastSeq, nil
+}
+
+// Find asks the stream's leader.
+func (s *jetSession) Find(ctx context.Context, subject string, from uint64) (uint64, time.Time, error) {
 	name, err := s.stream(ctx, subject)
 	if err != nil {
-		return time.Time{}, err
+		return 0, time.Time{}, err
 	}
-	info, err := s.look(ctx, name)
-	if err != nil {
-		return time.Time{}, explainJetStream(err)
+	question := struct {
+		Sequence uint64 `json:"seq,omitempty"`
+		Next     string `json:"next_by_subj,omitempty"`
+		Last     string `json:"last_by_subj,omitempty"`
+	}{Last: subject}
+	if from > 0 {
+		question.Sequence, question.Next, question.Last = from, subject, ""
 	}
-	return info.Created, nil
+	type message struct {
+		Sequence uint64    `json:"seq"`
+		Time     time.Time `json:"time"`
+	}
+	request, _ := json.Marshal(question) // numbers and strings always marshal
+	found, err := inquire(ctx, s.link, func(ctx context.Context) (message, error) {
+		var answer struct {
+			Error   *jetstream.APIError `json:"error"`
+			Message message             `json:"message"`
+		}
+		reply, err := s.nc.RequestWithContext(ctx, s.api()+".STREAM.MSG.GET."+name, request)
+		if err == nil {
+			err = json.Unmarshal(reply.Data, &answer)
+		}
+		if err == nil && answer.Error != nil {
+			err = answer.Error
+		}
+		return answer.Message, err
+	})
+	switch {
+	case errors.Is(err, jetstream.ErrMsgNotFound):
+		return 0, time.Time{}, nil
+	case err != nil:
+		return 0, time.Time{}, fmt.Errorf("looking for events of %q: %w", subject, explainJetStream(err))
+	}
+	return found.Sequence, found.Time, nil
 }
 
 // several reports whether a stream stores more than one subject, or can.

@@ -12,11 +12,12 @@ import (
 )
 
 // How long the server keeps a consumer that nobody asks: that of a group without
-// a durable as long as a rejoin may take, that of one listener as long as it may
-// be busy with an event, or its output be paused.
+// a durable as long as a rejoin may take, that of one listener a little longer
+// than a request stands. One whose output is paused for longer makes another,
+// and goes on where it was.
 const (
 	groupVanishes = 30 * time.Second
-	aloneVanishes = 5 * time.Minute
+	aloneVanishes = pullExpires + 10*time.Second
 )
 
 // Covered looks for the streams of all subjects, and creates them if the
@@ -51,7 +52,11 @@ func (s *jetSession) Subscribe(ctx context.Context, sub Subscription, deliver fu
 		return Place{}, fmt.Errorf("subscribing to %q: %w", sub.Subject, explainJetStream(err))
 	}
 	s.listening.Lock()
-	s.pulls = append(s.pulls, p)
+	if s.pulls = append(s.pulls, p); len(s.pulls) == 1 {
+		s.watchStreams()
+		s.tending.Go(s.tend)
+	}
+	s.pulling.Store(int64(len(s.pulls)))
 	s.listening.Unlock()
 	s.attend(roll("jetstream", info.Stream, info.Name), sub.Group != "", p.describe)
 	return place, nil
@@ -62,12 +67,14 @@ func (s *jetSession) consumer(ctx context.Context, sub Subscription) (Place, *je
 	if err := checkConsumer(or(sub.Durable, sub.Group)); err != nil {
 		return Place{}, nil, err
 	}
-	stream, err := s.stream(ctx, sub.Subject)
+	its, err := s.streamInfo(ctx, sub.Subject)
 	if err != nil {
 		return Place{}, nil, err
 	}
+	stream := its.Config.Name
 	wanted := consumerConfig(sub)
-	place := Place{Subject: sub.Subject, Stream: stream, Consumer: wanted.Name}
+	place := Place{Subject: sub.Subject, Stream: stream, Consumer: wanted.Name, MaxInFlight: sub.MaxInFlight,
+		Notes: notesOn(its.Config, sub.Subject, false)}
 	var consumer jetstream.Consumer
 	err = s.ask(ctx, func(ctx context.Context) (err error) {
 		for {
@@ -90,7 +97,7 @@ func (s *jetSession) consumer(ctx context.Context, sub Subscription) (Place, *je
 		return Place{}, nil, because(ErrRefused, fmt.Errorf("consumer %q of stream %q is a push consumer, which no group shares by pulling: "+
 			"choose another --durable", wanted.Name, stream))
 	case err != nil:
-		return Place{}, nil, explainJetStream(err)
+		return Place{}, nil, explainConsumer(err, stream)
 	}
 	info := consumer.CachedInfo()
 	place.AckWait = info.Config.AckWait

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -22,6 +23,10 @@ type jetSession struct {
 
 	listening sync.Mutex
 	pulls     []*pull
+	pulling   atomic.Int64 // the number of pulls
+	tending   sync.WaitGroup
+	changed   atomic.Bool // streams were made or changed since moveLook
+	moveLook  time.Time   // of tend alone
 
 	finding sync.Mutex
 	streams map[string]*jetstream.StreamInfo // by subject, as first seen
@@ -30,6 +35,7 @@ type jetSession struct {
 // newJetStream opens a session over l, if the account has JetStream. That
 // asking is not permitted says nothing of the rest.
 func newJetStream(ctx context.Context, l *link) (Session, error) {
+	began := time.Now()
 	js, err := l.jetStream()
 	if err == nil {
 		err = l.hasJetStream(ctx, js)
@@ -41,7 +47,7 @@ func newJetStream(ctx context.Context, l *link) (Session, error) {
 	l.strict = true
 	l.mu.Unlock()
 	s := &jetSession{link: l, js: js, streams: make(map[string]*jetstream.StreamInfo)}
-	s.flight = newFlight(s)
+	s.flight = newFlight(s, time.Since(began))
 	return s, nil
 }
 
@@ -78,27 +84,6 @@ func (s *jetSession) Alive(ctx context.Context) error {
 	return because(ErrHung, err)
 }
 
-func (s *jetSession) Last(ctx context.Context, subject string) (uint64, time.Time, error) {
-	name, err := s.stream(ctx, subject)
-	if err != nil {
-		return 0, time.Time{}, err
-	}
-	last, err := inquire(ctx, s.link, func(ctx context.Context) (*jetstream.RawStreamMsg, error) {
-		stream, err := s.js.Stream(ctx, name)
-		if err != nil {
-			return nil, err
-		}
-		return stream.GetLastMsgForSubject(ctx, subject)
-	})
-	switch {
-	case errors.Is(err, jetstream.ErrMsgNotFound):
-		return 0, time.Time{}, nil
-	case err != nil:
-		return 0, time.Time{}, fmt.Errorf("looking for the last event of %q: %w", subject, explainJetStream(err))
-	}
-	return last.Sequence, last.Time, nil
-}
-
 func (s *jetSession) Close() error {
 	first, lost := s.close()
 	if !first {
@@ -110,20 +95,64 @@ func (s *jetSession) Close() error {
 	s.flight.close()
 	s.Drain(s.opts.Timeout)
 	s.listening.Lock()
-	defer s.listening.Unlock()
-	for _, p := range s.pulls {
-		p.giveBack()
+	pulls := s.pulls
+	s.listening.Unlock()
+	for _, p := range pulls {
+		p.leave(lost)
 	}
 	err := s.confirm(lost)
 	s.abandon()
 	s.flight.done.Wait()
-	for _, p := range s.pulls {
+	s.tending.Wait()
+	for _, p := range pulls {
 		p.close()
 	}
 	if err != nil {
 		return fmt.Errorf("closing the session %q: %w", s.opts.ClientID, err)
 	}
 	return nil
+}
+
+// tend looks after the pulls until the session ends.
+func (s *jetSession) tend() {
+	const often = 250 * time.Millisecond
+	tick := time.NewTicker(often)
+	defer tick.Stop()
+	for {
+		select {
+		case <-s.life.Done():
+			return
+		case <-s.lost:
+			return
+		case now := <-tick.C:
+			s.listening.Lock()
+			pulls := s.pulls
+			s.listening.Unlock()
+			for _, p := range pulls {
+				p.tend(now)
+			}
+			s.lookForMoves(now, pulls)
+		}
+	}
+}
+
+// deleteLater deletes a consumer that only this listener used, and does not
+// wait for the answer. The server would do so by itself after some time.
+func (s *jetSession) deleteLater(stream, consumer string) {
+	_ = s.nc.Publish(s.api()+".CONSUMER.DELETE."+stream+"."+consumer, nil)
+}
+
+// Rest tells what is left of a subscription, in the words of its consumer's leader.
+func (s *jetSession) Rest(ctx context.Context, sub Subscription, _ uint64) (Rest, error) {
+	s.listening.Lock()
+	i := slices.IndexFunc(s.pulls, func(p *pull) bool { return p.subject == sub.Subject })
+	if i < 0 {
+		s.listening.Unlock()
+		return Rest{}, errUnknown
+	}
+	p := s.pulls[i]
+	s.listening.Unlock()
+	return p.rest(ctx)
 }
 
 // confirm waits until the server has taken the acks. It answers none of them,

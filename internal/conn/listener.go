@@ -24,6 +24,11 @@ type Handler interface {
 	// ends. It is called when no further event is there yet, and every
 	// [flushEvents] events or [flushAfter].
 	Flush() error
+
+	// Blocked returns for how long the handler has been waiting for somebody
+	// who reads its output; 0 while it works or waits for events. It may be
+	// called by any goroutine, at any time.
+	Blocked() time.Duration
 }
 
 // Acks wait for at most so many events, or so long plus one event.
@@ -50,13 +55,15 @@ type Listener struct {
 
 	NoAck bool // never ack
 
-	// UntilEnd ends the listener when it has come to the events that were the
-	// newest when it began. If others may have got these, in a group, or
-	// earlier, with a durable, it also ends when nothing comes any more.
+	// UntilEnd ends the listener when every event that was there when it began
+	// was handled, by it or, in a group, by other members, or has been removed.
 	UntilEnd bool
 	// Idle ends the listener when no event came for so long; 0 is never. The
-	// broker must answer at that moment: an outage is not idleness.
+	// broker must say at that moment that none waits: an outage is not idleness.
 	Idle time.Duration
+	// Rest, if set, tells what is left of a group or durable where the session
+	// can't: NATS Streaming tells it at its monitoring port alone.
+	Rest func(ctx context.Context, s Subscription, clientID string) (Rest, error)
 
 	// Persist tries the first join again, too, if it fails.
 	Persist bool
@@ -81,10 +88,6 @@ const (
 	EndReached            // all events that were there at the start have come
 )
 
-// quietEnd is how long an UntilEnd listener waits for events that may have
-// gone to others instead.
-const quietEnd = time.Second
-
 // mostLearned is how many servers are remembered beside those given: the
 // addresses of a cluster may change, and those that no longer are cost time.
 const mostLearned = 8
@@ -104,19 +107,28 @@ func (l *Listener) Members(ctx context.Context) ([]string, error) {
 // [Dial]'s; a session that is lost is joined again until ctx is done, unless
 // Options.NoReconnect is set: then the error wraps [ErrLost]. So does that of
 // a session whose end the broker did not confirm. An end that can't be reached
-// because of events left unacked is [ErrStalled].
+// because of events left unacked is [ErrStalled], one that others keep from
+// being reached, or that can't be known, [ErrUnfinished]. A handler that does
+// not come back in time after ctx was done is [ErrBlocked].
+//
+// The broker that was reached first is kept: where NATS Streaming was joined,
+// its absence is an outage, and JetStream is no substitute.
 func (l *Listener) Run(ctx context.Context, handler Handler) (End, error) {
 	o := l.Options.Or(defaults)
 	o.ClientID = or(o.ClientID, NewClientID("listen"))
 	positions := make(map[string]*position, len(l.Subjects))
 	for _, subject := range l.Subjects {
-		positions[subject] = &position{handled: newHandledSet(l.Subscription.MaxInFlight)}
+		positions[subject] = &position{handled: newHandledSet(l.Subscription.MaxInFlight, len(l.Subjects))}
 	}
 	pace := newBackoff()
+	var lostAt time.Time
 	for begun := false; ; {
-		s := &stay{Listener: l, options: o, handler: handler, positions: positions, wake: make(chan struct{}, 1)}
+		s := &stay{Listener: l, options: o, handler: handler, positions: positions, lostAt: lostAt, wake: make(chan struct{}, 1)}
 		end, err := s.run(ctx, !begun)
 		begun = begun || s.joined || s.reached && errors.Is(err, ErrLost)
+		if s.reached {
+			o.Backend = s.backend
+		}
 		if s.lost == nil || o.NoReconnect || !begun && !l.Persist {
 			return end, err
 		}
@@ -126,6 +138,7 @@ func (l *Listener) Run(ctx context.Context, handler Handler) (End, error) {
 		}
 		if s.joined {
 			pace.Reset()
+			lostAt = time.Now()
 		}
 		wait := pace.NextBackOff()
 		o.Notify(fmt.Sprintf("%v; joining again in %v", s.lost, wait.Round(10*time.Millisecond)))

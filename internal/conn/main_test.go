@@ -13,6 +13,7 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/monitor"
 )
 
 func TestMain(m *testing.M) {
@@ -23,12 +24,12 @@ func TestMain(m *testing.M) {
 // A backend is one kind of broker that keeps every promise of the suite.
 type backend struct {
 	name  string
-	start func(t testing.TB, c brokertest.Config) *brokertest.Server
+	start func(t brokertest.T, c brokertest.Config) *brokertest.Server
 }
 
 var backends = []backend{
 	{"stan", brokertest.Start},
-	{"jetstream", func(t testing.TB, c brokertest.Config) *brokertest.Server {
+	{"jetstream", func(t brokertest.T, c brokertest.Config) *brokertest.Server {
 		c.Plain, c.JetStream = true, true
 		return brokertest.Start(t, c)
 	}},
@@ -113,6 +114,8 @@ func (r *recorder) Flush() error {
 	return r.flush
 }
 
+func (r *recorder) Blocked() time.Duration { return 0 }
+
 func (r *recorder) seen() []string {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -143,6 +146,17 @@ func listener(o conn.Options, subject string) *conn.Listener {
 func member(o conn.Options, subject string) *conn.Listener {
 	l := listener(o, subject)
 	l.Subscription.Group, l.Subscription.Durable = "workers", "workers"
+	return l
+}
+
+// untilEnd has l listen until the end, on NATS Streaming by the word of the
+// monitoring port of s.
+func untilEnd(l *conn.Listener, s *brokertest.Server) *conn.Listener {
+	l.UntilEnd = true
+	l.Rest = func(ctx context.Context, sub conn.Subscription, client string) (conn.Rest, error) {
+		r, err := monitor.RestOf(ctx, s.Monitor, sub.Subject, sub.Group, sub.Durable, client)
+		return conn.Rest{Waiting: r.Waiting, Next: r.Next, Unacked: r.Unacked, Delivered: r.Sent}, err
+	}
 	return l
 }
 

@@ -89,7 +89,7 @@ func (o *Observer) Consumers(ctx context.Context, names [][2]string) ([][]Member
 	for i, n := range names {
 		subjects[i] = roll("jetstream", n[0], n[1])
 	}
-	return o.link.callRoll(ctx, subjects)
+	return o.link.callRoll(ctx, subjects, "")
 }
 
 // Close ends the connection.

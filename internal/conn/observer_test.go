@@ -192,8 +192,7 @@ func TestForget(t *testing.T) {
 		publish(t, o, "orders", 1, 3)
 		read := func() []string {
 			t.Helper()
-			l := member(o, "orders")
-			l.UntilEnd = true
+			l := untilEnd(member(o, "orders"), s)
 			r := &recorder{}
 			if _, err := l.Run(t.Context(), r); err != nil {
 				t.Fatal(err)

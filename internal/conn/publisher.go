@@ -9,7 +9,8 @@ import (
 
 // A Publisher puts events on a session in order, several in flight at a time,
 // and accounts for the answer to every one. Once it is known that an event
-// failed, nothing more is sent. If the connection breaks, it waits for the
+// failed, nothing more is sent; if what is stored of one can't be known, the
+// others go on. If the connection breaks, it waits for the
 // answers to what is in flight before it goes on, so that no event overtakes
 // one that is in doubt. Its methods are for one goroutine.
 type Publisher struct {
@@ -23,6 +24,9 @@ type Publisher struct {
 	done    int        // events answered, counting from the first without a gap
 	good    int        // events acked
 	doubt   int        // events that may be stored, or not
+	unknown int        // of them, those with [ErrUncertain]
+	unsure  error      // the first of these
+	order   order      // of the events in each stream
 	err     error      // why the first failed event failed
 	failed  chan struct{}
 }
@@ -106,6 +110,7 @@ func (p *Publisher) answered(event int, a answer, subject string) {
 		p.done++
 		if first.err == nil {
 			p.good++
+			p.order.stored(p.done, first.receipt)
 			if p.acked != nil {
 				p.acked(p.done, first.receipt, len(p.answers) == 0)
 			}
@@ -114,7 +119,11 @@ func (p *Publisher) answered(event int, a answer, subject string) {
 		if InDoubt(first.err) {
 			p.doubt++
 		}
-		if p.err == nil {
+		if errors.Is(first.err, ErrUncertain) {
+			if p.unknown++; p.unsure == nil {
+				p.unsure = eventError(p.done, subject, first.err)
+			}
+		} else if p.err == nil {
 			p.fail(p.done, subject, first.err)
 		}
 	}
@@ -123,22 +132,36 @@ func (p *Publisher) answered(event int, a answer, subject string) {
 
 // fail notes the first failure. mu is held.
 func (p *Publisher) fail(event int, subject string, err error) {
-	p.err = fmt.Errorf("publishing event %d to %q: %w", event, subject, err)
+	p.err = eventError(event, subject, err)
 	close(p.failed)
+}
+
+func eventError(event int, subject string, err error) error {
+	return fmt.Errorf("publishing event %d to %q: %w", event, subject, err)
 }
 
 // Failed is closed when an event failed; Flush then returns why.
 func (p *Publisher) Failed() <-chan struct{} { return p.failed }
 
 // Flush waits until every event sent was answered, and returns the error of
-// the first that failed. Each is answered within the session's time-out.
+// the first that failed; else of the first of which it can't be known what is
+// stored; else one that wraps [ErrOrder] if some are stored behind later ones.
+// It takes at most the session's time-out beyond the last answer.
 func (p *Publisher) Flush() error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	for len(p.answers) > 0 {
 		p.changed.Wait()
 	}
-	return p.err
+	switch {
+	case p.err != nil:
+		return p.err
+	case p.unknown > 1:
+		return fmt.Errorf("%w (and so for %d events)", p.unsure, p.unknown)
+	case p.unknown == 1:
+		return p.unsure
+	}
+	return p.order.err()
 }
 
 // Sent returns how many events were handed to the broker, how many of them it
@@ -149,5 +172,5 @@ func (p *Publisher) Sent() (sent, acked, inDoubt int) {
 	return p.sent, p.good, p.doubt
 }
 
-// InDoubt reports whether err leaves open if the event was stored.
-func InDoubt(err error) bool { return errors.Is(err, ErrNotAcked) }
+// InDoubt reports whether err leaves open if the event was stored, or how often.
+func InDoubt(err error) bool { return errors.Is(err, ErrNotAcked) || errors.Is(err, ErrUncertain) }

@@ -36,6 +36,9 @@ type Member struct {
 	Held  int   `json:"held"`
 	Limit int   `json:"limit"`
 	Quiet int64 `json:"quiet"`
+
+	// Blocked is for how many milliseconds its output has not been read.
+	Blocked int64 `json:"blocked,omitempty"`
 }
 
 // roll returns the subject of a position's roll calls. The names that make it
@@ -88,10 +91,13 @@ func (l *link) mayAnswer(reply string) bool {
 }
 
 // ofRoll reports whether the server's words on a missing permission are about
-// roll calls, which go on without it.
+// roll calls, or about news of streams: a listener goes on without them.
 func (l *link) ofRoll(words string) bool {
 	if strings.Contains(words, `"`+rollPrefix) {
 		l.rollDenied.Store(true)
+		return true
+	}
+	if strings.Contains(words, `"`+advisories) {
 		return true
 	}
 	l.mu.Lock()
@@ -104,12 +110,17 @@ func (l *link) ofRoll(words string) bool {
 }
 
 // Members returns the client IDs of the listeners that share a group with this
-// one. It takes a quarter of a second.
+// one. It takes a quarter of a second. The error wraps [ErrHung] if not even its
+// own answer comes back: then the silence of others means nothing.
 func (l *link) Members(ctx context.Context) ([]string, error) {
 	l.mu.Lock()
-	subjects := l.rolls
+	subjects, mute := l.rolls, l.rollMute
 	l.mu.Unlock()
-	found, err := l.callRoll(ctx, subjects)
+	self := l.opts.ClientID
+	if mute {
+		self = ""
+	}
+	found, err := l.callRoll(ctx, subjects, self)
 	if err != nil {
 		return nil, err
 	}
@@ -123,6 +134,48 @@ func (l *link) Members(ctx context.Context) ([]string, error) {
 	return slices.Compact(ids), nil
 }
 
+// awaitOwn waits, for the time-out at most, for a client's own answer to its
+// roll call. One that is not permitted gets none.
+func (l *link) awaitOwn(ctx context.Context, own <-chan struct{}) error {
+	for begin := time.Now(); !closed(own); {
+		if time.Since(begin) >= l.opts.Timeout {
+			return because(ErrHung, errors.New("nobody answers the roll call"))
+		}
+		err := l.await(ctx, own, rollWait)
+		if err == nil {
+			err = l.rollError()
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// await waits until done is closed, at most so long.
+func (l *link) await(ctx context.Context, done <-chan struct{}, limit time.Duration) error {
+	late := time.NewTimer(limit)
+	defer late.Stop()
+	select {
+	case <-done:
+	case <-late.C:
+	case <-l.lost:
+		return l.Err()
+	case <-ctx.Done():
+		return context.Cause(ctx)
+	}
+	return nil
+}
+
+func closed(done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	default:
+		return false
+	}
+}
+
 func (l *link) rollError() error {
 	if l.rollDenied.Load() {
 		return because(ErrAuth, errors.New("roll calls are not permitted"))
@@ -130,15 +183,22 @@ func (l *link) rollError() error {
 	return nil
 }
 
-// callRoll asks who is there on each of subjects.
-func (l *link) callRoll(ctx context.Context, subjects []string) ([][]Member, error) {
+// callRoll asks who is there on each of subjects. If self is not "", that client
+// answers on each, too, and the others are waited for when it has.
+func (l *link) callRoll(ctx context.Context, subjects []string, self string) ([][]Member, error) {
 	if err := l.rollError(); err != nil {
 		return nil, err
 	}
 	replies := l.nc.NewInbox()
 	var mu sync.Mutex
 	found, heard, empty := make([][]Member, len(subjects)), 0, 0
-	done := make(chan struct{})
+	waiting := make(map[int]bool) // for the answer of self
+	if self != "" {
+		for n := range subjects {
+			waiting[n] = true
+		}
+	}
+	done, own := make(chan struct{}), make(chan struct{})
 	sub, err := l.nc.Subscribe(replies+".*", func(m *nats.Msg) {
 		mu.Lock()
 		defer mu.Unlock()
@@ -158,8 +218,14 @@ func (l *link) callRoll(ctx context.Context, subjects []string) ([][]Member, err
 		}
 		member.Held, member.Limit = max(0, member.Held), max(0, member.Limit)
 		member.Quiet = min(max(0, member.Quiet), time.Duration(1<<62).Milliseconds())
+		member.Blocked = min(max(0, member.Blocked), time.Duration(1<<62).Milliseconds())
 		heard++
 		found[n] = append(found[n], member)
+		if member.Client == self && waiting[n] {
+			if delete(waiting, n); len(waiting) == 0 {
+				close(own)
+			}
+		}
 	})
 	if err != nil {
 		return nil, fmt.Errorf("calling the roll: %w", because(ErrLost, err))
@@ -171,19 +237,17 @@ func (l *link) callRoll(ctx context.Context, subjects []string) ([][]Member, err
 			return nil, fmt.Errorf("calling the roll: %w", because(ErrLost, err))
 		}
 	}
-	begin := time.Now()
-	if err := l.settle(ctx); err != nil {
-		return nil, err
+	begin, err := time.Now(), error(nil)
+	if len(subjects) > 0 && self != "" {
+		err = l.awaitOwn(ctx, own)
+	} else {
+		err = l.settle(ctx)
 	}
-	late := time.NewTimer(max(rollWait, 3*time.Since(begin))) // over a slow link, answers take longer
-	defer late.Stop()
-	select {
-	case <-done:
-	case <-late.C:
-	case <-l.lost:
-		return nil, l.Err()
-	case <-ctx.Done():
-		return nil, context.Cause(ctx)
+	if err == nil {
+		err = l.await(ctx, done, max(rollWait, 3*time.Since(begin))) // over a slow link, answers take longer
+	}
+	if err != nil {
+		return nil, err
 	}
 	mu.Lock()
 	defer mu.Unlock()

@@ -21,11 +21,12 @@ type stanSession struct {
 
 	listening sync.Mutex
 	subs      []stan.Subscription
+	sizes     map[string]int // of the newest event found, by subject
 }
 
 // newStan opens a session over l. ctx may interrupt it, and nothing later.
 func newStan(ctx context.Context, l *link) (Session, error) {
-	s := &stanSession{link: l}
+	s := &stanSession{link: l, sizes: make(map[string]int)}
 	s.flight.begin(l)
 	interrupted := context.AfterFunc(ctx, l.nc.Close) // ends stan.go's wait for an answer
 	defer interrupted()

@@ -23,17 +23,18 @@ func (s *stanSession) Covered(_ context.Context, subjects []string) error {
 }
 
 // Origin is not told by this broker.
-func (s *stanSession) Origin(context.Context, string) (time.Time, error) { return time.Time{}, nil }
+func (s *stanSession) Origin(context.Context, string) (Origin, error) { return Origin{}, nil }
 
 func (s *stanSession) Subscribe(ctx context.Context, sub Subscription, deliver func(m *Message, more bool) bool) (Place, error) {
-	start, err := s.start(ctx, sub)
+	start, first, err := s.start(ctx, sub)
 	if err != nil {
 		return Place{}, err
 	}
+	limit := s.inFlight(sub)
 	opts := []stan.SubscriptionOption{
 		stan.SetManualAckMode(),
 		stan.AckWait(sub.AckWait),
-		stan.MaxInflight(sub.MaxInFlight),
+		stan.MaxInflight(limit),
 		start,
 	}
 	if sub.Durable != "" {
@@ -50,8 +51,11 @@ func (s *stanSession) Subscribe(ctx context.Context, sub Subscription, deliver f
 			message.Deliveries = max(2, message.Deliveries)
 		}
 		if behind--; behind <= 0 { // asking costs a lock that the reading side wants, too
-			queued, _, _ := m.Sub.Pending() // counts the one being delivered
+			queued, bytes, _ := m.Sub.Pending() // counts the one being delivered
 			behind = queued - 1
+			if bytes > mostPushed {
+				s.lose(fmt.Errorf("%d MiB of events of %s wait here: fewer are asked for", bytes>>20, sub.Subject))
+			}
 		}
 		if ctx.Err() == nil {
 			deliver(&message, behind > 0)
@@ -66,7 +70,22 @@ func (s *stanSession) Subscribe(ctx context.Context, sub Subscription, deliver f
 	if sub.Group != "" {
 		s.attend(roll("stan", s.opts.Cluster, sub.Durable, sub.Group, sub.Subject), true, nil)
 	}
-	return Place{Subject: sub.Subject}, nil
+	return Place{Subject: sub.Subject, Position: max(first, 1) - 1, MaxInFlight: limit}, nil
+}
+
+// The server pushes as many events as may be unacked, whatever their size. If
+// the size is known, no more are asked for than take about pushBytes; mostPushed
+// is what may wait here before the session is given up for one that asks for less.
+const (
+	pushBytes  = 8 << 20
+	mostPushed = 64 << 20
+)
+
+func (s *stanSession) inFlight(sub Subscription) int {
+	s.listening.Lock()
+	defer s.listening.Unlock()
+	size := max(sub.Size, s.sizes[sub.Subject], 1)
+	return max(1, min(sub.MaxInFlight, pushBytes/size))
 }
 
 type stanAck struct{ *stan.Msg }
@@ -85,44 +104,76 @@ func explainSubscribe(err error) error {
 	return because(ErrRefused, err)
 }
 
-// start translates a start position. The protocol's own start at a time counts
+// start translates a start position, and returns the sequence with which it
+// begins where that is known, else 0. The protocol's own start at a time counts
 // back from the server's clock when the request arrives, and so misses what
 // was stored at the very time: the event is looked for instead.
-func (s *stanSession) start(ctx context.Context, sub Subscription) (stan.SubscriptionOption, error) {
+func (s *stanSession) start(ctx context.Context, sub Subscription) (opt stan.SubscriptionOption, first uint64, err error) {
 	switch sub.Start.Kind {
 	case StartNew:
-		return stan.StartAt(pb.StartPosition_NewOnly), nil
+		return stan.StartAt(pb.StartPosition_NewOnly), 0, nil
 	case StartLast:
-		return stan.StartWithLastReceived(), nil
+		return stan.StartWithLastReceived(), 0, nil
 	case StartSequence:
-		return stan.StartAtSequence(sub.Start.Sequence), nil
+		return stan.StartAtSequence(sub.Start.Sequence), sub.Start.Sequence, nil
 	case StartTime:
 		const clocksApart = 5 * time.Second // the client's and the server's, at most
-		last, at, err := s.Last(ctx, sub.Subject)
+		last, at, err := s.Find(ctx, sub.Subject, 0)
 		if err != nil {
-			return nil, err
+			return nil, 0, err
 		}
-		if last == 0 || at.Before(sub.Start.Time) {
-			return stan.StartAtSequence(last + 1), nil // none yet; the server takes it for "new"
+		first = last + 1
+		if last > 0 && !at.Before(sub.Start.Time) { // else none yet; the server takes it for "new"
+			m, err := s.find(ctx, sub.Subject, stan.StartAtTime(sub.Start.Time.Add(-clocksApart)),
+				func(m *stan.Msg) bool { return m.Timestamp >= sub.Start.Time.UnixNano() })
+			if err != nil {
+				return nil, 0, err
+			}
+			if m != nil {
+				first = m.Sequence
+			}
 		}
-		first, err := s.find(ctx, sub.Subject, stan.StartAtTime(sub.Start.Time.Add(-clocksApart)),
-			func(m *stan.Msg) bool { return m.Timestamp >= sub.Start.Time.UnixNano() })
-		if err != nil || first == nil {
-			return stan.StartAtSequence(last + 1), err
-		}
-		return stan.StartAtSequence(first.Sequence), nil
+		return stan.StartAtSequence(first), first, nil
 	}
-	return stan.DeliverAllAvailable(), nil
+	return stan.DeliverAllAvailable(), 0, nil
 }
 
-// Last subscribes for a moment to the channel's newest event: the protocol has
-// no question for it.
-func (s *stanSession) Last(ctx context.Context, subject string) (uint64, time.Time, error) {
-	m, err := s.find(ctx, subject, stan.StartWithLastReceived(), func(*stan.Msg) bool { return true })
+// Find subscribes for a moment: the protocol has no question for it.
+func (s *stanSession) Find(ctx context.Context, subject string, from uint64) (uint64, time.Time, error) {
+	start := stan.StartWithLastReceived()
+	if from > 0 {
+		start = stan.StartAtSequence(from)
+	}
+	m, err := s.find(ctx, subject, start, func(*stan.Msg) bool { return true })
 	if err != nil || m == nil {
 		return 0, time.Time{}, err
 	}
+	s.listening.Lock()
+	s.sizes[subject] = len(m.Data)
+	s.listening.Unlock()
 	return m.Sequence, time.Unix(0, m.Timestamp), nil
+}
+
+// End is the newest event of the subject: each has a channel of its own.
+func (s *stanSession) End(ctx context.Context, subject string) (uint64, error) {
+	end, _, err := s.Find(ctx, subject, 0)
+	return end, err
+}
+
+// Rest looks whether a listener alone has all that is there. What the members
+// of a group hold, the protocol does not tell; but it tells that it is there.
+func (s *stanSession) Rest(ctx context.Context, sub Subscription, from uint64) (Rest, error) {
+	if sub.Group != "" || sub.Durable != "" {
+		if err := s.Alive(ctx); err != nil {
+			return Rest{}, err
+		}
+		return Rest{}, errUnknown
+	}
+	next, _, err := s.Find(ctx, sub.Subject, from)
+	if err != nil || next == 0 {
+		return Rest{}, err
+	}
+	return Rest{Waiting: 1, Next: next}, nil
 }
 
 // find returns the first event from start on that matches, or nil: that there

@@ -3,62 +3,17 @@ package conn
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 )
 
-// A position is what a listener remembers of one subject between two sessions.
-type position struct {
-	sequence uint64 // newest event that came, 0 for none
-	time     time.Time
-	joinedAt time.Time // when the first subscription began
-	origin   time.Time // when the broker began to store the subject, if it told
-	end      uint64    // for UntilEnd: the sequence to come to, 0 when it has come
-	handled  handledSet
-}
-
-// start returns where a new session continues. A durable keeps its position
-// at the broker. Others continue after the newest event that came, but for
-// groups, whose events went to several members.
-func (s *stay) start(ctx context.Context, session Session, subject string, p *position) (Start, error) {
-	asked := s.Subscription.Start
-	began := p.origin
-	if s.alone() {
-		var err error
-		if p.origin, err = session.Origin(ctx, subject); err != nil {
-			return Start{}, err
-		}
-	}
-	switch {
-	case p.joinedAt.IsZero():
-		return asked, nil
-	case s.Subscription.Durable != "" && asked.Kind == StartNew && s.backend == JetStream:
-		return Start{Kind: StartTime, Time: p.joinedAt}, nil // for a consumer that was deleted
-	case s.Subscription.Durable != "":
-		return asked, nil
-	case asked.Kind == StartNew && (p.sequence == 0 || s.Subscription.Group != ""):
-		return Start{Kind: StartTime, Time: p.joinedAt}, nil
-	case s.Subscription.Group != "":
-		s.options.Notify("a group without a durable keeps no position: if this was its only member, it starts over")
-		return asked, nil
-	case p.sequence == 0:
-		return asked, nil
-	}
-	sequence, at, err := session.Last(ctx, subject)
-	if err != nil {
-		return Start{}, err
-	}
-	if sequence < p.sequence || sequence == p.sequence && !at.Equal(p.time) || !began.Equal(p.origin) {
-		s.options.Notify(fmt.Sprintf("%s began anew while the connection was lost, starting at its first event", subject))
-		p.sequence, p.end = 0, 0
-		return Start{Kind: StartAll}, nil
-	}
-	return Start{Kind: StartSequence, Sequence: p.sequence + 1}, nil
-}
-
-// patience is how long a shutdown waits for the handler before it says so.
-const patience = 500 * time.Millisecond
+// patience is how long a shutdown waits for the handler before it says so, and
+// blockedLimit how long for one whose output nobody reads.
+const (
+	patience     = 500 * time.Millisecond
+	blockedLimit = 2 * time.Second
+)
 
 // A stay is one session of a listener, from join to leave.
 type stay struct {
@@ -72,22 +27,23 @@ type stay struct {
 	places    []Place // what was joined
 	others    string  // further servers
 	joined    bool
-	lost      error // why the session ended, or did not begin, if a new one may do better
+	lostAt    time.Time // when the session before this one was lost
+	lost      error     // why the session ended, or did not begin, if a new one may do better
 
 	// mu is held while an event is handled and acked. Leaving takes it once
 	// after stopping was set: from then on, what still comes is left to others.
 	mu       sync.Mutex
 	stopping bool
-	enough   bool                       // the handler wants no more
-	failed   error                      // the handler's, if it ended the listener
-	latest   time.Time                  // when the newest event was done with
-	left     map[string]map[uint64]bool // left unacked, by subject
-	stalled  bool                       // those of a subject fill its max in flight
-	taken    []taken                    // handled, not flushed and acked yet
-	takenAt  time.Time                  // when the first of taken came
-	clock    time.Time                  // read once after each event
+	enough   bool      // the handler wants no more
+	failed   error     // the handler's, if it ended the listener
+	latest   time.Time // when the newest event was done with
+	stalled  bool      // those left unacked of a subject fill its max in flight
+	taken    []taken   // handled, not flushed and acked yet
+	takenAt  time.Time // when the first of taken came
+	clock    time.Time // read once after each event
 
-	wake chan struct{} // cap 1: failed or an end changed
+	ended atomic.Bool   // the listener has come to its end: failed, enough, or every subject's
+	wake  chan struct{} // cap 1: ended, or an event of the end came
 }
 
 func (s *stay) run(ctx context.Context, first bool) (End, error) {
@@ -110,7 +66,9 @@ func (s *stay) run(ctx context.Context, first bool) (End, error) {
 		s.Reached(session.Backend(), !first)
 	}
 	s.latest = time.Now()
-	s.left = make(map[string]map[uint64]bool)
+	for _, p := range s.positions {
+		p.left = nil
+	}
 	end := EndStopped
 	err = s.join(ctx, session)
 	if err == nil {
@@ -128,8 +86,12 @@ func (s *stay) run(ctx context.Context, first bool) (End, error) {
 	told := time.AfterFunc(patience, func() {
 		s.options.Notify("stopping when the event in hand is done; a second signal ends at once")
 	})
-	s.mu.Lock() // waits for the handler
+	locked := s.lock(ctx)
 	told.Stop()
+	if !locked {
+		s.others = session.Others()
+		return EndStopped, errors.Join(because(ErrBlocked, errors.New("its output is not read")), session.Close())
+	}
 	if s.enough {
 		end = EndEnough
 	}
@@ -142,6 +104,8 @@ func (s *stay) run(ctx context.Context, first bool) (End, error) {
 	switch {
 	case failed != nil:
 		return EndStopped, failed
+	case errors.Is(err, ErrUnfinished), errors.Is(err, ErrStalled):
+		return EndStopped, err
 	case ctx.Err() != nil || err == nil:
 		return end, closing
 	case errors.Is(err, ErrLost), errors.Is(err, ErrHung),
@@ -152,19 +116,17 @@ func (s *stay) run(ctx context.Context, first bool) (End, error) {
 }
 
 func (s *stay) listen(ctx context.Context, session Session) (End, error) {
-	quiet, quietly := s.Idle, EndIdle
-	if s.UntilEnd && (quiet == 0 || quiet > quietEnd) {
-		quiet, quietly = quietEnd, EndReached
-	}
-	var silence <-chan time.Time
-	timer := time.NewTimer(quiet)
+	looker := newLooker(s, session)
+	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
-	if quiet > 0 {
-		silence = timer.C
-	}
 	for {
-		if end, over := s.over(); over {
-			return end, nil
+		if s.ended.Load() {
+			return EndReached, nil
+		}
+		var due <-chan time.Time
+		if wait := looker.next(); wait > 0 {
+			timer.Reset(wait)
+			due = timer.C
 		}
 		select {
 		case <-ctx.Done():
@@ -172,17 +134,11 @@ func (s *stay) listen(ctx context.Context, session Session) (End, error) {
 		case <-session.Lost():
 			return EndStopped, session.Err()
 		case <-s.wake:
-		case <-silence:
-			rest := quiet - s.silentFor()
-			if rest <= 0 && session.Alive(ctx) == nil && s.silentFor() >= quiet {
-				switch stalled := s.isStalled(); {
-				case quietly == EndReached && stalled:
-					return EndStopped, ErrStalled
-				case quietly != EndReached || !s.alone():
-					return quietly, nil
-				}
-			}
-			timer.Reset(max(rest, quiet/10, time.Millisecond))
+			continue
+		case <-due:
+		}
+		if end, over, err := looker.look(ctx); over {
+			return end, err
 		}
 	}
 }
@@ -196,18 +152,16 @@ func (s *stay) join(ctx context.Context, session Session) error {
 		if !s.UntilEnd || !p.joinedAt.IsZero() {
 			continue
 		}
-		last, at, err := session.Last(ctx, subject)
-		if err != nil {
+		var err error
+		if p.end, err = session.End(ctx, subject); err != nil {
 			return err
-		}
-		if s.comesTo(last, at) {
-			p.end = last
 		}
 	}
 	for _, subject := range s.Subjects {
 		p := s.positions[subject]
 		sub := s.Subscription
-		sub.Subject = subject
+		sub.Subject, sub.Earlier, sub.Blocked = subject, &p.earlier, s.handler.Blocked
+		sub.Size = p.size
 		var err error
 		if sub.Start, err = s.start(ctx, session, subject, p); err != nil {
 			return err
@@ -215,13 +169,36 @@ func (s *stay) join(ctx context.Context, session Session) error {
 		if p.joinedAt.IsZero() {
 			p.joinedAt = time.Now()
 		}
+		if first := sub.Start; first.Kind == StartSequence && p.whole.last < first.Sequence {
+			p.whole.last = first.Sequence - 1
+		}
 		place, err := session.Subscribe(ctx, sub, func(m *Message, more bool) bool { return s.deliver(ctx, m, more, p) })
 		if err != nil {
 			return err
 		}
+		p.limit.Store(int64(place.MaxInFlight))
+		p.ackWait, p.from = place.AckWait, firstWanted(sub.Start, place, p.end)
 		s.places = append(s.places, place)
 	}
 	return nil
+}
+
+// firstWanted is the sequence from which on events are to come to a listener
+// alone, as far as it is known.
+func firstWanted(start Start, place Place, end uint64) uint64 {
+	switch start.Kind {
+	case StartNew:
+		return end + 1
+	case StartLast:
+		return end
+	}
+	return place.Position + 1
+}
+
+// end notes that the listener has come to its end.
+func (s *stay) end() {
+	s.ended.Store(true)
+	s.signal()
 }
 
 func (s *stay) signal() {
@@ -234,25 +211,41 @@ func (s *stay) signal() {
 // atEnd reports whether every subject has come to its end. mu is held.
 func (s *stay) atEnd() bool {
 	for _, p := range s.positions {
-		if p.end > 0 {
+		if !p.reached {
 			return false
 		}
 	}
 	return s.UntilEnd
 }
 
-func (s *stay) over() (End, bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.enough {
-		return EndEnough, true
-	}
-	return EndReached, s.failed != nil || s.atEnd()
-}
-
-// silentFor returns how long no event has come. It waits for a handler.
+// silentFor returns how long no event has come; 0 while one is handled.
 func (s *stay) silentFor() time.Duration {
-	s.mu.Lock()
+	if !s.mu.TryLock() {
+		return 0
+	}
 	defer s.mu.Unlock()
 	return time.Since(s.latest)
+}
+
+// lock takes mu, and so waits for the handler; but when the listener is to stop,
+// no longer than blockedLimit for one that waits for its reader. It reports
+// whether mu was taken.
+func (s *stay) lock(ctx context.Context) bool {
+	locked := make(chan struct{})
+	go func() {
+		s.mu.Lock()
+		close(locked)
+	}()
+	limit := time.NewTicker(blockedLimit)
+	defer limit.Stop()
+	for {
+		select {
+		case <-locked:
+			return true
+		case <-limit.C:
+			if ctx.Err() != nil && s.handler.Blocked() >= blockedLimit {
+				return false
+			}
+		}
+	}
 }

@@ -31,6 +31,7 @@ var kinds = []string{
 	"hung-client",    // holds events
 	"lost-events",    // are held by nobody who answers
 	"stalled-member", // got as much as it may hold, and acks nothing
+	"blocked-member", // nobody reads its output
 	"offline",        // events wait, and nobody is there
 	"paused",         // events wait
 	"given-up",       // events were delivered as often as allowed, and not acked
@@ -183,6 +184,13 @@ func (s *Subscription) judge(c *Channel, settled time.Duration) []Judgement {
 			s.Who(), on, s.Unacked, s.Limit, quiet, events(s.Lag))
 	}
 	for _, m := range s.Members {
+		if m.Blocked >= max(settled, blockedFor) {
+			add(Judgement{Kind: "blocked-member", Stuck: m.Unacked > 0 || s.Lag > 0, Client: m.Client, Events: uint64(m.Unacked),
+				Hint: "have its output read again, or stop it: others get what it holds"},
+				"member %s of %s can't write: its output has not been read for %v, and it holds %s of %s",
+				m.Client, s.Who(), m.Blocked.Round(time.Second), events(uint64(m.Unacked)), on)
+			continue
+		}
 		if !m.Stalled || m.State != Alive || m.Quiet < settled || s.Lag == 0 && m.Quiet < m.AckWait {
 			continue
 		}
@@ -200,6 +208,9 @@ func (s *Subscription) judge(c *Channel, settled time.Duration) []Judgement {
 	}
 	return all
 }
+
+// blockedFor is how long a reader may pause, whatever the user calls settled.
+const blockedFor = time.Second
 
 // seldom is how often a service that asks for events by itself is expected to.
 const seldom = 30 * time.Second

@@ -9,6 +9,7 @@ package monitor
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -80,6 +81,43 @@ func GroupMembers(ctx context.Context, base string, channels []string, group, du
 	}
 	slices.Sort(ids)
 	return slices.Compact(ids), nil
+}
+
+// A Rest is what is left of a position on a channel of NATS Streaming.
+type Rest struct {
+	Waiting uint64 // events that were sent to nobody yet
+	Next    uint64 // the sequence of the first of them, if there are any
+	Unacked uint64 // events sent and not acked, whoever holds them
+	Sent    uint64 // the sequence of the newest that was sent
+}
+
+// RestOf returns what is left of the position of a queue group or, where group
+// is "", of a durable of one client. client must be one of its members: a port
+// that does not show it is that of another server, which is an error.
+func RestOf(ctx context.Context, base, channel, group, durable, client string) (Rest, error) {
+	var answer channelz
+	err := get(ctx, base, "/streaming/channelsz?subs=1&channel="+url.QueryEscape(channel), &answer)
+	if err != nil && !errors.Is(err, errAbsent) {
+		return Rest{}, fmt.Errorf("asking the monitoring port: %w", err)
+	}
+	var r Rest
+	member := false
+	for _, s := range answer.Subscriptions {
+		if group != "" && s.QueueName == queueName(group, durable) ||
+			group == "" && s.DurableName == durable && s.ClientID == client {
+			member = member || s.ClientID == client
+			r.Unacked += uint64(max(0, s.PendingCount))
+			r.Sent = max(r.Sent, s.LastSent)
+		}
+	}
+	if !member {
+		return Rest{}, errors.New("the monitoring port does not show this listener: it is that of another server (--monitor)")
+	}
+	lag, missed := behind(r.Sent, answer.FirstSeq, answer.LastSeq)
+	if lag > 0 {
+		r.Waiting, r.Next = lag, r.Sent+missed+1
+	}
+	return r, nil
 }
 
 // queueName is what NATS Streaming calls a group: one that is durable is

@@ -100,6 +100,8 @@ type Member struct {
 	// how long it has not answered.
 	Quiet     time.Duration `json:"-"`
 	SilentFor time.Duration `json:"-"`
+	// Blocked is for how long nobody has read its output.
+	Blocked time.Duration `json:"-"`
 
 	moved bool // it got or acked an event since the first snapshot
 }

@@ -1,0 +1,198 @@
+package brokertest
+
+import (
+	"bufio"
+	"io"
+	"net"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// A line is one direction of a connection: it reads, limits the rate, holds
+// back by the delay, and writes.
+type line struct {
+	connection *connection
+	direction  Direction
+	from, to   *net.TCPConn
+	shut       atomic.Bool // the receiver was told the end before
+
+	mu      sync.Mutex
+	chunks  []chunk
+	written chan struct{} // has room for one sign that chunks are fewer
+	added   chan struct{} // has room for one sign that chunks are more
+}
+
+// A chunk is bytes on their way.
+type chunk struct {
+	data []byte
+	due  time.Time // when they arrive
+}
+
+const (
+	maxChunk = 32 << 10
+	// maxRipe is how many bytes may wait that have come to the other end, where
+	// nobody reads them.
+	maxRipe = 256 << 10
+)
+
+func newLine(c *connection, d Direction) *line {
+	return &line{connection: c, direction: d, written: make(chan struct{}, 1), added: make(chan struct{}, 1)}
+}
+
+// read takes what is sent until its end.
+func (l *line) read() {
+	defer l.push(nil)
+	if l.direction == Up || !l.connection.network.framed {
+		buffer := make([]byte, maxChunk)
+		for {
+			n, err := l.from.Read(buffer)
+			if !l.pass(buffer[:n]) || err != nil {
+				return
+			}
+		}
+	}
+	in := bufio.NewReaderSize(l.from, maxChunk)
+	var out []byte
+	for {
+		message, err := readMessage(in)
+		if err != nil || !l.connection.network.loses(message) {
+			out = append(out, message...)
+		}
+		if err == nil && in.Buffered() > 0 && len(out) < maxChunk {
+			continue // what came together goes together
+		}
+		if !l.pass(out) || err != nil {
+			return
+		}
+		out = out[:0]
+	}
+}
+
+// readMessage reads a message of the server: a line and, after MSG and HMSG, a
+// payload. At an error it returns what has come.
+func readMessage(in *bufio.Reader) ([]byte, error) {
+	message, err := in.ReadBytes('\n')
+	if err != nil {
+		return message, err
+	}
+	words := strings.Fields(string(message[:min(len(message), 4<<10)]))
+	if len(words) < 4 || words[0] != "MSG" && words[0] != "HMSG" {
+		return message, nil
+	}
+	size, err := strconv.Atoi(words[len(words)-1])
+	if err != nil || size < 0 {
+		return message, nil
+	}
+	payload := make([]byte, size+len("\r\n"))
+	n, err := io.ReadFull(in, payload)
+	return append(message, payload[:n]...), err
+}
+
+// pass hands data on as fast as the network's limit permits. It returns false
+// if the connection was cut.
+func (l *line) pass(data []byte) bool {
+	for len(data) > 0 {
+		n := l.connection.awaitRate(l.direction, min(len(data), maxChunk))
+		if n == 0 || !l.awaitRoom() {
+			return false
+		}
+		l.push(append([]byte(nil), data[:n]...))
+		data = data[n:]
+	}
+	return true
+}
+
+// push adds data, or the end of all data.
+func (l *line) push(data []byte) {
+	l.connection.network.mu.Lock()
+	delay := l.connection.network.delay
+	l.connection.network.mu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.chunks = append(l.chunks, chunk{data, time.Now().Add(delay)})
+	signal(l.added)
+}
+
+// awaitRoom waits while too much has arrived that was not written.
+func (l *line) awaitRoom() bool {
+	for l.ripe() > maxRipe {
+		select {
+		case <-l.written:
+		case <-l.connection.ended:
+			return false
+		}
+	}
+	return true
+}
+
+// ripe returns how many bytes wait only for the receiver, or a little more
+// than there may be.
+func (l *line) ripe() (size int) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	for _, c := range l.chunks {
+		if c.due.After(now) || size > maxRipe {
+			break
+		}
+		size += len(c.data)
+	}
+	return size
+}
+
+// write delivers chunks until the end.
+func (l *line) write() {
+	for {
+		c, ok := l.first()
+		if !ok || !l.connection.awaitPassable(c.due) {
+			return
+		}
+		if c.data == nil {
+			_ = l.to.CloseWrite()
+			return
+		}
+		if !l.shut.Load() {
+			if _, err := l.to.Write(c.data); err != nil && !l.shut.Load() {
+				l.connection.network.cut(l.connection)
+				return
+			}
+		}
+		l.done(len(c.data))
+	}
+}
+
+// first waits for the chunk that is delivered next.
+func (l *line) first() (chunk, bool) {
+	for {
+		l.mu.Lock()
+		if len(l.chunks) > 0 {
+			defer l.mu.Unlock()
+			return l.chunks[0], true
+		}
+		l.mu.Unlock()
+		select {
+		case <-l.added:
+		case <-l.connection.ended:
+			return chunk{}, false
+		}
+	}
+}
+
+// done removes the chunk that was delivered.
+func (l *line) done(size int) {
+	l.connection.network.count(l.direction, size)
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.chunks = l.chunks[1:]
+	signal(l.written)
+}
+
+func signal(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}

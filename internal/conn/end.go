@@ -1,0 +1,295 @@
+package conn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+)
+
+// A Rest is what a broker still has of a subscription: for a group or durable,
+// of the position that its members share.
+type Rest struct {
+	Waiting   uint64    // events not delivered to anybody yet, as far as the broker counts them
+	Next      uint64    // sequence of the first of them; 0 where the broker does not tell
+	Unacked   uint64    // events delivered and not acked, whoever holds them
+	Through   uint64    // every event up to this sequence was acked; 0 where the broker does not tell
+	Delivered uint64    // deliveries so far, where the broker counts them
+	Limit     uint64    // of Unacked, for all members together; 0 for none
+	Paused    time.Time // until then nothing is delivered; the zero time if it is
+}
+
+// A looker asks the broker, now and then, whether a listener has come to its
+// end. Silence is no end: only the broker's word on what is left counts, and
+// one that does not answer is asked again.
+type looker struct {
+	*stay
+	session Session
+	subject map[string]*looked
+	pause   time.Duration // before the next look
+	told    bool          // that others are waited for
+}
+
+// looked is what the broker said of one subject.
+type looked struct {
+	rest  Rest
+	since time.Time // it has been the same since then
+	err   error
+}
+
+// The pause between two looks doubles while nothing happens.
+const (
+	firstPause = 10 * time.Millisecond
+	nearPause  = 100 * time.Millisecond // events of the end came, and others go on coming
+	lastPause  = time.Second
+)
+
+// holdersLimit is how long a listener waits, at most, for others to ack what
+// they hold, if no session of its own was lost. It waits no longer than the ack
+// wait, after which the events come again.
+const holdersLimit = 45 * time.Second
+
+func newLooker(s *stay, session Session) *looker {
+	return &looker{stay: s, session: session, subject: make(map[string]*looked), pause: firstPause}
+}
+
+// next returns how long to wait before the next look; 0 is for ever.
+func (l *looker) next() time.Duration {
+	if !l.UntilEnd && l.Idle == 0 {
+		return 0
+	}
+	silent := l.silentFor()
+	switch {
+	case !l.UntilEnd && silent < l.Idle:
+		l.pause = firstPause
+		return l.Idle - silent
+	case silent >= l.pause:
+		l.pause = min(2*l.pause, lastPause)
+	case l.nearEnd():
+		l.pause = nearPause
+	default:
+		l.pause = firstPause
+	}
+	if l.Idle > silent {
+		return min(l.pause, l.Idle-silent)
+	}
+	return l.pause
+}
+
+// look reports whether the listener has come to an end. The error wraps
+// [ErrUnfinished] or [ErrStalled] if it can't come to the one that was asked for.
+func (l *looker) look(ctx context.Context) (end End, over bool, err error) {
+	silent := l.silentFor()
+	idle := l.Idle > 0 && silent >= l.Idle
+	if !idle && silent < l.pause && !l.nearEnd() {
+		return 0, false, nil // events come
+	}
+	l.ask(ctx)
+	if ctx.Err() != nil || !l.mu.TryLock() { // an event is being handled
+		return 0, false, nil
+	}
+	defer l.mu.Unlock()
+	var open, held, busy uint64 // subjects that may still come to their end, what others hold of them, those that keep it from being idle
+	var left []string
+	for _, subject := range l.Subjects {
+		p, seen := l.positions[subject], l.subject[subject]
+		if p.reached && !idle {
+			continue
+		}
+		if seen == nil || seen.err != nil && !errors.Is(seen.err, errUnknown) {
+			return 0, false, nil // no answer is no end
+		}
+		if l.alone() {
+			p.whole.skip(seen.rest.Next)
+		}
+		if l.atRest(p, seen) {
+			p.reached = p.reached || l.UntilEnd
+			continue
+		}
+		if why := l.judge(subject, p, seen); why != "" {
+			left = append(left, why)
+			continue
+		}
+		if !p.reached {
+			open++
+			held += seen.rest.Unacked - min(seen.rest.Unacked, uint64(len(p.left)))
+		}
+		if seen.rest.Waiting > 0 && !l.stalled || l.lostLately(p) {
+			busy++
+		}
+	}
+	switch {
+	case l.UntilEnd && open == 0 && len(left) == 0:
+		return EndReached, true, nil
+	case l.UntilEnd && l.stalled && silent >= lastPause:
+		return EndStopped, true, ErrStalled
+	case l.UntilEnd && open == 0:
+		return EndStopped, true, because(ErrUnfinished, listed(left))
+	case idle && busy == 0:
+		return l.idleEnd(left)
+	case held > 0 && l.UntilEnd && silent >= lastPause && !l.told:
+		l.told = true
+		l.options.Notify(fmt.Sprintf("waiting for %s that others, or earlier sessions of this listener, hold unacked: "+
+			"what is not acked comes again after the ack wait", events(held)))
+	}
+	return 0, false, nil
+}
+
+// listed is one error of several reasons.
+func listed(reasons []string) error {
+	const few = 5
+	if more := len(reasons) - few; more > 0 {
+		reasons = append(reasons[:few:few], fmt.Sprintf("and so on for %d further subjects", more))
+	}
+	return errors.New(strings.Join(reasons, "; "))
+}
+
+// idleEnd ends a listener to which nothing came for Idle. What others hold is
+// not its business, but a consumer that delivers nothing is. mu is held.
+func (l *looker) idleEnd(left []string) (End, bool, error) {
+	for _, seen := range l.subject {
+		if !seen.rest.Paused.IsZero() && seen.rest.Waiting > 0 {
+			return EndStopped, true, because(ErrUnfinished, listed(left))
+		}
+	}
+	return EndIdle, true, nil
+}
+
+// nearEnd reports whether an event came that was one of the last.
+func (l *looker) nearEnd() bool {
+	if !l.mu.TryLock() {
+		return false
+	}
+	defer l.mu.Unlock()
+	for _, p := range l.positions {
+		if p.passed && !p.reached {
+			return true
+		}
+	}
+	return false
+}
+
+// ask asks what is left of every subject that is not at its end.
+func (l *looker) ask(ctx context.Context) {
+	if !l.mu.TryLock() {
+		return
+	}
+	from := make(map[string]uint64)
+	for subject, p := range l.positions {
+		if !p.reached || l.Idle > 0 {
+			from[subject] = max(p.sequence+1, p.from)
+			if l.alone() && l.backend == STAN { // the network may have lost some before
+				from[subject] = max(p.whole.last+1, p.from)
+			}
+		}
+	}
+	l.mu.Unlock()
+	const together = 16
+	var group errgroup.Group
+	group.SetLimit(together)
+	var mu sync.Mutex
+	for subject, from := range from {
+		group.Go(func() error {
+			rest, err := l.rest(ctx, subject, from)
+			mu.Lock()
+			defer mu.Unlock()
+			seen := l.subject[subject]
+			if seen == nil || seen.rest != rest || seen.err == nil && err != nil {
+				seen = &looked{since: time.Now()}
+				l.subject[subject] = seen
+			}
+			seen.rest, seen.err = rest, err
+			return nil
+		})
+	}
+	_ = group.Wait() // each notes its own
+}
+
+// errUnknown: the broker tells nobody what is left of a subscription.
+var errUnknown = errors.New("the broker does not tell what is left")
+
+// rest asks the broker what is left of a subject, of which from is the first
+// event that may not have come yet.
+func (l *looker) rest(ctx context.Context, subject string, from uint64) (Rest, error) {
+	sub := l.Subscription
+	sub.Subject = subject
+	rest, err := l.session.Rest(ctx, sub, from)
+	if errors.Is(err, errUnknown) && l.Rest != nil {
+		if rest, err = l.Rest(ctx, sub, l.options.ClientID); err != nil {
+			err = because(errUnknown, err)
+		}
+	}
+	if errors.Is(err, ErrAuth) {
+		err = because(errUnknown, err)
+	}
+	return rest, err
+}
+
+// atRest reports whether everything that was there at the start was handled, or
+// has been removed since. What is left here unacked on purpose is no rest.
+// mu is held.
+func (l *looker) atRest(p *position, seen *looked) bool {
+	rest, own := seen.rest, uint64(len(p.left))
+	switch {
+	case seen.err != nil:
+		return p.end > 0 && p.whole.last >= p.end && own == 0
+	case p.end > 0 && rest.Through >= p.end:
+		return true
+	case rest.Unacked > own:
+		return false
+	}
+	return rest.Waiting == 0 || p.end > 0 && rest.Next > p.end
+}
+
+// judge returns why a subject can't come to its end, or "" if it may. mu is held.
+func (l *looker) judge(subject string, p *position, seen *looked) string {
+	rest, own := seen.rest, uint64(len(p.left))
+	silent := time.Since(l.latest)
+	still := min(silent, time.Since(seen.since))
+	switch {
+	case seen.err != nil && (silent >= lastPause || time.Since(seen.since) >= l.patience(p)):
+		return fmt.Sprintf("of %s it is not known whether others hold events: %v", subject, seen.err)
+	case seen.err != nil:
+		return ""
+	case !rest.Paused.IsZero() && rest.Waiting > 0:
+		return fmt.Sprintf("%s of %s not delivered: the consumer is paused until %s", events(rest.Waiting), subject, rest.Paused.Format(time.RFC3339))
+	case still < l.patience(p):
+		return ""
+	case rest.Limit > 0 && rest.Unacked >= rest.Limit && rest.Waiting > 0:
+		return fmt.Sprintf("%s of %s not delivered: members hold %d unacked, and the consumer's limit for all of them is %d",
+			events(rest.Waiting), subject, rest.Unacked, rest.Limit)
+	case rest.Waiting == 0 && rest.Unacked > own:
+		return fmt.Sprintf("others hold %s of %s unacked, and nothing moved for %v", events(rest.Unacked-own), subject, still.Round(time.Second))
+	}
+	return ""
+}
+
+// patience is how long a rest that does not change is waited for. What an
+// earlier session of this listener held comes again after the ack wait.
+func (l *looker) patience(p *position) time.Duration {
+	if l.lostLately(p) {
+		return l.wait(p)
+	}
+	return min(l.wait(p), holdersLimit)
+}
+
+// lostLately reports whether events may be on their way to an earlier session.
+func (l *looker) lostLately(p *position) bool {
+	return !l.lostAt.IsZero() && !l.alone() && time.Since(l.lostAt) < l.wait(p)
+}
+
+// wait is the ack wait of a subject, and some time for the server to notice.
+func (l *looker) wait(p *position) time.Duration {
+	return max(l.Subscription.AckWait, p.ackWait) + time.Second
+}
+
+func events(n uint64) string {
+	if n == 1 {
+		return "1 event"
+	}
+	return fmt.Sprintf("%d events", n)
+}

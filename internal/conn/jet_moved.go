@@ -1,0 +1,62 @@
+package conn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// advisories begins the subjects on which JetStream tells of its streams.
+const advisories = "$JS.EVENT.ADVISORY.STREAM."
+
+// movedEvery is how often it is asked, at most, which stream a subject is in.
+const movedEvery = 2 * time.Second
+
+// watchStreams has the server tell of streams that are made and changed. Who may
+// not hear that is not told of a subject that moves to another stream.
+func (s *jetSession) watchStreams() {
+	if s.opts.Stream != "" {
+		return
+	}
+	for _, what := range []string{"CREATED", "UPDATED"} {
+		// An error says that the connection is gone, which is told elsewhere.
+		_, _ = s.nc.Subscribe(advisories+what+".*", func(*nats.Msg) { s.changed.Store(true) })
+	}
+}
+
+// lookForMoves ends the session where a subject is stored by another stream now,
+// and all that the listener's consumer had in the old one is done with. Streams
+// have to have changed since the last look.
+func (s *jetSession) lookForMoves(now time.Time, pulls []*pull) {
+	if now.Sub(s.moveLook) < movedEvery || !s.changed.Swap(false) {
+		return
+	}
+	s.moveLook = now
+	s.tending.Go(func() {
+		for _, p := range pulls {
+			name, err := s.streamNow(p.subject)
+			switch {
+			case errors.Is(err, jetstream.ErrStreamNotFound), err == nil && name == p.stream:
+				continue
+			case err != nil:
+				s.changed.Store(true)
+				return
+			}
+			if rest, err := p.rest(s.life); err != nil || rest.Waiting > 0 || rest.Unacked > 0 {
+				s.changed.Store(true) // later
+				continue
+			}
+			s.lose(fmt.Errorf("%s is stored by the stream %s now, and no longer by %s", p.subject, name, p.stream))
+			return
+		}
+	})
+}
+
+// streamNow asks which stream covers subject.
+func (s *jetSession) streamNow(subject string) (string, error) {
+	return inquire(s.life, s.link, func(ctx context.Context) (string, error) { return s.js.StreamNameBySubject(ctx, subject) })
+}

@@ -1,0 +1,209 @@
+package conn
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/nats-io/nats.go"
+)
+
+// mend has tend send again what failed. mu is held.
+func (f *flight) mend() {
+	f.mending, f.failed, f.paused = true, true, true
+	f.signal()
+}
+
+func (f *flight) signal() {
+	select {
+	case f.wake <- struct{}{}:
+	default:
+	}
+}
+
+func (f *flight) patience() time.Duration { return f.window.patience(f.s.opts.Timeout) }
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// moved is when something was answered last, or left a connection that is slow.
+func (f *flight) moved() time.Time {
+	if wrote := f.s.sockets.moved.Load(); wrote != nil {
+		return later(f.heard, *wrote)
+	}
+	return f.heard
+}
+
+// expire ends the wait for the oldest event, if nothing came for too long; for
+// all, when nothing more is sent. mu is held.
+func (f *flight) expire() {
+	for i, out := range f.events {
+		switch {
+		case out.ack != nil:
+			f.lookAgain(out)
+		case out.err == nil && f.silence(i) >= f.limit(out):
+			out.err, out.doubt = errLate, true
+		}
+		if f.stopped == nil && out.ack == nil {
+			break
+		}
+	}
+	f.advance()
+}
+
+// silence is how long nothing came that could have been the answer to an event,
+// or shows that it is on its way: events are answered in order, mostly.
+func (f *flight) silence(i int) time.Duration {
+	since := f.events[i].sent
+	if overtaken := i+1 < len(f.events) && f.events[i+1].ack != nil; !overtaken {
+		since = later(since, f.moved())
+	}
+	return time.Since(since)
+}
+
+// limit is how long the answer to an event is waited for. One that can't be
+// repeated may still come until its time is over.
+func (f *flight) limit(out *outgoing) time.Duration {
+	if f.terms != nil && time.Since(out.born) >= f.terms.repeats {
+		return max(f.s.opts.Timeout, f.patience())
+	}
+	return f.patience()
+}
+
+// repeat sends the oldest event until it is answered, then, at once and in
+// order, all others that were not; and so on until none fails. The server
+// knows by their IDs what it has stored. mu is held, but while it waits.
+//
+// A new leader first answers what it finds in its log, and takes events a
+// moment later. To send many before would have some refused, and what stands
+// behind them stored. So only the answer to a new attempt counts.
+func (f *flight) repeat() {
+	for {
+		f.s.broken.Store(false)
+		f.careful = true
+		oldest := slices.IndexFunc(f.events, func(out *outgoing) bool { return out.ack == nil })
+		if f.stopped != nil || oldest < 0 {
+			break
+		}
+		before, out := f.attempt, f.events[oldest]
+		f.repeatOne(out)
+		if f.stopped != nil || out.acked <= before {
+			continue
+		}
+		f.careful, f.failed = false, false
+		f.attempt++
+		f.repeatOthers()
+		if !f.failed {
+			break
+		}
+	}
+	f.mending = false
+	f.changed.Broadcast()
+}
+
+// repeatOthers sends all again that were not answered, up to one that can't be
+// sent again safely. mu is held.
+func (f *flight) repeatOthers() {
+	for _, out := range f.events {
+		if f.failed || f.stopped != nil { // by the put before, which may have ended others
+			return
+		}
+		if out.ack != nil {
+			continue
+		}
+		out.doubt = out.doubt || out.err == nil
+		if !f.safe(out) {
+			f.giveUp(out)
+			return
+		}
+		out.begun = time.Now() // its turn has come
+		f.put(out)
+	}
+}
+
+// repeatOne sends an event until it is answered, or its time is over. mu is
+// held, but while it waits.
+func (f *flight) repeatOne(out *outgoing) {
+	pace := newBackoff()
+	pace.InitialInterval /= 10
+	pace.MaxInterval /= 10
+	out.doubt = out.doubt || out.err == nil // the connection broke since it was sent
+	for {
+		if f.advance(); f.stopped != nil || out.ack != nil {
+			return
+		}
+		switch {
+		case out.doubt && f.learning: // which takes no longer than the time-out
+			f.wait(out, f.patience(), func() bool { return !f.learning })
+			continue
+		case !f.safe(out), time.Since(later(out.begun, f.moved())) >= f.s.opts.Timeout:
+			f.giveUp(out)
+			continue
+		}
+		if errors.Is(out.err, errLate) || errors.Is(out.err, nats.ErrNoResponders) {
+			f.mu.Unlock()
+			missing := f.s.uncovered(out.msg.Subject, f.patience())
+			f.mu.Lock()
+			if missing != nil {
+				out.err = missing
+				continue
+			}
+		}
+		if out.ack != nil || !f.safe(out) {
+			continue
+		}
+		f.attempt++
+		f.put(out)
+		f.wait(out, f.patience(), func() bool { return out.err != nil })
+		if out.ack == nil && !errors.Is(out.err, errLate) {
+			f.wait(out, pace.NextBackOff(), func() bool { return false })
+		}
+	}
+}
+
+// giveUp ends the attempts for an event. An answer that comes all the same is
+// too late: it was said that there is none. mu is held.
+func (f *flight) giveUp(out *outgoing) {
+	if out.older != nil { // it is stored, if not twice
+		f.acked(out, out.older, 0)
+		return
+	}
+	out.err, out.lost = or(out.err, errLate), true
+	f.stop(f.explain(out))
+}
+
+// wait waits until out is acked or over is true, at most so long; then an
+// attempt without an answer has failed. mu is held, but while it waits.
+func (f *flight) wait(out *outgoing, limit time.Duration, over func() bool) {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	for out.ack == nil && f.stopped == nil && !over() {
+		silent, lost := false, false
+		f.mu.Unlock()
+		select {
+		case <-f.wake:
+		case <-f.s.breaks:
+			silent = true
+		case <-timer.C:
+			silent = true
+		case <-f.s.lost:
+			lost = true
+		case <-f.s.life.Done():
+			lost = true
+		}
+		f.mu.Lock()
+		switch {
+		case lost:
+			f.abort()
+		case silent:
+			if out.waits() {
+				out.err, out.doubt = errLate, true
+			}
+			return
+		}
+	}
+}

@@ -1,0 +1,161 @@
+package conn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync/atomic"
+	"time"
+)
+
+// A position is what a listener remembers of one subject between two sessions.
+type position struct {
+	sequence uint64 // newest event that came, 0 for none
+	time     time.Time
+	joinedAt time.Time // when the first subscription began
+	origin   Origin
+	handled  handledSet
+	earlier  Earlier
+	size     int           // of an event in bytes, the average of the latest
+	limit    atomic.Int64  // of unacked events in this session
+	ackWait  time.Duration // the consumer's, where there is one
+	from     uint64        // the first event wanted in this session
+
+	// For UntilEnd.
+	end     uint64 // the newest event at the start, 0 where that is not known
+	passed  bool   // an event came that is the end, or behind it
+	reached bool   // everything up to the end was handled, or is gone
+	whole   run
+
+	left map[uint64]bool // left unacked in this session
+}
+
+// A run is the events that were handled by one listener without a gap.
+type run struct {
+	last  uint64          // the newest of them
+	ahead map[uint64]bool // those behind a gap
+}
+
+// add notes an event. Of those behind a gap it remembers so many as a group's
+// other members may hold; a longer run is not told then.
+func (r *run) add(sequence uint64) {
+	const most = 1 << 16
+	if sequence != r.last+1 {
+		if r.ahead == nil {
+			r.ahead = make(map[uint64]bool)
+		}
+		if sequence > r.last && len(r.ahead) < most {
+			r.ahead[sequence] = true
+		}
+		return
+	}
+	r.last++
+	r.join()
+}
+
+// skip notes that the events before sequence are gone, if it was handled itself.
+func (r *run) skip(sequence uint64) {
+	if r.ahead[sequence] {
+		for n := range r.ahead {
+			if n <= sequence {
+				delete(r.ahead, n)
+			}
+		}
+		r.last = sequence
+		r.join()
+	}
+}
+
+func (r *run) join() {
+	for ; r.ahead[r.last+1]; r.last++ {
+		delete(r.ahead, r.last+1)
+	}
+}
+
+// start returns where a new session continues. A durable keeps its position
+// at the broker. Others continue after the newest event that came, but for
+// groups, whose events went to several members. The error wraps
+// [ErrUnfinished] if the broker has lost the end that the listener was to come to.
+func (s *stay) start(ctx context.Context, session Session, subject string, p *position) (Start, error) {
+	asked := s.Subscription.Start
+	before := p.origin
+	origin, err := session.Origin(ctx, subject)
+	if err != nil {
+		return Start{}, err
+	}
+	p.origin = origin
+	if before.Stream != "" && before.Stream != origin.Stream {
+		s.options.Notify(fmt.Sprintf("%s is stored by the stream %s now, and no longer by %s: starting at its first event there", subject, origin.Stream, before.Stream))
+		p.sequence, p.end, p.earlier = 0, 0, Earlier{}
+		return Start{Kind: StartAll}, nil
+	}
+	anew, err := s.beganAnew(ctx, session, subject, p, before)
+	if err != nil {
+		return Start{}, err
+	}
+	if anew {
+		forgotten := fmt.Sprintf("%s began anew while the connection was lost: the broker has forgotten its events up to #%d at least",
+			subject, max(p.sequence, p.end))
+		if s.Subscription.Durable != "" {
+			forgotten += ", and the position of the durable " + s.Subscription.Durable
+		}
+		if s.UntilEnd && !p.reached {
+			return Start{}, because(ErrUnfinished, fmt.Errorf("%s; #%d was the newest that came here", forgotten, p.sequence))
+		}
+		s.options.Notify(forgotten + "; starting at its first event")
+		p.sequence, p.whole, p.earlier = 0, run{}, Earlier{}
+		return Start{Kind: StartAll}, nil
+	}
+	switch {
+	case p.joinedAt.IsZero():
+		return asked, nil
+	case s.Subscription.Durable != "" && asked.Kind == StartNew && s.backend == JetStream:
+		return Start{Kind: StartTime, Time: p.joinedAt}, nil // for a consumer that was deleted
+	case s.Subscription.Durable != "":
+		return asked, nil
+	case asked.Kind == StartNew && (p.sequence == 0 || s.Subscription.Group != ""):
+		return Start{Kind: StartTime, Time: p.joinedAt}, nil
+	case s.Subscription.Group != "":
+		s.options.Notify("a group without a durable keeps no position: if this was its only member, it starts over")
+		return asked, nil
+	case p.sequence == 0:
+		return asked, nil
+	}
+	if most := p.handled.size / 2; s.UntilEnd && s.backend == STAN && p.sequence-p.whole.last < most {
+		return Start{Kind: StartSequence, Sequence: p.whole.last + 1}, nil // some may be missing between; copies are known
+	}
+	return Start{Kind: StartSequence, Sequence: p.sequence + 1}, nil
+}
+
+// beganAnew reports whether the broker has lost what it had stored of subject
+// since this listener saw it, as NATS Streaming does that keeps events in memory
+// and is restarted. What can't be asked is not taken for a loss.
+func (s *stay) beganAnew(ctx context.Context, session Session, subject string, p *position, before Origin) (bool, error) {
+	seen := max(p.sequence, p.end)
+	if p.joinedAt.IsZero() || seen == 0 {
+		return false, nil
+	}
+	if is := p.origin; !before.Since.IsZero() && !is.Since.IsZero() {
+		if !before.Since.Equal(is.Since) {
+			return true, nil
+		}
+		newest, err := session.End(ctx, subject) // of a stream in memory whose server was restarted
+		return newest > 0 && newest < seen, err
+	}
+	newest, at, err := session.Find(ctx, subject, 0)
+	switch {
+	case errors.Is(err, ErrAuth):
+		return false, nil
+	case err != nil:
+		return false, err
+	case newest < seen:
+		return true, nil
+	case p.sequence == 0:
+		return false, nil
+	case newest > p.sequence: // others may have been stored since
+		if newest, at, err = session.Find(ctx, subject, p.sequence); err != nil {
+			return false, err
+		}
+	}
+	return newest == p.sequence && !at.Equal(p.time), nil
+}

@@ -1,0 +1,195 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+// channel is where all events go. Its contract is built in.
+const channel = "ticket:created"
+
+// A program is one run of publish or listen.
+type program struct {
+	name    string // unique in its round
+	cmd     *exec.Cmd
+	killed  bool     // by the round
+	ended   bool     // and that was noticed
+	seen    []record // what all listeners had written by then
+	exited  chan struct{}
+	stdout  *os.File // read up to the last complete line
+	rest    []byte
+	acked   []uint64 // publish
+	handled []record // listen
+}
+
+// start starts a program with its output in the round's folder. It ends with
+// the round.
+func (r *round) start(args ...string) *program {
+	r.programs++
+	p := &program{name: fmt.Sprintf("%d-%s", r.programs, args[0]), exited: make(chan struct{})}
+	stdout, err := os.Create(filepath.Join(r.dir, p.name+".out"))
+	if err != nil {
+		r.Fatal(err)
+	}
+	defer func() { _ = stdout.Close() }()
+	stderr, err := os.Create(filepath.Join(r.dir, p.name+".err"))
+	if err != nil {
+		r.Fatal(err)
+	}
+	defer func() { _ = stderr.Close() }()
+	if p.stdout, err = os.Open(stdout.Name()); err != nil {
+		r.Fatal(err)
+	}
+	args = slices.Concat(args, []string{"--server", r.url, "-o", "json"})
+	p.cmd = exec.Command(filepath.Join(r.bin, args[0]), args[1:]...)
+	p.cmd.Env = []string{"HOME=" + r.dir, "GOTRACEBACK=all"}
+	p.cmd.Stdout, p.cmd.Stderr = stdout, stderr
+	p.cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true} // Ctrl-C is for the campaign alone
+	if args[0] == "publish" {
+		if p.cmd.Stdin, err = os.Open(r.eventsFile()); err != nil {
+			r.Fatal(err)
+		}
+		defer func() { _ = p.cmd.Stdin.(io.Closer).Close() }()
+	}
+	r.Logf("%s: %s", p.name, strings.Join(p.cmd.Args, " "))
+	if err := p.cmd.Start(); err != nil {
+		r.Fatal(err)
+	}
+	if args[0] == "listen" {
+		r.listeners = append(r.listeners, p)
+	}
+	go func() {
+		defer close(p.exited)
+		_ = p.cmd.Wait() // exit asks for the code
+	}()
+	r.Cleanup(func() {
+		_ = p.cmd.Process.Kill()
+		<-p.exited
+		_ = p.stdout.Close()
+	})
+	return p
+}
+
+// kill ends a program as kill -9 does.
+func (r *round) kill(p *program) {
+	r.Logf("%s: SIGKILL", p.name)
+	p.killed = true
+	_ = p.cmd.Process.Kill()
+	<-p.exited
+}
+
+// terminate ends a listener as a deployment does, once it listens: before,
+// nothing may catch the signal.
+func (r *round) terminate(p *program) {
+	for still := newStillness(); p.running() && !strings.Contains(r.said(p), "listening to "); r.pause(20 * time.Millisecond) {
+		if still.over(0) {
+			r.quit(p, fmt.Sprintf("it does not come to listen for %v", stillness))
+		}
+	}
+	r.Logf("%s: SIGTERM", p.name)
+	_ = p.cmd.Process.Signal(syscall.SIGTERM)
+	const documented = 15 * time.Second
+	r.awaitExit(p, documented)
+}
+
+// awaitExit waits for a program that is to end within a time.
+func (r *round) awaitExit(p *program, most time.Duration) {
+	select {
+	case <-p.exited:
+		return
+	case <-r.ctx.Done():
+		r.Fatal(context.Cause(r.ctx))
+	case <-time.After(most):
+	}
+	r.quit(p, fmt.Sprintf("it still runs %v after SIGTERM", most))
+}
+
+// quit ends a program that hangs; its stderr then says where.
+func (r *round) quit(p *program, why string) {
+	r.untrue(fmt.Sprintf("%s: %s", p.name, why))
+	_ = p.cmd.Process.Signal(syscall.SIGQUIT)
+	select {
+	case <-p.exited:
+	case <-time.After(5 * time.Second):
+		r.kill(p)
+	}
+}
+
+func (p *program) running() bool {
+	select {
+	case <-p.exited:
+		return false
+	default:
+		return true
+	}
+}
+
+// exit is the exit code, or -1 if a signal ended the program.
+func (p *program) exit() int { return p.cmd.ProcessState.ExitCode() }
+
+func (r *round) said(p *program) string {
+	text, err := os.ReadFile(filepath.Join(r.dir, p.name+".err"))
+	if err != nil {
+		r.Fatal(err)
+	}
+	return string(text)
+}
+
+// read reads on in a program's output, up to the last complete line: of one
+// that was killed a part may follow. It returns how many lines came so far.
+func (r *round) read(p *program) int {
+	text, err := io.ReadAll(p.stdout)
+	if err != nil {
+		r.Fatal(err)
+	}
+	p.rest = append(p.rest, text...)
+	for {
+		line, rest, found := bytes.Cut(p.rest, []byte("\n"))
+		if !found {
+			return len(p.acked) + len(p.handled)
+		}
+		p.rest = rest
+		if err := p.parse(line); err != nil {
+			r.Fatalf("%s: %v: %s", p.name, err, line)
+		}
+	}
+}
+
+// parse takes a line of publish or listen -o json.
+func (p *program) parse(line []byte) error {
+	var line_ struct {
+		Subject  string
+		Sequence uint64
+		Data     *struct{ ID string }
+	}
+	if err := json.Unmarshal(line, &line_); err != nil {
+		return err
+	}
+	if line_.Subject != channel {
+		return errors.New("of another subject")
+	}
+	if line_.Data == nil {
+		p.acked = append(p.acked, line_.Sequence)
+		return nil
+	}
+	event, err := strconv.Atoi(line_.Data.ID)
+	if err != nil {
+		return err
+	}
+	p.handled = append(p.handled, record{event, line_.Sequence})
+	return nil
+}
