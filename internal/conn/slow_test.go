@@ -128,7 +128,7 @@ func TestMembersOverALongLink(t *testing.T) {
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		publish(t, options(t, s), "orders", 1, 1)
 		o := options(t, s)
-		o.Servers = (&wire{delay: 200 * time.Millisecond}).start(t, s).url
+		o.Servers = (&wire{delay: 100 * time.Millisecond}).start(t, s).url
 		var members []*conn.Listener
 		for n := range 2 {
 			l := member(o, "orders")
