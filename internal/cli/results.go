@@ -198,34 +198,47 @@ func (r *results) close() {
 func (r *results) summary(p *conn.Publisher, read int, cut bool, took time.Duration, err error) error {
 	r.bar.close()
 	sent, acked, inDoubt := p.Sent()
-	done := fmt.Sprintf("%d of %d %s acked", acked, r.o.count, plural(r.o.count, "event"))
-	switch {
-	case r.o.interactive:
-		done = fmt.Sprintf("%d of %d %s acked", acked, sent, plural(sent, "event"))
-	case r.o.data == "-":
-		done = fmt.Sprintf("%d of %d %s read so far acked", acked, read, plural(read, "event"))
-	}
 	if only := errors.Is(err, errInterrupted); only && r.o.interactive && acked == sent {
-		r.tell.say("interrupted, when all events were acked")
+		r.tell.say("interrupted; all %d %s acked", acked, plural(acked, "event"))
 		return nil
 	} else if only && inDoubt == 0 {
-		return fmt.Errorf("%w: %s", errInterrupted, done)
+		return fmt.Errorf("%w: %s", errInterrupted, r.progress(sent, acked, read))
 	} else if cut {
-		r.tell.warn("interrupted: %s", done)
+		r.tell.warn("interrupted: %s", r.progress(sent, acked, read))
 	}
 	switch {
 	case inDoubt > 0:
 		r.tell.warn("%d of %d %s acked; of %d it is not known whether the broker stored them", acked, sent, plural(sent, "event"), inDoubt)
-	case err != nil && !errors.Is(err, conn.ErrOrder) && !cut:
-		r.tell.warn("%s before the error", done)
-	case acked > 1:
-		stored := ""
-		if r.repeats > 0 {
-			stored = fmt.Sprintf(", %d of them already stored,", r.repeats)
-		}
-		r.tell.say("%d events%s in %.2f s (%.0f events/s)", acked, stored, took.Seconds(), float64(acked)/max(took.Seconds(), 1e-9))
+	case err == nil && acked > 1:
+		r.tell.say("%d events%s in %.2f s (%.0f events/s)", acked, r.stored(), took.Seconds(), float64(acked)/max(took.Seconds(), 1e-9))
+	case err == nil, cut, errors.Is(err, conn.ErrOrder):
+	case r.o.count > 1:
+		r.tell.warn("%s before the error", r.progress(sent, acked, read))
+	default:
+		r.tell.warn("%d %s acked before the error", acked, plural(acked, "event"))
 	}
 	return err
+}
+
+// progress is how many events were acked, of those asked for as far as that is known.
+func (r *results) progress(sent, acked, read int) string {
+	switch {
+	case r.o.data == "-":
+		return fmt.Sprintf("%d of the %d %s read so far acked", acked, read, plural(read, "event"))
+	case r.o.interactive:
+		return fmt.Sprintf("%d of %d %s acked", acked, sent, plural(sent, "event"))
+	}
+	return fmt.Sprintf("%d of %d %s acked", acked, r.o.count, plural(r.o.count, "event"))
+}
+
+// stored says how many of the acked events had been stored before.
+func (r *results) stored() string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.repeats == 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d of them already stored,", r.repeats)
 }
 
 func plural(n int, noun string) string {

@@ -20,18 +20,19 @@ func (b *byteSize) Set(text string) error {
 	if err != nil || n < 1 {
 		return errSize
 	}
-	unit, factor := text[len(digits):], int64(1024)
-	if len(unit) == 2 && unit[1] == 'B' {
-		factor = 1000
-	}
-	prefix := strings.TrimSuffix(strings.TrimSuffix(unit, "B"), "i")
-	power := 0
-	switch {
-	case unit == "", unit == "B":
-	case unit == prefix+"i", len(prefix) != 1:
-		return errSize
-	default:
-		power = 1 + strings.Index("KMGT", strings.ToUpper(prefix))
+	power, factor := 0, int64(1024)
+	if unit := strings.TrimPrefix(text, digits); unit != "" && unit != "B" {
+		power = 1 + strings.Index("KMGT", strings.ToUpper(unit[:1]))
+		switch unit[1:] {
+		case "", "iB":
+		case "B":
+			factor = 1000
+		default:
+			power = 0
+		}
+		if power == 0 {
+			return errSize
+		}
 	}
 	for range power {
 		if n > math.MaxInt64/factor {

@@ -58,14 +58,14 @@ func (s *stay) deliver(ctx context.Context, m *Message, more bool, p *position) 
 			s.leave(m, p)
 		case err == nil:
 			p.handled.add(m.Sequence, m.Time)
-			if s.UntilEnd && s.backend == STAN && !s.alone() {
-				p.whole.add(m.Sequence)
-			}
 			s.taken = append(s.taken, taken{m.acker, m.Subject, m.Sequence, s.clock.Sub(begin)})
 		case err != nil:
 			s.fail(err)
 			return false
 		}
+	}
+	if s.UntilEnd && s.backend == STAN {
+		p.whole.add(m.Sequence)
 	}
 	p.size += (len(m.Data) - p.size) / sizeWeight
 	if m.Sequence > p.sequence {
@@ -73,7 +73,7 @@ func (s *stay) deliver(ctx context.Context, m *Message, more bool, p *position) 
 	}
 	if s.UntilEnd && !p.passed && (m.Newest || p.end > 0 && m.Sequence >= p.end) {
 		p.passed = true
-		if s.alone() { // the others were handled before it
+		if s.alone() && (s.backend != STAN || p.whole.last >= p.end) { // the others were handled before it
 			p.reached = true
 			if s.atEnd() {
 				s.stopping = true

@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"os"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -191,6 +192,8 @@ func explain(err error) error {
 		return because(ErrAuth, err)
 	case errors.Is(err, nats.ErrTimeout), errors.As(err, &timeout) && timeout.Timeout():
 		return because(ErrHung, err)
+	case errors.As(err, &network) && network.Op == "write" && (errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)):
+		return because(ErrRefused, fmt.Errorf("it closed the connection during the log-in, perhaps for too many clients: %w", err))
 	case errors.Is(err, nats.ErrNkeysNotSupported):
 		return because(ErrAuth, err)
 	case errors.Is(err, nats.ErrNoServers), errors.As(err, &network),

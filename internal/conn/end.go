@@ -103,6 +103,9 @@ func (l *looker) look(ctx context.Context) (end End, over bool, err error) {
 		if seen == nil || seen.err != nil && !errors.Is(seen.err, errUnknown) {
 			return 0, false, nil // no answer is no end
 		}
+		if l.alone() {
+			p.whole.skip(seen.rest.Next)
+		}
 		if l.atRest(p, seen) {
 			p.reached = p.reached || l.UntilEnd
 			continue
@@ -179,6 +182,9 @@ func (l *looker) ask(ctx context.Context) {
 	for subject, p := range l.positions {
 		if !p.reached || l.Idle > 0 {
 			from[subject] = max(p.sequence+1, p.from)
+			if l.alone() && l.backend == STAN { // the network may have lost some before
+				from[subject] = max(p.whole.last+1, p.from)
+			}
 		}
 	}
 	l.mu.Unlock()

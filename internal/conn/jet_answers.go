@@ -44,6 +44,7 @@ func (f *flight) answered(m *nats.Msg) {
 		f.acked(out, ack, a)
 	default:
 		out.err = err
+		f.paused = true
 	}
 	f.advance()
 	if f.mending {

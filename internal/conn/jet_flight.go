@@ -31,6 +31,7 @@ type flight struct {
 	attempt uint64        // counts the repeats
 	heard   time.Time     // when the last ack came
 	mending bool          // nothing new is sent until what failed was sent again
+	paused  bool          // nothing new is sent until all was answered
 	careful bool          // the next is sent alone: it is not known if the stream takes events again
 	failed  bool          // something failed since tend last looked
 	stopped error         // why nothing more is sent
@@ -129,7 +130,7 @@ func (f *flight) await(size int64) error {
 		switch {
 		case f.window.full(len(f.events), size):
 			f.freed.Wait()
-		case f.mending || f.learning:
+		case f.mending || f.learning || f.paused:
 			f.changed.Wait()
 		default:
 			return nil
@@ -196,6 +197,7 @@ func (f *flight) advance() {
 			f.freed.Broadcast()
 		}
 	}
+	f.paused = f.paused && len(f.events) > 0
 	f.changed.Broadcast()
 }
 

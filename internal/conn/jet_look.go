@@ -65,10 +65,8 @@ func (f *flight) seen(out *outgoing) bool {
 
 // tryLook makes the first look.
 func (f *flight) tryLook(out *outgoing, stream string, sequence uint64) {
-	var answer *nats.Msg
-	err := f.s.ask(f.s.life, func(ctx context.Context) (err error) {
-		answer, err = f.s.nc.RequestWithContext(ctx, f.s.lookSubject(stream), lookRequest(sequence))
-		return err
+	answer, err := inquire(f.s.life, f.s.link, func(ctx context.Context) (*nats.Msg, error) {
+		return f.s.nc.RequestWithContext(ctx, f.s.lookSubject(stream), lookRequest(sequence))
 	})
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -128,7 +126,7 @@ func (f *flight) sighted(out *outgoing, m *nats.Msg) {
 func (f *flight) lookAgain(out *outgoing) {
 	switch s := out.sight; {
 	case s == nil || s.asked.IsZero() || s.over() || time.Since(s.last) < f.patience():
-	case time.Since(later(s.asked, f.heard)) >= f.s.opts.Timeout:
+	case time.Since(later(s.asked, f.moved())) >= f.s.opts.Timeout:
 		s.err = errLate
 	default:
 		f.ask(out)

@@ -74,7 +74,7 @@ func notesOn(c jetstream.StreamConfig, subject string, all bool) []string {
 // transforms reports whether a stream stores events of subject under another.
 func transforms(c jetstream.StreamConfig, subject string) bool {
 	t := c.SubjectTransform
-	return t != nil && (t.Source == "" || matches(t.Source, subject))
+	return t != nil && (t.Source == "" || covers(t.Source, subject))
 }
 
 // explainConsumer finds the reason why a stream gives a listener no consumer.

@@ -65,11 +65,7 @@ func (s *jetSession) uncovered(subject string, patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(s.life, patience)
 	defer cancel()
 	s.forget(subject)
-	info, missing := s.streamInfo(ctx, subject)
-	if missing == nil && s.opts.Stream != "" && !info.Created.IsZero() &&
-		!slices.ContainsFunc(info.Config.Subjects, func(covered string) bool { return matches(covered, subject) }) {
-		return because(ErrNoStream, fmt.Errorf("the stream %s does not cover %q", info.Config.Name, subject))
-	}
+	_, missing := s.stream(ctx, subject)
 	if errors.Is(missing, ErrHung) || errors.Is(missing, ErrLost) || errors.Is(missing, ErrAuth) {
 		return nil
 	}
@@ -98,7 +94,7 @@ func repeatable(err error) bool {
 func explainPublish(err error, doubt bool) error {
 	api, isAPI := errors.AsType[*jetstream.APIError](err)
 	switch {
-	case errors.Is(err, ErrNoStream), errors.Is(err, ErrNoJetStream), errors.Is(err, ErrRefused):
+	case errors.Is(err, ErrNoStream), errors.Is(err, ErrOtherStream), errors.Is(err, ErrNoJetStream), errors.Is(err, ErrRefused):
 		return err
 	case doubt:
 		return because(ErrNotAcked, err)

@@ -10,7 +10,7 @@ import (
 
 // mend has tend send again what failed. mu is held.
 func (f *flight) mend() {
-	f.mending, f.failed = true, true
+	f.mending, f.failed, f.paused = true, true, true
 	f.signal()
 }
 
@@ -28,6 +28,14 @@ func later(a, b time.Time) time.Time {
 		return a
 	}
 	return b
+}
+
+// moved is when something was answered last, or left a connection that is slow.
+func (f *flight) moved() time.Time {
+	if wrote := f.s.sockets.moved.Load(); wrote != nil {
+		return later(f.heard, *wrote)
+	}
+	return f.heard
 }
 
 // expire ends the wait for the oldest event, if nothing came for too long; for
@@ -52,7 +60,7 @@ func (f *flight) expire() {
 func (f *flight) silence(i int) time.Duration {
 	since := f.events[i].sent
 	if overtaken := i+1 < len(f.events) && f.events[i+1].ack != nil; !overtaken {
-		since = later(since, f.heard)
+		since = later(since, f.moved())
 	}
 	return time.Since(since)
 }
@@ -132,7 +140,7 @@ func (f *flight) repeatOne(out *outgoing) {
 		case out.doubt && f.learning: // which takes no longer than the time-out
 			f.wait(out, f.patience(), func() bool { return !f.learning })
 			continue
-		case !f.safe(out), time.Since(later(out.begun, f.heard)) >= f.s.opts.Timeout:
+		case !f.safe(out), time.Since(later(out.begun, f.moved())) >= f.s.opts.Timeout:
 			f.giveUp(out)
 			continue
 		}

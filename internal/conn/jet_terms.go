@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -45,7 +44,13 @@ func (f *flight) learn(name, subject string) {
 		f.mu.Lock()
 		defer f.mu.Unlock()
 		f.learning = false
-		if before := f.known[t.stream]; before != nil {
+		switch before := f.known[t.stream]; {
+		case before == nil:
+		case t.err != nil:
+			again := *before
+			again.at, again.consumerErr = t.at, t.err
+			t = &again
+		default:
 			t.lapsed = before.lapsed || t.interest && !before.continues(t)
 		}
 		f.terms, f.known[t.stream] = t, t
@@ -78,22 +83,20 @@ type streamAnswer struct {
 }
 
 // apiRequest asks the JetStream API.
-func (s *jetSession) apiRequest(what string, request []byte) (a streamAnswer, err error) {
-	err = s.ask(s.life, func(ctx context.Context) error {
+func (s *jetSession) apiRequest(what string, request []byte) (streamAnswer, error) {
+	return inquire(s.life, s.link, func(ctx context.Context) (a streamAnswer, err error) {
 		m, err := s.nc.RequestWithContext(ctx, s.api()+what, request)
 		if err != nil {
-			return err
+			return a, err
 		}
-		a = streamAnswer{}
 		if err := json.Unmarshal(m.Data, &a); err != nil {
-			return fmt.Errorf("no answer of JetStream: %w", err)
+			return a, fmt.Errorf("no answer of JetStream: %w", err)
 		}
 		if a.Error != nil {
-			return a.Error
+			return a, a.Error
 		}
-		return nil
+		return a, nil
 	})
-	return a, err
 }
 
 // covering returns the name of the stream of subject, and makes one if that is
@@ -137,12 +140,12 @@ func (s *jetSession) terms(name, subject string) *terms {
 }
 
 // consumersOf lists the consumers of a stream.
-func (s *jetSession) consumersOf(stream string) (all map[string]wanting, err error) {
-	err = s.ask(s.life, func(ctx context.Context) error {
-		all = make(map[string]wanting)
+func (s *jetSession) consumersOf(stream string) (map[string]wanting, error) {
+	return inquire(s.life, s.link, func(ctx context.Context) (map[string]wanting, error) {
+		all := make(map[string]wanting)
 		handle, err := s.js.Stream(ctx, stream)
 		if err != nil {
-			return err
+			return nil, err
 		}
 		list := handle.ListConsumers(ctx)
 		for c := range list.Info() {
@@ -152,9 +155,8 @@ func (s *jetSession) consumersOf(stream string) (all map[string]wanting, err err
 			}
 			all[c.Name] = w
 		}
-		return list.Err()
+		return all, list.Err()
 	})
-	return all, err
 }
 
 // continues reports whether one of the consumers of t is still there.
@@ -196,29 +198,11 @@ func (t *terms) keeps(subject string) error {
 
 func (w wanting) wants(subject string) bool {
 	for _, filter := range w.filters {
-		if matches(filter, subject) {
+		if covers(filter, subject) {
 			return true
 		}
 	}
 	return false
-}
-
-// matches reports whether a subject with wildcards covers another without.
-func matches(pattern, subject string) bool {
-	if pattern == subject {
-		return true
-	}
-	tokens := strings.Split(subject, ".")
-	wanted := strings.Split(pattern, ".")
-	for i, w := range wanted {
-		switch {
-		case w == ">" && i < len(tokens):
-			return true
-		case i >= len(tokens), w != "*" && w != tokens[i]:
-			return false
-		}
-	}
-	return len(wanted) == len(tokens)
 }
 
 // safe reports whether an event that may be stored can be sent again: if it is,

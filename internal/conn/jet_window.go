@@ -6,10 +6,6 @@ const (
 	// roomBytes bounds the data in flight, which is kept until it is acked, so
 	// that it can be sent again.
 	roomBytes = 32 << 20
-	// firstRoom and leastRoom are the bounds at first and on a slow network.
-	firstRoom = 1 << 20
-	leastRoom = 64 << 10
-
 	// queueing is how long an event may wait for those before it on a slow
 	// network, beyond the time that an answer takes anyway.
 	queueing = time.Second

@@ -95,15 +95,16 @@ func (s *jetSession) Close() error {
 	s.flight.close()
 	s.Drain(s.opts.Timeout)
 	s.listening.Lock()
-	defer s.listening.Unlock()
-	for _, p := range s.pulls {
+	pulls := s.pulls
+	s.listening.Unlock()
+	for _, p := range pulls {
 		p.leave(lost)
 	}
 	err := s.confirm(lost)
 	s.abandon()
 	s.flight.done.Wait()
 	s.tending.Wait()
-	for _, p := range s.pulls {
+	for _, p := range pulls {
 		p.close()
 	}
 	if err != nil {

@@ -49,7 +49,25 @@ func (r *run) add(sequence uint64) {
 		}
 		return
 	}
-	for r.last++; r.ahead[r.last+1]; r.last++ {
+	r.last++
+	r.join()
+}
+
+// skip notes that the events before sequence are gone, if it was handled itself.
+func (r *run) skip(sequence uint64) {
+	if r.ahead[sequence] {
+		for n := range r.ahead {
+			if n <= sequence {
+				delete(r.ahead, n)
+			}
+		}
+		r.last = sequence
+		r.join()
+	}
+}
+
+func (r *run) join() {
+	for ; r.ahead[r.last+1]; r.last++ {
 		delete(r.ahead, r.last+1)
 	}
 }
@@ -102,6 +120,9 @@ func (s *stay) start(ctx context.Context, session Session, subject string, p *po
 		return asked, nil
 	case p.sequence == 0:
 		return asked, nil
+	}
+	if most := p.handled.size / 2; s.UntilEnd && s.backend == STAN && p.sequence-p.whole.last < most {
+		return Start{Kind: StartSequence, Sequence: p.whole.last + 1}, nil // some may be missing between; copies are known
 	}
 	return Start{Kind: StartSequence, Sequence: p.sequence + 1}, nil
 }

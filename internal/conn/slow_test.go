@@ -44,11 +44,12 @@ func TestSlowLinkIsNoTimeout(t *testing.T) {
 func TestBytesInFlightAreBounded(t *testing.T) {
 	s := brokertest.Start(t, brokertest.Config{})
 	o := options(t, s)
-	o.Timeout = time.Second
+	w := (&wire{}).start(t, s) // it takes some megabytes at once
+	o.Servers, o.Timeout = w.url, time.Second
 	session := dial(t, o)
 	p := conn.NewPublisher(session, nil)
-	s.Freeze()
-	defer s.Thaw()
+	release := w.hold()
+	defer release()
 	begin := time.Now()
 	var err error
 	for n := 0; n < 8 && err == nil; n++ {

@@ -14,8 +14,8 @@ import (
 type dialer struct {
 	life    context.Context // ends with the session; not with the call that dialled
 	timeout time.Duration
-	brief   atomic.Bool  // the next attempt takes no longer than briefAttempt
-	moved   atomic.Int64 // when a write last went on that had to wait; in ns since 1970
+	brief   atomic.Bool               // the next attempt takes no longer than briefAttempt
+	moved   atomic.Pointer[time.Time] // when a write last went on that had to wait
 }
 
 // briefAttempt bounds dialling and handshake where another server may do better.
@@ -75,7 +75,7 @@ func (c *socket) Write(p []byte) (n int, err error) {
 		now := time.Now()
 		if m > 0 {
 			if moved = now; now.Sub(begin) >= waited {
-				c.dialer.moved.Store(now.UnixNano())
+				c.dialer.moved.Store(&now)
 			}
 		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) || now.Sub(moved) >= c.dialer.timeout {

@@ -16,8 +16,9 @@ const (
 	// The events in flight may be as many bytes as are acked in roomTime, beside
 	// what a link of long delay holds: over a slow one, answers to the server's
 	// heartbeats, of 1 s and more, would wait too long behind more.
-	roomTime      = time.Second / 2
-	firstStanRoom = 256 << 10
+	roomTime  = time.Second / 2
+	firstRoom = 256 << 10
+	leastRoom = 64 << 10
 )
 
 // A stanFlight is the events that were handed to NATS Streaming and not
@@ -32,12 +33,12 @@ type stanFlight struct {
 	events   []*handed  // the oldest first; nil before the first
 	count    int        // of those not answered
 	bytes    int64
-	room     int64         // for bytes
-	acked    int64         // bytes since then
-	begun    bool          // the watch
 	failures int           // how often events were given up
-	since    time.Time     // when measured, without the time in which nothing was in flight
+	begun    bool          // the watch
 	moved    time.Time     // when an event was answered, or the first handed over
+	room     int64         // for bytes
+	acked    int64         // bytes since room was measured
+	measured time.Time     // when; later by the time in which nothing was in flight
 	delay    time.Duration // of the fastest answer
 }
 
@@ -50,9 +51,9 @@ type handed struct {
 }
 
 func (f *stanFlight) begin(l *link) {
-	f.link, f.room, f.delay = l, firstStanRoom, never
+	f.link, f.room, f.delay = l, firstRoom, never
 	f.moved = time.Now()
-	f.since = f.moved
+	f.measured = f.moved
 	f.changed = sync.NewCond(&f.mu)
 }
 
@@ -70,7 +71,7 @@ func (f *stanFlight) send(size int64, done func(Receipt, error), put func(answer
 	}
 	now := time.Now()
 	if f.count == 0 {
-		f.since = f.since.Add(now.Sub(f.moved)) // idleness says nothing of the link
+		f.measured = f.measured.Add(now.Sub(f.moved)) // idleness says nothing of the link
 		f.moved = now
 	}
 	if !f.begun {
@@ -107,9 +108,9 @@ func (f *stanFlight) answered(e *handed, id string, err error) {
 	f.moved = time.Now()
 	f.acked += e.size
 	f.delay = min(f.delay, f.moved.Sub(e.sent))
-	if took := f.moved.Sub(f.since); took >= max(roomTime/10, f.delay) {
+	if took := f.moved.Sub(f.measured); took >= max(roomTime/10, f.delay) {
 		f.room = min(max(int64(float64(f.acked)*float64(roomTime+f.delay)/float64(took)), leastRoom), roomBytes)
-		f.since, f.acked = f.moved, 0
+		f.measured, f.acked = f.moved, 0
 	}
 }
 
@@ -133,11 +134,12 @@ func (f *stanFlight) watch() {
 	timeout := f.link.opts.Timeout
 	tick := time.NewTicker(max(timeout/20, time.Millisecond))
 	defer tick.Stop()
+	lost := f.link.lost
 	for {
 		select {
-		case <-f.link.lost:
+		case <-lost:
 			f.giveUp(0, f.link.Err())
-			return
+			lost = nil // said once
 		case <-f.link.life.Done():
 			f.giveUp(0, stan.ErrConnectionClosed)
 			return
@@ -152,7 +154,8 @@ func (f *stanFlight) watch() {
 func (f *stanFlight) giveUp(silence time.Duration, reason error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if time.Since(f.moved) < silence || time.Since(time.Unix(0, f.link.sockets.moved.Load())) < silence {
+	wrote := f.link.sockets.moved.Load()
+	if time.Since(f.moved) < silence || wrote != nil && time.Since(*wrote) < silence {
 		return
 	}
 	if len(f.events) > 0 {

@@ -169,6 +169,9 @@ func (s *stay) join(ctx context.Context, session Session) error {
 		if p.joinedAt.IsZero() {
 			p.joinedAt = time.Now()
 		}
+		if first := sub.Start; first.Kind == StartSequence && p.whole.last < first.Sequence {
+			p.whole.last = first.Sequence - 1
+		}
 		place, err := session.Subscribe(ctx, sub, func(m *Message, more bool) bool { return s.deliver(ctx, m, more, p) })
 		if err != nil {
 			return err

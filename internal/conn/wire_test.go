@@ -1,10 +1,13 @@
 package conn_test
 
 import (
+	"bytes"
+	"fmt"
 	"io"
 	"net"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,6 +18,9 @@ import (
 type wire struct {
 	delay time.Duration // each way
 	rate  int           // bytes a second towards the server, 0 for any number
+
+	tells string        // host and port that the server seems to tell of
+	held  chan struct{} // when set: nothing more arrives until it is closed
 
 	url  string
 	far  string
@@ -43,8 +49,8 @@ func (w *wire) start(t *testing.T, s *brokertest.Server) *wire {
 			w.mu.Lock()
 			w.open = append(w.open, near, far)
 			w.mu.Unlock()
-			carrying.Go(func() { w.carry(far, near, w.rate) })
-			carrying.Go(func() { w.carry(near, far, 0) })
+			carrying.Go(func() { w.carry(far, near, w.rate, "") })
+			carrying.Go(func() { w.carry(near, far, 0, w.tells) })
 		}
 	})
 	t.Cleanup(func() {
@@ -53,6 +59,27 @@ func (w *wire) start(t *testing.T, s *brokertest.Server) *wire {
 		carrying.Wait()
 	})
 	return w
+}
+
+// hold keeps what is sent from now on, in either direction, until the function
+// that it returns is called.
+func (w *wire) hold() (release func()) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	held := make(chan struct{})
+	w.held = held
+	return func() {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.held = nil
+		close(held)
+	}
+}
+
+func (w *wire) holding() chan struct{} {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.held
 }
 
 // cut ends the connections that are there. New ones work at once.
@@ -65,7 +92,7 @@ func (w *wire) cut() {
 	w.open = nil
 }
 
-func (w *wire) carry(to, from net.Conn, rate int) {
+func (w *wire) carry(to, from net.Conn, rate int, tells string) {
 	type part struct {
 		due  time.Time
 		data []byte
@@ -75,6 +102,9 @@ func (w *wire) carry(to, from net.Conn, rate int) {
 	sending.Go(func() {
 		for p := range parts {
 			<-time.After(time.Until(p.due))
+			if held := w.holding(); held != nil {
+				<-held
+			}
 			if _, err := to.Write(p.data); err != nil {
 				_ = from.Close()
 			}
@@ -85,7 +115,11 @@ func (w *wire) carry(to, from net.Conn, rate int) {
 	for {
 		n, err := from.Read(buffer)
 		if n > 0 {
-			parts <- part{time.Now().Add(w.delay), append([]byte(nil), buffer[:n]...)}
+			data := bytes.Clone(buffer[:n])
+			if tells != "" {
+				data = bytes.Replace(data, []byte("INFO {"), fmt.Appendf(nil, `INFO {"connect_urls":[%q],`, tells), 1)
+			}
+			parts <- part{time.Now().Add(w.delay), data}
 		}
 		if rate > 0 {
 			<-time.After(time.Duration(n) * time.Second / time.Duration(rate))
@@ -109,10 +143,11 @@ func listen(t *testing.T) net.Listener {
 }
 
 // hole returns host and port of what takes connections and says nothing, as an
-// address that can't be reached from here does.
-func hole(t *testing.T) string {
+// address that can't be reached from here does, and how often it was tried.
+func hole(t *testing.T) (address string, tries *atomic.Int32) {
 	t.Helper()
 	listener := listen(t)
+	tries = new(atomic.Int32)
 	var taking sync.WaitGroup
 	taking.Go(func() {
 		for {
@@ -120,6 +155,7 @@ func hole(t *testing.T) string {
 			if err != nil {
 				return
 			}
+			tries.Add(1)
 			taking.Go(func() {
 				_, _ = io.Copy(io.Discard, c)
 				_ = c.Close()
@@ -130,5 +166,5 @@ func hole(t *testing.T) string {
 		_ = listener.Close()
 		taking.Wait()
 	})
-	return listener.Addr().String()
+	return listener.Addr().String(), tries
 }

@@ -1,0 +1,51 @@
+package conn_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"nats-test/internal/brokertest"
+	"nats-test/internal/conn"
+)
+
+// publishSlowly stores events over a network that is made worse after the
+// session is there, and checks that each is sent about once.
+func publishSlowly(t *testing.T, o conn.Options, events, size int, worse func(n *brokertest.Network)) {
+	t.Helper()
+	s, js := onJetStream(t, "")
+	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
+	network := s.Network()
+	o.Servers = network.URL
+	session := dial(t, o)
+	worse(network)
+	p := conn.NewPublisher(session, nil)
+	for i := range events {
+		if err := p.Publish(t.Context(), conn.Event{Subject: "orders", Data: fmt.Appendf(nil, "%0*d", size, i)}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := p.Flush(); err != nil {
+		t.Error(err)
+	}
+	sent := float64(network.Passed(brokertest.Up)) / float64(events*size)
+	if _, acked, _ := p.Sent(); acked != events || sent > 1.5 {
+		t.Errorf("%d of %d acked, sent %.2f times", acked, events, sent)
+	}
+}
+
+// Everything takes longer than the time-out, and answers come all the time.
+func TestSlowUplinkIsNoTimeout(t *testing.T) {
+	publishSlowly(t, conn.Options{Timeout: time.Second}, 500, 2000, func(n *brokertest.Network) { n.Throttle(250_000, 0) })
+}
+
+// Answers take longer than the least patience with them.
+func TestSlowAnswersAreWaitedFor(t *testing.T) {
+	begin := time.Now()
+	publishSlowly(t, conn.Options{Timeout: time.Minute}, 1000, 1000, func(n *brokertest.Network) { n.Delay(1200 * time.Millisecond) })
+	if took := time.Since(begin); took > 25*time.Second {
+		t.Errorf("took %v", took)
+	}
+}
