@@ -130,6 +130,9 @@ func (p *pull) receive(m *nats.Msg) {
 // answered takes what the server says of a request. mu is held.
 func (p *pull) answered(status string, header nats.Header) {
 	words := header.Get("Description")
+	if words == batchCompleted { // and the last event has ended it
+		return
+	}
 	switch status {
 	case "100": // it is alive
 		last, err := strconv.ParseUint(header.Get("Nats-Last-Consumer"), 10, 64)

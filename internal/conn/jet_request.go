@@ -29,6 +29,10 @@ const (
 // too few for the next event (nats-server, consumer.go).
 const tooManyBytes = "Message Size Exceeds MaxBytes"
 
+// batchCompleted is the server's word for a request whose events have all come,
+// and not all of its bytes.
+const batchCompleted = "Batch Completed"
+
 // A request for events stands at the server until so many came, or so many
 // bytes, or its time is over.
 type request struct {

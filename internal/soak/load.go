@@ -139,6 +139,7 @@ func (r *round) strikeWith(total int, fault func(), progress func() int, working
 		moments[i] = r.random.IntN(total * 3 / 4)
 	}
 	slices.Sort(moments)
+	moments[0] = min(moments[0], r.random.IntN(total/4)) // some programs end soon
 	for _, moment := range moments {
 		for still := newStillness(); progress() < moment; r.pause(20 * time.Millisecond) {
 			if !working() || still.over(progress()) {
@@ -197,6 +198,7 @@ func (r *round) count(programs ...*program) (n int) {
 		n += r.read(p)
 		if ended && !p.ended {
 			p.ended, p.seen = true, r.handled()
+			r.Logf("%s: has ended; %d events were handled by then", p.name, len(p.seen))
 		}
 	}
 	return n

@@ -54,7 +54,7 @@ func (r *round) start(args ...string) *program {
 	if p.stdout, err = os.Open(stdout.Name()); err != nil {
 		r.Fatal(err)
 	}
-	args = slices.Concat(args, []string{"--server", r.url, "-o", "json"})
+	args = slices.Concat(args, []string{"--server", r.url, "--monitor", r.server.Monitor, "-o", "json"})
 	p.cmd = exec.Command(filepath.Join(r.bin, args[0]), args[1:]...)
 	p.cmd.Env = []string{"HOME=" + r.dir, "GOTRACEBACK=all"}
 	p.cmd.Stdout, p.cmd.Stderr = stdout, stderr

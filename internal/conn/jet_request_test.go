@@ -1,0 +1,28 @@
+package conn_test
+
+import (
+	"slices"
+	"testing"
+
+	"nats-test/internal/conn"
+)
+
+// The next events are asked for when there is room, and not some time later:
+// a pause of 250 ms after each batch would take minutes here.
+func TestNoPauseBetweenBatches(t *testing.T) {
+	both(t, func(t *testing.T, kind func(o conn.Options, subject string) *conn.Listener) {
+		const events = 5000
+		s, _ := onJetStream(t, "")
+		o := options(t, s)
+		publish(t, o, "orders", 1, events)
+		l := kind(o, "orders")
+		l.UntilEnd, l.Subscription.MaxInFlight = true, 8
+		r := &recorder{}
+		if end, err := l.Run(soon(t), r); end != conn.EndReached || err != nil {
+			t.Fatalf("end %v, error %v after %d of %d events", end, err, len(r.seen()), events)
+		}
+		if got := r.seen(); !slices.Equal(got, numbers(1, events)) {
+			t.Errorf("got %d events", len(got))
+		}
+	})
+}
