@@ -22,7 +22,10 @@ import (
 func TestChangesOfLeaderKeepTheOrderOrAreTold(t *testing.T) {
 	c := brokertest.StartCluster(t, 3)
 	js := c.Servers[0].JetStream()
-	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}, Replicas: 3})
+	brokertest.Eventually(t, "there is a stream", func() bool { // a busy cluster may take long
+		_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}, Replicas: 3})
+		return err == nil || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse)
+	})
 	session := dial(t, conn.Options{Servers: c.URLs(), Timeout: 30 * time.Second})
 	p := conn.NewPublisher(session, nil)
 	const changes = 6
