@@ -68,7 +68,7 @@ func TestRepeatThatIsAckedTooLateMayBeStoredTwice(t *testing.T) {
 	first(`{"stream":"orders","seq":1}`)
 	select {
 	case err := <-done:
-		t.Errorf("the second attempt was not answered yet: %v", err)
+		t.Fatalf("the second attempt was not answered yet: %v", err)
 	case <-time.After(3100*time.Millisecond - time.Since(begin)): // the window is over
 	}
 	second(`{"stream":"orders","seq":2}`)
