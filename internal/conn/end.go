@@ -30,6 +30,7 @@ type looker struct {
 	*stay
 	session Session
 	subject map[string]*looked
+	first   time.Duration // the shortest pause
 	pause   time.Duration // before the next look
 	told    bool          // that others are waited for
 }
@@ -44,6 +45,7 @@ type looked struct {
 // The pause between two looks doubles while nothing happens.
 const (
 	firstPause = 10 * time.Millisecond
+	stanPause  = 250 * time.Millisecond // likewise, where a look is a subscription
 	nearPause  = 100 * time.Millisecond // events of the end came, and others go on coming
 	lastPause  = time.Second
 )
@@ -54,7 +56,12 @@ const (
 const holdersLimit = 45 * time.Second
 
 func newLooker(s *stay, session Session) *looker {
-	return &looker{stay: s, session: session, subject: make(map[string]*looked), pause: firstPause}
+	l := &looker{stay: s, session: session, subject: make(map[string]*looked), first: firstPause}
+	if s.backend == STAN && s.alone() {
+		l.first = stanPause
+	}
+	l.pause = l.first
+	return l
 }
 
 // next returns how long to wait before the next look; 0 is for ever.
@@ -65,14 +72,14 @@ func (l *looker) next() time.Duration {
 	silent := l.silentFor()
 	switch {
 	case !l.UntilEnd && silent < l.Idle:
-		l.pause = firstPause
+		l.pause = l.first
 		return l.Idle - silent
 	case silent >= l.pause:
 		l.pause = min(2*l.pause, lastPause)
 	case l.nearEnd():
 		l.pause = nearPause
 	default:
-		l.pause = firstPause
+		l.pause = l.first
 	}
 	if l.Idle > silent {
 		return min(l.pause, l.Idle-silent)

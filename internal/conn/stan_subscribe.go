@@ -124,8 +124,8 @@ func (s *stanSession) start(ctx context.Context, sub Subscription) (opt stan.Sub
 		}
 		first = last + 1
 		if last > 0 && !at.Before(sub.Start.Time) { // else none yet; the server takes it for "new"
-			m, err := s.find(ctx, sub.Subject, stan.StartAtTime(sub.Start.Time.Add(-clocksApart)),
-				func(m *stan.Msg) bool { return m.Timestamp >= sub.Start.Time.UnixNano() })
+			m, err := s.find(ctx, sub.Subject, func(m *stan.Msg) bool { return m.Timestamp >= sub.Start.Time.UnixNano() },
+				stan.StartAtTime(sub.Start.Time.Add(-clocksApart)))
 			if err != nil {
 				return nil, 0, err
 			}
@@ -144,7 +144,8 @@ func (s *stanSession) Find(ctx context.Context, subject string, from uint64) (ui
 	if from > 0 {
 		start = stan.StartAtSequence(from)
 	}
-	m, err := s.find(ctx, subject, start, func(*stan.Msg) bool { return true })
+	// The first is wanted alone: of large ones, more would fill a slow link.
+	m, err := s.find(ctx, subject, func(*stan.Msg) bool { return true }, start, stan.MaxInflight(1), stan.SetManualAckMode())
 	if err != nil || m == nil {
 		return 0, time.Time{}, err
 	}
@@ -178,7 +179,7 @@ func (s *stanSession) Rest(ctx context.Context, sub Subscription, from uint64) (
 
 // find returns the first event from start on that matches, or nil: that there
 // is none is known by silence.
-func (s *stanSession) find(ctx context.Context, subject string, start stan.SubscriptionOption, match func(*stan.Msg) bool) (*stan.Msg, error) {
+func (s *stanSession) find(ctx context.Context, subject string, match func(*stan.Msg) bool, opts ...stan.SubscriptionOption) (*stan.Msg, error) {
 	const silence = 250 * time.Millisecond
 	came := make(chan struct{}, 1)
 	found := make(chan *stan.Msg, 1)
@@ -193,7 +194,7 @@ func (s *stanSession) find(ctx context.Context, subject string, start stan.Subsc
 		case came <- struct{}{}:
 		default:
 		}
-	}, start)
+	}, opts...)
 	if err != nil {
 		return nil, fmt.Errorf("looking for events of %q: %w", subject, explainSubscribe(err))
 	}
