@@ -30,14 +30,14 @@ type connection struct {
 func (c *connection) addFlags(cmd *cobra.Command) {
 	f := cmd.PersistentFlags()
 	f.StringVarP(&c.flags.Servers, "server", "s", "", "server `URL`s, separated by commas (NATS_URL; default "+conn.DefaultServer+")")
-	f.StringVar(&c.flags.Cluster, "cluster", "", "`ID` of the NATS Streaming cluster (NATS_CLUSTER_ID; default "+conn.DefaultCluster+"); whoever gives one\n"+
-		"means NATS Streaming, unless --backend says otherwise")
-	f.StringVar(&c.flags.Stream, "stream", "", "`NAME` of the JetStream stream (default the one that stores the subject): a mirror, or a stream with\n"+
-		"sources, is found by its name alone")
+	f.StringVar(&c.flags.Cluster, "cluster", "", "`ID` of the NATS Streaming cluster (NATS_CLUSTER_ID; default "+conn.DefaultCluster+");\n"+
+		"giving one selects NATS Streaming, unless --backend is given")
+	f.StringVar(&c.flags.Stream, "stream", "", "`NAME` of the JetStream stream (default the one that covers the subject);\n"+
+		"mirrors and streams with sources are found by name only")
 	f.StringVar(&c.flags.Domain, "domain", "", "JetStream domain `NAME`, to reach it through a leaf node")
 	f.StringVar(&c.flags.ClientID, "client-id", "", "client `ID` (default "+cmd.Name()+"- and random characters)")
-	f.StringVar(&c.backend, "backend", "", "`KIND` of broker: stan, jetstream or auto (NATS_BACKEND; default auto, which takes NATS Streaming where\n"+
-		"the cluster answers, JetStream only where no NATS Streaming answers)")
+	f.StringVar(&c.backend, "backend", "", "`KIND` of broker: auto, stan or jetstream (NATS_BACKEND; default auto). auto takes NATS Streaming where the\n"+
+		"cluster answers; JetStream only where no NATS Streaming answers and none was asked for")
 	f.StringVar(&c.context, "context", "", "NATS context `NAME`, as the nats CLI keeps them (NATS_CONTEXT)")
 	f.StringVar(&c.flags.Auth.User, "user", "", "user `NAME` (NATS_USER)")
 	f.StringVar(&c.flags.Auth.Password, "password", "", "`PASSWORD`; others on this machine can see it, NATS_PASSWORD they can't")

@@ -8,12 +8,11 @@ import (
 	"github.com/nats-io/nats.go"
 )
 
-// Dial opens a session with the broker that o describes. It gives up when
-// o.Timeout is over or ctx is done. Errors wrap [ErrNoServer], [ErrNoCluster],
-// [ErrNoJetStream], [ErrHung], [ErrAuth], [ErrTLS], [ErrClientIDTaken],
-// [ErrName],
-// [ErrOnlyJetStream] or [ErrConfig]. If neither backend is there, both [ErrNoCluster]
-// and [ErrNoJetStream] are wrapped.
+// Dial opens a session with the broker that o describes. It gives up when ctx is
+// done, or when o.Timeout is over for each server and question. Errors wrap
+// [ErrNoServer], [ErrNoCluster], [ErrNoJetStream], [ErrHung], [ErrAuth],
+// [ErrTLS], [ErrClientIDTaken], [ErrName], [ErrOnlyJetStream] or [ErrConfig]. If
+// neither backend is there, both [ErrNoCluster] and [ErrNoJetStream] are wrapped.
 func Dial(ctx context.Context, o Options) (Session, error) {
 	o = o.Or(defaults)
 	o.ClientID = or(o.ClientID, NewClientID("client"))

@@ -187,7 +187,7 @@ func (l *looker) ask(ctx context.Context) {
 	for subject, p := range l.positions {
 		if !p.reached || l.Idle > 0 {
 			from[subject] = max(p.sequence+1, p.from)
-			if l.alone() && l.backend == STAN { // the network may have lost some before
+			if l.UntilEnd && l.alone() && l.backend == STAN { // the network may have lost some before
 				from[subject] = max(p.whole.last+1, p.from)
 			}
 		}

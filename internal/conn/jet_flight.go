@@ -182,7 +182,7 @@ func (f *flight) advance() {
 			out.repeated = out.repeated && errors.Is(out.err, errLate)
 			f.acked(out, out.older, 0)
 		}
-		receipt, err, ready := f.outcome(out)
+		receipt, ready, err := f.outcome(out)
 		if !ready {
 			return
 		}
@@ -203,24 +203,23 @@ func (f *flight) advance() {
 
 // outcome is what became of an event that was answered, or failed for good.
 // ready is false while that is not known. mu is held.
-func (f *flight) outcome(out *outgoing) (r Receipt, err error, ready bool) { //nolint:revive,staticcheck // the error is the outcome
+func (f *flight) outcome(out *outgoing) (r Receipt, ready bool, err error) {
 	switch {
 	case f.over && out.ack != nil && (f.terms == nil || f.terms.stream != out.ack.Stream):
-		return r, because(ErrUncertain, f.stopped), true
+		return r, true, because(ErrUncertain, f.stopped)
 	case f.learning && !f.over:
-		return r, nil, false
+		return r, false, nil
 	case out.ack == nil:
-		return r, f.explain(out), true
-	}
-	if !f.onTerms(out) {
-		return r, nil, false
+		return r, true, f.explain(out)
+	case !f.onTerms(out):
+		return r, false, nil
 	}
 	if f.curious(out) {
 		if f.over && out.sight == nil {
 			out.sight = &sight{err: f.stopped}
 		}
 		if !f.seen(out) {
-			return r, nil, false
+			return r, false, nil
 		}
 		err = f.compare(out)
 	}
@@ -229,7 +228,7 @@ func (f *flight) outcome(out *outgoing) (r Receipt, err error, ready bool) { //n
 	}
 	ack := out.ack
 	earlier := ack.Duplicate && out.given && !f.own(out)
-	return Receipt{ID: out.id(), Stream: ack.Stream, Sequence: ack.Sequence, Duplicate: earlier}, err, true
+	return Receipt{ID: out.id(), Stream: ack.Stream, Sequence: ack.Sequence, Duplicate: earlier}, true, err
 }
 
 // stop has nothing more sent. Only the first reason counts. mu is held.

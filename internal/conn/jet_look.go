@@ -56,7 +56,8 @@ func (f *flight) seen(out *outgoing) bool {
 		return true
 	case f.look == lookUntried:
 		f.look = lookTrying
-		f.done.Go(func() { f.tryLook(out, out.ack.Stream, out.ack.Sequence) })
+		ack := *out.ack
+		f.done.Go(func() { f.tryLook(out, ack.Stream, ack.Sequence) })
 	case f.look == lookWorks && out.sight.asked.IsZero():
 		f.ask(out)
 	}

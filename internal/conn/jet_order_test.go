@@ -1,80 +1,109 @@
 package conn_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
 )
 
-// behindLater counts the events that are stored behind a later one.
-func behindLater(t *testing.T, all []string) int {
-	t.Helper()
-	count, least := 0, len(all)+1
-	for i := len(all) - 1; i >= 0; i-- {
-		n, err := strconv.Atoi(all[i])
-		if err != nil {
-			t.Fatal(err)
-		}
-		if n > least {
-			least = min(least, n)
-		}
-		least = min(least, n)
-	}
-	// An event is behind a later one if one with a higher number stands before it.
-	highest := 0
-	for _, data := range all {
-		n, _ := strconv.Atoi(data)
-		if n < highest {
-			count++
-		}
-		highest = max(highest, n)
-	}
-	return count
-}
-
-func TestOrderIsKeptOrTold(t *testing.T) {
+// The order of events in a stream whose leader changes again and again is kept,
+// or it is said how many are behind later ones.
+func TestChangesOfLeaderKeepTheOrderOrAreTold(t *testing.T) {
 	c := brokertest.StartCluster(t, 3)
-	noLeaks(t)
 	js := c.Servers[0].JetStream()
-	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}, Replicas: 3})
-	session := dial(t, conn.Options{Servers: c.URLs(), Timeout: 30 * time.Second, Notify: func(l string) { t.Log(l) }})
+	brokertest.Eventually(t, "there is a stream", func() bool { // a busy cluster may take long
+		_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}, Replicas: 3})
+		return err == nil || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse)
+	})
+	session := dial(t, conn.Options{Servers: c.URLs(), Timeout: 30 * time.Second})
 	p := conn.NewPublisher(session, nil)
-	down := make(chan struct{})
-	stop := make(chan struct{})
-	go func() {
-		defer close(down)
-		for {
-			select {
-			case <-stop:
+	const changes = 6
+	changed := make(chan struct{}, changes)
+	go func() { // ends with the test
+		defer close(changed)
+		for range changes {
+			if _, err := js.Conn().Request("$JS.API.STREAM.LEADER.STEPDOWN.orders", nil, 2*time.Second); errors.Is(err, nats.ErrConnectionClosed) {
 				return
-			case <-time.After(700 * time.Millisecond):
 			}
-			m, err := js.Conn().Request("$JS.API.STREAM.LEADER.STEPDOWN.orders", nil, 2*time.Second)
-			if err == nil {
-				t.Logf("%s", m.Data)
-			}
+			changed <- struct{}{}
+			c.StreamLeader("orders")
 		}
 	}()
 	events := 0
-	for begin := time.Now(); time.Since(begin) < 10*time.Second; {
-		events++
-		if err := p.Publish(t.Context(), conn.Event{Subject: "orders", Data: fmt.Append(nil, events)}); err != nil {
+	for under := true; under || events < 10_000; events++ {
+		select {
+		case _, under = <-changed:
+		default:
+		}
+		if err := p.Publish(t.Context(), conn.Event{Subject: "orders", Data: fmt.Append(nil, events+1)}); err != nil {
 			t.Fatal(err)
 		}
 	}
-	close(stop)
-	<-down
 	err := p.Flush()
-	all := stored(t, js, "orders")
-	t.Logf("%d events, %d stored, %d behind a later one; %v", events, len(all), behindLater(t, all), err)
-	if err != nil && !errors.Is(err, conn.ErrOrder) {
-		t.Fatal(err)
+	kept := readKept(t, js, events)
+	behind := behindLater(t, kept)
+	t.Logf("%d events, %d behind a later one: %v", events, behind, err)
+	slices.Sort(kept)
+	switch _, acked, _ := p.Sent(); {
+	case acked != events || len(kept) != events || len(slices.Compact(kept)) != events:
+		t.Errorf("%d events, %d acked, %d stored", events, acked, len(kept))
+	case errors.Is(err, conn.ErrOrder) != (behind > 0), behind > 0 && !strings.Contains(err.Error(), fmt.Sprintf(" %d of the events", behind)):
+		t.Error(err)
 	}
+}
+
+// readKept returns the data of all events of the stream, once n of them can be read.
+func readKept(t *testing.T, js jetstream.JetStream, n int) (kept []int) {
+	t.Helper()
+	brokertest.Eventually(t, fmt.Sprintf("%d events can be read", n), func() bool {
+		kept = nil
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		consumer, err := js.OrderedConsumer(ctx, "orders", jetstream.OrderedConsumerConfig{})
+		if err != nil {
+			return false
+		}
+		messages, err := consumer.Messages()
+		if err != nil {
+			return false
+		}
+		defer messages.Stop()
+		for range n {
+			m, err := messages.Next(jetstream.NextMaxWait(5 * time.Second))
+			if err != nil {
+				return false
+			}
+			number, err := strconv.Atoi(string(m.Data()))
+			if err != nil {
+				t.Fatal(err)
+			}
+			kept = append(kept, number)
+		}
+		return true
+	})
+	return kept
+}
+
+// behindLater counts the events that are stored behind a later one.
+func behindLater(t *testing.T, numbers []int) (behind int) {
+	t.Helper()
+	highest := 0
+	for _, n := range numbers {
+		if n < highest {
+			behind++
+		}
+		highest = max(highest, n)
+	}
+	return behind
 }

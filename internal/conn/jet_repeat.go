@@ -145,8 +145,9 @@ func (f *flight) repeatOne(out *outgoing) {
 			continue
 		}
 		if errors.Is(out.err, errLate) || errors.Is(out.err, nats.ErrNoResponders) {
+			patience := f.patience()
 			f.mu.Unlock()
-			missing := f.s.uncovered(out.msg.Subject, f.patience())
+			missing := f.s.uncovered(out.msg.Subject, patience)
 			f.mu.Lock()
 			if missing != nil {
 				out.err = missing

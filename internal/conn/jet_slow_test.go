@@ -38,7 +38,11 @@ func publishSlowly(t *testing.T, o conn.Options, events, size int, worse func(n 
 
 // Everything takes longer than the time-out, and answers come all the time.
 func TestSlowUplinkIsNoTimeout(t *testing.T) {
-	publishSlowly(t, conn.Options{Timeout: time.Second}, 500, 2000, func(n *brokertest.Network) { n.Throttle(250_000, 0) })
+	for name, test := range map[string]struct{ events, size int }{"many": {500, 2000}, "large": {2, 500_000}} {
+		t.Run(name, func(t *testing.T) {
+			publishSlowly(t, conn.Options{Timeout: time.Second}, test.events, test.size, func(n *brokertest.Network) { n.Throttle(250_000, 0) })
+		})
+	}
 }
 
 // Answers take longer than the least patience with them.

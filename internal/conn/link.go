@@ -26,6 +26,7 @@ type link struct {
 	broken atomic.Bool   // the connection broke and was not mended yet
 	at     atomic.Value  // string: host and port of the server
 	asking atomic.Int32  // requests of ask that wait
+	delay  atomic.Int64  // of the latest answer to inquire, in ns
 	denied chan string   // cap 1: words of the server on a missing permission
 
 	rollDenied atomic.Bool // roll calls are not permitted

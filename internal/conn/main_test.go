@@ -163,17 +163,18 @@ func untilEnd(l *conn.Listener, s *brokertest.Server) *conn.Listener {
 // running is a listener in a goroutine.
 type running struct {
 	*recorder
-	t    testing.TB
-	stop context.CancelFunc
-	done chan struct{}
-	end  conn.End
-	err  error
+	subjects []string
+	t        testing.TB
+	stop     context.CancelFunc
+	done     chan struct{}
+	end      conn.End
+	err      error
 }
 
 func run(t testing.TB, l *conn.Listener, r *recorder) *running {
 	t.Helper()
 	ctx, stop := context.WithCancel(context.Background())
-	x := &running{recorder: r, t: t, stop: stop, done: make(chan struct{})}
+	x := &running{recorder: r, subjects: l.Subjects, t: t, stop: stop, done: make(chan struct{})}
 	joined := make(chan struct{}, 64)
 	before := l.Joined
 	l.Joined = func(places []conn.Place, again bool) {
@@ -203,7 +204,7 @@ func (r *running) wait() (conn.End, error) {
 	select {
 	case <-r.done:
 	case <-time.After(60 * time.Second):
-		r.t.Fatal("the listener does not end")
+		r.t.Fatalf("the listener of %v does not end: %d events came", r.subjects, len(r.seen()))
 	}
 	return r.end, r.err
 }

@@ -104,7 +104,8 @@ func legalName(subject string) string {
 // checkJetStream returns an error that wraps [ErrName] if the names that o has
 // for JetStream are none.
 func (o Options) checkJetStream() error {
-	for what, name := range map[string]string{"stream": o.Stream, "domain": o.Domain} {
+	for _, named := range [][2]string{{"stream", o.Stream}, {"domain", o.Domain}} {
+		what, name := named[0], named[1]
 		if err := checkPlain(what, name); err != nil {
 			return err
 		}

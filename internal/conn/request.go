@@ -17,7 +17,14 @@ import (
 // So the question must do no harm when it is asked twice, by several goroutines.
 func inquire[T any](ctx context.Context, l *link, question func(context.Context) (T, error)) (answer T, err error) {
 	err = l.askOnce(ctx, func(ctx context.Context) (err error) {
-		answer, err = hedge(ctx, question)
+		answer, err = hedge(ctx, func(ctx context.Context) (T, error) {
+			begin := time.Now()
+			answer, err := question(ctx)
+			if ctx.Err() == nil && !unanswered(err) {
+				l.delay.Store(int64(time.Since(begin)))
+			}
+			return answer, err
+		})
 		return err
 	})
 	return answer, err
@@ -70,10 +77,11 @@ func unanswered(err error) bool {
 }
 
 // ask runs a request as inquire does, one attempt after the other, each longer
-// than the one before: for requests that change something.
+// than the one before, and long enough for some answers as late as the latest:
+// for requests that change something.
 func (l *link) ask(ctx context.Context, request func(context.Context) error) error {
 	return l.askOnce(ctx, func(ctx context.Context) error {
-		for patience := answerPatience / 2; ; patience *= 2 {
+		for patience := max(answerPatience/2, 3*time.Duration(l.delay.Load())); ; patience *= 2 {
 			attempt, stop := context.WithTimeout(ctx, patience)
 			err := request(attempt)
 			if unanswered(err) {

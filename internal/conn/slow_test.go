@@ -128,7 +128,7 @@ func TestMembersOverALongLink(t *testing.T) {
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		publish(t, options(t, s), "orders", 1, 1)
 		o := options(t, s)
-		o.Servers = (&wire{delay: 200 * time.Millisecond}).start(t, s).url
+		o.Servers = (&wire{delay: 100 * time.Millisecond}).start(t, s).url
 		var members []*conn.Listener
 		for n := range 2 {
 			l := member(o, "orders")
@@ -144,4 +144,19 @@ func TestMembersOverALongLink(t *testing.T) {
 			})
 		}
 	})
+}
+
+// A join makes several requests in one go, each of which must have its time.
+func TestJoinOverALongLink(t *testing.T) {
+	t.Parallel()
+	s := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
+	publish(t, options(t, s), "orders", 1, 1)
+	o := options(t, s)
+	o.Servers, o.Timeout = (&wire{delay: 600 * time.Millisecond}).start(t, s).url, 3*time.Second
+	l := member(o, "orders")
+	l.UntilEnd = true
+	r := run(t, l, &recorder{})
+	if end, err := r.wait(); end != conn.EndReached || err != nil {
+		t.Errorf("end %v, error %v", end, err)
+	}
 }

@@ -13,9 +13,10 @@ const (
 	// stanFlight has one of its own.
 	never = 24 * time.Hour
 
-	// The events in flight may be as many bytes as are acked in roomTime, beside
-	// what a link of long delay holds: over a slow one, answers to the server's
-	// heartbeats, of 1 s and more, would wait too long behind more.
+	// The events in flight may be as many bytes as are acked in roomTime, and in
+	// twice the delay of the link, so that more can be tried: over a slow one,
+	// answers to the server's heartbeats, which it may miss after 1 s, would wait
+	// too long behind more.
 	roomTime  = time.Second / 2
 	firstRoom = 256 << 10
 	leastRoom = 64 << 10
@@ -109,7 +110,7 @@ func (f *stanFlight) answered(e *handed, id string, err error) {
 	f.acked += e.size
 	f.delay = min(f.delay, f.moved.Sub(e.sent))
 	if took := f.moved.Sub(f.measured); took >= max(roomTime/10, f.delay) {
-		f.room = min(max(int64(float64(f.acked)*float64(roomTime+f.delay)/float64(took)), leastRoom), roomBytes)
+		f.room = min(max(int64(float64(f.acked)*float64(roomTime+2*f.delay)/float64(took)), leastRoom), roomBytes)
 		f.measured, f.acked = f.moved, 0
 	}
 }

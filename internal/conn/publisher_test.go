@@ -1,0 +1,61 @@
+package conn_test
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+
+	"nats-test/internal/conn"
+)
+
+// answering is a session that answers each event as it was told.
+type answering struct {
+	conn.Session
+	answers []answer
+}
+
+type answer struct {
+	sequence uint64
+	err      error
+}
+
+func (s *answering) Broken() bool { return false }
+
+func (s *answering) Publish(_ conn.Event, done func(conn.Receipt, error)) error {
+	next := s.answers[0]
+	s.answers = s.answers[1:]
+	done(conn.Receipt{Stream: "orders", Sequence: next.sequence}, next.err)
+	return nil
+}
+
+// Nothing of it is a success, and the worst is what is told.
+func TestPublisherTellsOfDoubtsAndOfOrderInTheEnd(t *testing.T) {
+	unknown := fmt.Errorf("%w: for a test", conn.ErrUncertain)
+	refused := fmt.Errorf("%w: for a test", conn.ErrRefused)
+	for name, test := range map[string]struct {
+		answers        []answer
+		want           error
+		acked, inDoubt int
+	}{
+		"in order":              {[]answer{{1, nil}, {2, nil}, {3, nil}}, nil, 3, 0},
+		"out of order":          {[]answer{{1, nil}, {3, nil}, {2, nil}}, conn.ErrOrder, 3, 0},
+		"not known":             {[]answer{{1, nil}, {0, unknown}, {2, nil}}, conn.ErrUncertain, 2, 1},
+		"not known and unorder": {[]answer{{2, nil}, {0, unknown}, {1, nil}}, conn.ErrUncertain, 2, 1},
+		"refused, and worse":    {[]answer{{2, nil}, {0, unknown}, {1, nil}, {0, refused}}, conn.ErrRefused, 2, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := conn.NewPublisher(&answering{answers: test.answers}, nil)
+			for range len(test.answers) {
+				if err := p.Publish(t.Context(), conn.Event{Subject: "orders"}); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if err := p.Flush(); !errors.Is(err, test.want) {
+				t.Error(err)
+			}
+			if _, acked, inDoubt := p.Sent(); acked != test.acked || inDoubt != test.inDoubt {
+				t.Errorf("%d acked, %d in doubt", acked, inDoubt)
+			}
+		})
+	}
+}
