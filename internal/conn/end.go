@@ -16,6 +16,7 @@ import (
 type Rest struct {
 	Waiting   uint64    // events not delivered to anybody yet, as far as the broker counts them
 	Next      uint64    // sequence of the first of them; 0 where the broker does not tell
+	Behind    uint64    // sequence of an event that was not delivered, where the broker counts none; else 0
 	Unacked   uint64    // events delivered and not acked, whoever holds them
 	Through   uint64    // every event up to this sequence was acked; 0 where the broker does not tell
 	Delivered uint64    // deliveries so far, where the broker counts them
@@ -54,6 +55,10 @@ const (
 // they hold, if no session of its own was lost. It waits no longer than the ack
 // wait, after which the events come again.
 const holdersLimit = 45 * time.Second
+
+// countedBy is when a broker has counted what waits for a consumer that is new, or
+// whose leader is. What it does not count then is not for this consumer.
+const countedBy = 10 * time.Second
 
 func newLooker(s *stay, session Session) *looker {
 	l := &looker{stay: s, session: session, subject: make(map[string]*looked), first: firstPause}
@@ -125,7 +130,7 @@ func (l *looker) look(ctx context.Context) (end End, over bool, err error) {
 			open++
 			held += seen.rest.Unacked - min(seen.rest.Unacked, uint64(len(p.left)))
 		}
-		if seen.rest.Waiting > 0 && !l.stalled || l.lostLately(p) {
+		if seen.rest.Waiting+seen.rest.Behind > 0 && !l.stalled || l.lostLately(p) {
 			busy++
 		}
 	}
@@ -249,7 +254,8 @@ func (l *looker) atRest(p *position, seen *looked) bool {
 	case rest.Unacked > own:
 		return false
 	}
-	return rest.Waiting == 0 || p.end > 0 && rest.Next > p.end
+	counted := rest.Behind == 0 || p.end > 0 && rest.Behind > p.end || time.Since(seen.since) >= countedBy
+	return rest.Waiting == 0 && counted || p.end > 0 && rest.Next > p.end
 }
 
 // judge returns why a subject can't come to its end, or "" if it may. mu is held.

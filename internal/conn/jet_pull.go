@@ -254,12 +254,31 @@ func (p *pull) rest(ctx context.Context) (Rest, error) {
 	if info.Paused && info.Config.PauseUntil != nil {
 		r.Paused = *info.Config.PauseUntil
 	}
+	if r.Waiting == 0 {
+		if r.Behind, err = p.behind(ctx, info.Delivered.Stream); err != nil {
+			return Rest{}, err
+		}
+	}
 	if p.ackWait == 0 { // nothing is acked: what is on its way counts
 		p.mu.Lock()
 		r.Through, r.Unacked, r.Limit = 0, info.Delivered.Consumer-min(p.done, info.Delivered.Consumer), 0
 		p.mu.Unlock()
 	}
 	return r, nil
+}
+
+// behind returns the sequence of the first event after the last that was
+// delivered, 0 if there is none, or if looking is not permitted. The leader of a
+// consumer with several replicas answers before it has counted what waits.
+func (p *pull) behind(ctx context.Context, delivered uint64) (uint64, error) {
+	if end, err := p.s.End(ctx, p.subject); err == nil && delivered >= end {
+		return 0, nil
+	}
+	next, _, err := p.s.Find(ctx, p.subject, delivered+1)
+	if errors.Is(err, ErrAuth) {
+		return 0, nil
+	}
+	return next, err
 }
 
 // close ends the goroutine of p after the connection. What was not delivered
