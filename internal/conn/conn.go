@@ -172,6 +172,10 @@ type Subscription struct {
 	// session takes it over, and notes there what it leaves. nil for nothing.
 	Earlier *Earlier
 
+	// GaveUp is called when the broker gives up an event that was delivered as
+	// often as its consumer allows, and not acked by anybody. nil for nobody.
+	GaveUp func(sequence uint64, deliveries int)
+
 	// Blocked returns for how long the handler has waited for its reader: such
 	// a wait is no work. nil for never.
 	Blocked func() time.Duration

@@ -136,7 +136,7 @@ func (l *looker) look(ctx context.Context) (end End, over bool, err error) {
 	}
 	switch {
 	case l.UntilEnd && open == 0 && len(left) == 0:
-		return EndReached, true, nil
+		return l.reached()
 	case l.UntilEnd && l.stalled && silent >= lastPause:
 		return EndStopped, true, ErrStalled
 	case l.UntilEnd && open == 0:
@@ -149,6 +149,21 @@ func (l *looker) look(ctx context.Context) (end End, over bool, err error) {
 			"what is not acked comes again after the ack wait", events(held)))
 	}
 	return 0, false, nil
+}
+
+// reached ends a listener that came to its end. What the broker gave up on the
+// way was not handled.
+func (l *looker) reached() (End, bool, error) {
+	var given []string
+	for _, subject := range l.Subjects {
+		if n := l.positions[subject].givenUp.Load(); n > 0 {
+			given = append(given, fmt.Sprintf("the broker gave up %s of %s", events(n), subject))
+		}
+	}
+	if len(given) > 0 {
+		return EndStopped, true, because(ErrUnfinished, listed(given))
+	}
+	return EndReached, true, nil
 }
 
 // listed is one error of several reasons.

@@ -2,6 +2,7 @@ package conn
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
@@ -10,8 +11,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// advisories begins the subjects on which JetStream tells of its streams.
-const advisories = "$JS.EVENT.ADVISORY.STREAM."
+// advisories begins the subjects on which JetStream tells what happens to its
+// streams and consumers.
+const advisories = "$JS.EVENT.ADVISORY."
 
 // movedEvery is how often it is asked, at most, which stream a subject is in.
 const movedEvery = 2 * time.Second
@@ -24,9 +26,26 @@ func (s *jetSession) watchStreams() {
 	}
 	for _, what := range []string{"CREATED", "UPDATED"} {
 		// An error says that the connection is gone, which is told elsewhere.
-		_, _ = s.nc.Subscribe(advisories+what+".*", func(*nats.Msg) { s.changed.Store(true) })
+		_, _ = s.nc.Subscribe(advisories+"STREAM."+what+".*", func(*nats.Msg) { s.changed.Store(true) })
 	}
 }
+
+// watchGivenUp has the server tell of events that it delivers no more, since they
+// were delivered as often as the consumer allows.
+func (p *pull) watchGivenUp(gaveUp func(sequence uint64, deliveries int)) {
+	_, _ = p.s.nc.Subscribe(advisories+"CONSUMER.MAX_DELIVERIES."+p.stream+"."+p.name, func(m *nats.Msg) {
+		var about struct {
+			Sequence   uint64 `json:"stream_seq"`
+			Deliveries int    `json:"deliveries"`
+		}
+		if len(m.Data) <= mostAdvisory && json.Unmarshal(m.Data, &about) == nil && about.Sequence > 0 {
+			gaveUp(about.Sequence, about.Deliveries)
+		}
+	})
+}
+
+// mostAdvisory is more than an advisory has, in bytes.
+const mostAdvisory = 4096
 
 // lookForMoves ends the session where a subject is stored by another stream now,
 // and all that the listener's consumer had in the old one is done with. Streams

@@ -73,6 +73,9 @@ func newPull(s *jetSession, info *jetstream.ConsumerInfo, sub Subscription, deli
 	if err := p.subscribe(); err != nil {
 		return nil, err
 	}
+	if info.Config.MaxDeliver > 0 && sub.GaveUp != nil {
+		p.watchGivenUp(sub.GaveUp)
+	}
 	p.takeOver()
 	p.working.Go(p.work)
 	p.mu.Lock()

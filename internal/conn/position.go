@@ -27,7 +27,8 @@ type position struct {
 	reached bool   // everything up to the end was handled, or is gone
 	whole   run
 
-	left map[uint64]bool // left unacked in this session
+	left    map[uint64]bool // left unacked in this session
+	givenUp atomic.Uint64   // events that the broker gave up, since the listener began
 }
 
 // A run is the events that were handled by one listener without a gap.

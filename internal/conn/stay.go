@@ -3,6 +3,7 @@ package conn
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -162,6 +163,7 @@ func (s *stay) join(ctx context.Context, session Session) error {
 		sub := s.Subscription
 		sub.Subject, sub.Earlier, sub.Blocked = subject, &p.earlier, s.handler.Blocked
 		sub.Size = p.size
+		sub.GaveUp = func(sequence uint64, deliveries int) { s.gaveUp(subject, p, sequence, deliveries) }
 		var err error
 		if sub.Start, err = s.start(ctx, session, subject, p); err != nil {
 			return err
@@ -181,6 +183,17 @@ func (s *stay) join(ctx context.Context, session Session) error {
 		s.places = append(s.places, place)
 	}
 	return nil
+}
+
+// gaveUp tells of an event that nobody acked and that does not come again.
+func (s *stay) gaveUp(subject string, p *position, sequence uint64, deliveries int) {
+	const few = 10
+	switch n := p.givenUp.Add(1); {
+	case n <= few:
+		s.options.Notify(fmt.Sprintf("the broker gave up #%d of %s: it was delivered %d times and not acked, and does not come again", sequence, subject, deliveries))
+	case n == few+1:
+		s.options.Notify("the broker gives up more events of " + subject)
+	}
 }
 
 // firstWanted is the sequence from which on events are to come to a listener
