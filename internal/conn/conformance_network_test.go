@@ -39,6 +39,7 @@ func onBadNetworks(t *testing.T, test func(t *testing.T, subject string, over, p
 			tested++
 			subject := fmt.Sprintf("orders-%d", tested)
 			t.Run(name, func(t *testing.T) {
+				t.Parallel()
 				network := s.Network()
 				past := options(t, s)
 				past.Notify = nil // timers may call it after the test

@@ -2,6 +2,7 @@ package conn_test
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"os"
 	"slices"
@@ -18,6 +19,10 @@ import (
 
 func TestMain(m *testing.M) {
 	brokertest.ServeIfChild()
+	// They wait for servers and time-outs more than they work.
+	if err := flag.Set("test.parallel", "6"); err != nil {
+		panic(err)
+	}
 	os.Exit(m.Run())
 }
 
@@ -35,17 +40,17 @@ var backends = []backend{
 	}},
 }
 
-// onEach runs a test on every backend, with a server of its own, and checks
-// that no goroutine is left behind.
+// onEach runs a test on every backend, with a server of its own, on all at the
+// same time, and checks that no goroutine is left behind.
 func onEach(t *testing.T, config brokertest.Config, test func(t *testing.T, s *brokertest.Server)) {
+	ignore := goleak.IgnoreCurrent()
+	t.Cleanup(func() { // when all are over
+		goleak.VerifyNone(t, ignore, goleak.IgnoreAnyFunction("os/exec.(*Cmd).Wait")) // a restarted server's
+	})
 	for _, b := range backends {
 		t.Run(b.name, func(t *testing.T) {
-			server := b.start(t, config)
-			ignore := goleak.IgnoreCurrent()
-			t.Cleanup(func() { // before the server ends
-				goleak.VerifyNone(t, ignore, goleak.IgnoreAnyFunction("os/exec.(*Cmd).Wait")) // a restarted server's
-			})
-			test(t, server)
+			t.Parallel()
+			test(t, b.start(t, config))
 		})
 	}
 }
