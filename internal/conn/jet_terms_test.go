@@ -141,11 +141,11 @@ func TestInterestStreamWithoutInterestStoresNothing(t *testing.T) {
 				}
 			}
 			err := p.Flush()
-			if !errors.Is(err, test.want) || test.want == conn.ErrNotStored && !strings.Contains(err.Error(), "none wants orders.a") {
+			if !errors.Is(err, test.want) || errors.Is(test.want, conn.ErrNotStored) && !strings.Contains(err.Error(), "none wants orders.a") {
 				t.Error(err)
 			}
 			stored := 0
-			if len(test.consumers) > 0 && test.want != conn.ErrNotStored { //nolint:errorlint // the one of the table
+			if len(test.consumers) > 0 && !errors.Is(test.want, conn.ErrNotStored) {
 				stored = 3
 			}
 			if n := streamInfo(t, js, "I").State.Msgs; int(n) != stored {

@@ -67,7 +67,7 @@ func (c *socket) Write(p []byte) (n int, err error) {
 	const waited = 10 * time.Millisecond // what a write takes that need not wait, at most
 	begin := time.Now()
 	for moved := begin; ; {
-		if err := c.Conn.SetWriteDeadline(time.Now().Add(c.dialer.timeout / 10)); err != nil {
+		if err := c.SetWriteDeadline(time.Now().Add(c.dialer.timeout / 10)); err != nil {
 			return n, err
 		}
 		m, err := c.Conn.Write(p[n:])
