@@ -106,7 +106,7 @@ func (l *looker) look(ctx context.Context) (end End, over bool, err error) {
 	}
 	defer l.mu.Unlock()
 	var open, held, busy uint64 // subjects that may still come to their end, what others hold of them, those that keep it from being idle
-	var left []string
+	var left, back []string     // why these can't come to their end; of them, why events that wait don't come
 	for _, subject := range l.Subjects {
 		p, seen := l.positions[subject], l.subject[subject]
 		if p.reached && !idle {
@@ -124,6 +124,9 @@ func (l *looker) look(ctx context.Context) (end End, over bool, err error) {
 		}
 		if why := l.judge(subject, p, seen); why != "" {
 			left = append(left, why)
+			if seen.err == nil && seen.rest.Waiting > 0 {
+				back = append(back, why)
+			}
 			continue
 		}
 		if !p.reached {
@@ -142,7 +145,7 @@ func (l *looker) look(ctx context.Context) (end End, over bool, err error) {
 	case l.UntilEnd && open == 0:
 		return EndStopped, true, because(ErrUnfinished, listed(left))
 	case idle && busy == 0:
-		return l.idleEnd(left)
+		return idleEnd(back)
 	case held > 0 && l.UntilEnd && silent >= lastPause && !l.told:
 		l.told = true
 		l.options.Notify(fmt.Sprintf("waiting for %s that others, or earlier sessions of this listener, hold unacked: "+
@@ -176,12 +179,10 @@ func listed(reasons []string) error {
 }
 
 // idleEnd ends a listener to which nothing came for Idle. What others hold is
-// not its business, but a consumer that delivers nothing is. mu is held.
-func (l *looker) idleEnd(left []string) (End, bool, error) {
-	for _, seen := range l.subject {
-		if !seen.rest.Paused.IsZero() && seen.rest.Waiting > 0 {
-			return EndStopped, true, because(ErrUnfinished, listed(left))
-		}
+// not its business, but events that wait and are kept back from it are.
+func idleEnd(back []string) (End, bool, error) {
+	if len(back) > 0 {
+		return EndStopped, true, because(ErrUnfinished, listed(back))
 	}
 	return EndIdle, true, nil
 }
@@ -262,8 +263,10 @@ func (l *looker) rest(ctx context.Context, subject string, from uint64) (Rest, e
 func (l *looker) atRest(p *position, seen *looked) bool {
 	rest, own := seen.rest, uint64(len(p.left))
 	switch {
+	case seen.err != nil && p.end == 0:
+		return l.UntilEnd && l.backend == STAN // whose end is always known: there was nothing
 	case seen.err != nil:
-		return p.end > 0 && p.whole.last >= p.end && own == 0
+		return p.whole.last >= p.end && own == 0
 	case p.end > 0 && rest.Through >= p.end:
 		return true
 	case rest.Unacked > own:
@@ -285,6 +288,9 @@ func (l *looker) judge(subject string, p *position, seen *looked) string {
 		return ""
 	case !rest.Paused.IsZero() && rest.Waiting > 0:
 		return fmt.Sprintf("%s of %s not delivered: the consumer is paused until %s", events(rest.Waiting), subject, rest.Paused.Format(time.RFC3339))
+	case rest.Limit > 0 && min(own, rest.Unacked) >= rest.Limit && rest.Waiting > 0 && silent >= lastPause: // they come again and again
+		return fmt.Sprintf("%s of %s not delivered: %d left unacked here fill the consumer's limit, %d for all members",
+			events(rest.Waiting), subject, own, rest.Limit)
 	case still < l.patience(p):
 		return ""
 	case rest.Limit > 0 && rest.Unacked >= rest.Limit && rest.Waiting > 0:

@@ -215,7 +215,7 @@ func (f *flight) outcome(out *outgoing) (r Receipt, ready bool, err error) {
 		return r, false, nil
 	}
 	if f.curious(out) {
-		if f.over && out.sight == nil {
+		if f.over && (out.sight == nil || !out.sight.over()) { // no answer comes any more
 			out.sight = &sight{err: f.stopped}
 		}
 		if !f.seen(out) {

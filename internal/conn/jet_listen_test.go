@@ -303,3 +303,26 @@ func TestUntilEndWithEventsThatTheBrokerGaveUp(t *testing.T) {
 		t.Errorf("said: %s", said.all())
 	}
 }
+
+// A consumer's limit of unacked events, filled, keeps others back: that is
+// neither the end nor idleness, and is told though the same come again and again.
+func TestEndBehindAConsumersLimit(t *testing.T) {
+	s, js := onJetStream(t, "")
+	o := options(t, s)
+	publish(t, o, "orders", 1, 5)
+	for _, idle := range []time.Duration{0, 2 * time.Second} {
+		group := "workers" + idle.String()
+		if _, err := js.CreateConsumer(t.Context(), "orders", jetstream.ConsumerConfig{
+			Durable: group + "_orders", FilterSubject: "orders", AckPolicy: jetstream.AckExplicitPolicy, AckWait: time.Second, MaxAckPending: 2,
+		}); err != nil {
+			t.Fatal(err)
+		}
+		l := member(o, "orders")
+		l.Subscription.Group, l.Subscription.Durable = group, group
+		l.UntilEnd, l.Idle = idle == 0, idle
+		r := run(t, l, &recorder{verdict: func(*conn.Message) error { return conn.ErrLeave }})
+		if end, err := r.wait(); !errors.Is(err, conn.ErrUnfinished) || !strings.Contains(err.Error(), "3 events of orders not delivered: 2 left unacked here") {
+			t.Errorf("idle %v: %v, %v", idle, end, err)
+		}
+	}
+}

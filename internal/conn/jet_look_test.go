@@ -143,3 +143,34 @@ func TestRepeatedIncrementIsNoOtherEvent(t *testing.T) {
 		}
 	}
 }
+
+// A session that is lost while stored events are looked at leaves none without
+// an outcome.
+func TestLossEndsALook(t *testing.T) {
+	s, js := onJetStream(t, "")
+	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
+	network := s.Network()
+	session := dial(t, conn.Options{Servers: network.URL, Timeout: long, NoReconnect: true})
+	for range 2 { // the second look is made among the acks
+		if _, err := publishOne(t, session, conn.Event{Subject: "orders", ID: "1"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	network.Delay(300 * time.Millisecond)
+	p := conn.NewPublisher(session, nil)
+	if err := p.Publish(t.Context(), conn.Event{Subject: "orders", ID: "1"}); err != nil {
+		t.Fatal(err)
+	}
+	time.Sleep(900 * time.Millisecond) // the ack came after 600 ms
+	network.Cut()
+	flushed := make(chan error, 1)
+	go func() { flushed <- p.Flush() }()
+	select {
+	case err := <-flushed:
+		if !errors.Is(err, conn.ErrUncertain) {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("the event has no outcome")
+	}
+}

@@ -108,6 +108,10 @@ func (s *stay) start(ctx context.Context, session Session, subject string, p *po
 		return Start{Kind: StartAll}, nil
 	}
 	switch {
+	case p.joinedAt.IsZero() && asked.Kind == StartNew && s.Idle > 0 && !s.UntilEnd && s.alone() && s.backend == STAN:
+		// What is stored before is not to be waited for.
+		newest, err := session.End(ctx, subject)
+		return Start{Kind: StartSequence, Sequence: newest + 1}, err
 	case p.joinedAt.IsZero():
 		return asked, nil
 	case s.Subscription.Durable != "" && asked.Kind == StartNew && s.backend == JetStream:
