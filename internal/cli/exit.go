@@ -34,7 +34,7 @@ const exitHelp = `Exit codes:
      faults found by publish events check, changes found by diff that break others
   5  sent, but not acked in time; or not stored: by a full stream, by one that keeps
      nothing, or because its --id belongs to another event
-  6  stopped by --idle before --count was reached
+  6  stopped by --idle before --count, or the end, was reached
   7  --until-end came to the end, and not everything up to it was handled: others hold
      events, the consumer is paused, the broker lost some, or it can't be known
   8  all events are stored, but some behind later ones
@@ -58,7 +58,7 @@ var (
 	errUsage    = errors.New("usage")
 	errContract = errors.New("contract")
 	errMonitor  = errors.New("the monitoring port")
-	errIdle     = errors.New("stopped by --idle before --count was reached")
+	errIdle     = errors.New("stopped by --idle before --count, or the end, was reached")
 
 	errInterrupted = errors.New("interrupted")
 )

@@ -146,7 +146,7 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *teller, h *hand
 		return h.interrupted()
 	case parent.Err() != nil:
 		return nil // a signal, and closed cleanly
-	case end == conn.EndIdle && o.count > 0 && int(h.handled.Load()) < o.count:
+	case end == conn.EndIdle && (o.untilEnd || o.count > 0 && int(h.handled.Load()) < o.count):
 		return errIdle
 	}
 	return h.verdict()

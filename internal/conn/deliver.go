@@ -73,7 +73,9 @@ func (s *stay) deliver(ctx context.Context, m *Message, more bool, p *position) 
 	}
 	if s.UntilEnd && !p.passed && (m.Newest || p.end > 0 && m.Sequence >= p.end) {
 		p.passed = true
-		if s.alone() && (s.backend != STAN || p.whole.last >= p.end) { // the others were handled before it
+		// Alone, the others were handled before it, but for what the network lost
+		// on NATS Streaming. Newest may be the word of a replica that lags.
+		if s.alone() && p.end > 0 && m.Sequence >= p.end && (s.backend != STAN || p.whole.last >= p.end) {
 			p.reached = true
 			if s.atEnd() {
 				s.stopping = true

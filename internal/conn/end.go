@@ -56,10 +56,6 @@ const (
 // wait, after which the events come again.
 const holdersLimit = 45 * time.Second
 
-// countedBy is when a broker has counted what waits for a consumer that is new, or
-// whose leader is. What it does not count then is not for this consumer.
-const countedBy = 10 * time.Second
-
 func newLooker(s *stay, session Session) *looker {
 	l := &looker{stay: s, session: session, subject: make(map[string]*looked), first: firstPause}
 	if s.backend == STAN && s.alone() {
@@ -82,7 +78,7 @@ func (l *looker) next() time.Duration {
 	case silent >= l.pause:
 		l.pause = min(2*l.pause, lastPause)
 	case l.nearEnd():
-		l.pause = nearPause
+		l.pause = min(2*l.pause, nearPause)
 	default:
 		l.pause = l.first
 	}
@@ -272,8 +268,10 @@ func (l *looker) atRest(p *position, seen *looked) bool {
 	case rest.Unacked > own:
 		return false
 	}
-	counted := rest.Behind == 0 || p.end > 0 && rest.Behind > p.end || time.Since(seen.since) >= countedBy
-	return rest.Waiting == 0 && counted || p.end > 0 && rest.Next > p.end
+	if rest.Waiting == 0 {
+		return rest.Behind == 0 || p.end > 0 && rest.Behind > p.end
+	}
+	return p.end > 0 && rest.Next > p.end
 }
 
 // judge returns why a subject can't come to its end, or "" if it may. mu is held.
@@ -283,7 +281,7 @@ func (l *looker) judge(subject string, p *position, seen *looked) string {
 	still := min(silent, time.Since(seen.since))
 	switch {
 	case seen.err != nil && (silent >= lastPause || time.Since(seen.since) >= l.patience(p)):
-		return fmt.Sprintf("of %s it is not known whether others hold events: %v", subject, seen.err)
+		return fmt.Sprintf("of %s it is not known what is left: %v", subject, seen.err)
 	case seen.err != nil:
 		return ""
 	case !rest.Paused.IsZero() && rest.Waiting > 0:
@@ -296,6 +294,8 @@ func (l *looker) judge(subject string, p *position, seen *looked) string {
 	case rest.Limit > 0 && rest.Unacked >= rest.Limit && rest.Waiting > 0:
 		return fmt.Sprintf("%s of %s not delivered: members hold %d unacked, and the consumer's limit for all of them is %d",
 			events(rest.Waiting), subject, rest.Unacked, rest.Limit)
+	case rest.Waiting == 0 && rest.Behind > 0 && rest.Unacked <= own:
+		return fmt.Sprintf("#%d of %s is stored, and the consumer's leader does not know of it", rest.Behind, subject)
 	case rest.Waiting == 0 && rest.Unacked > own:
 		return fmt.Sprintf("others hold %s of %s unacked, and nothing moved for %v", events(rest.Unacked-own), subject, still.Round(time.Second))
 	}

@@ -257,7 +257,7 @@ func (p *pull) rest(ctx context.Context) (Rest, error) {
 	if info.Paused && info.Config.PauseUntil != nil {
 		r.Paused = *info.Config.PauseUntil
 	}
-	if r.Waiting == 0 {
+	if r.Waiting == 0 && info.Config.DeliverPolicy != jetstream.DeliverLastPerSubjectPolicy { // of which some are not wanted
 		if r.Behind, err = p.behind(ctx, info.Delivered.Stream); err != nil {
 			return Rest{}, err
 		}

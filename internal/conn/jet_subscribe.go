@@ -100,9 +100,8 @@ func (s *jetSession) consumer(ctx context.Context, sub Subscription) (Place, *je
 		return Place{}, nil, explainConsumer(err, stream)
 	}
 	info := consumer.CachedInfo()
-	place.AckWait = info.Config.AckWait
+	place.AckWait, place.Position = info.Config.AckWait, info.Delivered.Stream
 	if place.Resumed {
-		place.Position = info.Delivered.Stream
 		err = s.compare(info, wanted)
 	}
 	return place, info, err

@@ -92,6 +92,10 @@ const (
 // addresses of a cluster may change, and those that no longer are cost time.
 const mostLearned = 8
 
+// goneFor is how long a stream may be gone while a cluster puts itself in order.
+// What is gone for longer has no end to come to.
+const goneFor = 30 * time.Second
+
 // Members returns the client IDs of the listeners that share the group, by
 // name, as [Session] tells. The error wraps [ErrLost] while nothing is joined.
 func (l *Listener) Members(ctx context.Context) ([]string, error) {
@@ -121,7 +125,7 @@ func (l *Listener) Run(ctx context.Context, handler Handler) (End, error) {
 		positions[subject] = &position{handled: newHandledSet(l.Subscription.MaxInFlight, len(l.Subjects))}
 	}
 	pace := newBackoff()
-	var lostAt time.Time
+	var lostAt, gone time.Time // since when there is no stream
 	for begun := false; ; {
 		s := &stay{Listener: l, options: o, handler: handler, positions: positions, lostAt: lostAt, wake: make(chan struct{}, 1)}
 		end, err := s.run(ctx, !begun)
@@ -135,6 +139,14 @@ func (l *Listener) Run(ctx context.Context, handler Handler) (End, error) {
 		if s.others != "" {
 			o.Learned = append(o.Learned, strings.Split(s.others, ",")...) // the newest last
 			o.Learned = o.Learned[max(0, len(o.Learned)-mostLearned):]
+		}
+		switch {
+		case !errors.Is(s.lost, ErrNoStream):
+			gone = time.Time{}
+		case gone.IsZero():
+			gone = time.Now()
+		case l.UntilEnd && time.Since(gone) >= goneFor:
+			return EndStopped, because(ErrUnfinished, s.lost)
 		}
 		if s.joined {
 			pace.Reset()

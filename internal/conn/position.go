@@ -13,6 +13,7 @@ type position struct {
 	sequence uint64 // newest event that came, 0 for none
 	time     time.Time
 	joinedAt time.Time // when the first subscription began
+	first    uint64    // for StartNew: the sequence with which it began, where that is known
 	origin   Origin
 	handled  handledSet
 	earlier  Earlier
@@ -108,18 +109,18 @@ func (s *stay) start(ctx context.Context, session Session, subject string, p *po
 		return Start{Kind: StartAll}, nil
 	}
 	switch {
-	case p.joinedAt.IsZero() && asked.Kind == StartNew && s.Idle > 0 && !s.UntilEnd && s.alone() && s.backend == STAN:
-		// What is stored before is not to be waited for.
-		newest, err := session.End(ctx, subject)
-		return Start{Kind: StartSequence, Sequence: newest + 1}, err
+	case p.joinedAt.IsZero() && asked.Kind == StartNew && s.Subscription.Durable == "" && s.backend == STAN:
+		newest, err := session.End(ctx, subject) // this broker does not tell where "new" begins
+		p.first = newest + 1
+		return p.sinceJoined(), err
 	case p.joinedAt.IsZero():
 		return asked, nil
 	case s.Subscription.Durable != "" && asked.Kind == StartNew && s.backend == JetStream:
-		return Start{Kind: StartTime, Time: p.joinedAt}, nil // for a consumer that was deleted
+		return p.sinceJoined(), nil // for a consumer that was deleted
 	case s.Subscription.Durable != "":
 		return asked, nil
 	case asked.Kind == StartNew && (p.sequence == 0 || s.Subscription.Group != ""):
-		return Start{Kind: StartTime, Time: p.joinedAt}, nil
+		return p.sinceJoined(), nil
 	case s.Subscription.Group != "":
 		s.options.Notify("a group without a durable keeps no position: if this was its only member, it starts over")
 		return asked, nil
@@ -130,6 +131,15 @@ func (s *stay) start(ctx context.Context, session Session, subject string, p *po
 		return Start{Kind: StartSequence, Sequence: p.whole.last + 1}, nil // some may be missing between; copies are known
 	}
 	return Start{Kind: StartSequence, Sequence: p.sequence + 1}, nil
+}
+
+// sinceJoined is the first event after the first join: by its sequence where
+// that is known, since the clocks of client and broker differ.
+func (p *position) sinceJoined() Start {
+	if p.first > 0 {
+		return Start{Kind: StartSequence, Sequence: p.first}
+	}
+	return Start{Kind: StartTime, Time: p.joinedAt}
 }
 
 // beganAnew reports whether the broker has lost what it had stored of subject

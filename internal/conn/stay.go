@@ -178,6 +178,9 @@ func (s *stay) join(ctx context.Context, session Session) error {
 		if err != nil {
 			return err
 		}
+		if s.backend == JetStream && s.Subscription.Start.Kind == StartNew && p.first == 0 && !place.Resumed {
+			p.first = place.Position + 1
+		}
 		p.limit.Store(int64(place.MaxInFlight))
 		p.ackWait, p.from = place.AckWait, firstWanted(sub.Start, place, p.end)
 		s.places = append(s.places, place)

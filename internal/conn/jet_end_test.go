@@ -1,0 +1,131 @@
+package conn_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"nats-test/internal/brokertest"
+	"nats-test/internal/conn"
+)
+
+// workers makes the consumer that the group "workers" shares.
+func workers(t *testing.T, js jetstream.JetStream, c jetstream.ConsumerConfig) jetstream.Consumer {
+	t.Helper()
+	c.Durable, c.FilterSubject, c.AckPolicy = "workers_orders", "orders", jetstream.AckExplicitPolicy
+	consumer, err := js.CreateConsumer(t.Context(), "orders", c)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return consumer
+}
+
+// A consumer that is paused delivers nothing: that is no end, and no idleness.
+func TestNoEndOfAPausedConsumer(t *testing.T) {
+	s, js := onJetStream(t, "")
+	o := options(t, s)
+	publish(t, o, "orders", 1, 5)
+	until := time.Now().Add(time.Hour).UTC().Truncate(time.Second)
+	workers(t, js, jetstream.ConsumerConfig{PauseUntil: &until})
+	for _, idle := range []time.Duration{0, 300 * time.Millisecond} {
+		l := untilEnd(member(o, "orders"), s)
+		l.UntilEnd, l.Idle = idle == 0, idle
+		_, err := run(t, l, &recorder{}).wait()
+		if !errors.Is(err, conn.ErrUnfinished) || !strings.Contains(err.Error(), "5 events of orders not delivered: the consumer is paused until "+until.Format(time.RFC3339)) {
+			t.Errorf("idle %v: %v", idle, err)
+		}
+	}
+}
+
+// Others that fill the consumer's limit, and go on working, keep a group from
+// its end.
+func TestNoEndBehindOthersThatFillTheLimit(t *testing.T) {
+	s, js := onJetStream(t, "")
+	o := options(t, s)
+	publish(t, o, "orders", 1, 5)
+	consumer := workers(t, js, jetstream.ConsumerConfig{AckWait: time.Second, MaxAckPending: 1})
+	held, err := consumer.Next(jetstream.FetchMaxWait(10 * time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(t.Context())
+	working := make(chan struct{})
+	go func() {
+		defer close(working)
+		tick := time.NewTicker(200 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-ctx.Done():
+				return
+			case <-tick.C:
+				_ = held.InProgress()
+			}
+		}
+	}()
+	l := untilEnd(member(o, "orders"), s)
+	l.Subscription.AckWait = time.Second
+	_, err = run(t, l, &recorder{}).wait()
+	if !errors.Is(err, conn.ErrUnfinished) || !strings.Contains(err.Error(), "4 events of orders not delivered: members hold 1 unacked") {
+		t.Error(err)
+	}
+	stop()
+	<-working
+}
+
+// A group comes to the end of what was there, although there is always more.
+func TestUntilEndThatIsNeverIdle(t *testing.T) {
+	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
+		o := options(t, s)
+		publish(t, o, "orders", 1, 20)
+		p := conn.NewPublisher(dial(t, o), nil)
+		r := &recorder{verdict: func(*conn.Message) error { // each brings forth another
+			if err := p.Publish(t.Context(), conn.Event{Subject: "orders", Data: []byte("more")}); err != nil {
+				return err
+			}
+			return p.Flush()
+		}}
+		l := untilEnd(member(o, "orders"), s)
+		l.Subscription.MaxInFlight = 1
+		if end, err := run(t, l, r).wait(); end != conn.EndReached || err != nil || len(r.seen()) < 20 {
+			t.Error(end, err, len(r.seen()))
+		}
+	})
+}
+
+// Events that are left unacked on purpose are no reason to wait; unless they
+// fill what may be held.
+func TestUntilEndWithoutAcks(t *testing.T) {
+	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
+		o := options(t, s)
+		publish(t, o, "orders", 1, 5)
+		l := untilEnd(member(o, "orders"), s)
+		l.NoAck = true
+		if end, err := run(t, l, &recorder{}).wait(); end != conn.EndReached || err != nil {
+			t.Error(end, err)
+		}
+		full := untilEnd(member(o, "orders"), s)
+		full.Subscription.Group, full.Subscription.Durable = "others", "others"
+		full.NoAck, full.Subscription.MaxInFlight = true, 2
+		if _, err := run(t, full, &recorder{}).wait(); !errors.Is(err, conn.ErrStalled) {
+			t.Error(err)
+		}
+	})
+}
+
+// Where asking is not permitted, the end can't be known.
+func TestUntilEndWithoutPermissionToAsk(t *testing.T) {
+	s, js := onJetStream(t, withUsers("reader", `publish: { deny: ["$JS.API.STREAM.INFO.>", "$JS.API.CONSUMER.INFO.>"] }`), admin)
+	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
+	o := options(t, s)
+	o.Auth, o.Backend = as("reader"), conn.JetStream
+	publish(t, conn.Options{Servers: s.URL, Auth: as("admin"), Backend: conn.JetStream}, "orders", 1, 3)
+	if _, err := run(t, untilEnd(listener(o, "orders"), s), &recorder{}).wait(); !errors.Is(err, conn.ErrUnfinished) ||
+		!strings.Contains(err.Error(), "of orders it is not known") {
+		t.Error(err)
+	}
+}
