@@ -129,3 +129,32 @@ func TestUntilEndWithoutPermissionToAsk(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A member that holds one event from before the end for ever keeps the group
+// from it, also while others go on.
+func TestUntilEndBesideOneThatIsHeldForEver(t *testing.T) {
+	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
+		o := options(t, s)
+		publish(t, o, "orders", 1, 5)
+		release := make(chan struct{})
+		holder := member(o, "orders")
+		holder.Subscription.AckWait, holder.Subscription.MaxInFlight = time.Second, 1
+		holding := run(t, holder, at(1, func() { <-release }))
+		p := conn.NewPublisher(dial(t, o), nil)
+		r := &recorder{verdict: func(*conn.Message) error {
+			if err := p.Publish(t.Context(), conn.Event{Subject: "orders", Data: []byte("more")}); err != nil {
+				return err
+			}
+			return p.Flush()
+		}}
+		l := untilEnd(member(o, "orders"), s)
+		l.Subscription.AckWait, l.Subscription.MaxInFlight = time.Second, 2
+		end, err := run(t, l, r).wait()
+		close(release)
+		holding.stopCleanly()
+		// NATS Streaming gives the event to the other after the ack wait.
+		if !errors.Is(err, conn.ErrUnfinished) && (err != nil || end != conn.EndReached || !strings.HasSuffix(t.Name(), "stan")) {
+			t.Error(end, err)
+		}
+	})
+}

@@ -253,7 +253,7 @@ func (p *pull) rest(ctx context.Context) (Rest, error) {
 		return Rest{}, explainJetStream(err)
 	}
 	r := Rest{Waiting: info.NumPending, Unacked: uint64(max(0, info.NumAckPending)), Through: info.AckFloor.Stream,
-		Delivered: info.Delivered.Consumer, Limit: uint64(max(0, info.Config.MaxAckPending))}
+		Sent: info.Delivered.Stream, Delivered: info.Delivered.Consumer, Limit: uint64(max(0, info.Config.MaxAckPending))}
 	if info.Paused && info.Config.PauseUntil != nil {
 		r.Paused = *info.Config.PauseUntil
 	}
