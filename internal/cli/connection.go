@@ -123,7 +123,8 @@ func (c *connection) resolve(s *System, cmd *cobra.Command) error {
 		}
 		c.options = c.options.Or(lower)
 	}
-	if c.options.Backend == "" && c.options.Cluster != "" { // JetStream has none
+	// JetStream has none. "auto" in the environment says no more than the default.
+	if auto := c.backend == "" && c.options.Backend == conn.Auto; (auto || c.options.Backend == "") && c.options.Cluster != "" {
 		c.options.Backend = conn.STAN
 	}
 	c.monitor = firstOf(c.monitor, s.Getenv("NATS_MONITOR_URL"))

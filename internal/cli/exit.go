@@ -80,11 +80,13 @@ var ends = []struct {
 	{conn.ErrUnfinished, exitLeft, "`listen status` shows who holds what; start again to handle what is left"},
 	{conn.ErrOrder, exitOrder, "what reads these events must not rely on their order; a stream keeps it while it has one leader"},
 	{conn.ErrOtherEvent, exitNotAcked, "an --id is for one event of the whole stream, whatever its subject: choose another"},
-	{conn.ErrNotStored, exitNotAcked, "have a consumer there before you publish: start `listen --group NAME SUBJECT` first, " +
-		"or let the stream keep events whoever wants them (limits retention)"},
+	{conn.ErrNotStored, exitNotAcked, "let the stream keep it: raise its max_bytes; or, where it keeps events for consumers only, " +
+		"start `listen --group NAME SUBJECT` before you publish"},
 	{conn.ErrUncertain, exitNotAcked, "look at what is stored (listen --deliver since:1m --until-end SUBJECT) before you publish it again"},
 	{conn.ErrNeedsGroup, exitBroker, "join with --group NAME; `listen status` shows the groups that are there"},
 	{conn.ErrTaken, exitBroker, "join its group: `listen status` shows which it is; --durable NAME joins a consumer called NAME_SUBJECT"},
+	{conn.ErrConsumer, exitBroker, "choose another --durable, or change the consumer (nats consumer edit)"},
+	{errUnread, exitFailed, "what reads the output must go on reading"},
 	{conn.ErrBlocked, exitFailed, "what reads the output must go on reading; what was not written is delivered again"},
 	{conn.ErrFull, exitNotAcked, "raise the stream's limits, or let it discard old events; or remove some"},
 	{conn.ErrOnlyJetStream, exitUsage, "leave --stream out, or use JetStream (--backend jetstream)"},

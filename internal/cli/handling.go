@@ -2,7 +2,6 @@ package cli
 
 import (
 	"fmt"
-	"io"
 	"sync/atomic"
 	"time"
 
@@ -15,7 +14,7 @@ import (
 type handling struct {
 	tell    *teller
 	o       *listenOptions
-	out     io.Writer
+	out     *timed
 	format  format
 	company *company
 	mine    map[string]map[uint64]time.Time // of each subject, when events were left unacked here
@@ -26,12 +25,11 @@ type handling struct {
 	handled atomic.Int64 // written, or about to be; and acked unless --no-ack
 	written atomic.Int64 // of these, up to the last flush
 	refused atomic.Int64 // broke their contract
-	writing atomic.Int64 // since when stdout is written to, in ns; 0 while it isn't
 }
 
 func newHandling(s *System, tell *teller, o *listenOptions) *handling {
 	shade := func(a ...color.Attribute) func(...any) string { return paint(s, o.color, s.StdoutTTY, a...).Sprint }
-	h := &handling{tell: tell, o: o, out: s.Stdout, mine: make(map[string]map[uint64]time.Time)}
+	h := &handling{tell: tell, o: o, out: &timed{Writer: s.Stdout}, mine: make(map[string]map[uint64]time.Time)}
 	h.format = formatOf(o.output, s.StdoutTTY, style{
 		number: shade(color.Faint), subject: shade(color.FgCyan), again: shade(color.FgYellow),
 	})
@@ -94,12 +92,13 @@ func (h *handling) Flush() error {
 	if len(h.buffer) == 0 {
 		return nil
 	}
-	h.writing.Store(time.Now().UnixNano())
 	_, err := h.out.Write(h.buffer)
-	h.writing.Store(0)
 	h.buffer = h.buffer[:0]
 	if err != nil {
 		h.handled.Store(h.written.Load())
+		if h.noAcks {
+			return fmt.Errorf("writing to stdout: %w", err)
+		}
 		return fmt.Errorf("writing to stdout: %w (what was not written stays unacked)", err)
 	}
 	h.written.Store(h.handled.Load())
@@ -108,12 +107,7 @@ func (h *handling) Flush() error {
 
 // Blocked returns for how long a write to stdout has not come back: whoever
 // reads it does not.
-func (h *handling) Blocked() time.Duration {
-	if since := h.writing.Load(); since > 0 {
-		return time.Since(time.Unix(0, since))
-	}
-	return 0
-}
+func (h *handling) Blocked() time.Duration { return h.out.blocked() }
 
 func (h *handling) summary() {
 	if h.Blocked() > 0 { // and so it stays

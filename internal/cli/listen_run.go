@@ -92,7 +92,7 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *teller, h *hand
 	}()
 	defer func() { <-watching }()
 	defer cancel(nil)
-	defer whenClosed(h.out, func() { cancel(errClosed) })()
+	defer whenClosed(h.out.Writer, func() { cancel(errClosed) })()
 	if o.options.ClientID == "" {
 		o.options.ClientID = o.clientID()
 	}

@@ -38,7 +38,7 @@ func publishRun(ctx context.Context, s *System, tell *teller, o *publishOptions)
 	defer stopReading()
 	go r.run(reading)
 	out := newResults(s, tell, o)
-	defer out.close()
+	defer out.close(ctx)
 	o.options.Notify = func(line string) { tell.warn("%s", line) }
 	var err error
 	if o.dryRun {
@@ -46,7 +46,7 @@ func publishRun(ctx context.Context, s *System, tell *teller, o *publishOptions)
 	} else {
 		err = send(ctx, r, out, o)
 	}
-	if writing := out.flush(); err == nil {
+	if writing := out.flush(ctx); err == nil {
 		err = writing
 	}
 	return err

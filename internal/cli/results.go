@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"strconv"
 	"sync"
 	"time"
@@ -27,7 +26,7 @@ type result struct {
 type results struct {
 	tell *teller
 	o    *publishOptions
-	out  io.Writer
+	out  *timed
 	safe bool // stdout is a terminal
 	bar  *progress
 
@@ -52,12 +51,12 @@ const (
 
 func newResults(s *System, tell *teller, o *publishOptions) *results {
 	r := &results{
-		tell: tell, o: o, out: s.Stdout, safe: s.StdoutTTY, bar: newProgress(s, tell, o),
+		tell: tell, o: o, out: &timed{Writer: s.Stdout}, safe: s.StdoutTTY, bar: newProgress(s, tell, o),
 		broken: make(chan struct{}), written: make(chan struct{}),
 	}
 	r.changed = sync.NewCond(&r.mu)
 	if s.StdoutTTY {
-		r.out = above{s.Stdout, r.bar}
+		r.out.Writer = above{s.Stdout, r.bar}
 	}
 	go r.write()
 	return r
@@ -175,20 +174,29 @@ func (r *results) wait(ctx context.Context) error {
 }
 
 // flush waits until all is written, and returns the error of writing.
-func (r *results) flush() error {
-	r.close()
+func (r *results) flush(ctx context.Context) error {
+	r.close(ctx)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.err
 }
 
-// close ends the writer when it has written what it has.
-func (r *results) close() {
+// close ends the writer when it has written what it has, or, once ctx is done,
+// when nobody reads it.
+func (r *results) close(ctx context.Context) {
 	r.mu.Lock()
 	r.ended = true
 	r.changed.Broadcast()
 	r.mu.Unlock()
-	<-r.written
+	unread := make(chan struct{})
+	go whenUnread(ctx, r.out, r.written, func() { close(unread) })
+	select {
+	case <-r.written:
+	case <-unread:
+		r.mu.Lock()
+		r.err = errUnread
+		r.mu.Unlock()
+	}
 	r.bar.close()
 }
 

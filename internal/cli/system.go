@@ -65,6 +65,9 @@ func Main(build func(*System) *cobra.Command) int {
 	if s.StderrTTY {
 		s.Stderr = colorable.NewColorable(os.Stderr)
 	}
+	stderr := &timed{Writer: s.Stderr}
+	s.Stderr = stderr
+	go whenUnread(ctx, stderr, nil, func() { os.Exit(exitFailed) }) // nothing more can be said
 	return Run(ctx, s, build(s), os.Args[1:])
 }
 

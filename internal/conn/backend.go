@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/nats-io/nats.go"
 )
@@ -20,6 +22,11 @@ func Dial(ctx context.Context, o Options) (Session, error) {
 		return nil, err
 	}
 	session, err := dial(ctx, o)
+	for i := 0; lacksBroker(err) && i < len(o.given()) && ctx.Err() == nil; i++ {
+		if s, failed := dial(ctx, o.startingAt(i)); failed == nil {
+			session, err = s, nil
+		}
+	}
 	if ctx.Err() != nil {
 		if session != nil {
 			_ = session.Close()
@@ -30,6 +37,28 @@ func Dial(ctx context.Context, o Options) (Session, error) {
 		return nil, fmt.Errorf("connecting to %s: %w", o.attempted(), err)
 	}
 	return session, nil
+}
+
+// lacksBroker reports that a server is there, and has not what was asked for:
+// another of those given may have it.
+func lacksBroker(err error) bool {
+	return errors.Is(err, ErrNoCluster) || errors.Is(err, ErrNoJetStream)
+}
+
+// given are the servers of o, if there are several.
+func (o Options) given() []string {
+	if servers := strings.Split(o.Servers, ","); len(servers) > 1 {
+		return servers
+	}
+	return nil
+}
+
+// startingAt returns o with the i-th server alone; the others stand in for it.
+func (o Options) startingAt(i int) Options {
+	servers := o.given()
+	o.Servers = servers[i]
+	o.Learned = append(slices.Delete(slices.Clone(servers), i, i+1), o.Learned...)
+	return o
 }
 
 // checkWords refuses names and URLs that are none.
@@ -70,7 +99,7 @@ func dial(ctx context.Context, o Options) (Session, error) {
 	case backend == STAN:
 		session, err = newStan(ctx, l)
 	default:
-		session, err = newJetStream(ctx, l)
+		session, err = newJetStream(ctx, l, o.Backend == Auto)
 	}
 	if err != nil {
 		l.abandon()

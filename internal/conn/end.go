@@ -37,6 +37,7 @@ const (
 	stanPause  = 250 * time.Millisecond // likewise, where a look is a subscription
 	nearPause  = 100 * time.Millisecond // events of the end came, and others go on coming
 	lastPause  = time.Second
+	tellPause  = 3 * time.Second // acks of one's own are no longer on their way
 )
 
 func newLooker(s *stay, session Session) *looker {
@@ -125,7 +126,7 @@ func (l *looker) look(ctx context.Context) (end End, over bool, err error) {
 		return EndStopped, true, because(ErrUnfinished, listed(left))
 	case idle && busy == 0:
 		return idleEnd(back)
-	case held > 0 && l.UntilEnd && silent >= lastPause && !l.told:
+	case held > 0 && l.UntilEnd && silent >= min(tellPause, l.Subscription.AckWait) && !l.told:
 		l.told = true
 		l.options.Notify(fmt.Sprintf("waiting for %s that others, or earlier sessions of this listener, hold unacked: "+
 			"what is not acked comes again after the ack wait", events(held)))

@@ -63,6 +63,8 @@ var (
 	ErrNeedsGroup = errors.New("a listener alone can't read them")
 	// ErrTaken: the events go to another consumer already.
 	ErrTaken = errors.New("they go to another consumer")
+	// ErrConsumer: a consumer of that name exists, and can't be used.
+	ErrConsumer = errors.New("the consumer does not fit")
 	// ErrBlocked: the handler did not come back in time when the listener was to stop.
 	ErrBlocked = errors.New("the handler does not come back")
 	// ErrName: no legal name for a channel, durable, queue group or client.
@@ -70,6 +72,13 @@ var (
 	// ErrConfig: the options can't be used: a file that can't be read, a URL that is none.
 	ErrConfig = errors.New("unusable connection settings")
 )
+
+// ended is why a session is over though its connection did not break. It wraps
+// [ErrLost].
+type ended struct{ cause error }
+
+func (e *ended) Error() string   { return e.cause.Error() }
+func (e *ended) Unwrap() []error { return []error{ErrLost, e.cause} }
 
 // errBroken: nothing was sent, since the connection is broken at the moment.
 var errBroken = errors.New("the connection is broken")

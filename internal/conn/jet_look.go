@@ -5,7 +5,9 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -24,6 +26,7 @@ func (s *sight) over() bool { return s.event != nil || s.err != nil }
 type storedEvent struct {
 	Subject string    `json:"subject"`
 	Data    []byte    `json:"data"`
+	Header  []byte    `json:"hdrs"`
 	Time    time.Time `json:"time"`
 }
 
@@ -170,6 +173,23 @@ func (f *flight) compare(out *outgoing) error {
 		return because(ErrOtherEvent, fmt.Errorf("the ID %q is that of %s, on %s", out.id(), place, is.Subject))
 	case !counts && !bytes.Equal(is.Data, out.msg.Data):
 		return because(ErrOtherEvent, fmt.Errorf("the ID %q is that of %s, on %s, with other data", out.id(), place, is.Subject))
+	case !is.has(out.msg.Header):
+		return because(ErrOtherEvent, fmt.Errorf("the ID %q is that of %s, on %s, with other headers", out.id(), place, is.Subject))
 	}
 	return nil
+}
+
+// has reports whether an event was stored with the headers that another is sent
+// with, but for those that speak to the server, which does not keep them all.
+func (e *storedEvent) has(sent nats.Header) bool {
+	stored, err := nats.DecodeHeadersMsg(e.Header)
+	if err != nil {
+		stored = nil
+	}
+	for key, values := range sent {
+		if !strings.HasPrefix(key, "Nats-") && !slices.Equal(stored[key], values) {
+			return false
+		}
+	}
+	return true
 }

@@ -69,7 +69,7 @@ func (s *jetSession) lookForMoves(now time.Time, pulls []*pull) {
 				s.changed.Store(true) // later
 				continue
 			}
-			s.lose(fmt.Errorf("%s is stored by the stream %s now, and no longer by %s", p.subject, name, p.stream))
+			s.leave(&ended{fmt.Errorf("%s is stored by the stream %s now, and no longer by %s", p.subject, name, p.stream)})
 			return
 		}
 	})

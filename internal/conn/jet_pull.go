@@ -155,7 +155,7 @@ func (p *pull) answered(status string, header nats.Header) {
 		p.giveUp()
 	}
 	if status == "409" && words == "Consumer Deleted" {
-		p.s.lose(p.deleted())
+		p.s.leave(&ended{p.deleted()})
 		return
 	}
 	p.pause = status != "404" && status != "408" && !full // at a change of leaders
@@ -184,7 +184,7 @@ func (p *pull) check(since time.Time) {
 		p.giveUp()
 		p.ask()
 	case errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrStreamNotFound):
-		p.s.lose(p.deleted())
+		p.s.leave(&ended{p.deleted()})
 	case time.Since(since) > max(p.s.opts.Timeout, p.silence()):
 		p.s.lose(fmt.Errorf("the consumer %s does not answer: %w", p.name, err))
 	}

@@ -83,7 +83,10 @@ func (f *flight) limit(out *outgoing) time.Duration {
 // behind them stored. So only the answer to a new attempt counts.
 func (f *flight) repeat() {
 	for {
-		f.s.broken.Store(false)
+		if f.s.broken.Swap(false) && f.terms != nil && !f.learning { // they may have been changed meanwhile
+			f.learn(f.terms.stream, "")
+			f.terms = nil
+		}
 		f.careful = true
 		oldest := slices.IndexFunc(f.events, func(out *outgoing) bool { return out.ack == nil })
 		if f.stopped != nil || oldest < 0 {

@@ -94,8 +94,7 @@ func (s *jetSession) consumer(ctx context.Context, sub Subscription) (Place, *je
 	})
 	switch {
 	case errors.Is(err, jetstream.ErrNotPullConsumer):
-		return Place{}, nil, because(ErrRefused, fmt.Errorf("consumer %q of stream %q is a push consumer, which no group shares by pulling: "+
-			"choose another --durable", wanted.Name, stream))
+		return Place{}, nil, because(ErrConsumer, fmt.Errorf("consumer %q of stream %q is a push consumer, which no group shares by pulling", wanted.Name, stream))
 	case err != nil:
 		return Place{}, nil, explainConsumer(err, stream)
 	}
@@ -163,7 +162,7 @@ func (s *jetSession) compare(info *jetstream.ConsumerInfo, wanted jetstream.Cons
 		problem = "has priority groups, which are not known here"
 	}
 	if problem != "" {
-		return because(ErrRefused, fmt.Errorf("consumer %q of stream %q %s: choose another --durable", info.Name, info.Stream, problem))
+		return because(ErrConsumer, fmt.Errorf("consumer %q of stream %q %s", info.Name, info.Stream, problem))
 	}
 	differs := func(what string, is, wanted any) {
 		s.opts.Notify(fmt.Sprintf("the consumer %s exists: its %s is %v, not %v", info.Name, what, is, wanted))

@@ -21,6 +21,7 @@ type terms struct {
 	noAck     bool          // publishers get no answers
 	transform bool          // events may be stored under another subject
 	maxSize   int           // of an event in bytes; 0: no limit
+	maxBytes  int           // of all events; 0: no limit
 
 	// Where events are kept only for the consumers that want them: which there
 	// are, and since when, by name; or why that can't be known.
@@ -77,6 +78,7 @@ type streamAnswer struct {
 		Retention  jetstream.RetentionPolicy `json:"retention"`
 		NoAck      bool                      `json:"no_ack"`
 		MaxMsgSize int                       `json:"max_msg_size"`
+		MaxBytes   int                       `json:"max_bytes"`
 		Transform  *struct{}                 `json:"subject_transform"`
 	} `json:"config"`
 	Time time.Time `json:"ts"`
@@ -130,7 +132,7 @@ func (s *jetSession) terms(name, subject string) *terms {
 		return t
 	}
 	t.repeats, t.clock = a.Config.Duplicates, time.Until(a.Time)
-	t.noAck, t.maxSize = a.Config.NoAck, max(a.Config.MaxMsgSize, 0)
+	t.noAck, t.maxSize, t.maxBytes = a.Config.NoAck, max(a.Config.MaxMsgSize, 0), max(a.Config.MaxBytes, 0)
 	t.transform = a.Config.Transform != nil
 	if a.Config.Retention == jetstream.InterestPolicy {
 		t.interest = true
@@ -263,6 +265,10 @@ func (f *flight) kept(out *outgoing) error {
 	if errors.Is(t.err, ErrAuth) && !f.told {
 		f.told = true
 		f.s.opts.Notify(fmt.Sprintf("the stream %s can't be looked at, so it can't be known whether it keeps what it acks (%v)", t.stream, t.err))
+	}
+	if size := len(out.msg.Data) + headerSize(out.msg.Header); t.maxBytes > 0 && size > t.maxBytes && !out.ack.Duplicate {
+		return because(ErrNotStored, fmt.Errorf("%d bytes with headers, and the stream %s holds %d in all (max_bytes): it was acked and dropped",
+			size, t.stream, t.maxBytes))
 	}
 	subject := out.msg.Subject
 	if t.transform {

@@ -32,12 +32,11 @@ type jetSession struct {
 	streams map[string]*jetstream.StreamInfo // by subject, as first seen
 }
 
-// newJetStream opens a session over l, if the account has JetStream. That
-// asking is not permitted says nothing of the rest.
-func newJetStream(ctx context.Context, l *link) (Session, error) {
-	began := time.Now()
+// newJetStream opens a session over l, if the account has JetStream, or was
+// found to have it. That asking is not permitted says nothing of the rest.
+func newJetStream(ctx context.Context, l *link, found bool) (Session, error) {
 	js, err := l.jetStream()
-	if err == nil {
+	if err == nil && !found {
 		err = l.hasJetStream(ctx, js)
 	}
 	if err != nil && !errors.Is(err, ErrAuth) {
@@ -47,7 +46,7 @@ func newJetStream(ctx context.Context, l *link) (Session, error) {
 	l.strict = true
 	l.mu.Unlock()
 	s := &jetSession{link: l, js: js, streams: make(map[string]*jetstream.StreamInfo)}
-	s.flight = newFlight(s, time.Since(began))
+	s.flight = newFlight(s, l.took)
 	return s, nil
 }
 
@@ -61,7 +60,9 @@ func (l *link) hasJetStream(ctx context.Context, js jetstream.JetStream) error {
 // account is what JetStream tells of the account. Its error is that of
 // hasJetStream.
 func (l *link) account(ctx context.Context, js jetstream.JetStream) (*jetstream.AccountInfo, error) {
+	began := time.Now()
 	info, err := inquire(ctx, l, js.AccountInfo)
+	l.took = time.Since(began)
 	return info, explainJetStream(err)
 }
 

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go"
 )
@@ -21,6 +22,7 @@ type link struct {
 
 	sockets *dialer
 	servers serverChoice
+	took    time.Duration // that the answer about the account took
 
 	breaks chan struct{} // cap 1: the connection broke
 	broken atomic.Bool   // the connection broke and was not mended yet

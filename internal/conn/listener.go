@@ -145,7 +145,7 @@ func (l *Listener) Run(ctx context.Context, handler Handler) (End, error) {
 			gone = time.Time{}
 		case gone.IsZero():
 			gone = time.Now()
-		case l.UntilEnd && time.Since(gone) >= goneFor:
+		case (l.UntilEnd || l.Idle > 0) && time.Since(gone) >= goneFor:
 			return EndStopped, because(ErrUnfinished, s.lost)
 		}
 		if s.joined {

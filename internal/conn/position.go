@@ -96,7 +96,7 @@ func (s *stay) start(ctx context.Context, session Session, subject string, p *po
 		return Start{}, err
 	}
 	if anew {
-		forgotten := fmt.Sprintf("%s began anew while the connection was lost: the broker has forgotten its events up to #%d at least",
+		forgotten := fmt.Sprintf("%s began anew meanwhile: the broker has forgotten its events up to #%d at least",
 			subject, max(p.sequence, p.end))
 		if s.Subscription.Durable != "" {
 			forgotten += ", and the position of the durable " + s.Subscription.Durable

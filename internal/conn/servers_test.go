@@ -102,3 +102,21 @@ func TestLearnedServersStandIn(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A server without the broker is no reason to give up: another may have it.
+func TestServerWithoutTheBrokerAmongTheGiven(t *testing.T) {
+	plain := brokertest.Start(t, brokertest.Config{Plain: true})
+	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
+		for range 4 { // the order is random
+			o := options(t, s)
+			o.Servers = plain.URL + "," + s.URL
+			session, err := conn.Dial(t.Context(), o)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := session.Close(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+}

@@ -54,7 +54,7 @@ func (s *stanSession) Subscribe(ctx context.Context, sub Subscription, deliver f
 			queued, bytes, _ := m.Sub.Pending() // counts the one being delivered
 			behind = queued - 1
 			if bytes > mostPushed {
-				s.lose(fmt.Errorf("%d MiB of events of %s wait here: fewer are asked for", bytes>>20, sub.Subject))
+				s.leave(&ended{fmt.Errorf("%d MiB of events of %s wait here: fewer are asked for", bytes>>20, sub.Subject)})
 			}
 		}
 		if ctx.Err() == nil {

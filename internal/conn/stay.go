@@ -102,6 +102,9 @@ func (s *stay) run(ctx context.Context, first bool) (End, error) {
 	s.mu.Unlock()
 	s.others = session.Others()
 	closing := session.Close()
+	if end != EndStopped && err == nil && s.backend == JetStream && s.alone() {
+		closing = nil // it has no acks that anybody would have to confirm
+	}
 	switch {
 	case failed != nil:
 		return EndStopped, failed
