@@ -47,6 +47,7 @@ type Server struct {
 
 	t      T
 	config Config
+	ports  []int // for clients, for monitoring
 	dir    string
 
 	mu      sync.Mutex
@@ -90,14 +91,23 @@ func prepare(t T, config Config, ports []int) *Server {
 	if config.Cluster == "" {
 		config.Cluster = "ticketing"
 	}
-	s := &Server{t: t, config: config, dir: t.TempDir()}
+	s := &Server{t: t, config: config, dir: t.TempDir(), ports: ports}
 	scheme := "nats"
 	if config.TLS {
 		scheme = "tls"
 	}
 	s.URL = fmt.Sprintf("%s://127.0.0.1:%d", scheme, ports[0])
 	s.Monitor = fmt.Sprintf("http://127.0.0.1:%d", ports[1])
-	text := fmt.Sprintf("listen: 127.0.0.1:%d\nhttp: 127.0.0.1:%d\n%s\n", ports[0], ports[1], config.Extra)
+	s.configure()
+	t.Cleanup(s.Kill)
+	return s
+}
+
+// configure writes the configuration file.
+func (s *Server) configure() {
+	s.t.Helper()
+	config := s.config
+	text := fmt.Sprintf("listen: 127.0.0.1:%d\nhttp: 127.0.0.1:%d\n%s\n", s.ports[0], s.ports[1], config.Extra)
 	if config.JetStream {
 		text += fmt.Sprintf("jetstream {\n  store_dir: \"%s\"\n}\n", s.folder("jetstream"))
 	}
@@ -109,10 +119,8 @@ func prepare(t T, config Config, ports []int) *Server {
 		text += fmt.Sprintf("streaming {\n  id: %s\n  %s\n  %s\n}\n", config.Cluster, store, config.StreamingExtra)
 	}
 	if err := os.WriteFile(s.configFile(), []byte(text), 0o600); err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	t.Cleanup(s.Kill)
-	return s
 }
 
 // folder is the path of a store, with slashes as the configuration has them.
@@ -130,6 +138,16 @@ func (s *Server) Restart() {
 	if err := s.awaitReady(); err != nil {
 		s.t.Fatal(err)
 	}
+}
+
+// RestartStreaming restarts the server without NATS Streaming, or with it: NATS
+// and JetStream stay at the address.
+func (s *Server) RestartStreaming(on bool) {
+	s.t.Helper()
+	s.Kill()
+	s.config.Plain = !on
+	s.configure()
+	s.Restart()
 }
 
 // launch starts the server's process and does not wait for it.
