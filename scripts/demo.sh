@@ -112,7 +112,7 @@ if [ "$backend" = stan ]; then
   say "A NATS Streaming server of its own"
   program=$(go tool -n nats-streaming-server)
   serve "go tool nats-streaming-server" "$program" \
-    --cluster_id ticketing --store file --dir "$dir/stan" --addr 127.0.0.1 --port -1
+    --cluster_id ticketing --store file --dir "$dir/stan" --addr 127.0.0.1 --port -1 --http_port -1
   await "$dir/server.log" 'Streaming Server is ready'
 else
   say "A NATS server of its own, with JetStream"
@@ -123,6 +123,11 @@ else
 fi
 NATS_URL="nats://127.0.0.1:$(sed -n 's/.*client connections on 127\.0\.0\.1:\([0-9]*\).*/\1/p' "$dir/server.log")"
 export NATS_URL
+if [ "$backend" = stan ]; then # its monitoring port tells what a group has left
+  NATS_MONITOR_URL="http://127.0.0.1:$(sed -n 's/.*http monitor on 127\.0\.0\.1:\([0-9]*\).*/\1/p' "$dir/server.log")"
+  export NATS_MONITOR_URL
+  show "export NATS_MONITOR_URL=$NATS_MONITOR_URL"
+fi
 show "export NATS_URL=$NATS_URL PATH=\"\$PWD/bin:\$PATH\""
 
 say "Two listeners join a queue group, each with a random client ID"

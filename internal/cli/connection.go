@@ -123,8 +123,9 @@ func (c *connection) resolve(s *System, cmd *cobra.Command) error {
 		}
 		c.options = c.options.Or(lower)
 	}
-	// JetStream has none. "auto" in the environment says no more than the default.
-	if auto := c.backend == "" && c.options.Backend == conn.Auto; (auto || c.options.Backend == "") && c.options.Cluster != "" {
+	// JetStream has none. A cluster in a flag outranks "auto" in the environment.
+	outranked := c.clusterGiven && c.backend == "" && c.options.Backend == conn.Auto
+	if c.options.Cluster != "" && (c.options.Backend == "" || outranked) {
 		c.options.Backend = conn.STAN
 	}
 	c.monitor = firstOf(c.monitor, s.Getenv("NATS_MONITOR_URL"))

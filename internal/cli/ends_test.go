@@ -144,5 +144,5 @@ func TestUntilEndWithoutTheMonitoringPort(t *testing.T) {
 	}
 	nothing := runProcess(t, server.URL, args...)
 	nothing.endsWith(7, time.Minute)
-	nothing.awaitSaying("it is not known what is left")
+	nothing.awaitSaying("it is not known whether everything up to the end was handled")
 }

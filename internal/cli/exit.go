@@ -77,6 +77,8 @@ var ends = []struct {
 	{conn.ErrTooLarge, exitContract, "raise max_payload in the server's configuration, or send a reference to the data"},
 	{conn.ErrStreamLimit, exitContract, "raise the stream's max_msg_size (`nats stream edit STREAM --max-msg-size N`), or send a reference to the data"},
 	{conn.ErrStalled, exitContract, "raise --max-in-flight, or use --raw to see the events that break their contract"},
+	{conn.ErrUntold, exitLeft, "the monitoring port of NATS Streaming tells what others hold: forward it, or say where it is with --monitor (NATS_MONITOR_URL); " +
+		"on JetStream, asking for the consumer must be permitted"},
 	{conn.ErrUnfinished, exitLeft, "`listen status` shows who holds what; start again to handle what is left"},
 	{conn.ErrOrder, exitOrder, "what reads these events must not rely on their order; a stream keeps it while it has one leader"},
 	{conn.ErrOtherEvent, exitNotAcked, "an --id is for one event of the whole stream, whatever its subject: choose another"},

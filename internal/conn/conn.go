@@ -73,7 +73,7 @@ type Session interface {
 
 	// Rest tells what is left of a subscription of this session, in which the
 	// first event not seen yet is from, or a later one. The error wraps
-	// errUnknown if the broker answers, but does not tell.
+	// [ErrUntold] if the broker answers, but does not tell.
 	Rest(ctx context.Context, s Subscription, from uint64) (Rest, error)
 
 	// Alive makes one round trip to the broker that stores events (not merely

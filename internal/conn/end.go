@@ -86,13 +86,14 @@ func (l *looker) look(ctx context.Context) (end End, over bool, err error) {
 	}
 	defer l.mu.Unlock()
 	var open, held, busy uint64 // subjects that may still come to their end, what others hold of them, those that keep it from being idle
+	untold := 0                 // of left, those of which nobody tells
 	var left, back []string     // why these can't come to their end; of them, why events that wait don't come
 	for _, subject := range l.Subjects {
 		p, seen := l.positions[subject], l.subject[subject]
 		if p.reached && !idle {
 			continue
 		}
-		if seen == nil || seen.err != nil && !errors.Is(seen.err, errUnknown) {
+		if seen == nil || seen.err != nil && !errors.Is(seen.err, ErrUntold) {
 			return 0, false, nil // no answer is no end
 		}
 		if l.alone() {
@@ -104,7 +105,9 @@ func (l *looker) look(ctx context.Context) (end End, over bool, err error) {
 		}
 		if why := l.judge(subject, p, seen); why != "" {
 			left = append(left, why)
-			if seen.err == nil && seen.rest.Waiting > 0 {
+			if seen.err != nil {
+				untold++
+			} else if seen.rest.Waiting > 0 {
 				back = append(back, why)
 			}
 			continue
@@ -123,6 +126,9 @@ func (l *looker) look(ctx context.Context) (end End, over bool, err error) {
 	case l.UntilEnd && l.stalled && silent >= lastPause:
 		return EndStopped, true, ErrStalled
 	case l.UntilEnd && open == 0:
+		if untold == len(left) {
+			return EndStopped, true, because(ErrUntold, listed(left))
+		}
 		return EndStopped, true, because(ErrUnfinished, listed(left))
 	case idle && busy == 0:
 		return idleEnd(back)
@@ -227,13 +233,13 @@ func (l *looker) rest(ctx context.Context, subject string, from uint64) (Rest, e
 	sub := l.Subscription
 	sub.Subject = subject
 	rest, err := l.session.Rest(ctx, sub, from)
-	if errors.Is(err, errUnknown) && l.Rest != nil {
+	if errors.Is(err, ErrUntold) && l.Rest != nil {
 		if rest, err = l.Rest(ctx, sub, l.options.ClientID); err != nil {
-			err = because(errUnknown, err)
+			err = because(ErrUntold, err)
 		}
 	}
 	if errors.Is(err, ErrAuth) {
-		err = because(errUnknown, err)
+		err = because(ErrUntold, err)
 	}
 	return rest, err
 }

@@ -50,9 +50,11 @@ var (
 	// ErrStalled: events that were left unacked fill the max in flight, so that no other comes.
 	ErrStalled = errors.New("events left unacked fill the max in flight, so no other comes")
 	// ErrUnfinished: the end was reached, and not everything up to it was handled:
-	// others hold events, the consumer is paused, or the broker lost some. Also
-	// where the broker can't tell.
+	// others hold events, the consumer is paused, or the broker lost some.
 	ErrUnfinished = errors.New("not everything up to the end was handled")
+	// ErrUntold: the end was reached, as far as it is known here; who could tell
+	// whether others hold events does not.
+	ErrUntold = errors.New("it is not known whether everything up to the end was handled")
 	// ErrOrder: all events are stored, but some behind later ones.
 	ErrOrder = errors.New("stored out of order")
 	// ErrNotStored: acked, but the stream kept nothing of it.

@@ -124,8 +124,8 @@ func TestUntilEndWithoutPermissionToAsk(t *testing.T) {
 	o := options(t, s)
 	o.Auth, o.Backend = as("reader"), conn.JetStream
 	publish(t, conn.Options{Servers: s.URL, Auth: as("admin"), Backend: conn.JetStream}, "orders", 1, 3)
-	if _, err := run(t, untilEnd(listener(o, "orders"), s), &recorder{}).wait(); !errors.Is(err, conn.ErrUnfinished) ||
-		!strings.Contains(err.Error(), "of orders it is not known") {
+	if _, err := run(t, untilEnd(listener(o, "orders"), s), &recorder{}).wait(); !errors.Is(err, conn.ErrUntold) ||
+		!strings.Contains(err.Error(), "not known whether everything") {
 		t.Error(err)
 	}
 }

@@ -149,7 +149,7 @@ func (s *jetSession) Rest(ctx context.Context, sub Subscription, _ uint64) (Rest
 	i := slices.IndexFunc(s.pulls, func(p *pull) bool { return p.subject == sub.Subject })
 	if i < 0 {
 		s.listening.Unlock()
-		return Rest{}, errUnknown
+		return Rest{}, ErrUntold
 	}
 	p := s.pulls[i]
 	s.listening.Unlock()

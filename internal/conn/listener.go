@@ -112,7 +112,7 @@ func (l *Listener) Members(ctx context.Context) ([]string, error) {
 // Options.NoReconnect is set: then the error wraps [ErrLost]. So does that of
 // a session whose end the broker did not confirm. An end that can't be reached
 // because of events left unacked is [ErrStalled], one that others keep from
-// being reached, or that can't be known, [ErrUnfinished]. A handler that does
+// being reached [ErrUnfinished], one that nobody tells [ErrUntold]. A handler that does
 // not come back in time after ctx was done is [ErrBlocked].
 //
 // The broker that was reached first is kept: where NATS Streaming was joined,

@@ -20,9 +20,6 @@ type Rest struct {
 	Paused    time.Time // until then nothing is delivered; the zero time if it is
 }
 
-// errUnknown: the broker tells nobody what is left of a subscription.
-var errUnknown = errors.New("the broker does not tell what is left")
-
 // holdersLimit is how long a listener waits, at most, for others to ack what
 // they hold, if no session of its own was lost. It waits no longer than the ack
 // wait, after which the events come again.
@@ -56,7 +53,11 @@ func (l *looker) judge(subject string, p *position, seen *looked) string {
 	still := min(silent, time.Since(seen.since))
 	switch {
 	case seen.err != nil && (silent >= lastPause || time.Since(seen.since) >= l.patience(p)):
-		return fmt.Sprintf("of %s it is not known what is left: %v", subject, seen.err)
+		why := "the broker tells nobody what is left"
+		if f, ok := errors.AsType[*failure](seen.err); ok {
+			why = f.cause.Error()
+		}
+		return fmt.Sprintf("%s: %s", subject, why)
 	case seen.err != nil:
 		return ""
 	case !rest.Paused.IsZero() && rest.Waiting > 0:

@@ -168,7 +168,7 @@ func (s *stanSession) Rest(ctx context.Context, sub Subscription, from uint64) (
 		if err := s.Alive(ctx); err != nil {
 			return Rest{}, err
 		}
-		return Rest{}, errUnknown
+		return Rest{}, ErrUntold
 	}
 	next, _, err := s.Find(ctx, sub.Subject, from)
 	if err != nil || next == 0 {

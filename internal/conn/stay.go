@@ -108,7 +108,7 @@ func (s *stay) run(ctx context.Context, first bool) (End, error) {
 	switch {
 	case failed != nil:
 		return EndStopped, failed
-	case errors.Is(err, ErrUnfinished), errors.Is(err, ErrStalled):
+	case errors.Is(err, ErrUnfinished), errors.Is(err, ErrUntold), errors.Is(err, ErrStalled):
 		return EndStopped, err
 	case ctx.Err() != nil || err == nil:
 		return end, closing

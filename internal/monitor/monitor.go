@@ -9,7 +9,6 @@ package monitor
 import (
 	"context"
 	"errors"
-	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -98,7 +97,7 @@ func RestOf(ctx context.Context, base, channel, group, durable, client string) (
 	var answer channelz
 	err := get(ctx, base, "/streaming/channelsz?subs=1&channel="+url.QueryEscape(channel), &answer)
 	if err != nil && !errors.Is(err, errAbsent) {
-		return Rest{}, fmt.Errorf("asking the monitoring port: %w", err)
+		return Rest{}, err
 	}
 	var r Rest
 	member := false
