@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -49,13 +50,22 @@ func TestBrokenConnectionIsTakenOver(t *testing.T) {
 	l := untilEnd(member(o, "orders"), s)
 	l.Subscription.AckWait, l.Subscription.MaxInFlight = time.Hour, events
 	js := s.JetStream()
-	cut := at(20, func() {
-		brokertest.Eventually(t, "all are on their way", func() bool { return consumerInfo(t, js, "workers_orders").NumPending == 0 })
-		if _, err := l.Members(t.Context()); err != nil { // what was on its way before has come, too
-			t.Error(err)
+	var rejoined atomic.Bool
+	l.Joined = func(_ []conn.Place, again bool) { rejoined.Store(again) }
+	came := 0
+	cut := &recorder{verdict: func(*conn.Message) error {
+		switch came++; {
+		case came == 20:
+			brokertest.Eventually(t, "all are on their way", func() bool { return consumerInfo(t, js, "workers_orders").NumPending == 0 })
+			if _, err := l.Members(t.Context()); err != nil { // what was on its way before has come, too
+				t.Error(err)
+			}
+			network.Cut()
+		case came > 20 && !rejoined.Load(): // what the listener has no time for
+			return conn.ErrLeave
 		}
-		network.Cut()
-	})
+		return nil
+	}}
 	end, err := run(t, l, cut).wait()
 	if got := cut.seen(); end != conn.EndReached || err != nil || !slices.Equal(sorted(got), sorted(numbers(1, events))) {
 		t.Errorf("%v %v after %d of %d events", end, err, len(got), events)
@@ -90,6 +100,27 @@ func TestUntilEndOverALongLink(t *testing.T) {
 		r := run(t, l, &recorder{})
 		if end, err := r.wait(); end != conn.EndReached || err != nil || len(r.seen()) != 100 {
 			t.Errorf("%v %v after %d of 100 events", end, err, len(r.seen()))
+		}
+	})
+}
+
+// Events that are larger than what is asked for at a time come one by one.
+func TestLargeEventsCome(t *testing.T) {
+	onEachKind(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server, kind func(conn.Options, string) *conn.Listener) {
+		const events, size = 5, 900 << 10
+		o, subject := options(t, s), subjectOf(t)
+		p := conn.NewPublisher(dial(t, o), nil)
+		for range events {
+			if err := p.Publish(t.Context(), conn.Event{Subject: subject, Data: make([]byte, size)}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := p.Flush(); err != nil {
+			t.Fatal(err)
+		}
+		r := run(t, untilEnd(kind(o, subject), s), &recorder{})
+		if end, err := r.wait(); end != conn.EndReached || err != nil || len(r.seen()) != events {
+			t.Errorf("%v %v after %d of %d events", end, err, len(r.seen()), events)
 		}
 	})
 }
