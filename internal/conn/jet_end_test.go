@@ -158,3 +158,30 @@ func TestUntilEndBesideOneThatIsHeldForEver(t *testing.T) {
 		}
 	})
 }
+
+// What the broker gives up on the way to the end was not handled by anybody.
+func TestUntilEndWithEventsThatTheBrokerGaveUp(t *testing.T) {
+	s, js := onJetStream(t, "")
+	o, said := options(t, s), &told{}
+	o.Notify = said.notify
+	publish(t, o, "orders", 1, 5)
+	consumer, err := js.CreateConsumer(t.Context(), "orders", jetstream.ConsumerConfig{
+		Durable: "workers_orders", FilterSubject: "orders", AckPolicy: jetstream.AckExplicitPolicy, AckWait: time.Second, MaxDeliver: 2,
+		MaxAckPending: 1, // so that the next is the same
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 { // another program takes the first, and fails
+		if _, err := consumer.Next(jetstream.FetchMaxWait(10 * time.Second)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := run(t, untilEnd(member(o, "orders"), s), &recorder{})
+	if _, err := r.wait(); !errors.Is(err, conn.ErrUnfinished) || !strings.Contains(err.Error(), "the broker gave up 1 event of orders") {
+		t.Error(err, r.seen())
+	}
+	if !strings.Contains(said.all(), "gave up #1 of orders: it was delivered 2 times") {
+		t.Errorf("said: %s", said.all())
+	}
+}

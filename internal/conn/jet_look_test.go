@@ -157,11 +157,12 @@ func TestLossEndsALook(t *testing.T) {
 		}
 	}
 	network.Delay(300 * time.Millisecond)
+	before := network.Passed(brokertest.Down)
 	p := conn.NewPublisher(session, nil)
 	if err := p.Publish(t.Context(), conn.Event{Subject: "orders", ID: "1"}); err != nil {
 		t.Fatal(err)
 	}
-	time.Sleep(900 * time.Millisecond) // the ack came after 600 ms
+	brokertest.Eventually(t, "the ack came", func() bool { return network.Passed(brokertest.Down) > before })
 	network.Cut()
 	flushed := make(chan error, 1)
 	go func() { flushed <- p.Flush() }()
