@@ -33,6 +33,7 @@ func (d *dialer) Dial(network, address string) (net.Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	limitUnsent(c)
 	return &socket{Conn: c, dialer: d, limit: limit, stop: context.AfterFunc(d.life, func() { _ = c.Close() })}, nil
 }
 
