@@ -83,6 +83,17 @@ const (
 	pingMaxOut  = 5
 )
 
+// bears is how long a connection may be silent, or take nothing: the time-out
+// where that is longer than the usual time, unless there is another server to
+// go on with.
+func (o Options) bears() time.Duration {
+	const usual = pingMaxOut * pingSeconds * time.Second
+	if strings.Contains(o.Servers, ",") || len(o.Learned) > 0 {
+		return usual
+	}
+	return max(usual, o.Timeout/(pingSeconds*time.Second)*(pingSeconds*time.Second)+pingSeconds*time.Second)
+}
+
 // pingMaxOut is how many signs of life may be missing: a server that hangs for
 // less than the time-out is waited for.
 func (o Options) pingMaxOut() int {
@@ -96,7 +107,7 @@ func (o Options) natsOptions(d *dialer) ([]nats.Option, error) {
 		nats.Timeout(o.Timeout),
 		// A dead server is noticed after about 15 s, not 6 minutes.
 		nats.PingInterval(pingSeconds * time.Second),
-		nats.MaxPingsOutstanding(o.pingMaxOut()),
+		nats.MaxPingsOutstanding(int(o.bears()/(pingSeconds*time.Second))),
 		nats.FlusherTimeout(0), // see socket.Write
 		nats.SetCustomDialer(d),
 		// Never buffer while disconnected: what the caller was told has

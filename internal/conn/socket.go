@@ -12,8 +12,9 @@ import (
 
 // A dialer makes the connections of one link.
 type dialer struct {
-	life    context.Context // ends with the session; not with the call that dialled
-	timeout time.Duration
+	life    context.Context           // ends with the session; not with the call that dialled
+	timeout time.Duration             // for dialling
+	silence time.Duration             // how long a write may wait while nothing moves
 	brief   atomic.Bool               // the next attempt takes no longer than briefAttempt
 	moved   atomic.Pointer[time.Time] // when a write last went on that had to wait
 }
@@ -60,14 +61,14 @@ func (c *socket) within(t time.Time) time.Time {
 	return t
 }
 
-// Write gives up when nothing moved for the time-out: nats.go's own limit is for
+// Write gives up when nothing moved for a while: nats.go's own limit is for
 // a whole write, which over a slow link may take longer. It looks more often:
 // the system may take bytes long before it says so.
 func (c *socket) Write(p []byte) (n int, err error) {
 	const waited = 10 * time.Millisecond // what a write takes that need not wait, at most
 	begin := time.Now()
 	for moved := begin; ; {
-		if err := c.SetWriteDeadline(time.Now().Add(c.dialer.timeout / 10)); err != nil {
+		if err := c.SetWriteDeadline(time.Now().Add(c.dialer.silence / 10)); err != nil {
 			return n, err
 		}
 		m, err := c.Conn.Write(p[n:])
@@ -78,7 +79,7 @@ func (c *socket) Write(p []byte) (n int, err error) {
 				c.dialer.moved.Store(&now)
 			}
 		}
-		if !errors.Is(err, os.ErrDeadlineExceeded) || now.Sub(moved) >= c.dialer.timeout {
+		if !errors.Is(err, os.ErrDeadlineExceeded) || now.Sub(moved) >= c.dialer.silence {
 			return n, err
 		}
 	}
