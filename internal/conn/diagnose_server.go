@@ -99,7 +99,8 @@ func (d *diagnosing) connect(ctx context.Context, o Options, addresses []string,
 	var took string
 	var refusals []string
 	var refusal error
-	each := &dialer{life: ctx, timeout: o.Timeout / time.Duration(len(addresses))}
+	limit := o.Timeout / time.Duration(len(addresses))
+	each := &dialer{life: ctx, timeout: limit, silence: limit}
 	for _, host := range addresses {
 		begin := time.Now()
 		address := net.JoinHostPort(host, port)

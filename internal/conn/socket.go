@@ -79,7 +79,11 @@ func (c *socket) Write(p []byte) (n int, err error) {
 				c.dialer.moved.Store(&now)
 			}
 		}
-		if !errors.Is(err, os.ErrDeadlineExceeded) || now.Sub(moved) >= c.dialer.silence {
+		if !errors.Is(err, os.ErrDeadlineExceeded) {
+			return n, err
+		}
+		if now.Sub(moved) >= c.dialer.silence {
+			_ = c.Conn.Close() // nats.go takes no notice of such an error, but its reader does of this
 			return n, err
 		}
 	}
