@@ -107,7 +107,7 @@ func (o Options) natsOptions(d *dialer) ([]nats.Option, error) {
 		nats.Timeout(o.Timeout),
 		// A dead server is noticed after about 15 s, not 6 minutes.
 		nats.PingInterval(pingSeconds * time.Second),
-		nats.MaxPingsOutstanding(int(o.bears()/(pingSeconds*time.Second))),
+		nats.MaxPingsOutstanding(int(o.bears() / (pingSeconds * time.Second))),
 		nats.FlusherTimeout(0), // see socket.Write
 		nats.SetCustomDialer(d),
 		// Never buffer while disconnected: what the caller was told has
