@@ -15,13 +15,13 @@ import (
 // Over a slow link, acks come later than the time-out after the hand-over, and
 // steadily: many small events, and one that takes longer by itself.
 func TestSlowLinkIsNoTimeout(t *testing.T) {
-	for name, test := range map[string]struct{ events, size int }{"many": {200, 2000}, "large": {1, 400_000}} {
+	for name, test := range map[string]struct{ events, size int }{"many": {200, 2000}, "large": {1, 800_000}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := brokertest.Start(t, brokertest.Config{})
 			o := options(t, s)
 			o.Servers = (&wire{rate: 200_000}).start(t, s).url
-			o.Timeout = 700 * time.Millisecond // the link needs 2 s
+			o.Timeout = 1500 * time.Millisecond // the link needs 2 s, 4 s
 			session := dial(t, o)
 			p := conn.NewPublisher(session, nil)
 			for range test.events {
