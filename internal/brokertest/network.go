@@ -44,6 +44,7 @@ type Network struct {
 	match       func(message []byte) bool
 	toLose      int
 	lost        int
+	lie         func(message []byte) []byte // nil: the truth
 	passed      [2]int64
 	connections map[*connection]bool
 	closed      bool

@@ -58,8 +58,11 @@ func (l *line) read() {
 	var out []byte
 	for {
 		message, err := readMessage(in)
-		if err != nil || !l.connection.network.loses(message) {
+		switch {
+		case err != nil:
 			out = append(out, message...)
+		case !l.connection.network.loses(message):
+			out = append(out, l.connection.network.lies(message)...)
 		}
 		if err == nil && in.Buffered() > 0 && len(out) < maxChunk {
 			continue // what came together goes together

@@ -256,3 +256,34 @@ func TestRefuseTakesNoNewConnection(t *testing.T) {
 	n.Refuse(false)
 	brokertest.Eventually(t, "the client reconnected", func() bool { return far.IsConnected() })
 }
+
+// What a server never said comes as if it had, and what it said can be changed.
+func TestNetworkLies(t *testing.T) {
+	n, far, near := overNetwork(t)
+	heard := subscribe(t, far, "orders")
+	next := func(want string) {
+		t.Helper()
+		if m, err := heard.NextMsg(5 * time.Second); err != nil || string(m.Data) != want {
+			t.Fatalf("%v, %v: want %q", m, err, want)
+		}
+	}
+	n.Lie(brokertest.Claims("true", "another, longer"))
+	for _, data := range []string{"true", "as it is"} {
+		if err := near.Publish("orders", []byte(data)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	next("another, longer")
+	next("as it is")
+	m := nats.NewMsg("orders")
+	m.Header.Set("Kept", "true")
+	if err := near.PublishMsg(m); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := heard.NextMsg(5 * time.Second); err != nil || string(m.Data) != "another, longer" || m.Header.Get("Kept") != "true" {
+		t.Fatalf("%+v, %v", m, err)
+	}
+	n.Lie(nil)
+	n.Say("MSG orders 1 6\r\nforged\r\n")
+	next("forged")
+}
