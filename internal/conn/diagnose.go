@@ -111,7 +111,7 @@ func (o Options) check(ctx context.Context) error {
 	if err := o.checkWords(); err != nil {
 		return err
 	}
-	opts, err := o.natsOptions(&dialer{life: ctx, timeout: o.Timeout, silence: o.Timeout})
+	opts, err := o.natsOptions(&dialer{life: ctx, timeout: o.Timeout, silence: o.Timeout, bears: o.Timeout})
 	if err != nil {
 		return err
 	}

@@ -100,7 +100,7 @@ func (d *diagnosing) connect(ctx context.Context, o Options, addresses []string,
 	var refusals []string
 	var refusal error
 	limit := o.Timeout / time.Duration(len(addresses))
-	each := &dialer{life: ctx, timeout: limit, silence: limit}
+	each := &dialer{life: ctx, timeout: limit, silence: limit, bears: limit}
 	for _, host := range addresses {
 		begin := time.Now()
 		address := net.JoinHostPort(host, port)

@@ -135,15 +135,19 @@ func (f *flight) repeatOne(out *outgoing) {
 	pace.InitialInterval /= 10
 	pace.MaxInterval /= 10
 	out.doubt = out.doubt || out.err == nil // the connection broke since it was sent
-	for {
+	begun := out.begun
+	for repeats := 0; ; {
 		if f.advance(); f.stopped != nil || out.ack != nil {
 			return
+		}
+		if repeats < 2 { // what further ones take to leave is no progress
+			begun = later(begun, f.moved())
 		}
 		switch {
 		case out.doubt && f.learning: // which takes no longer than the time-out
 			f.wait(out, f.patience(), func() bool { return !f.learning })
 			continue
-		case !f.safe(out), time.Since(later(out.begun, f.moved())) >= f.s.opts.Timeout:
+		case !f.safe(out), time.Since(later(begun, f.heard)) >= f.s.opts.Timeout:
 			f.giveUp(out)
 			continue
 		}
@@ -161,6 +165,7 @@ func (f *flight) repeatOne(out *outgoing) {
 			continue
 		}
 		f.attempt++
+		repeats++
 		f.put(out)
 		f.wait(out, f.patience(), func() bool { return out.err != nil })
 		if out.ack == nil && !errors.Is(out.err, errLate) {

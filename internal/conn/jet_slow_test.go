@@ -1,6 +1,7 @@
 package conn_test
 
 import (
+	"errors"
 	"fmt"
 	"testing"
 	"time"
@@ -48,4 +49,29 @@ func TestSlowUplinkIsNoTimeout(t *testing.T) {
 // Answers take longer than the least patience with them.
 func TestSlowAnswersAreWaitedFor(t *testing.T) {
 	publishSlowly(t, conn.Options{Timeout: time.Minute}, 300, 1000, func(n *brokertest.Network) { n.Delay(1200 * time.Millisecond) })
+}
+
+// What is sent again and again is no progress, however long it takes to leave.
+func TestRepeatsAreNoProgress(t *testing.T) {
+	s, js := onJetStream(t, "")
+	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
+	network := s.Network()
+	session := dial(t, conn.Options{Servers: network.URL, Timeout: time.Second})
+	if _, err := publishOne(t, session, conn.Event{Subject: "orders"}); err != nil {
+		t.Fatal(err)
+	}
+	network.Throttle(2<<20, 0)
+	network.Lose(brokertest.Holds(`"stream":"orders"`), 1_000_000)
+	p := conn.NewPublisher(session, nil)
+	if err := p.Publish(t.Context(), conn.Event{Subject: "orders", Data: make([]byte, 900_000)}); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-p.Failed():
+	case <-time.After(20 * time.Second):
+		t.Fatalf("no outcome, after %d answers were lost", network.Lost())
+	}
+	if err := p.Flush(); !errors.Is(err, conn.ErrNotAcked) {
+		t.Error(err)
+	}
 }

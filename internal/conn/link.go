@@ -51,7 +51,7 @@ type link struct {
 func newLink(ctx context.Context, o Options, more ...nats.Option) (*link, error) {
 	l := &link{opts: o, denied: make(chan string, 1), breaks: make(chan struct{}, 1), lost: make(chan struct{})}
 	l.life, l.end = context.WithCancel(context.Background())
-	l.sockets = &dialer{life: l.life, timeout: o.Timeout, silence: min(o.Timeout, o.bears())}
+	l.sockets = &dialer{life: l.life, timeout: o.Timeout, silence: min(o.Timeout, o.bears()), bears: o.bears()}
 	l.servers.given = o.hosts()
 	interrupted := context.AfterFunc(ctx, l.end)
 	defer interrupted()

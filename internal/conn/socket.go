@@ -15,6 +15,7 @@ type dialer struct {
 	life    context.Context           // ends with the session; not with the call that dialled
 	timeout time.Duration             // for dialling
 	silence time.Duration             // how long a write may wait while nothing moves
+	bears   time.Duration             // how long a server may say nothing while a write waits
 	brief   atomic.Bool               // the next attempt takes no longer than briefAttempt
 	moved   atomic.Pointer[time.Time] // when a write last went on that had to wait
 }
@@ -35,7 +36,9 @@ func (d *dialer) Dial(network, address string) (net.Conn, error) {
 		return nil, err
 	}
 	limitUnsent(c)
-	return &socket{Conn: c, dialer: d, limit: limit, stop: context.AfterFunc(d.life, func() { _ = c.Close() })}, nil
+	s := &socket{Conn: c, dialer: d, limit: limit, stop: context.AfterFunc(d.life, func() { _ = c.Close() })}
+	s.read.Store(time.Now().UnixNano())
+	return s, nil
 }
 
 // A socket is one connection of a dialer.
@@ -44,7 +47,8 @@ type socket struct {
 	dialer  *dialer
 	limit   time.Time // of the handshake; zero for that of nats.go
 	stop    func() bool
-	greeted int // bytes of the first line, or past maxGreeting once it has ended
+	greeted int          // bytes of the first line, or past maxGreeting once it has ended
+	read    atomic.Int64 // when something was read last, in ns since 1970
 }
 
 // SetDeadline is called by nats.go for the handshake, which the limit of the
@@ -63,9 +67,15 @@ func (c *socket) within(t time.Time) time.Time {
 
 // Write gives up when nothing moved for a while: nats.go's own limit is for
 // a whole write, which over a slow link may take longer. It looks more often:
-// the system may take bytes long before it says so.
+// the system may take bytes long before it says so. A write that waits keeps
+// nats.go from asking for a sign of life, so it also gives up when the server
+// has said nothing for as long as such an answer is waited for.
 func (c *socket) Write(p []byte) (n int, err error) {
-	const waited = 10 * time.Millisecond // what a write takes that need not wait, at most
+	const (
+		waited = 10 * time.Millisecond // what a write takes that need not wait, at most
+		bulk   = 4 << 10               // a smaller one, such as a ping, takes longer only where the machine is busy
+		hung   = time.Second           // a write that waits as long does not go on right away
+	)
 	begin := time.Now()
 	for moved := begin; ; {
 		if err := c.SetWriteDeadline(time.Now().Add(c.dialer.silence / 10)); err != nil {
@@ -75,14 +85,15 @@ func (c *socket) Write(p []byte) (n int, err error) {
 		n += m
 		now := time.Now()
 		if m > 0 {
-			if moved = now; now.Sub(begin) >= waited {
+			if moved = now; len(p) > bulk && now.Sub(begin) >= waited {
 				c.dialer.moved.Store(&now)
 			}
 		}
 		if !errors.Is(err, os.ErrDeadlineExceeded) {
 			return n, err
 		}
-		if now.Sub(moved) >= c.dialer.silence {
+		still, quiet := now.Sub(moved), now.Sub(time.Unix(0, c.read.Load()))
+		if still >= c.dialer.silence || still >= hung && quiet >= c.dialer.bears {
 			_ = c.Conn.Close() // nats.go takes no notice of such an error, but its reader does of this
 			return n, err
 		}
@@ -92,6 +103,7 @@ func (c *socket) Write(p []byte) (n int, err error) {
 // Read bounds the server's first line, of which nats.go would read any amount.
 func (c *socket) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
+	c.read.Store(time.Now().UnixNano())
 	if c.greeted <= maxGreeting {
 		if c.greeted += n; bytes.IndexByte(p[:n], '\n') >= 0 {
 			c.greeted = maxGreeting + 1
