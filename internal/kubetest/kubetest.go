@@ -96,7 +96,14 @@ func Start(t testing.TB) *Cluster {
 // WriteKubeconfig writes another file for KUBECONFIG, with any token.
 func (c *Cluster) WriteKubeconfig(token string) (path string) {
 	c.t.Helper()
-	return c.writeKubeconfig("token: " + token)
+	return c.writeKubeconfig("token: "+token, "")
+}
+
+// WriteKubeconfigNamespace writes another file for KUBECONFIG, whose context leads
+// to a namespace.
+func (c *Cluster) WriteKubeconfigNamespace(namespace string) (path string) {
+	c.t.Helper()
+	return c.writeKubeconfig("token: "+Token, fmt.Sprintf(", namespace: %q", namespace))
 }
 
 // WriteKubeconfigPlugin writes another file for KUBECONFIG, whose credentials come
@@ -104,25 +111,25 @@ func (c *Cluster) WriteKubeconfig(token string) (path string) {
 func (c *Cluster) WriteKubeconfigPlugin(command string) (path string) {
 	c.t.Helper()
 	return c.writeKubeconfig(fmt.Sprintf("exec: {apiVersion: client.authentication.k8s.io/v1beta1, command: %q, installHint: %q, interactiveMode: IfAvailable}",
-		command, "Install it\nwith the tool of your cloud"))
+		command, "Install it\nwith the tool of your cloud"), "")
 }
 
 // Credential is what such a program writes.
 const Credential = `{"apiVersion":"client.authentication.k8s.io/v1beta1","kind":"ExecCredential","status":{"token":"` + Token + `"}}`
 
-func (c *Cluster) writeKubeconfig(user string) (path string) {
+func (c *Cluster) writeKubeconfig(user, context string) (path string) {
 	c.t.Helper()
 	path = filepath.Join(c.t.TempDir(), "kubeconfig")
 	text := fmt.Sprintf(`apiVersion: v1
 kind: Config
 current-context: %[1]s
 contexts:
-- {name: %[1]s, context: {cluster: %[1]s, user: tester}}
+- {name: %[1]s, context: {cluster: %[1]s, user: tester%[5]s}}
 clusters:
 - {name: %[1]s, cluster: {server: "https://%[2]s", certificate-authority-data: %[4]s}}
 users:
 - {name: tester, user: {%[3]s}}
-`, Context, c.address, user, base64.StdEncoding.EncodeToString(c.authority))
+`, Context, c.address, user, base64.StdEncoding.EncodeToString(c.authority), context)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		c.t.Fatal(err)
 	}

@@ -66,6 +66,9 @@ func (c *Cluster) RunIn(of string, ports Ports, state State) *Pod {
 		labels = make(map[string]any)
 	}
 	meta := map[string]any{"namespace": namespace, "labels": labels, "name": o.name}
+	if owners := field(template, "metadata", "ownerReferences"); owners != nil { // of a Pod
+		meta["ownerReferences"] = owners
+	}
 	c.complete(meta)
 	switch o.resource {
 	case "deployments":
