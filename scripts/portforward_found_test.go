@@ -121,7 +121,11 @@ func TestFoundByLabel(t *testing.T) {
 		pod := s.cluster.Run("pod/mine", s.ports())
 		s.cluster.Apply(fmt.Sprintf(bare, "box", "app: nats", "natsio/nats-box:0.14.5"))
 		s.cluster.Run("pod/box", nil)
-		s.forward("TARGET=svc/nats").awaitSaying("NATS of pod " + pod.Name)
+		f := s.forward("TARGET=svc/nats")
+		f.awaitSaying("NATS of pod " + pod.Name)
+		if strings.Contains(f.said(), "pod box") {
+			t.Error("a client was forwarded")
+		}
 	})
 }
 

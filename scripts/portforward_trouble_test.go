@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/kubetest"
@@ -116,9 +117,16 @@ func TestNATSDoesNotComeBackInTime(t *testing.T) {
 	pod := s.cluster.Run(deployment, s.ports())
 	f := s.forward("WAIT=2")
 	f.awaitSaying("NATS of pod " + pod.Name)
+	up := time.Now() // the time that it was there does not count
+	brokertest.Eventually(t, "it was there for longer than it may be away", func() bool { return time.Since(up) > 3*time.Second })
 	s.cluster.Stop()
+	f.awaitSaying("lost pod " + pod.Name)
+	lost := time.Now()
 	f.endsWith(3)
-	f.says("lost pod "+pod.Name, "the cluster is not reachable")
+	f.says("the cluster is not reachable", "pf: hint: ")
+	if after := time.Since(lost); after < time.Second {
+		t.Errorf("it gave up %v after NATS was lost", after)
+	}
 }
 
 // A server that is being stopped takes no clients, though its monitoring answers.
@@ -152,6 +160,9 @@ func TestReadinessIsNotKnown(t *testing.T) {
 	next := pod.Replace(nil)
 	next.Set(kubetest.State{Phase: "Running", NotReady: true})
 	f.awaitSaying("waiting: pod " + next.Name + " is Running, but not ready")
+	if strings.Contains(f.said(), "nothing answers") {
+		t.Error("a pod that is not ready was forwarded")
+	}
 }
 
 func TestPortOfAnotherForwarder(t *testing.T) {
