@@ -8,6 +8,7 @@
 # here may fail, and what then is the matter of the script. No $(…) where it waits
 # or tries again: bash 5.2 loses a signal that comes in the middle of one.
 set -uo pipefail
+LC_ALL=C # characters are bytes: what is no ASCII is not shown
 
 usage() {
   cat <<'END'
@@ -18,23 +19,32 @@ usage: scripts/port-forward.sh [flag…]        or: make pf [VARIABLE=…]
 flag                            variable   default
 -c, --context NAME              CONTEXT    kubectl's current context
 -n, --namespace NAME            NAMESPACE  the context's namespace
--t, --target [KIND/]NAME        TARGET     Deployment nats-depl, else a Deployment or StatefulSet
-                                           labelled app=nats or app.kubernetes.io/name=nats, else
-                                           such a Service. KIND: deployment, statefulset, service, pod
+-t, --target [KIND/]NAME        TARGET     Deployment nats-depl, else a Deployment, StatefulSet or
+                                           DaemonSet labelled app=nats, app.kubernetes.io/name=nats or
+                                           app=stan, else such a Service, else such a bare pod.
+                                           KIND: deployment, statefulset, daemonset, service, pod
 -p, --port LOCAL[:REMOTE]       PORT       4222:4222
 -m, --monitor[=LOCAL[:REMOTE]]  MONITOR    port 8222, too, if the pod says that it has it. MONITOR=1:
                                            it must be there; MONITOR=0 (--no-monitor): never
--w, --wait SECONDS              WAIT       how long no pod may be ready; 0, the default: any time
+-w, --wait SECONDS              WAIT       how long NATS may be away: no pod ready, nothing that answers,
+                                           no cluster; 0, the default: any time
 
 Exit codes:
   0  ended by Ctrl-C, SIGTERM or SIGHUP
-  1  failed: no kubectl, nothing found, a port in use, no pod ready in time
+  1  failed: no kubectl, nothing found, a port in use, no pod ready or no answer in time
   2  usage: a flag, a variable; several found, so that TARGET must choose
-  3  no cluster: no context, not reachable, credentials or a permission refused
+  3  no cluster: no context, not reachable, its certificate not accepted, credentials or a
+     permission refused
+make pf ends with 2 for all of these but 0: that is make's own. Its last line names the script's.
 END
 }
 
-say() { printf 'pf: %s\n' "$*" >&2; }
+# say MESSAGE: in one line. What comes from a cluster is shown on a terminal: no
+# control character gets there.
+say() {
+  local text="pf: $*"
+  printf '%s\n' "${text//[! -~]/?}" >&2
+}
 hint() { say "hint: $*"; }
 told=
 told_at=0
@@ -46,10 +56,8 @@ tell() {
   told_at=$SECONDS
   say "$*"
 }
-# printable: what comes from a cluster is shown on a terminal.
-printable() { LC_ALL=C tr -c ' -~\n' '?'; }
 misused() {
-  say "$(printf '%s' "$*" | printable)"
+  say "$*"
   hint 'scripts/port-forward.sh --help lists flags and variables'
   exit 2
 }
@@ -116,9 +124,10 @@ case $target in
   case ${target%%/*} in
   deployment | deployments | deploy | deployment.apps) kind=deployment ;;
   statefulset | statefulsets | sts | statefulset.apps) kind=statefulset ;;
+  daemonset | daemonsets | ds | daemonset.apps) kind=daemonset ;;
   service | services | svc) kind=service ;;
   pod | pods | po) kind=pod ;;
-  *) misused "\"$target\": its kind must be deployment, statefulset, service or pod" ;;
+  *) misused "\"$target\": its kind must be deployment, statefulset, daemonset, service or pod" ;;
   esac
   ;;
 esac
@@ -176,160 +185,30 @@ backoff() {
   delay=$((delay * 2))
 }
 
+here=$(dirname "${BASH_SOURCE[0]}")
+# shellcheck source=scripts/port-forward-kubectl.sh
+. "$here/port-forward-kubectl.sh"
 # shellcheck source=scripts/port-forward-find.sh
-. "$(dirname "${BASH_SOURCE[0]}")/port-forward-find.sh"
-
-# connects PORT: whether something listens there.
-connects() { (exec 3<>"/dev/tcp/127.0.0.1/$1") 2>/dev/null; }
-# holder PORT: who listens there, if the system tells.
-holder() {
-  local who=
-  ! command -v ss >/dev/null ||
-    who=$(ss -Hltnp "sport = :$1" 2>/dev/null | sed -n 's/.*users:(("\([^"]*\)",pid=\([0-9]*\).*/\1 (pid \2)/p' | head -n 1)
-  [ -n "$who" ] || ! command -v lsof >/dev/null ||
-    who=$(lsof -nP -iTCP:"$1" -sTCP:LISTEN -Fpc 2>/dev/null | sed -n '/^p/{h;n;G;s/^c\(.*\)\np\(.*\)$/\1 (pid \2)/p;}' | head -n 1)
-  printf '%s' "${who:-another process}" | printable
-}
-
-# other PORT: a port to take instead.
-other() {
-  local port=$(($1 % 10000 + 10000))
-  [ "$port" != "$1" ] || port=$((port + 10000))
-  printf '%s' "$port"
-}
-
-# answers nats|monitor: whether it answers through the tunnel, within 2 s.
-answers() {
-  (
-    local=local_$1
-    exec 3<>"/dev/tcp/127.0.0.1/${!local}" || exit 1
-    [ "$1" = nats ] || printf 'GET / HTTP/1.0\r\n\r\n' >&3
-    IFS= read -r -t 2 line <&3
-    case $1:$line in nats:INFO\ * | monitor:HTTP/*) exit 0 ;; *) exit 1 ;; esac
-  ) 2>/dev/null &
-  wait $!
-}
-# NATS that wants TLS from the first byte says nothing of itself; its monitoring does.
-alive() { answers nats || { [ -n "$monitored" ] && answers monitor; }; }
+. "$here/port-forward-find.sh"
+# shellcheck source=scripts/port-forward-pod.sh
+. "$here/port-forward-pod.sh"
+# shellcheck source=scripts/port-forward-tunnel.sh
+. "$here/port-forward-tunnel.sh"
 
 been_up=
+since=$SECONDS # when NATS was there, or when it was first looked for
+# impatient: whether NATS was away for longer than it may.
+impatient() { [ "$patience" -gt 0 ] && [ $((SECONDS - since)) -ge "$patience" ]; }
 # trouble CODE MESSAGE [HINT]: ends the script before anything was forwarded;
 # later it is told, and things may mend.
 trouble() {
-  if [ -n "$been_up" ]; then
+  if [ -n "$been_up" ] && ! impatient; then
     tell "$2; trying again"
     return 1
   fi
   say "$2"
   [ -z "${3:-}" ] || hint "$3"
   leave "$1"
-}
-# complaint: sets problem to what kubectl said last.
-complaint() {
-  grep -v '^$' "$dir/errors" | tail -n 1 | sed 's/^E[0-9].*\.go:[0-9]*\] *//; s/^error: //' | printable | cut -c 1-300 >"$dir/complaint"
-  problem=''
-  IFS= read -r problem <"$dir/complaint"
-}
-kubectl_runs() { kill -0 "$tunnel" 2>/dev/null; }
-close() {
-  [ -z "$tunnel" ] || end "$tunnel"
-  tunnel=
-}
-
-# forward: starts kubectl for $pod and waits until NATS answers through it.
-forward() {
-  local ports=("$local_nats:$pod_nats") near=("$local_nats") n local_port
-  if connects "$local_nats"; then
-    trouble 1 "port $local_nats is in use on this machine, by $(holder "$local_nats")" \
-      "end that program, or take another port: make pf PORT=$(other "$local_nats"), and then --server nats://127.0.0.1:$(other "$local_nats")"
-    return
-  fi
-  if [ -n "$monitored" ] && connects "$local_monitor"; then
-    if [ "$monitor" = must ]; then
-      trouble 1 "port $local_monitor for the monitoring is in use on this machine, by $(holder "$local_monitor")" \
-        "end that program, or take another port: make pf MONITOR=$(other "$local_monitor")"
-      return
-    fi
-    tell "port $local_monitor is in use on this machine, by $(holder "$local_monitor"): going on without NATS's monitoring"
-    monitored=
-  fi
-  [ -z "$monitored" ] || ports+=("$local_monitor:$pod_monitor") near+=("$local_monitor")
-  : >"$dir/output"
-  : >"$dir/errors"
-  set -m # a process group of its own
-  "${kube[@]}" port-forward --address 127.0.0.1 --pod-running-timeout=10s "pod/$pod" "${ports[@]}" \
-    </dev/null >>"$dir/output" 2>>"$dir/errors" &
-  tunnel=$!
-  set +m
-  for local_port in "${near[@]}"; do
-    for ((n = 0; ; n++)); do
-      ! grep -q "^Forwarding from 127\.0\.0\.1:$local_port " "$dir/output" || break
-      if ! kubectl_runs || [ $n -ge 150 ] || grep -qi 'unable to listen on port' "$dir/errors"; then
-        close
-        explain
-        case $problem in *'not running'* | *NotFound* | *'waiting for the condition'*) # it was a moment ago
-          tell "pod $pod: $problem"
-          return 1
-          ;;
-        esac
-        trouble "$code" "forwarding to pod $pod: ${problem:-kubectl did not begin within 15 s}" "$advice"
-        return
-      fi
-      nap 0.1
-    done
-  done
-  # A container runs before its server takes clients, and kubectl then gives up.
-  for n in 1 2 3; do
-    ! alive || break
-    if ! kubectl_runs || [ "$n" = 3 ]; then
-      tell "nothing answers at port $pod_nats of pod $pod, yet"
-      close
-      avoid=$pod
-      return 1
-    fi
-    nap 1
-  done
-  [ -z "$monitored" ] || answers monitor || {
-    close # kubectl ends, too, when something connects to a port where nothing listens
-    if [ "$monitor" = must ]; then
-      trouble 1 "NATS answers in pod $pod, but nothing answers at its port $pod_monitor" \
-        "run the server with its monitoring (-m $pod_monitor), or leave MONITOR out"
-      return
-    fi
-    tell "nothing answers at port $pod_monitor of pod $pod: going on without NATS's monitoring"
-    silent=$pod
-    return 1
-  }
-}
-
-# hold: returns when the tunnel is broken, and sets why.
-hold() {
-  local failures=0 good=0 last=$SECONDS
-  while :; do
-    nap 1
-    # After a sleep of the machine a single failure is enough.
-    [ $((SECONDS - last)) -lt 20 ] || failures=2
-    last=$SECONDS
-    if alive; then
-      failures=0
-      good=$((good + 1))
-      [ $good -lt 3 ] || delay=500
-      [ $((good % 600)) -ne 0 ] || : >"$dir/output" # where kubectl tells of each connection
-      continue
-    fi
-    failures=$((failures + 1))
-    nap 0.2 # kubectl may be about to end
-    if ! kubectl_runs; then
-      complaint
-      why=${problem:-kubectl ended}
-      break
-    elif [ $failures -ge 3 ]; then
-      why="NATS does not answer any more"
-      break
-    fi
-  done
-  close
-  avoid=$pod
 }
 
 # run: in a function, so that bash has read all of it should the file change.
@@ -348,6 +227,7 @@ run() {
         [ -n "$been_up" ] || [ "$local_nats" = 4222 ] || say "publish and listen find it with --server nats://127.0.0.1:$local_nats (NATS_URL)"
         been_up=yes
         hold
+        since=$SECONDS
         tell "lost pod $pod: $why"
         continue # at once: the next pod may be there
       fi

@@ -18,15 +18,19 @@ var discovery = map[string]string{
 		`{"name":"namespaces","singularName":"namespace","namespaced":false,"kind":"Namespace","verbs":["get","list"]},` +
 		`{"name":"pods","singularName":"pod","namespaced":true,"kind":"Pod","verbs":["get","list"],"shortNames":["po"]},` +
 		`{"name":"pods/portforward","singularName":"","namespaced":true,"kind":"PodPortForwardOptions","verbs":["create","get"]},` +
-		`{"name":"services","singularName":"service","namespaced":true,"kind":"Service","verbs":["get","list"],"shortNames":["svc"]}]}`,
+		`{"name":"services","singularName":"service","namespaced":true,"kind":"Service","verbs":["get","list"],"shortNames":["svc"]},` +
+		`{"name":"events","singularName":"event","namespaced":true,"kind":"Event","verbs":["get","list"],"shortNames":["ev"]}]}`,
 	"/apis/apps/v1": `{"kind":"APIResourceList","apiVersion":"v1","groupVersion":"apps/v1","resources":[` +
+		`{"name":"daemonsets","singularName":"daemonset","namespaced":true,"kind":"DaemonSet","verbs":["get","list"],"shortNames":["ds"]},` +
+		`{"name":"replicasets","singularName":"replicaset","namespaced":true,"kind":"ReplicaSet","verbs":["get","list"],"shortNames":["rs"]},` +
 		`{"name":"deployments","singularName":"deployment","namespaced":true,"kind":"Deployment","verbs":["get","list"],"shortNames":["deploy"]},` +
 		`{"name":"statefulsets","singularName":"statefulset","namespaced":true,"kind":"StatefulSet","verbs":["get","list"],"shortNames":["sts"]}]}`,
 }
 
 // kinds are those of the resources.
 var kinds = map[string][2]string{
-	"pods": {"v1", "Pod"}, "services": {"v1", "Service"},
+	"pods": {"v1", "Pod"}, "services": {"v1", "Service"}, "events": {"v1", "Event"},
+	"daemonsets": {"apps/v1", "DaemonSet"}, "replicasets": {"apps/v1", "ReplicaSet"},
 	"deployments": {"apps/v1", "Deployment"}, "statefulsets": {"apps/v1", "StatefulSet"},
 }
 
@@ -64,7 +68,14 @@ func (c *Cluster) serve(w http.ResponseWriter, r *http.Request) {
 	if len(path) == 3 {
 		resource += "/" + path[2]
 	}
-	if c.refused(w, resource, namespace) {
+	verb := strings.ToLower(r.Method)
+	switch {
+	case r.Method == http.MethodPost:
+		verb = "create"
+	case r.Method == http.MethodGet && len(path) == 1:
+		verb = "list"
+	}
+	if c.refused(w, verb, resource, namespace) {
 		return
 	}
 	switch {
@@ -74,12 +85,9 @@ func (c *Cluster) serve(w http.ResponseWriter, r *http.Request) {
 		c.namespace(w, path[1])
 	case len(path) == 1 && kinds[path[0]][1] != "" && r.Method == http.MethodGet:
 		c.list(w, r, path[0], namespace)
-	case len(path) == 2 && path[0] == "pods" && r.Method == http.MethodGet:
-		if p := c.pod(namespace, path[1]); p != nil {
-			c.mu.Lock()
-			body := p.body
-			c.mu.Unlock()
-			answer(w, body)
+	case len(path) == 2 && kinds[path[0]][1] != "" && r.Method == http.MethodGet:
+		if found := c.bodies(path[0], namespace, func(body map[string]any) bool { return field(body, "metadata", "name") == path[1] }); len(found) > 0 {
+			answer(w, found[0])
 		} else {
 			notFound(w, path[0], path[1])
 		}
@@ -96,13 +104,13 @@ func (c *Cluster) unknown(w http.ResponseWriter, r *http.Request) {
 	refuse(w, http.StatusNotImplemented, "NotImplemented", "not simulated")
 }
 
-func (c *Cluster) refused(w http.ResponseWriter, resource, namespace string) bool {
+func (c *Cluster) refused(w http.ResponseWriter, verb, resource, namespace string) bool {
 	c.mu.Lock()
-	forbidden := c.forbidden[resource]
+	forbidden := c.forbidden[resource] || c.forbidden[verb+" "+resource]
 	c.mu.Unlock()
 	if forbidden {
-		refuse(w, http.StatusForbidden, "Forbidden", fmt.Sprintf("%s is forbidden: User %q cannot list resource %q in API group %q in the namespace %q",
-			resource, "tester", resource, "", namespace))
+		refuse(w, http.StatusForbidden, "Forbidden", fmt.Sprintf("%s is forbidden: User %q cannot %s resource %q in API group %q in the namespace %q",
+			resource, "tester", verb, resource, "", namespace))
 	}
 	return forbidden
 }
@@ -144,36 +152,53 @@ func (c *Cluster) list(w http.ResponseWriter, r *http.Request, resource, namespa
 		c.unknown(w, r)
 		return
 	}
+	kind := kinds[resource]
+	answer(w, map[string]any{
+		"apiVersion": kind[0], "kind": kind[1] + "List",
+		"metadata": map[string]any{"resourceVersion": "1"}, "items": c.bodies(resource, namespace, takes),
+	})
+}
+
+// bodies returns what a namespace, or all, has of a resource.
+func (c *Cluster) bodies(resource, namespace string, takes func(body map[string]any) bool) []any {
 	items := []any{} // [] in JSON
 	c.mu.Lock()
+	defer c.mu.Unlock()
 	add := func(body map[string]any) {
 		if (namespace == "" || field(body, "metadata", "namespace") == namespace) && takes(body) {
 			items = append(items, body)
-		}
-	}
-	for _, o := range c.objects {
-		if o.resource == resource {
-			add(o.body)
 		}
 	}
 	if resource == "pods" {
 		for _, p := range c.pods {
 			add(p.body)
 		}
+		return items
 	}
-	c.mu.Unlock()
-	kind := kinds[resource]
-	answer(w, map[string]any{
-		"apiVersion": kind[0], "kind": kind[1] + "List",
-		"metadata": map[string]any{"resourceVersion": "1"}, "items": items,
-	})
+	for _, o := range c.objects {
+		if o.resource == resource {
+			add(o.body)
+		}
+	}
+	return items
 }
 
-// selector understands k=v, k in (a,b) and !k, and metadata.name.
-func selector(labels, fields string) (takes func(body map[string]any) bool, err error) {
-	name, named := strings.CutPrefix(fields, "metadata.name=")
-	if fields != "" && !named {
-		return nil, fmt.Errorf("kubetest does not know the field selector %q", fields)
+// fields are those that a field selector may name.
+var fields = map[string][]string{
+	"metadata.name": {"metadata", "name"}, "involvedObject.kind": {"involvedObject", "kind"}, "involvedObject.name": {"involvedObject", "name"},
+	"type": {"type"},
+}
+
+// selector understands k=v, k in (a,b) and !k of labels, and k=v of some fields.
+func selector(labels, wanted string) (takes func(body map[string]any) bool, err error) {
+	values := make(map[string]string) // by field
+	for one := range strings.SplitSeq(wanted, ",") {
+		name, value, ok := strings.Cut(one, "=")
+		if wanted != "" && (!ok || fields[name] == nil) {
+			return nil, fmt.Errorf("kubetest does not know the field selector %q", wanted)
+		} else if ok {
+			values[name] = value
+		}
 	}
 	type rule struct {
 		key    string
@@ -203,7 +228,12 @@ func selector(labels, fields string) (takes func(body map[string]any) bool, err 
 				return false
 			}
 		}
-		return !named || field(body, "metadata", "name") == name
+		for name, value := range values {
+			if field(body, fields[name]...) != value {
+				return false
+			}
+		}
+		return true
 	}, nil
 }
 

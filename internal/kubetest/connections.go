@@ -1,8 +1,10 @@
 package kubetest
 
 import (
+	"context"
 	"crypto/tls"
 	"net"
+	"net/http"
 	"sync"
 )
 
@@ -67,18 +69,28 @@ func (c *connections) close(which func(*connection) bool) {
 	}
 }
 
-// isTunnel marks a connection as one of kubectl port-forward.
-func (c *connections) isTunnel(conn net.Conn) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	conn.(*tls.Conn).NetConn().(*connection).tunnel = true
+// A connKey is that of the connection in the context of its requests.
+type connKey struct{}
+
+// inContext makes the connection of a request known to isTunnel.
+func inContext(ctx context.Context, conn net.Conn) context.Context {
+	return context.WithValue(ctx, connKey{}, conn.(*tls.Conn).NetConn())
 }
 
-func (c *connections) tunnels() (n int) {
+// isTunnel marks the connection of a request as one of kubectl port-forward.
+func (c *connections) isTunnel(r *http.Request, webSocket bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	conn := r.Context().Value(connKey{}).(*connection)
+	conn.tunnel, conn.webSocket = true, webSocket
+}
+
+// count counts those that which chooses.
+func (c *connections) count(which func(*connection) bool) (n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	for conn := range c.open {
-		if conn.tunnel {
+		if which(conn) {
 			n++
 		}
 	}
@@ -108,8 +120,9 @@ func (l *listener) Accept() (net.Conn, error) {
 // A connection stands still while the others do.
 type connection struct {
 	net.Conn
-	all    *connections
-	tunnel bool // guarded by all.mu
+	all *connections
+	// Guarded by all.mu: whether it is one of kubectl port-forward, and by which way.
+	tunnel, webSocket bool
 }
 
 func (c *connection) Read(b []byte) (int, error) {

@@ -5,9 +5,11 @@
 // example, stand behind theirs.
 //
 // It does what a real cluster was observed to do: a tunnel outlives its pod,
-// until the next connection through it. A WebSocket is refused, so that kubectl
-// falls back to SPDY. A request that it does not know fails the test: nothing is
-// answered by guess. It knows no watches.
+// until the next connection through it. Pods have owners, a Deployment's by way of a
+// ReplicaSet. kubectl 1.31 and later tunnel SPDY through a WebSocket; without the
+// right to get pods/portforward, they fall back to plain SPDY, as older ones speak
+// it. A request that it does not know fails the test: nothing is answered by guess.
+// It knows no watches.
 //
 // The package's rule: it is imported by tests, and by nothing else.
 package kubetest
@@ -94,17 +96,40 @@ func Start(t testing.TB) *Cluster {
 // WriteKubeconfig writes another file for KUBECONFIG, with any token.
 func (c *Cluster) WriteKubeconfig(token string) (path string) {
 	c.t.Helper()
+	return c.writeKubeconfig("token: "+token, "")
+}
+
+// WriteKubeconfigNamespace writes another file for KUBECONFIG, whose context leads
+// to a namespace.
+func (c *Cluster) WriteKubeconfigNamespace(namespace string) (path string) {
+	c.t.Helper()
+	return c.writeKubeconfig("token: "+Token, fmt.Sprintf(", namespace: %q", namespace))
+}
+
+// WriteKubeconfigPlugin writes another file for KUBECONFIG, whose credentials come
+// from a plugin: a program that writes an ExecCredential to its stdout.
+func (c *Cluster) WriteKubeconfigPlugin(command string) (path string) {
+	c.t.Helper()
+	return c.writeKubeconfig(fmt.Sprintf("exec: {apiVersion: client.authentication.k8s.io/v1beta1, command: %q, installHint: %q, interactiveMode: IfAvailable}",
+		command, "Install it\nwith the tool of your cloud"), "")
+}
+
+// Credential is what such a program writes.
+const Credential = `{"apiVersion":"client.authentication.k8s.io/v1beta1","kind":"ExecCredential","status":{"token":"` + Token + `"}}`
+
+func (c *Cluster) writeKubeconfig(user, context string) (path string) {
+	c.t.Helper()
 	path = filepath.Join(c.t.TempDir(), "kubeconfig")
 	text := fmt.Sprintf(`apiVersion: v1
 kind: Config
 current-context: %[1]s
 contexts:
-- {name: %[1]s, context: {cluster: %[1]s, user: tester}}
+- {name: %[1]s, context: {cluster: %[1]s, user: tester%[5]s}}
 clusters:
 - {name: %[1]s, cluster: {server: "https://%[2]s", certificate-authority-data: %[4]s}}
 users:
-- {name: tester, user: {token: %[3]s}}
-`, Context, c.address, token, base64.StdEncoding.EncodeToString(c.authority))
+- {name: tester, user: {%[3]s}}
+`, Context, c.address, user, base64.StdEncoding.EncodeToString(c.authority), context)
 	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
 		c.t.Fatal(err)
 	}
@@ -128,6 +153,7 @@ func (c *Cluster) StartAPI() {
 		TLSConfig:    &tls.Config{Certificates: []tls.Certificate{c.certificate}},
 		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){}, // no HTTP/2: it can't be upgraded to SPDY
 		ErrorLog:     log.New(io.Discard, "", 0),                               // of connections that a test cut
+		ConnContext:  inContext,
 	}
 	c.server = server
 	c.work.Go(func() {
@@ -161,14 +187,21 @@ func (c *Cluster) Thaw() { c.conns.thaw() }
 func (c *Cluster) Cut() { c.conns.closeTunnels() }
 
 // Tunnels returns the number of connections of kubectl port-forward.
-func (c *Cluster) Tunnels() int { return c.conns.tunnels() }
+func (c *Cluster) Tunnels() int {
+	return c.conns.count(func(conn *connection) bool { return conn.tunnel })
+}
 
-// Forbid refuses a resource, such as "deployments" or "pods/portforward", from
-// now on: 403.
-func (c *Cluster) Forbid(resources ...string) {
+// WebSockets returns how many of them are WebSockets.
+func (c *Cluster) WebSockets() int {
+	return c.conns.count(func(conn *connection) bool { return conn.webSocket })
+}
+
+// Forbid refuses something from now on: 403. It is a verb and a resource, such as
+// "list deployments" or "get pods/portforward", or a resource alone: all verbs.
+func (c *Cluster) Forbid(rights ...string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, resource := range resources {
-		c.forbidden[resource] = true
+	for _, right := range rights {
+		c.forbidden[right] = true
 	}
 }

@@ -6,6 +6,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"net"
@@ -55,6 +56,8 @@ func TestGet(t *testing.T) {
 		"pods --selector app%in%(echo,no),!no":     "pod/" + echo.Name + "\n",
 		"pods --field-selector metadata.name=none": "",
 		"pods,deployments --all-namespaces --field-selector metadata.name=echo": "deployment.apps/echo\n",
+		"replicaset echo-588b8b6b8": "replicaset.apps/echo-588b8b6b8\n",
+		"daemonsets":                "",
 	} {
 		args := strings.Fields(query)
 		for i := range args {
@@ -67,13 +70,70 @@ func TestGet(t *testing.T) {
 	}
 }
 
+// A pod leads to its Deployment by way of a ReplicaSet, to others at once.
+func TestOwners(t *testing.T) {
+	kubetest.NeedKubectl(t)
+	c := kubetest.Start(t)
+	c.Apply(manifest)
+	c.Apply(strings.NewReplacer("Deployment", "DaemonSet", "echo", "each").Replace(manifest))
+	c.Apply("apiVersion: v1\nkind: Pod\nmetadata: {name: bare}\nspec: {containers: [{name: one}]}")
+	got := func(what string) string {
+		t.Helper()
+		out, err := kubectl(t, c, "get", what, "-o", "go-template={{range .items}}{{range .metadata.ownerReferences}}{{.kind}}/{{.name}}{{end}} {{end}}").Output()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return string(out)
+	}
+	if pods := got("pods"); pods != "" {
+		t.Errorf("pods were started, of %s", pods)
+	}
+	for _, of := range []string{"deployment/echo", "deployment/echo", "daemonset/each", "pod/bare"} {
+		c.Run(of, nil)
+	}
+	if pods := got("pods"); pods != "ReplicaSet/echo-588b8b6b8 ReplicaSet/echo-588b8b6b8 DaemonSet/each  " {
+		t.Errorf("the owners of the pods are %s", pods)
+	}
+	if sets := got("replicasets"); sets != "Deployment/echo " {
+		t.Errorf("the owners of the ReplicaSets are %s", sets)
+	}
+}
+
+// A right is that to a verb, or to all.
+func TestForbid(t *testing.T) {
+	kubetest.NeedKubectl(t)
+	c := kubetest.Start(t)
+	c.Apply(manifest)
+	pod := c.Run("deployment/echo", nil)
+	c.Forbid("get pods")
+	if out, err := kubectl(t, c, "get", "pods").CombinedOutput(); err != nil {
+		t.Errorf("listing pods: %v: %s", err, out)
+	}
+	out, err := kubectl(t, c, "get", "pod", pod.Name).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), `User "tester" cannot get resource "pods"`) {
+		t.Errorf("getting a pod: %v: %s", err, out)
+	}
+	c.Forbid("pods")
+	if out, err := kubectl(t, c, "get", "pods").CombinedOutput(); err == nil {
+		t.Errorf("listing pods: %s", out)
+	}
+}
+
 // A tunnel carries bytes both ways, and outlives its pod until the next
 // connection, as with a real cluster. Nothing of the simulation stays behind.
-func TestTunnelOutlivesItsPod(t *testing.T) {
+func TestTunnelOutlivesItsPod(t *testing.T) { tunnelOutlivesItsPod(t, false) }
+
+// The same where kubectl may not use a WebSocket.
+func TestTunnelOfSPDY(t *testing.T) { tunnelOutlivesItsPod(t, true) }
+
+func tunnelOutlivesItsPod(t *testing.T, spdy bool) {
 	kubetest.NeedKubectl(t)
 	ignore := goleak.IgnoreCurrent()
 	t.Run("tunnel", func(t *testing.T) {
 		c := kubetest.Start(t)
+		if spdy {
+			c.Forbid("get pods/portforward")
+		}
 		c.Apply(manifest)
 		pod := c.Run("deployment/echo", kubetest.Ports{7: echo(t)})
 		port := brokertest.FreePort(t)
@@ -102,11 +162,37 @@ func TestTunnelOutlivesItsPod(t *testing.T) {
 		if n := c.Tunnels(); n != 1 {
 			t.Errorf("there are %d tunnels", n)
 		}
+		if n := c.WebSockets(); (n == 1) != (!spdy && speaksWebSocket(t, c)) {
+			t.Errorf("there are %d WebSockets", n)
+		}
+		pod.LameDuck()
+		if _, err := conn.Write([]byte("x")); err != nil {
+			t.Errorf("a connection from before: %v", err)
+		}
+		if _, err := conn.Read(make([]byte, 1)); err != nil {
+			t.Errorf("a connection from before: %v", err)
+		}
 		pod.Delete()
 		ends(t, conn)
 		ends(t, dial(t, port)) // kubectl still listens
 	})
 	goleak.VerifyNone(t, ignore)
+}
+
+// speaksWebSocket reports whether this kubectl is one of 1.31 or later.
+func speaksWebSocket(t *testing.T, c *kubetest.Cluster) bool {
+	t.Helper()
+	out, err := kubectl(t, c, "version", "--client", "-o", "json").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var version struct{ ClientVersion struct{ GitVersion string } }
+	if err := json.Unmarshal(out, &version); err != nil {
+		t.Fatal(err)
+	}
+	var minor int
+	_, err = fmt.Sscanf(version.ClientVersion.GitVersion, "v1.%d", &minor)
+	return err != nil || minor >= 31 // v0.0.0 is that of one built without a version
 }
 
 func dial(t *testing.T, port int) net.Conn {

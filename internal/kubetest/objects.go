@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"strings"
 	"time"
@@ -13,7 +14,7 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
-// An object is a Deployment, StatefulSet, Service or another of a manifest.
+// An object is one of a manifest, such as a Deployment, or what a cluster makes of it.
 type object struct {
 	resource string // deployments, …
 	name     string
@@ -21,10 +22,14 @@ type object struct {
 }
 
 // resources are those kinds of manifests that kubectl get is answered for.
-var resources = map[string]string{"Deployment": "deployments", "StatefulSet": "statefulsets", "Service": "services"}
+var resources = map[string]string{
+	"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets", "ReplicaSet": "replicasets",
+	"Service": "services", "Event": "events", "Pod": "pods",
+}
 
 // Apply puts the objects of a manifest into the cluster, in their own namespace
-// or [Namespace], as kubectl apply does. It starts no pods.
+// or [Namespace], as kubectl apply does. It starts no pods, not even a Pod: that is
+// for [Cluster.Run].
 func (c *Cluster) Apply(manifest string) {
 	c.t.Helper()
 	decoder := yaml.NewDecoder(bytes.NewReader([]byte(manifest)))
@@ -60,16 +65,24 @@ func (c *Cluster) ApplyFile(path string) {
 
 func (c *Cluster) add(body map[string]any) {
 	c.t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.put(body)
+}
+
+// put is called under the lock.
+func (c *Cluster) put(body map[string]any) *object {
+	c.t.Helper()
 	meta, ok := body["metadata"].(map[string]any)
 	if !ok {
 		c.t.Fatalf("an object without metadata: %v", body)
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
 	c.complete(meta)
 	kind, _ := body["kind"].(string)
 	name, _ := meta["name"].(string)
-	c.objects = append(c.objects, &object{resource: resources[kind], name: name, body: body})
+	o := &object{resource: resources[kind], name: name, body: body}
+	c.objects = append(c.objects, o)
+	return o
 }
 
 // complete gives metadata what the API server adds.
@@ -110,6 +123,37 @@ func (c *Cluster) object(kindAndName string) *object {
 	}
 	c.t.Fatalf("the cluster has no %s", kindAndName)
 	return nil
+}
+
+// ownedBy is the metadata of what an object controls.
+func ownedBy(o *object) []any {
+	return []any{map[string]any{
+		"apiVersion": o.body["apiVersion"], "kind": o.body["kind"], "name": o.name,
+		"uid": field(o.body, "metadata", "uid"), "controller": true, "blockOwnerDeletion": true,
+	}}
+}
+
+// FailToCreate lets an object have no pod, for a reason that the API server gave:
+// a Deployment gets the condition ReplicaFailure, others an event.
+func (c *Cluster) FailToCreate(of, message string) {
+	c.t.Helper()
+	o := c.object(of)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if o.resource == "deployments" {
+		body := maps.Clone(o.body)
+		body["status"] = map[string]any{"conditions": []any{
+			map[string]any{"type": "Progressing", "status": "True", "reason": "ReplicaSetCreated", "message": "is progressing"},
+			map[string]any{"type": "ReplicaFailure", "status": "True", "reason": "FailedCreate", "message": message},
+		}}
+		o.body = body
+		return
+	}
+	c.put(map[string]any{
+		"apiVersion": "v1", "kind": "Event", "type": "Warning", "reason": "FailedCreate", "message": message,
+		"metadata":       map[string]any{"name": fmt.Sprintf("%s.%d", o.name, c.made), "namespace": field(o.body, "metadata", "namespace")},
+		"involvedObject": map[string]any{"kind": o.body["kind"], "name": o.name},
+	})
 }
 
 // field returns what stands at a path in a tree of objects, or nil.

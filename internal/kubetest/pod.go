@@ -20,20 +20,26 @@ type Pod struct {
 	namespace string
 	ports     Ports
 	body      map[string]any
+	lameDuck  bool
 	gone      chan struct{} // closed when it was deleted
 }
 
-// A State is that of a pod with one container.
+// A State is that of a pod with one container, unless it has Containers.
 type State struct {
 	Phase       string // Pending, Running, …
 	NotReady    bool   // while it is Running
+	Unknown     bool   // the node was out of reach: NotReady, but its containers were ready when last heard of
 	Waiting     string // the reason why the container waits, such as ImagePullBackOff
 	Message     string // more of that
 	Terminating bool
+	Containers  []Container
 }
 
-// Run starts a pod of an object of the cluster, such as "deployment/nats-depl".
-// It is ready at once.
+// A Container is one of a pod with several.
+type Container struct{ Name, Waiting, Message string }
+
+// Run starts a pod of an object of the cluster, such as "deployment/nats-depl", or
+// a "pod/NAME" of a manifest. It is ready at once.
 func (c *Cluster) Run(of string, ports Ports) *Pod {
 	c.t.Helper()
 	return c.RunIn(of, ports, State{Phase: "Running"})
@@ -42,31 +48,63 @@ func (c *Cluster) Run(of string, ports Ports) *Pod {
 // RunIn does so in another state.
 func (c *Cluster) RunIn(of string, ports Ports, state State) *Pod {
 	c.t.Helper()
-	template := field(c.object(of).body, "spec", "template")
-	namespace := field(c.object(of).body, "metadata", "namespace").(string)
+	o := c.object(of)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	template, _ := field(o.body, "spec", "template").(map[string]any)
+	if o.resource == "pods" {
+		template = o.body
+	}
+	namespace := field(o.body, "metadata", "namespace").(string)
 	labels, _ := field(template, "metadata", "labels").(map[string]any)
 	spec, ok := field(template, "spec").(map[string]any)
 	if !ok { // the test's manifest left it out; the API server would not have it
 		spec = map[string]any{"containers": []any{}}
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	_, name, _ := strings.Cut(of, "/")
-	meta := map[string]any{"namespace": namespace, "labels": maps.Clone(labels)}
-	c.complete(meta)
-	if strings.HasPrefix(of, "statefulset/") {
-		name = fmt.Sprintf("%s-%d", name, c.ordinal(of))
-	} else {
-		name = fmt.Sprintf("%s-588b8b6b8-%05d", name, c.made)
+	labels = maps.Clone(labels)
+	if labels == nil {
+		labels = make(map[string]any)
 	}
-	meta["name"] = name
+	meta := map[string]any{"namespace": namespace, "labels": labels, "name": o.name}
+	if owners := field(template, "metadata", "ownerReferences"); owners != nil { // of a Pod
+		meta["ownerReferences"] = owners
+	}
+	c.complete(meta)
+	switch o.resource {
+	case "deployments":
+		owner := c.replicaSet(o)
+		labels["pod-template-hash"] = hash
+		meta["ownerReferences"], meta["name"] = ownedBy(owner), fmt.Sprintf("%s-%05d", owner.name, c.made)
+	case "statefulsets":
+		meta["ownerReferences"], meta["name"] = ownedBy(o), fmt.Sprintf("%s-%d", o.name, c.ordinal(of))
+	case "daemonsets":
+		meta["ownerReferences"], meta["name"] = ownedBy(o), fmt.Sprintf("%s-%05d", o.name, c.made)
+	}
 	p := &Pod{
-		Name: name, c: c, of: of, namespace: namespace, ports: ports, gone: make(chan struct{}),
+		Name: meta["name"].(string), c: c, of: of, namespace: namespace, ports: ports, gone: make(chan struct{}),
 		body: map[string]any{"apiVersion": "v1", "kind": "Pod", "metadata": meta, "spec": spec},
 	}
 	p.set(state)
 	c.pods = append(c.pods, p)
 	return p
+}
+
+// hash is what the Deployment controller puts into names and labels, made of the
+// pod's template.
+const hash = "588b8b6b8"
+
+// replicaSet returns that of a Deployment. It is called under the lock.
+func (c *Cluster) replicaSet(of *object) *object {
+	name := of.name + "-" + hash
+	for _, o := range c.objects {
+		if o.resource == "replicasets" && o.name == name && field(o.body, "metadata", "namespace") == field(of.body, "metadata", "namespace") {
+			return o
+		}
+	}
+	return c.put(map[string]any{
+		"apiVersion": "apps/v1", "kind": "ReplicaSet", "spec": of.body["spec"],
+		"metadata": map[string]any{"name": name, "namespace": field(of.body, "metadata", "namespace"), "ownerReferences": ownedBy(of)},
+	})
 }
 
 // ordinal is the lowest number that no pod of a StatefulSet has.
@@ -88,13 +126,22 @@ func (p *Pod) Set(state State) {
 
 // set replaces the status as a whole: what is being sent is not changed.
 func (p *Pod) set(state State) {
-	ready := "True"
-	if state.NotReady || state.Phase != "Running" {
-		ready = "False"
+	ready := state.Phase == "Running" && !state.NotReady
+	all := state.Containers
+	if all == nil {
+		all = []Container{{"nats", state.Waiting, state.Message}}
 	}
-	container := map[string]any{"name": "nats", "ready": ready == "True", "state": map[string]any{"running": map[string]any{}}}
-	if state.Waiting != "" {
-		container["state"] = map[string]any{"waiting": map[string]any{"reason": state.Waiting, "message": state.Message}}
+	var containers []any
+	for _, one := range all {
+		container := map[string]any{"name": one.Name, "ready": ready && one.Waiting == "", "state": map[string]any{"running": map[string]any{}}}
+		if one.Waiting != "" {
+			container["state"] = map[string]any{"waiting": map[string]any{"reason": one.Waiting, "message": one.Message}}
+		}
+		containers = append(containers, container)
+	}
+	condition := "False"
+	if ready && !state.Unknown {
+		condition = "True"
 	}
 	meta := maps.Clone(p.body["metadata"].(map[string]any))
 	if state.Terminating {
@@ -104,10 +151,25 @@ func (p *Pod) set(state State) {
 	body["metadata"] = meta
 	body["status"] = map[string]any{
 		"phase":             state.Phase,
-		"conditions":        []any{map[string]any{"type": "Ready", "status": ready}},
-		"containerStatuses": []any{container},
+		"conditions":        []any{map[string]any{"type": "Ready", "status": condition}},
+		"containerStatuses": containers,
 	}
 	p.body = body
+}
+
+// LameDuck lets the server of a pod take no new clients from now on, as one does
+// that is being stopped. Those that are connected stay, and so does its monitoring.
+func (p *Pod) LameDuck() {
+	p.c.mu.Lock()
+	defer p.c.mu.Unlock()
+	p.lameDuck = true
+}
+
+// refuses reports whether the server refuses new connections to a port.
+func (p *Pod) refuses(port int) bool {
+	p.c.mu.Lock()
+	defer p.c.mu.Unlock()
+	return p.lameDuck && port != 8222
 }
 
 // Delete deletes a pod at once. The connections through kubectl end; kubectl's

@@ -1,6 +1,7 @@
 package kubetest
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -10,37 +11,37 @@ import (
 	"strings"
 	"sync"
 
+	"github.com/coder/websocket"
 	"github.com/moby/spdystream"
 )
 
-const protocol = "portforward.k8s.io"
+const (
+	protocol = "portforward.k8s.io"
+	// overWebSocket is how kubectl 1.31 and later ask first: SPDY inside a WebSocket.
+	overWebSocket = "SPDY/3.1+" + protocol
+)
 
 // portForward makes a connection a tunnel to a pod: SPDY, with two streams for
 // each connection that kubectl takes, one for its data and one for an error.
 func (c *Cluster) portForward(w http.ResponseWriter, r *http.Request, namespace, name string) {
 	p := c.pod(namespace, name)
+	webSocket := r.Method == http.MethodGet && strings.EqualFold(r.Header.Get("Upgrade"), "websocket") &&
+		r.Header.Get("Sec-WebSocket-Protocol") == overWebSocket
 	switch {
 	case p == nil:
 		notFound(w, "pods", name)
 		return
-	case strings.EqualFold(r.Header.Get("Upgrade"), "websocket"):
-		refuse(w, http.StatusBadRequest, "BadRequest", "no WebSocket here") // kubectl 1.31 and later go on with SPDY
-		return
-	case r.Method != http.MethodPost || r.Header.Get("Upgrade") != "SPDY/3.1" || r.Header.Get("X-Stream-Protocol-Version") != protocol:
+	case !webSocket && (r.Method != http.MethodPost || r.Header.Get("Upgrade") != "SPDY/3.1" || r.Header.Get("X-Stream-Protocol-Version") != protocol):
 		c.unknown(w, r)
 		return
 	}
-	conn, _, err := w.(http.Hijacker).Hijack()
+	c.conns.isTunnel(r, webSocket)
+	conn, err := upgrade(w, r, webSocket)
 	if err != nil {
-		c.t.Error(err)
-		return
-	}
-	c.conns.isTunnel(conn)
-	conn = &closedOnce{Conn: conn}
-	defer func() { _ = conn.Close() }()
-	if _, err := fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: %s\r\n\r\n", protocol); err != nil {
 		return // kubectl is gone
 	}
+	conn = &closedOnce{Conn: conn}
+	defer func() { _ = conn.Close() }()
 	spdy, err := spdystream.NewConnection(conn, true)
 	if err != nil {
 		c.t.Error(err)
@@ -51,6 +52,32 @@ func (c *Cluster) portForward(w http.ResponseWriter, r *http.Request, namespace,
 	close(t.ended)
 	t.work.Wait()
 }
+
+// upgrade returns the connection on which kubectl speaks SPDY.
+func upgrade(w http.ResponseWriter, r *http.Request, webSocket bool) (net.Conn, error) {
+	if webSocket {
+		socket, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{overWebSocket}})
+		if err != nil {
+			return nil, err
+		}
+		socket.SetReadLimit(-1)
+		return &socketConn{websocket.NetConn(context.Background(), socket, websocket.MessageBinary), socket}, nil
+	}
+	conn, _, err := w.(http.Hijacker).Hijack()
+	if err != nil {
+		return nil, err
+	}
+	_, err = fmt.Fprintf(conn, "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: SPDY/3.1\r\nX-Stream-Protocol-Version: %s\r\n\r\n", protocol)
+	return conn, err
+}
+
+// A socketConn closes at once: kubectl answers no goodbye.
+type socketConn struct {
+	net.Conn
+	socket *websocket.Conn
+}
+
+func (c *socketConn) Close() error { return c.socket.CloseNow() }
 
 // closedOnce may be closed again: spdystream, too, closes when kubectl says
 // goodbye, and would wait for somebody who wants to hear of an error.
@@ -150,7 +177,7 @@ func (t *tunnel) dial(port string) (*net.TCPConn, error) {
 	default:
 	}
 	address := t.pod.ports[number]
-	if address == "" {
+	if address == "" || t.pod.refuses(number) {
 		return nil, errors.New("connection refused")
 	}
 	conn, err := net.Dial("tcp", address)
