@@ -223,6 +223,26 @@ func (p *place) pointer() string {
 	return p.object.pointer() + "/" + name
 }
 
+// shortPointer is the pointer as errors show it. Names may be as long as an
+// event, and nested by the hundred.
+func (p *place) shortPointer() string {
+	const first, last = 24, 16
+	var all []*place
+	for ; p != nil; p = p.object {
+		all = append(all, p)
+	}
+	var b strings.Builder
+	for i := len(all) - 1; i >= 0; i-- {
+		if left := len(all) - first; i >= last && i < left {
+			b.WriteString("/…")
+			i = last
+			continue
+		}
+		b.WriteString((&place{nil, shorten(all[i].field)}).pointer())
+	}
+	return b.String()
+}
+
 func kindOf(value any) ruleKind {
 	switch v := value.(type) {
 	case map[string]any:
