@@ -65,7 +65,7 @@ func (b *builtin) check(data []byte, newer bool) ([]byte, []Fault) {
 			return nil, []Fault{{Problem: err.Error()}}
 		}
 		if faults := b.rule.faults(value, nil, newer, nil); faults != nil {
-			return nil, faults
+			return nil, bounded(faults, false)
 		}
 	}
 	if valid && compact {

@@ -28,7 +28,6 @@ func bounded(faults []Fault, more bool) []Fault {
 	slices.SortStableFunc(faults, func(a, b Fault) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Problem, b.Problem))
 	})
-	faults = slices.Compact(faults)
 	if len(faults) > maxFaults {
 		faults, more = faults[:maxFaults], true
 	}

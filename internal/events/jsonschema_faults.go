@@ -19,10 +19,11 @@ import (
 // schemaFaults returns what the validator found, in our words, ordered by path.
 // With more, there may be more faults than it looked for.
 func schemaFaults(e *jsonschema.ValidationError, more bool) []Fault {
-	found := findings(e)
-	faults := make([]Fault, len(found))
-	for i, f := range found {
-		faults[i] = f.fault()
+	var faults []Fault
+	for _, f := range findings(e) {
+		if fault := f.fault(); !slices.Contains(faults, fault) { // several schemas may say it
+			faults = append(faults, fault)
+		}
 	}
 	return bounded(faults, more)
 }
