@@ -30,7 +30,8 @@ type Budget struct {
 	// know, where it alone refuses them. It needs a MaxErrors of 0.
 	Tolerant bool
 
-	errors int // that were noted
+	errors int          // that were noted
+	spare  []*validator // to be used again
 }
 
 // ErrBudget says that a validation would cost more than its budget.
@@ -328,4 +329,31 @@ func (vd *validator) strictlyFirst(try func(last bool) (matched bool)) {
 		}
 	}
 	try(true)
+}
+
+// sub returns a validator with the interest of another one, for a schema that it
+// asks of a value. Its scope is left to the caller, who releases it.
+func (vd *validator) sub(sch *Schema, v any, vloc []string, needsUneval bool) *validator {
+	var subvd *validator
+	if b := vd.budget; b != nil && len(b.spare) > 0 {
+		last := len(b.spare) - 1
+		subvd, b.spare = b.spare[last], b.spare[:last]
+	} else {
+		subvd = new(validator)
+	}
+	*subvd = validator{
+		v: v, vloc: vloc, sch: sch, ownUneval: unevalFrom(v, sch, needsUneval),
+		boolResult: vd.boolResult, budget: vd.budget, tolerant: vd.tolerant,
+		regexpEngine: vd.regexpEngine, meta: vd.meta, resources: vd.resources, assertVocabs: vd.assertVocabs, vocabularies: vd.vocabularies,
+	}
+	subvd.scp, subvd.uneval = &subvd.ownScope, &subvd.ownUneval
+	return subvd
+}
+
+func (vd *validator) release() {
+	const most = 64
+	if b := vd.budget; b != nil && len(b.spare) < most {
+		*vd = validator{}
+		b.spare = append(b.spare, vd)
+	}
 }

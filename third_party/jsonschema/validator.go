@@ -23,12 +23,13 @@ func (sch *Schema) validate(v any, regexpEngine RegexpEngine, meta *Schema, reso
 
 // validateAs validates v with the budget and the interest of another validator.
 func (sch *Schema) validateAs(v any, regexpEngine RegexpEngine, meta *Schema, resources map[jsonPointer]*resource, assertVocabs bool, vocabularies map[string]*Vocabulary, as *validator) error {
+	uneval := unevalFrom(v, sch, false)
 	vd := validator{
 		v:            v,
 		vloc:         make([]string, 0, 8),
 		sch:          sch,
 		scp:          &scope{sch, "", 0, nil},
-		uneval:       unevalFrom(v, sch, false),
+		uneval:       &uneval,
 		errors:       nil,
 		boolResult:   as.boolResult,
 		budget:       as.budget,
@@ -70,6 +71,8 @@ type validator struct {
 	tolerant     bool // fields that a closed object does not know are no error
 	alternative  bool // the schema is one of an "anyOf" or a "oneOf"
 	ruledOut     bool // that was not meant, as a constant shows
+	ownScope     scope
+	ownUneval    uneval
 	regexpEngine RegexpEngine
 
 	// meta validation
@@ -724,26 +727,12 @@ func (vd *validator) validateSelf(sch *Schema, refKw string, boolResult bool) er
 	if vd.mismatch(sch, vd.v) {
 		return errMismatch
 	}
-	scp := vd.scp.child(sch, refKw, vd.scp.vid)
 	vd.budget.spend(len(vd.uneval.props) + len(vd.uneval.items))
-	uneval := unevalFrom(vd.v, sch, !vd.uneval.isEmpty())
-	subvd := validator{
-		v:            vd.v,
-		vloc:         vd.vloc,
-		sch:          sch,
-		scp:          scp,
-		uneval:       uneval,
-		errors:       nil,
-		boolResult:   vd.boolResult || boolResult,
-		alternative:  vd.alternative,
-		budget:       vd.budget,
-		tolerant:     vd.tolerant,
-		regexpEngine: vd.regexpEngine,
-		meta:         vd.meta,
-		resources:    vd.resources,
-		assertVocabs: vd.assertVocabs,
-		vocabularies: vd.vocabularies,
-	}
+	subvd := vd.sub(sch, vd.v, vd.vloc, !vd.uneval.isEmpty())
+	defer subvd.release()
+	subvd.ownScope = scope{sch, refKw, vd.scp.vid, vd.scp}
+	subvd.boolResult = vd.boolResult || boolResult
+	subvd.alternative = vd.alternative
 	subvd.handleMeta()
 	uneval, err := subvd.validate()
 	if err == nil {
@@ -756,52 +745,18 @@ func (vd *validator) validateVal(sch *Schema, v any, vtok string) error {
 	if vd.mismatch(sch, v) {
 		return errMismatch
 	}
-	vloc := append(vd.vloc, vtok)
-	scp := vd.scp.child(sch, "", vd.scp.vid+1)
-	uneval := unevalFrom(v, sch, false)
-	vd.budget.spend(len(uneval.props) + len(uneval.items))
-	subvd := validator{
-		v:            v,
-		vloc:         vloc,
-		sch:          sch,
-		scp:          scp,
-		uneval:       uneval,
-		errors:       nil,
-		boolResult:   vd.boolResult,
-		budget:       vd.budget,
-		tolerant:     vd.tolerant,
-		regexpEngine: vd.regexpEngine,
-		meta:         vd.meta,
-		resources:    vd.resources,
-		assertVocabs: vd.assertVocabs,
-		vocabularies: vd.vocabularies,
-	}
-	subvd.handleMeta()
-	_, err := subvd.validate()
-	return err
+	return vd.validateBelow(sch, v, append(vd.vloc, vtok))
 }
 
 func (vd *validator) validateValue(sch *Schema, v any, vpath []string) error {
-	vloc := append(vd.vloc, vpath...)
-	scp := vd.scp.child(sch, "", vd.scp.vid+1)
-	uneval := unevalFrom(v, sch, false)
-	vd.budget.spend(len(uneval.props) + len(uneval.items))
-	subvd := validator{
-		v:            v,
-		vloc:         vloc,
-		sch:          sch,
-		scp:          scp,
-		uneval:       uneval,
-		errors:       nil,
-		boolResult:   vd.boolResult,
-		budget:       vd.budget,
-		tolerant:     vd.tolerant,
-		regexpEngine: vd.regexpEngine,
-		meta:         vd.meta,
-		resources:    vd.resources,
-		assertVocabs: vd.assertVocabs,
-		vocabularies: vd.vocabularies,
-	}
+	return vd.validateBelow(sch, v, append(vd.vloc, vpath...))
+}
+
+func (vd *validator) validateBelow(sch *Schema, v any, vloc []string) error {
+	subvd := vd.sub(sch, v, vloc, false)
+	defer subvd.release()
+	subvd.ownScope = scope{sch, "", vd.scp.vid + 1, vd.scp}
+	vd.budget.spend(len(subvd.uneval.props) + len(subvd.uneval.items))
 	subvd.handleMeta()
 	_, err := subvd.validate()
 	return err
@@ -963,10 +918,6 @@ type scope struct {
 	parent *scope
 }
 
-func (sc *scope) child(sch *Schema, refKeyword string, vid int) *scope {
-	return &scope{sch, refKeyword, vid, sc}
-}
-
 func (sc *scope) checkCycle(b *Budget) *scope {
 	scp := sc.parent
 	for n := 1; scp != nil; n++ {
@@ -1006,8 +957,8 @@ type uneval struct {
 	items map[int]struct{}
 }
 
-func unevalFrom(v any, sch *Schema, callerNeeds bool) *uneval {
-	uneval := &uneval{}
+func unevalFrom(v any, sch *Schema, callerNeeds bool) uneval {
+	uneval := uneval{}
 	switch v := v.(type) {
 	case map[string]any:
 		if !sch.allPropsEvaluated && (callerNeeds || sch.UnevaluatedProperties != nil) {
