@@ -246,6 +246,7 @@ func TestJSONSchemaSourceErrors(t *testing.T) {
 		{"a.json:2: is no JSON Schema: /required: is string, must be array", []string{"a.json", "{\n\"required\": \"id\"}"}},
 		{"a.json:1: is no JSON Schema: /multipleOf: is 0, must be more than 0", []string{"a.json", `{"multipleOf": 0}`}},
 		{"a.json: holds a number that is too large or too long: 1e9999999", []string{"a.json", `{"minLength": 1e9999999}`}},
+		{"a.json: has more than 1000 parts with an $id", []string{"a.json", `{"allOf":[{"$id":"x"}` + strings.Repeat(`,{"$id":"x"}`, 1000) + "]}"}},
 		{"a.json: is nested more than 500 deep", []string{"a.json", strings.Repeat(`{"not":`, 600) + "true" + strings.Repeat("}", 600)}},
 		{`a.json:2: is no JSON Schema: /pattern: "(?=a)" is no regular expression of RE2, Go's syntax: invalid or unsupported Perl syntax`, []string{"a.json", "{\n\"pattern\": \"(?=a)\"}"}},
 		{`a.json:1: is no JSON Schema: /patternProperties/(: as the name of a field: "(" is no regular expression of RE2, Go's syntax: missing closing )`, []string{"a.json", `{"patternProperties": {"(":true}}`}},
