@@ -33,6 +33,7 @@ require (
 	github.com/twmb/avro v1.9.0
 	github.com/valyala/fasttemplate v1.2.2
 	go.uber.org/goleak v1.3.0
+	go.yaml.in/yaml/v3 v3.0.6
 	golang.org/x/sync v0.24.0
 	golang.org/x/sys v0.49.0
 	golang.org/x/term v0.47.0

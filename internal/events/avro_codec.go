@@ -2,7 +2,6 @@ package events
 
 import (
 	"bytes"
-	"cmp"
 	"encoding/binary"
 	"fmt"
 	"slices"
@@ -40,8 +39,7 @@ func (c *avroCodec) encode(data []byte) ([]byte, []Fault) {
 	w := avroWriter{wire: append(make([]byte, 0, len(c.header)+len(data)), c.header...)}
 	w.write(c.root, value)
 	if len(w.faults) > 0 {
-		slices.SortStableFunc(w.faults, func(a, b Fault) int { return cmp.Compare(a.Path, b.Path) })
-		return nil, w.faults
+		return nil, bounded(w.faults, false)
 	}
 	return w.wire, nil
 }

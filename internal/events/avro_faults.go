@@ -8,7 +8,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 )
 
 // An avroWriter turns JSON into an event's bytes, and notes all that is wrong
@@ -21,15 +20,11 @@ type avroWriter struct {
 	empty  int
 }
 
-func (w *avroWriter) full() bool { return len(w.faults) >= maxFaults }
+func (w *avroWriter) full() bool { return len(w.faults) > maxFaults }
 
 func (w *avroWriter) fault(format string, args ...any) {
-	var at *place
-	for _, name := range w.way {
-		at = &place{at, name}
-	}
 	if !w.full() {
-		w.faults = append(w.faults, Fault{at.pointer(), fmt.Sprintf(format, args...)})
+		w.faults = append(w.faults, Fault{pointerOf(w.way), fmt.Sprintf(format, args...)})
 	}
 }
 
@@ -50,6 +45,9 @@ func (w *avroWriter) write(t *avroType, value any) {
 		return
 	}
 	before := len(w.wire)
+	if before > maxMade {
+		w.fault(tooLarge)
+	}
 	w.writeKind(t, value)
 	w.depth--
 	if len(w.faults) == 0 && len(w.wire) == before {
@@ -148,7 +146,10 @@ func (w *avroWriter) missing(name string) {
 
 func (w *avroWriter) unknown(object map[string]any, known func(string) bool) {
 	for _, name := range slices.Sorted(maps.Keys(object)) {
-		if !known(name) && !w.full() {
+		if w.full() {
+			return
+		}
+		if !known(name) {
 			w.way = append(w.way, name)
 			w.fault("unknown field")
 			w.way = w.way[:len(w.way)-1]
@@ -201,7 +202,6 @@ func (w *avroWriter) union(t *avroType, value any) {
 		for tag = range object {
 		}
 	}
-	var names []string
 	for i, branch := range t.branches {
 		switch {
 		case value == nil && branch.kind == "null":
@@ -216,9 +216,12 @@ func (w *avroWriter) union(t *avroType, value any) {
 			w.in(tag, branch, object[tag])
 			return
 		}
-		names = append(names, strconv.Quote(branch.name))
 	}
-	w.fault("matches none of %s", strings.Join(names, ", "))
+	names := make([]string, 0, mostChoices+1)
+	for _, branch := range t.branches[:min(len(t.branches), cap(names))] {
+		names = append(names, branch.name)
+	}
+	w.fault("matches none of %s", quotedList(names))
 }
 
 // untagged reports whether an object with one key, which is the type's name,

@@ -26,6 +26,13 @@ type avroReader struct {
 // number of them.
 const maxAvroEmpty = 1 << 16
 
+// What is made of an event is bounded: a contract's long names and defaults can
+// make much of few bytes.
+const (
+	maxMade  = 64 << 20
+	tooLarge = "becomes larger than 64 MiB"
+)
+
 // readAll reads a value of type t, after which nothing may follow.
 func (r *avroReader) readAll(t *avroType) bool {
 	if !r.read(t) {
@@ -38,11 +45,8 @@ func (r *avroReader) readAll(t *avroType) bool {
 }
 
 func (r *avroReader) fault() Fault {
-	var at *place
-	for _, name := range slices.Backward(r.way) {
-		at = &place{at, name}
-	}
-	return Fault{at.pointer(), r.problem}
+	slices.Reverse(r.way)
+	return Fault{pointerOf(r.way), r.problem}
 }
 
 func (r *avroReader) fail(format string, args ...any) bool {
@@ -61,6 +65,9 @@ func (r *avroReader) read(t *avroType) bool {
 		return r.fail("is nested more than %d deep", maxAvroDepth)
 	}
 	before := len(r.wire)
+	if len(r.out) > maxMade {
+		return r.fail(tooLarge)
+	}
 	ok := r.readKind(t)
 	r.depth--
 	if r.values++; ok && len(r.wire) == before {

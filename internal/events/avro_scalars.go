@@ -5,7 +5,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -60,6 +59,10 @@ func (w *avroWriter) decimal(t *avroType, text string) {
 	if t.kind == "bytes" {
 		w.count(len(b))
 	}
+	if t.size > maxMade {
+		w.fault(tooLarge)
+		return
+	}
 	for range t.size - len(b) {
 		w.wire = append(w.wire, byte(n.Sign()>>1)) // 0xff before a negative number
 	}
@@ -94,7 +97,7 @@ func (w *avroWriter) text(t *avroType, text string) bool {
 	case t.kind == "enum":
 		n := slices.Index(t.symbols, text)
 		if n < 0 {
-			w.fault("is %s, must be one of %s", quote(text), strings.Join(quoted(t.symbols), ", "))
+			w.fault("is %s, must be one of %s", quote(text), quotedList(t.symbols))
 		}
 		w.count(n)
 	case t.kind == "float", t.kind == "double":

@@ -5,8 +5,6 @@ import (
 	"errors"
 	"slices"
 	"strings"
-
-	"github.com/goccy/go-yaml"
 )
 
 // The schemas of the built-in catalogue are made from its types; a test says
@@ -67,7 +65,7 @@ func (b *builtin) check(data []byte, newer bool) ([]byte, []Fault) {
 			return nil, []Fault{{Problem: err.Error()}}
 		}
 		if faults := b.rule.faults(value, nil, newer, nil); faults != nil {
-			return nil, faults
+			return nil, bounded(faults, false)
 		}
 	}
 	if valid && compact {
@@ -82,25 +80,23 @@ func (b *builtin) sample() ([]byte, error) {
 
 // shape keeps the order of the fields.
 func (b *builtin) shape() *shape {
-	var schema yaml.MapSlice // which JSON is, too
-	if err := yaml.UnmarshalWithOptions([]byte(b.text), &schema, yaml.UseOrderedMap()); err != nil {
+	schema, err := parseAvroText([]byte(b.text))
+	if err != nil {
 		return &shape{kind: shapeAny} // a schema has a rule, and so is legal JSON
 	}
 	return ruledShape(schema, b.rule)
 }
 
 // ruledShape returns the shape of a schema that has a rule.
-func ruledShape(schema yaml.MapSlice, r *rule) *shape {
+func ruledShape(schema *avroText, r *rule) *shape {
 	s := &shape{kind: string(r.kind)}
-	keywords := schema.ToMap()
 	switch r.kind {
 	case ruleObject:
-		properties, _ := keywords["properties"].(yaml.MapSlice)
-		for _, p := range properties {
-			i := slices.IndexFunc(r.fields, func(f ruleField) bool { return f.name == p.Key })
-			below, _ := p.Value.(yaml.MapSlice)
+		properties := schema.get("properties")
+		for at, name := range properties.keys {
+			i := slices.IndexFunc(r.fields, func(f ruleField) bool { return f.name == name })
 			s.fields = append(s.fields, field{
-				name: r.fields[i].name, required: r.required&(1<<i) != 0, shape: ruledShape(below, r.fields[i].rule),
+				name: name, required: r.required&(1<<i) != 0, shape: ruledShape(properties.values[at], r.fields[i].rule),
 			})
 		}
 	case ruleEnum:

@@ -7,7 +7,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/goccy/go-yaml"
+	"go.yaml.in/yaml/v3"
 )
 
 // An ExportedFile is a file of an exported catalogue.
@@ -69,19 +69,31 @@ func (x *export) files() ([]ExportedFile, error) {
 // manifest returns the catalogue's events.yaml. The format tells which contract
 // it wrote for an event, and what it calls an enum's value.
 func (x *export) manifest(contract func(*exportEvent) string, symbol func(enum *exportEnum, value string) string) ExportedFile {
-	var entries yaml.MapSlice
+	var entries yaml.Node
 	for _, e := range x.events {
 		var example bytes.Buffer
 		x.writeExample(&example, e.shape, e.example, symbol)
-		entries = append(entries, yaml.MapItem{Key: e.subject, Value: yaml.MapSlice{
-			{Key: "description", Value: strings.Map(visible, e.description)}, // on one line
-			{Key: "contract", Value: contract(e)},
-			{Key: "example", Value: example.String()},
-		}})
+		entries.Content = append(entries.Content, yamlText(e.subject), yamlMapping(
+			yamlText("description"), yamlText(strings.Map(visible, e.description)), // on one line
+			yamlText("contract"), yamlText(contract(e)),
+			yamlText("example"), &yaml.Node{Kind: yaml.ScalarNode, Style: yaml.SingleQuotedStyle, Value: example.String()},
+		))
 	}
-	text, err := yaml.MarshalWithOptions(yaml.MapSlice{{Key: "events", Value: entries}}, yaml.UseSingleQuote(true))
-	x.fail(err)
-	return ExportedFile{"events.yaml", text}
+	var b bytes.Buffer
+	encoder := yaml.NewEncoder(&b)
+	encoder.SetIndent(2)
+	x.fail(encoder.Encode(yamlMapping(yamlText("events"), yamlMapping(entries.Content...))))
+	return ExportedFile{"events.yaml", b.Bytes()}
+}
+
+func yamlMapping(pairs ...*yaml.Node) *yaml.Node {
+	return &yaml.Node{Kind: yaml.MappingNode, Content: pairs}
+}
+
+func yamlText(text string) *yaml.Node {
+	var node yaml.Node
+	node.SetString(text)
+	return &node
 }
 
 // writeExample writes an example with its fields in the contract's order.

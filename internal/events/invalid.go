@@ -2,10 +2,12 @@ package events
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode/utf8"
@@ -19,6 +21,21 @@ type Fault struct {
 
 // maxFaults bounds what is told of one event.
 const maxFaults = 100
+
+// bounded returns faults ordered by path, and those alone that are told. With
+// more, there may be others.
+func bounded(faults []Fault, more bool) []Fault {
+	slices.SortStableFunc(faults, func(a, b Fault) int {
+		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Problem, b.Problem))
+	})
+	if len(faults) > maxFaults {
+		faults, more = faults[:maxFaults], true
+	}
+	if more && len(faults) > 0 {
+		faults = append(faults, Fault{faults[len(faults)-1].Path, "and there are more faults"})
+	}
+	return faults
+}
 
 func (f Fault) String() string {
 	if f.Path == "" {
@@ -74,13 +91,22 @@ func syntaxProblem(err error) error {
 // quote quotes text for an error, and shortens it.
 func quote(text string) string { return strconv.Quote(shorten(text)) }
 
+// longestShown is how many bytes of a text an error shows.
+const longestShown = 80
+
 // shorten cuts text off that is too long for an error.
 func shorten(text string) string {
-	const longest = 80
-	if len(text) <= longest {
+	if len(text) <= longestShown {
 		return text
 	}
-	return strings.ToValidUTF8(text[:longest], "") + "…"
+	return cutOff(text) + "…"
+}
+
+func cutOff(text string) string {
+	if len(text) <= longestShown {
+		return text
+	}
+	return strings.ToValidUTF8(text[:longestShown], "")
 }
 
 func quoted(texts []string) []string {

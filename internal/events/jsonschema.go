@@ -54,7 +54,6 @@ func (j *jsonSchemas) compile(r reference) (codec, error) {
 // A validator is a compiled schema.
 type validator struct {
 	schema *jsonschema.Schema
-	costly bool // some data may take it for ever
 	shape  func() *shape
 }
 
@@ -65,16 +64,16 @@ func (j *jsonSchemas) validator(file *schemaFile, r reference) (*validator, erro
 		j.compiler = jsonschema.NewCompiler()
 		j.compiler.AssertFormat()
 		j.compiler.UseLoader(schemaLoader(j.files.load))
+		j.compiler.UseRegexpEngine(compilePattern)
 	}
 	schema, err := j.compiler.Compile(file.url() + "#" + escapeFragment(r.name))
 	if err != nil {
 		return nil, j.files.explain(err, r)
 	}
-	costly, err := inspect(schema)
-	if err != nil {
+	if err := comesToAnEnd(schema); err != nil {
 		return nil, j.files.explain(err, r)
 	}
-	return &validator{schema, costly, sync.OnceValue(func() *shape {
+	return &validator{schema, sync.OnceValue(func() *shape {
 		j.mu.Lock()
 		defer j.mu.Unlock()
 		return shapeOf(schema, j.files)
@@ -120,17 +119,8 @@ func (c *jsonCodec) check(data []byte, newer bool) ([]byte, []Fault) {
 	if err != nil {
 		return nil, []Fault{{Problem: err.Error()}}
 	}
-	if v.costly && !affordable(v.schema, value) {
-		return nil, []Fault{{Problem: "is nested too deeply to be checked against a contract that refers to itself"}}
-	}
-	if err := v.schema.Validate(value); err != nil {
-		invalid, ok := errors.AsType[*jsonschema.ValidationError](err)
-		switch {
-		case !ok:
-			return nil, []Fault{{Problem: err.Error()}}
-		case !newer || !isNewer(v.schema, value, invalid):
-			return nil, schemaFaults(invalid)
-		}
+	if faults := v.faults(value, len(data), newer); faults != nil {
+		return nil, faults
 	}
 	return compacted(data)
 }
@@ -186,7 +176,7 @@ func (c *jsonCodec) sample() ([]byte, error) {
 }
 
 // What is checked is bounded, since data may come from anyone: the validator
-// copies the path of every value that is wrong, and counts numbers out.
+// recurses, and counts numbers out.
 const (
 	maxDepth    = 500
 	maxWeight   = 1 << 24 // a value weighs 16 and its depth: a million of them
@@ -196,7 +186,11 @@ const (
 
 // unfit returns what keeps value from being given to the validator, or nil.
 func unfit(value any) *Fault {
-	weight := 0
+	fault, _ := weigh(value)
+	return fault
+}
+
+func weigh(value any) (fault *Fault, weight int) {
 	var walk func(value any, depth int) *Fault
 	walk = func(value any, depth int) *Fault {
 		weight += 16 + depth
@@ -227,5 +221,5 @@ func unfit(value any) *Fault {
 		}
 		return nil
 	}
-	return walk(value, 0)
+	return walk(value, 0), weight
 }

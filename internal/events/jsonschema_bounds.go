@@ -1,18 +1,69 @@
 package events
 
 import (
+	"errors"
 	"fmt"
+	"regexp"
+	"regexp/syntax"
 
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
-// The validator tries every alternative at every level, so a schema that
-// refers to itself in two of them takes 2ⁿ steps for data nested n deep.
-// These count the steps before they are taken.
+// Data may come from anyone, so what a check may cost grows with the data and
+// with nothing else: with a schema that refers to itself in two alternatives,
+// the validator would take 2ⁿ steps for data nested n deep. A million steps
+// take some 300 ms, or 16 MB.
 const (
-	maxSchemas = 10_000     // from there on, a schema is counted with each data
-	maxSteps   = 10_000_000 // several seconds
+	stepsPerCheck = 1 << 18
+	stepsPerByte  = 4
 )
+
+// faults returns what is wrong with data that has been decoded, nil if it keeps
+// the schema. With newer, objects may have fields that the schema does not know.
+func (v *validator) faults(value any, bytes int, newer bool) []Fault {
+	b := jsonschema.Budget{Steps: stepsPerCheck + stepsPerByte*bytes}
+	err := v.schema.ValidateWithin(value, &jsonschema.Budget{Steps: b.Steps})
+	if _, invalid := errors.AsType[*jsonschema.ValidationError](err); invalid && newer {
+		err = v.schema.ValidateWithin(value, &jsonschema.Budget{Steps: b.Steps, Tolerant: true})
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, jsonschema.ErrBudget):
+		return []Fault{{Problem: "is too costly to check against its contract: it is nested too deeply in alternatives, or holds too many values"}}
+	}
+	// It is known to be wrong. Only now is it worth while to find out why.
+	b.MaxErrors = maxFaults + 1
+	err = v.schema.ValidateWithin(value, &b)
+	if invalid, ok := errors.AsType[*jsonschema.ValidationError](err); ok {
+		return schemaFaults(invalid, b.Full())
+	}
+	return []Fault{{Problem: "breaks the contract in more ways than can be explained"}}
+}
+
+// A pattern is a regular expression that knows the size of its program, by
+// which the time grows that it takes with a text.
+type pattern struct {
+	*regexp.Regexp
+	size int
+}
+
+// Size is for the validator's budget.
+func (p *pattern) Size() int { return p.size }
+
+func compilePattern(text string) (jsonschema.Regexp, error) {
+	r, err := regexp.Compile(text)
+	if err != nil {
+		return nil, err
+	}
+	p := &pattern{Regexp: r}
+	if tree, err := syntax.Parse(text, syntax.Perl); err == nil {
+		if program, err := syntax.Compile(tree.Simplify()); err == nil {
+			p.size = len(program.Inst)
+		}
+	}
+	return p, nil
+}
 
 // An endlessError says that a schema asks for itself of the same value.
 type endlessError struct{ location string }
@@ -71,10 +122,9 @@ func present(all []*jsonschema.Schema) []*jsonschema.Schema {
 	return kept
 }
 
-// inspect reports whether the validator may take very long with a schema: it
-// refers to itself, or is huge when it is written out. A schema that can't
-// come to an end with any data is an error.
-func inspect(root *jsonschema.Schema) (costly bool, err error) {
+// comesToAnEnd returns an error for a schema that can't come to an end with any
+// data.
+func comesToAnEnd(root *jsonschema.Schema) error {
 	const begun, done = 1, 2
 	state := make(map[*jsonschema.Schema]int)
 	var ends func(s *jsonschema.Schema) error
@@ -99,7 +149,7 @@ func inspect(root *jsonschema.Schema) (costly bool, err error) {
 		s := todo[len(todo)-1]
 		todo = todo[:len(todo)-1]
 		if err := ends(s); err != nil {
-			return false, err
+			return err
 		}
 		for _, other := range append(same(s), below(s)...) {
 			if !seen[other] {
@@ -108,71 +158,7 @@ func inspect(root *jsonschema.Schema) (costly bool, err error) {
 			}
 		}
 	}
-	left := maxSchemas
-	var written func(s *jsonschema.Schema)
-	written = func(s *jsonschema.Schema) {
-		left--
-		for _, other := range append(same(s), below(s)...) {
-			if left > 0 {
-				written(other)
-			}
-		}
-	}
-	written(root)
-	return left <= 0, nil
-}
-
-// affordable reports whether the validator comes to an end with value.
-func affordable(root *jsonschema.Schema, value any) bool {
-	left := maxSteps
-	// times says how often the validator asks each schema of a value.
-	var walk func(times map[*jsonschema.Schema]int, value any)
-	walk = func(times map[*jsonschema.Schema]int, value any) {
-		asked := make(map[*jsonschema.Schema]int)
-		var ask func(s *jsonschema.Schema, n int)
-		ask = func(s *jsonschema.Schema, n int) {
-			left -= n
-			asked[s] += n
-			for _, other := range same(s) {
-				if left > 0 {
-					ask(other, n)
-				}
-			}
-		}
-		for s, n := range times {
-			if left > 0 {
-				ask(s, n)
-			}
-		}
-		switch v := value.(type) {
-		case map[string]any:
-			for name, item := range v {
-				if left > 0 {
-					walk(askedOf(asked, func(s *jsonschema.Schema, ask func(*jsonschema.Schema)) { ofField(s, name, ask) }), item)
-				}
-			}
-		case []any:
-			for i, item := range v {
-				if left > 0 {
-					walk(askedOf(asked, func(s *jsonschema.Schema, ask func(*jsonschema.Schema)) { ofItem(s, i, ask) }), item)
-				}
-			}
-		}
-	}
-	walk(map[*jsonschema.Schema]int{root: 1}, value)
-	return left > 0
-}
-
-func askedOf(asked map[*jsonschema.Schema]int, within func(s *jsonschema.Schema, ask func(*jsonschema.Schema))) map[*jsonschema.Schema]int {
-	times := make(map[*jsonschema.Schema]int)
-	for s, n := range asked {
-		within(s, func(other *jsonschema.Schema) {
-			if other != nil {
-				times[other] += n
-			}
-		})
-	}
-	return times
+	return nil
 }
 
 // ofField asks what s asks of a field.

@@ -1,11 +1,12 @@
 package events
 
 import (
-	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"math/big"
+	neturl "net/url"
 	"regexp/syntax"
 	"slices"
 	"strconv"
@@ -16,20 +17,15 @@ import (
 )
 
 // schemaFaults returns what the validator found, in our words, ordered by path.
-func schemaFaults(e *jsonschema.ValidationError) []Fault {
-	found := findings(e)
-	faults := make([]Fault, len(found))
-	for i, f := range found {
-		faults[i] = f.fault()
+// With more, there may be more faults than it looked for.
+func schemaFaults(e *jsonschema.ValidationError, more bool) []Fault {
+	var faults []Fault
+	for _, f := range findings(e) {
+		if fault := f.fault(); !slices.Contains(faults, fault) { // several schemas may say it
+			faults = append(faults, fault)
+		}
 	}
-	slices.SortStableFunc(faults, func(a, b Fault) int {
-		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Problem, b.Problem))
-	})
-	faults = slices.Compact(faults)
-	if more := len(faults) - maxFaults; more > 0 {
-		faults = append(faults[:maxFaults], Fault{faults[maxFaults-1].Path, fmt.Sprintf("and %d faults more", more)})
-	}
-	return faults
+	return bounded(faults, more)
 }
 
 // A finding is a fault that may be joined with those of other alternatives.
@@ -37,10 +33,14 @@ type finding struct {
 	path    string
 	problem string
 
-	is   string   // where the value is not what it must be
-	must []string // one of these, instead of a problem
-	kind bool     // must holds types, not values
+	is    string   // where the value is not what it must be
+	must  []string // one of these, instead of a problem
+	count int      // of those, if not all are in must
+	kind  bool     // must holds types, not values
 }
+
+// mostChoices is how many values a fault lists.
+const mostChoices = 20
 
 func (f *finding) fault() Fault {
 	switch {
@@ -51,10 +51,9 @@ func (f *finding) fault() Fault {
 	case len(f.must) == 1:
 		return Fault{f.path, fmt.Sprintf("is %s, must be %s", f.is, f.must[0])}
 	}
-	const most = 20
 	must := f.must
-	if len(must) > most {
-		must = append(must[:most:most], fmt.Sprintf("… (%d in all)", len(f.must)))
+	if n := max(len(must), f.count); n > mostChoices {
+		must = append(must[:mostChoices:mostChoices], fmt.Sprintf("… (%d in all)", n))
 	}
 	return Fault{f.path, fmt.Sprintf("is %s, must be one of %s", f.is, strings.Join(must, ", "))}
 }
@@ -66,7 +65,7 @@ func findings(e *jsonschema.ValidationError) []finding {
 		return []finding{{path: path, problem: fmt.Sprintf(format, args...)}}
 	}
 	fields := func(names []string, problem string) (list []finding) {
-		for _, name := range names {
+		for _, name := range names[:min(len(names), maxFaults+1)] {
 			list = append(list, finding{path: path + pointerOf([]string{name}), problem: problem})
 		}
 		return list
@@ -101,7 +100,7 @@ func findings(e *jsonschema.ValidationError) []finding {
 	case *kind.Type:
 		return []finding{{path: path, is: k.Got, must: k.Want, kind: true}}
 	case *kind.Enum:
-		return []finding{{path: path, is: display(k.Got), must: displayed(k.Want)}}
+		return []finding{{path: path, is: display(k.Got), must: displayed(k.Want), count: len(k.Want)}}
 	case *kind.Const:
 		return []finding{{path: path, is: display(k.Got), must: []string{display(k.Want)}}}
 	}
@@ -110,7 +109,9 @@ func findings(e *jsonschema.ValidationError) []finding {
 	}
 	var list []finding
 	for _, cause := range e.Causes {
-		list = append(list, findings(cause)...)
+		if len(list) <= maxFaults {
+			list = append(list, findings(cause)...)
+		}
 	}
 	return list
 }
@@ -209,6 +210,10 @@ func nearestFindings(e *jsonschema.ValidationError, path string) []finding {
 		if i > 0 && (f.path != joined.path || f.kind != joined.kind) || len(list) > 1 || f.must == nil {
 			return []finding{{path: path, problem: fmt.Sprintf("matches none of the %d alternatives", len(e.Causes))}}
 		}
+		f.count = max(f.count, len(f.must)) + max(joined.count, len(joined.must))
+		if f.count <= mostChoices {
+			f.count = 0
+		}
 		f.must = append(joined.must, slices.DeleteFunc(slices.Clone(f.must), func(m string) bool { return slices.Contains(joined.must, m) })...)
 		joined = f
 	}
@@ -216,12 +221,11 @@ func nearestFindings(e *jsonschema.ValidationError, path string) []finding {
 }
 
 func pointerOf(location []string) string {
-	var b strings.Builder
+	var at *place
 	for _, token := range location {
-		b.WriteByte('/')
-		b.WriteString(strings.NewReplacer("~", "~0", "/", "~1").Replace(token))
+		at = &place{at, token}
 	}
-	return b.String()
+	return at.shortPointer()
 }
 
 func counted(n int, what string) string {
@@ -244,16 +248,50 @@ func display(value any) string {
 		return quote(v)
 	case json.Number:
 		return shorten(string(v))
-	case nil, bool:
-		return fmt.Sprint(jsonText(v))
 	}
-	return shorten(jsonText(value))
+	return shorten(string(appendShort(nil, value)))
+}
+
+// appendShort appends a decoded value as JSON, but no more of it than is shown.
+func appendShort(text []byte, value any) []byte {
+	switch v := value.(type) {
+	case string:
+		return append(text, jsonText(cutOff(v))...)
+	case []any:
+		text = append(text, '[')
+		for i, item := range v {
+			if len(text) > longestShown {
+				return text
+			}
+			if i > 0 {
+				text = append(text, ',')
+			}
+			text = appendShort(text, item)
+		}
+		return append(text, ']')
+	case map[string]any:
+		if len(v) > mostChoices { // only in order would it be the same each time
+			return append(text, fmt.Sprintf("{… %d fields}", len(v))...)
+		}
+		text = append(text, '{')
+		for i, name := range slices.Sorted(maps.Keys(v)) {
+			if len(text) > longestShown {
+				return text
+			}
+			if i > 0 {
+				text = append(text, ',')
+			}
+			text = appendShort(append(append(text, jsonText(cutOff(name))...), ':'), v[name])
+		}
+		return append(text, '}')
+	}
+	return append(text, jsonText(value)...)
 }
 
 func displayed(values []any) []string {
-	all := make([]string, len(values))
-	for i, v := range values {
-		all[i] = display(v)
+	all := make([]string, min(len(values), mostChoices+1))
+	for i := range all {
+		all[i] = display(values[i])
 	}
 	return all
 }
@@ -267,4 +305,30 @@ func jsonText(value any) string {
 		return fmt.Sprint(value)
 	}
 	return strings.TrimSpace(b.String())
+}
+
+// isUnknownField reports whether the schema that refused everything was that
+// of an "unevaluatedProperties", and no property of that name.
+func isUnknownField(e *jsonschema.ValidationError) bool {
+	path := keywords(e.SchemaURL)
+	return len(path) > 0 && path[len(path)-1] == "unevaluatedProperties"
+}
+
+// keywords returns the keywords that lead to a schema, with "" for the names
+// of properties and of other schemas.
+func keywords(location string) []string {
+	pointer, err := neturl.PathUnescape(fragmentOf(location))
+	if err != nil || pointer == "" {
+		return nil
+	}
+	path := strings.Split(pointer, "/")[1:]
+	for i := 0; i < len(path); i++ {
+		switch path[i] {
+		case "properties", "patternProperties", "dependentSchemas", "dependencies", "$defs", "definitions":
+			if i++; i < len(path) {
+				path[i] = ""
+			}
+		}
+	}
+	return path
 }

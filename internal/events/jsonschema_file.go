@@ -37,8 +37,33 @@ func newSchemaFile(name string, text []byte) *schemaFile {
 		f.err = &SourceError{File: name, Problem: fault.Problem}
 		return f
 	}
+	if countIDs(doc) > maxIDs {
+		f.err = &SourceError{File: name, Problem: fmt.Sprintf("has more than %d parts with an $id", maxIDs)}
+		return f
+	}
 	f.doc = doc
 	return f
+}
+
+// maxIDs bounds the parts of a file that have an "$id": the compiler looks for
+// one among all of them.
+const maxIDs = 1000
+
+func countIDs(value any) (n int) {
+	switch v := value.(type) {
+	case []any:
+		for _, item := range v {
+			n += countIDs(item)
+		}
+	case map[string]any:
+		for name, item := range v {
+			if _, ok := item.(string); ok && name == "$id" {
+				n++
+			}
+			n += countIDs(item)
+		}
+	}
+	return n
 }
 
 // url returns where the validator finds the file.

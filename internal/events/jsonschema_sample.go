@@ -12,7 +12,7 @@ import (
 func samples(s *jsonschema.Schema) iter.Seq[any] {
 	return func(yield func(any) bool) {
 		for _, lean := range []bool{false, true} {
-			m := &sampler{left: 10_000, lean: lean}
+			m := &sampler{left: 10_000, budget: jsonschema.Budget{Steps: 1 << 21}, lean: lean}
 			for value := range m.values([]*jsonschema.Schema{s}, "", 0) {
 				if !yield(value) {
 					return
@@ -24,11 +24,17 @@ func samples(s *jsonschema.Schema) iter.Seq[any] {
 
 // A sampler makes values by trial: it proposes some, and the schema decides.
 type sampler struct {
-	left  int // trials
-	stack []*jsonschema.Schema
-	lean  bool // no optional fields
-	nth   int  // values that differ by nth
+	left   int               // trials
+	budget jsonschema.Budget // of all trials together
+	stack  []*jsonschema.Schema
+	lean   bool // no optional fields
+	nth    int  // values that differ by nth
 }
+
+// spent reports whether the sampler has tried all that it may. It must be asked
+// wherever there is a choice: values of schemas that ask for several of the
+// next, and these again, are too many to be made.
+func (m *sampler) spent() bool { return m.left < 0 || m.budget.Steps < 0 }
 
 // first returns one value that all of the schemas accept.
 func (m *sampler) first(schemas []*jsonschema.Schema, name string, depth int) (any, bool) {
@@ -47,7 +53,7 @@ func (m *sampler) values(schemas []*jsonschema.Schema, name string, depth int) i
 				return
 			}
 		}
-		if depth > deepest {
+		if depth > deepest || m.spent() {
 			return
 		}
 		m.stack = append(m.stack, schemas...)
@@ -55,15 +61,16 @@ func (m *sampler) values(schemas []*jsonschema.Schema, name string, depth int) i
 		c := &choices{}
 		for range mostChoices {
 			all := c.parts(schemas)
+			m.budget.Steps -= len(all)
 			for value := range m.proposals(all, name, depth) {
-				if m.left--; m.left < 0 {
+				if m.left--; m.spent() {
 					return
 				}
-				if acceptedBy(schemas, value) && !yield(value) {
+				if m.accepted(schemas, value) && !yield(value) {
 					return
 				}
 			}
-			if !c.next() {
+			if m.spent() || !c.next() {
 				return
 			}
 		}
@@ -79,8 +86,12 @@ func count(all []*jsonschema.Schema, s *jsonschema.Schema) (n int) {
 	return n
 }
 
-func acceptedBy(schemas []*jsonschema.Schema, value any) bool {
-	return unfit(value) == nil && !slices.ContainsFunc(schemas, func(s *jsonschema.Schema) bool { return s.Validate(value) != nil })
+func (m *sampler) accepted(schemas []*jsonschema.Schema, value any) bool {
+	fault, weight := weigh(value)
+	m.budget.Steps -= weight / 16
+	return fault == nil && !slices.ContainsFunc(schemas, func(s *jsonschema.Schema) bool {
+		return m.spent() || s.ValidateWithin(value, &m.budget) != nil
+	})
 }
 
 // proposals yields values that may keep the schemas.

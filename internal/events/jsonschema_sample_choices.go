@@ -1,8 +1,6 @@
 package events
 
 import (
-	"slices"
-
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
@@ -38,11 +36,13 @@ func (c *choices) next() bool {
 func (c *choices) parts(schemas []*jsonschema.Schema) []*jsonschema.Schema {
 	c.at = 0
 	var all []*jsonschema.Schema
+	seen := make(map[*jsonschema.Schema]bool)
 	var add func(s *jsonschema.Schema)
 	add = func(s *jsonschema.Schema) {
-		if s == nil || slices.Contains(all, s) {
+		if s == nil || seen[s] {
 			return
 		}
+		seen[s] = true
 		all = append(all, s)
 		add(s.Ref)
 		add(s.RecursiveRef)

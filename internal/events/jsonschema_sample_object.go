@@ -49,6 +49,9 @@ func (m *sampler) object(all []*jsonschema.Schema, depth, least int) (map[string
 		if _, ok := object[name]; ok {
 			return true
 		}
+		if m.spent() {
+			return false
+		}
 		asked := fieldSchemas(all, name)
 		if !must && slices.ContainsFunc(asked, m.skips) {
 			return false
@@ -153,7 +156,9 @@ func (m *sampler) names(all []*jsonschema.Schema) iter.Seq[string] {
 		before := m.nth
 		defer func() { m.nth = before }()
 		for i := range most {
-			m.nth = i
+			if m.nth = i; m.spent() {
+				return
+			}
 			for _, p := range patterns {
 				for text := range patternTexts(p.String(), 0, i) {
 					if !yield(text) {

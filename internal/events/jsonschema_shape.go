@@ -91,11 +91,13 @@ func says(s *jsonschema.Schema) bool {
 // alternatives: s, what it refers to, and so on.
 func together(s *jsonschema.Schema) []*jsonschema.Schema {
 	var all []*jsonschema.Schema
+	seen := make(map[*jsonschema.Schema]bool)
 	var add func(s *jsonschema.Schema)
 	add = func(s *jsonschema.Schema) {
-		if s == nil || slices.Contains(all, s) {
+		if s == nil || seen[s] {
 			return
 		}
+		seen[s] = true
 		all = append(all, s)
 		add(s.Ref)
 		add(s.RecursiveRef)

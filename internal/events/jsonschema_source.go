@@ -34,7 +34,7 @@ func (s *schemaFiles) explain(err error, r reference) error {
 		if !ok {
 			return at(e.URL, "%v", e.Err)
 		}
-		first := schemaFaults(invalid)[0]
+		first := schemaFaults(invalid, false)[0]
 		f, pointer := s.place(e.URL)
 		if f == nil {
 			return at(e.URL, "is no JSON Schema: %v", first)

@@ -119,7 +119,7 @@ func TestJSONSchemaFaults(t *testing.T) {
 func TestJSONSchemaFaultsAreBounded(t *testing.T) {
 	c := compileJSON(t, `{"items":{"type":"string"}}`)
 	_, faults := c.encode([]byte("[1" + strings.Repeat(",1", 149) + "]"))
-	if len(faults) != maxFaults+1 || faults[maxFaults].Problem != "and 50 faults more" {
+	if len(faults) != maxFaults+1 || faults[maxFaults].Problem != "and there are more faults" {
 		t.Errorf("%d faults, the last is %v", len(faults), faults[len(faults)-1])
 	}
 }
@@ -246,6 +246,7 @@ func TestJSONSchemaSourceErrors(t *testing.T) {
 		{"a.json:2: is no JSON Schema: /required: is string, must be array", []string{"a.json", "{\n\"required\": \"id\"}"}},
 		{"a.json:1: is no JSON Schema: /multipleOf: is 0, must be more than 0", []string{"a.json", `{"multipleOf": 0}`}},
 		{"a.json: holds a number that is too large or too long: 1e9999999", []string{"a.json", `{"minLength": 1e9999999}`}},
+		{"a.json: has more than 1000 parts with an $id", []string{"a.json", `{"allOf":[{"$id":"x"}` + strings.Repeat(`,{"$id":"x"}`, 1000) + "]}"}},
 		{"a.json: is nested more than 500 deep", []string{"a.json", strings.Repeat(`{"not":`, 600) + "true" + strings.Repeat("}", 600)}},
 		{`a.json:2: is no JSON Schema: /pattern: "(?=a)" is no regular expression of RE2, Go's syntax: invalid or unsupported Perl syntax`, []string{"a.json", "{\n\"pattern\": \"(?=a)\"}"}},
 		{`a.json:1: is no JSON Schema: /patternProperties/(: as the name of a field: "(" is no regular expression of RE2, Go's syntax: missing closing )`, []string{"a.json", `{"patternProperties": {"(":true}}`}},
@@ -311,13 +312,17 @@ func TestJSONSchemaBoundsHostileData(t *testing.T) {
 	const tree = `{"$ref":"#/$defs/node","$defs":{"node":{"oneOf":[
 		{"properties":{"op":{"const":"and"},"args":{"items":{"$ref":"#/$defs/node"}}},"required":["op"]},
 		{"properties":{"op":{"const":"or"},"args":{"items":{"$ref":"#/$defs/node"}}},"required":["op"]}]}}}`
+	const twice = `{"$ref":"#/$defs/n","$defs":{"n":{"anyOf":[{"type":"string"},
+		{"properties":{"a":{"$ref":"#/$defs/n"}},"type":"object"},{"properties":{"a":{"$ref":"#/$defs/n"}},"type":"object"}]}}}`
 	tests := []struct{ name, schema, data, want string }{
 		{"50 MB", `{"minLength":1}`, `"` + strings.Repeat("x", 50<<20) + `"`, ""},
 		{"50 MB of a field", ticketSchema, `{"id":"1","title":"` + strings.Repeat("x", 50<<20) + `"}`, ""},
 		{"10 MB of numbers", `{"items":{"type":"string"}}`, "[1" + strings.Repeat(",1", 5<<20) + "]", "holds too many values to be checked"},
 		{"100,000 deep", `{"items":{"$ref":"#"}}`, deep, "not JSON: invalid character '[' exceeded max depth"},
 		{"9,000 deep", `{"type":"array","items":{"$ref":"#"}}`, middle, "is nested more than 500 deep"},
-		{"2^100 alternatives", tree, nodes, "is nested too deeply to be checked against a contract that refers to itself"},
+		{"2^100 alternatives that an enum tells apart", tree, nodes, `/op: is "x", must be one of "and", "or"`},
+		{"2^100 alternatives", twice, strings.Repeat(`{"a":`, 100) + "1" + strings.Repeat("}", 100), "is too costly to check against its contract"},
+		{"900 kB of a name, and 150,000 faults", `{"additionalProperties":{"items":{"type":"string"}}}`, `{"` + strings.Repeat("k", 600_000) + `":[1` + strings.Repeat(",1", 150_000) + "]}", "/kkk"},
 		{"many digits", `{"multipleOf":3}`, strings.Repeat("9", 1<<20), "holds a number that is too large"},
 	}
 	for _, test := range tests {

@@ -1,15 +1,16 @@
 package events
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
+	"iter"
 	"path"
 	"strings"
 
-	"github.com/goccy/go-yaml"
-	"github.com/goccy/go-yaml/ast"
-	"github.com/goccy/go-yaml/parser"
+	"go.yaml.in/yaml/v3"
 )
 
 // ManifestName is the name of the file in a catalogue's folder that maps its
@@ -51,76 +52,151 @@ type example struct {
 	file string
 }
 
-// UnmarshalYAML is for the YAML library.
-func (e *example) UnmarshalYAML(node ast.Node) error {
-	var text string
-	switch scalar := node.(type) {
-	case *ast.LiteralNode: // a block of text
-		text = scalar.Value.Value
-	case ast.ScalarNode:
-		text = fmt.Sprint(scalar.GetValue())
-	default:
-		json, err := yaml.YAMLToJSON([]byte(node.String()))
-		if err != nil {
-			return err
+func newExample(node *yaml.Node) (example, error) {
+	text := node.Value
+	if node.Kind != yaml.ScalarNode {
+		var err error
+		if text, err = jsonOfYAML(node); err != nil {
+			return example{}, err
 		}
-		text = strings.TrimSpace(string(json))
 	}
 	if path.Ext(text) == ".json" {
-		e.file = path.Clean(text)
-	} else {
-		e.text = text
+		return example{file: path.Clean(text)}, nil
 	}
-	return nil
+	return example{text: text}, nil
 }
 
 // parseManifest returns the entries of a manifest in its own order, or all
 // that is wrong with it.
 func parseManifest(name string, text []byte) ([]*entry, []*SourceError) {
-	file, err := parser.ParseBytes(text, 0)
-	if err != nil {
-		return nil, []*SourceError{yamlError(name, err)}
+	m := manifest{name: name}
+	m.events(m.root(text))
+	if len(m.found) == 0 && len(m.faults) == 0 {
+		m.faults = []*SourceError{{name, 0, "names no events"}}
 	}
-	if len(file.Docs) == 0 {
-		return nil, []*SourceError{{name, 0, "names no events"}}
+	return m.found, m.faults
+}
+
+// A manifest is one that is being read.
+type manifest struct {
+	name   string
+	found  []*entry
+	faults []*SourceError
+}
+
+func (m *manifest) fault(line int, format string, args ...any) {
+	switch {
+	case len(m.faults) < maxFaults:
+		m.faults = append(m.faults, &SourceError{m.name, line, fmt.Sprintf(format, args...)})
+	case len(m.faults) == maxFaults:
+		m.faults = append(m.faults, &SourceError{m.name, line, "and there are more faults"})
 	}
-	if len(file.Docs) > 1 && file.Docs[1].Body != nil {
-		return nil, []*SourceError{{name, lineOf(file.Docs[1].Body), "holds a second document"}}
+}
+
+// root returns the one document of a manifest; nil if it is empty or no YAML.
+func (m *manifest) root(text []byte) *yaml.Node {
+	documents := yaml.NewDecoder(bytes.NewReader(text))
+	var first, second yaml.Node
+	if err := documents.Decode(&first); err != nil {
+		if !errors.Is(err, io.EOF) {
+			m.invalid(err)
+		}
+		return nil
 	}
-	var references anchored
-	ast.Walk(&references, file.Docs[0])
-	if references.at != nil {
-		return nil, []*SourceError{{name, lineOf(references.at), "anchors and aliases are not possible in a manifest"}}
+	switch err := documents.Decode(&second); {
+	case errors.Is(err, io.EOF):
+	case err != nil:
+		m.invalid(err)
+		return nil
+	case !isNull(second.Content[0]):
+		m.fault(second.Content[0].Line, "holds a second document")
+		return nil
 	}
-	var found []*entry
-	var faults []*SourceError
-	fault := func(at ast.Node, format string, args ...any) {
-		faults = append(faults, &SourceError{name, lineOf(at), fmt.Sprintf(format, args...)})
+	// A few anchors can stand for gigabytes.
+	if at := anchored(&first); at != nil {
+		m.fault(at.Line, "anchors and aliases are not possible in a manifest")
+		return nil
 	}
-	for key, value := range pairs(file.Docs[0].Body, fault, "the manifest") {
-		if key != "events" {
-			fault(value, "unknown key %q, must be %q", key, "events")
+	return first.Content[0]
+}
+
+func (m *manifest) events(root *yaml.Node) {
+	for key, events := range m.pairs(root, "the manifest") {
+		if key.Value != "events" {
+			m.fault(key.Line, "unknown key %s, must be %q", quote(key.Value), "events")
 			continue
 		}
-		for subject, value := range pairs(value.Value, fault, "events") {
-			e := &entry{subject: subject}
-			if err := yaml.NodeToValue(value.Value, e, yaml.Strict()); err != nil {
-				faults = append(faults, yamlError(name, err))
+		for subject, node := range m.pairs(events, "events") {
+			if isNull(node) {
+				m.fault(subject.Line, "%s must be a mapping, with the event's %q", quote(subject.Value), "contract")
+				continue
+			}
+			before := len(m.faults)
+			e := m.entry(subject.Value, node)
+			if len(m.faults) > before {
 				continue
 			}
 			problems := e.problems()
 			for _, problem := range problems {
-				fault(value, "%q: %s", subject, problem)
+				m.fault(subject.Line, "%s: %s", quote(subject.Value), problem)
 			}
 			if problems == nil {
-				found = append(found, e)
+				m.found = append(m.found, e)
 			}
 		}
 	}
-	if len(found) == 0 && len(faults) == 0 {
-		faults = append(faults, &SourceError{name, 0, "names no events"})
+}
+
+func (m *manifest) entry(subject string, node *yaml.Node) *entry {
+	e := &entry{subject: subject}
+	texts := map[string]*string{"description": &e.Description, "contract": &e.Contract, "encoding": &e.Encoding}
+	for key, value := range m.pairs(node, quote(subject)) {
+		switch text := texts[key.Value]; {
+		case key.Value == "example" && !isNull(value):
+			var err error
+			if e.Example, err = newExample(value); err != nil {
+				m.fault(key.Line, "%s: the example %v", quote(subject), err)
+			}
+		case key.Value == "example" || text != nil && isNull(value):
+		case text == nil:
+			m.fault(key.Line, "unknown field %s", quote(key.Value))
+		case value.Kind != yaml.ScalarNode:
+			m.fault(key.Line, "%q must be text", key.Value)
+		default:
+			*text = value.Value
+		}
 	}
-	return found, faults
+	return e
+}
+
+// pairs yields the keys and values of a mapping, which is called what in
+// faults. The text of a key counts: 1 and 0x1 are two names.
+func (m *manifest) pairs(node *yaml.Node, what string) iter.Seq2[*yaml.Node, *yaml.Node] {
+	return func(yield func(key, value *yaml.Node) bool) {
+		if node == nil || isNull(node) {
+			return
+		}
+		if node.Kind != yaml.MappingNode {
+			m.fault(node.Line, "%s must be a mapping", what)
+			return
+		}
+		lines := make(map[string]int)
+		for i := 0; i+1 < len(node.Content); i += 2 {
+			key := node.Content[i]
+			if key.Kind != yaml.ScalarNode || key.ShortTag() == "!!merge" {
+				m.fault(key.Line, "%s: a key must be plain text", what)
+				continue
+			}
+			if line := lines[key.Value]; line > 0 {
+				m.fault(key.Line, "%s is there twice, first in line %d", quote(key.Value), line)
+				continue
+			}
+			lines[key.Value] = key.Line
+			if !yield(key, node.Content[i+1]) {
+				return
+			}
+		}
+	}
 }
 
 // problems returns what is wrong with an entry that can be seen without its files.
@@ -142,65 +218,4 @@ func (e *entry) problems() (found []string) {
 		found = append(found, fmt.Sprintf("the example %q does not lie in the catalogue's folder", e.Example.file))
 	}
 	return found
-}
-
-// pairs yields the keys and values of a mapping, which is called what in
-// faults.
-func pairs(node ast.Node, fault func(ast.Node, string, ...any), what string) func(yield func(string, *ast.MappingValueNode) bool) {
-	return func(yield func(string, *ast.MappingValueNode) bool) {
-		mapping, ok := node.(*ast.MappingNode)
-		if !ok {
-			if node != nil && node.Type() != ast.NullType {
-				fault(node, "%s must be a mapping", what)
-			}
-			return
-		}
-		for _, value := range mapping.Values { // the parser refuses a key that is there twice
-			key, ok := value.Key.(ast.ScalarNode) // its text counts: 1 and 0x1 are two names
-			if !ok || value.Key.IsMergeKey() {
-				fault(value, "%s: a key must be plain text", what)
-			} else if !yield(key.GetToken().Value, value) {
-				return
-			}
-		}
-	}
-}
-
-// anchored finds an anchor or an alias: a few of these can stand for gigabytes.
-type anchored struct{ at ast.Node }
-
-// Visit is for ast.Walk.
-func (a *anchored) Visit(node ast.Node) ast.Visitor {
-	switch node.(type) {
-	case *ast.AnchorNode, *ast.AliasNode:
-		a.at = node
-	}
-	return a
-}
-
-func lineOf(node ast.Node) int {
-	if v, ok := node.(*ast.MappingValueNode); ok {
-		return lineOf(v.Key) // its own token is the colon, perhaps of the line after
-	}
-	if t := node.GetToken(); t != nil && t.Position != nil {
-		return t.Position.Line
-	}
-	return 0
-}
-
-// yamlError is an error of the YAML library, without its picture of the place.
-func yamlError(name string, err error) *SourceError {
-	var at yaml.Error
-	if !errors.As(err, &at) {
-		return &SourceError{File: name, Problem: err.Error()}
-	}
-	e := &SourceError{File: name, Problem: at.GetMessage()}
-	if wrong, ok := errors.AsType[*yaml.TypeError](err); ok && wrong.StructFieldName != nil { // it speaks of Go's types
-		_, key, _ := strings.Cut(*wrong.StructFieldName, ".")
-		e.Problem = fmt.Sprintf("%q must be text", strings.ToLower(key))
-	}
-	if t := at.GetToken(); t != nil && t.Position != nil {
-		e.Line = t.Position.Line
-	}
-	return e
 }

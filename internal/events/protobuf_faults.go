@@ -30,19 +30,26 @@ func (c *protobufCodec) faults(data []byte, first error) []Fault {
 		}
 		return []Fault{{Problem: problem}}
 	}
-	slices.SortStableFunc(f.list, func(a, b Fault) int { return strings.Compare(a.Path, b.Path) })
-	return f.list
+	return bounded(f.list, f.tries > maxTries)
 }
 
 type protoFaults struct {
 	codec *protobufCodec
 	list  []Fault
 	inAny int // messages that are packed may lack required fields
+	tries int
 }
 
+// maxTries bounds how many values of one event the library is asked about alone.
+// Plain ones need no asking.
+const maxTries = 20_000
+
+// full reports whether there are enough faults, or no more values may be tried.
+func (f *protoFaults) full() bool { return len(f.list) > maxFaults || f.tries > maxTries }
+
 func (f *protoFaults) add(at *place, format string, args ...any) {
-	if len(f.list) < maxFaults {
-		f.list = append(f.list, Fault{at.pointer(), fmt.Sprintf(format, args...)})
+	if len(f.list) <= maxFaults {
+		f.list = append(f.list, Fault{at.shortPointer(), fmt.Sprintf(format, args...)})
 	}
 }
 
@@ -54,6 +61,9 @@ func (f *protoFaults) message(value any, d protoreflect.MessageDescriptor, at *p
 	case d.FullName() == protoAny:
 		f.packed(value, at, left)
 	case isWellKnownProto(d):
+		if isWrapper(d) && isPlainProto(value, d.Fields().ByName("value")) || d.Name() == "Value" && isPlainValue(value) {
+			return
+		}
 		if err := f.try(value, dynamicpb.NewMessage(d)); err != nil {
 			f.add(at, "%s", wellKnownProblem(value, d, err))
 		}
@@ -75,7 +85,7 @@ func (f *protoFaults) object(value any, at *place) (map[string]any, bool) {
 func (f *protoFaults) fields(object map[string]any, d protoreflect.MessageDescriptor, at *place, left int) {
 	seen := map[protoreflect.FullName]string{} // fields and oneofs, and which name set them
 	for _, name := range slices.Sorted(maps.Keys(object)) {
-		if len(f.list) == maxFaults {
+		if f.full() {
 			return
 		}
 		below, value := &place{at, name}, object[name]
@@ -134,13 +144,17 @@ func (f *protoFaults) value(value any, field protoreflect.FieldDescriptor, at *p
 			f.add(at, "is %s, must be array", jsonKind(value))
 		}
 		for i, item := range items {
-			if len(f.list) < maxFaults {
-				f.single(item, field, &place{at, strconv.Itoa(i)}, left)
+			if f.full() {
+				return
 			}
+			f.single(item, field, &place{at, strconv.Itoa(i)}, left)
 		}
 	case field.IsMap():
 		entries, _ := f.object(value, at)
 		for _, key := range slices.Sorted(maps.Keys(entries)) {
+			if f.full() {
+				return
+			}
 			below := &place{at, key}
 			if !isMapKey(key, field.MapKey().Kind()) {
 				f.add(below, "the key %s is no %s", quote(key), field.MapKey().Kind())
@@ -158,8 +172,7 @@ func (f *protoFaults) single(value any, field protoreflect.FieldDescriptor, at *
 		f.message(value, d, at, left-1)
 		return
 	}
-	_, isText := value.(string)
-	if isText && field.Kind() == protoreflect.StringKind {
+	if isPlainProto(value, field) {
 		return
 	}
 	object := map[string]any{field.JSONName(): value}
@@ -217,6 +230,9 @@ func (f *protoFaults) packed(value any, at *place, left int) {
 
 // try asks the library about one value.
 func (f *protoFaults) try(value any, m proto.Message) error {
+	if f.tries++; f.tries > maxTries {
+		return nil
+	}
 	data, err := json.Marshal(value)
 	if err != nil {
 		return err
@@ -229,21 +245,4 @@ func takesNull(field protoreflect.FieldDescriptor) bool {
 		return d.FullName() == "google.protobuf.Value"
 	}
 	return field.Enum() != nil && field.Enum().FullName() == "google.protobuf.NullValue"
-}
-
-func isMapKey(key string, kind protoreflect.Kind) bool {
-	var err error
-	switch kind {
-	case protoreflect.BoolKind:
-		return key == "true" || key == "false"
-	case protoreflect.Int32Kind, protoreflect.Sint32Kind, protoreflect.Sfixed32Kind:
-		_, err = strconv.ParseInt(key, 10, 32)
-	case protoreflect.Int64Kind, protoreflect.Sint64Kind, protoreflect.Sfixed64Kind:
-		_, err = strconv.ParseInt(key, 10, 64)
-	case protoreflect.Uint32Kind, protoreflect.Fixed32Kind:
-		_, err = strconv.ParseUint(key, 10, 32)
-	case protoreflect.Uint64Kind, protoreflect.Fixed64Kind:
-		_, err = strconv.ParseUint(key, 10, 64)
-	}
-	return err == nil
 }

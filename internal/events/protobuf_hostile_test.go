@@ -129,7 +129,7 @@ func TestProtobufHuge(t *testing.T) {
 	}
 	// Messages of two bytes are shown with all their fields: not too many.
 	wire = bytes.Repeat([]byte{0x8a, 0x02, 0x00}, maxProtoFields)
-	if data, faults := protobufOf(t, "all.proto", "test.All").decode(wire); !strings.Contains(faultsText(faults), "has more than 1048576 fields") {
+	if data, faults := protobufOf(t, "all.proto", "test.All").decode(wire); !strings.Contains(faultsText(faults), "has more than 524288 fields") {
 		t.Errorf("%d bytes, %v", len(data), faults)
 	}
 }

@@ -80,7 +80,7 @@ const protoAny protoreflect.FullName = "google.protobuf.Any"
 // A message of two bytes is shown with all its fields, so that a short event
 // can be long in JSON.
 const (
-	maxProtoFields = 1 << 20 // in all the messages of an event
+	maxProtoFields = 1 << 19 // in all the messages of an event
 	shortProto     = 16 << 10
 )
 

@@ -153,11 +153,12 @@ func texts(value any) (all []string, ok bool) {
 	return all, true
 }
 
-// faults appends to list all that is wrong with value, a decoded one, at
-// place. With newer, objects may have further fields.
+// faults appends to list what is wrong with value, a decoded one, at place: at
+// least as many faults as are told, if there are as many. With newer, objects
+// may have further fields.
 func (r *rule) faults(value any, at *place, newer bool, list []Fault) []Fault {
 	fault := func(format string, args ...any) []Fault {
-		return append(list, Fault{at.pointer(), fmt.Sprintf(format, args...)})
+		return append(list, Fault{at.shortPointer(), fmt.Sprintf(format, args...)})
 	}
 	want := r.kind
 	if r.kind == ruleEnum || r.kind == ruleTime {
@@ -191,18 +192,22 @@ func (r *rule) fieldFaults(object map[string]any, at *place, newer bool, list []
 		if value, ok := object[f.name]; ok {
 			list = f.rule.faults(value, below, newer, list)
 		} else if r.required&(1<<i) != 0 {
-			list = append(list, Fault{below.pointer(), "missing"})
+			list = append(list, Fault{below.shortPointer(), "missing"})
 		}
 	}
 	if newer {
 		return list
 	}
-	for name := range object {
-		if !slices.ContainsFunc(r.fields, func(f ruleField) bool { return f.name == name }) {
-			list = append(list, Fault{(&place{at, name}).pointer(), "unknown field"})
+	for _, name := range slices.Sorted(maps.Keys(object)) {
+		if len(list) <= maxFaults && r.unknown(name) {
+			list = append(list, Fault{(&place{at, name}).shortPointer(), "unknown field"})
 		}
 	}
 	return list
+}
+
+func (r *rule) unknown(name string) bool {
+	return !slices.ContainsFunc(r.fields, func(f ruleField) bool { return f.name == name })
 }
 
 // A place is a field of the object at another place; nil is the whole data.
@@ -221,6 +226,26 @@ func (p *place) pointer() string {
 		name = strings.NewReplacer("~", "~0", "/", "~1").Replace(name)
 	}
 	return p.object.pointer() + "/" + name
+}
+
+// shortPointer is the pointer as errors show it. Names may be as long as an
+// event, and nested by the hundred.
+func (p *place) shortPointer() string {
+	const first, last = 24, 16
+	var all []*place
+	for ; p != nil; p = p.object {
+		all = append(all, p)
+	}
+	var b strings.Builder
+	for i := len(all) - 1; i >= 0; i-- {
+		if left := len(all) - first; i >= last && i < left {
+			b.WriteString("/…")
+			i = last
+			continue
+		}
+		b.WriteString((&place{nil, shorten(all[i].field)}).pointer())
+	}
+	return b.String()
 }
 
 func kindOf(value any) ruleKind {

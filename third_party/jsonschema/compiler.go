@@ -1,3 +1,5 @@
+// This file was changed: see the README of the folder above.
+
 package jsonschema
 
 import (
@@ -212,7 +214,7 @@ func (c *Compiler) doCompile(up urlPtr) (*Schema, error) {
 		}
 		compiled++
 	}
-	for _, sch := range *q {
+	for _, sch := range q.list {
 		c.schemas[sch.up] = sch
 	}
 	return c.schemas[up], nil
@@ -285,26 +287,29 @@ func (c *Compiler) compileObject(obj map[string]any, sch *Schema, r *root, q *qu
 
 // queue --
 
-type queue []*Schema
+type queue struct {
+	list []*Schema
+	byUp map[urlPtr]*Schema
+}
 
 func (q *queue) append(sch *Schema) {
-	*q = append(*q, sch)
+	q.list = append(q.list, sch)
+	if q.byUp == nil {
+		q.byUp = map[urlPtr]*Schema{}
+	}
+	q.byUp[sch.up] = sch
 }
 
 func (q *queue) at(i int) *Schema {
-	return (*q)[i]
+	return q.list[i]
 }
 
 func (q *queue) len() int {
-	return len(*q)
+	return len(q.list)
 }
 
 func (q *queue) get(up urlPtr) *Schema {
-	i := slices.IndexFunc(*q, func(sch *Schema) bool { return sch.up == up })
-	if i != -1 {
-		return (*q)[i]
-	}
-	return nil
+	return q.byUp[up]
 }
 
 // regexp --

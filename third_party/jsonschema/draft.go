@@ -1,3 +1,5 @@
+// This file was changed: see the README of the folder above.
+
 package jsonschema
 
 import (

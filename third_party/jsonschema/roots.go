@@ -1,7 +1,10 @@
+// This file was changed: see the README of the folder above.
+
 package jsonschema
 
 import (
 	"fmt"
+	"math"
 	"strings"
 )
 
@@ -237,7 +240,8 @@ func (rr *roots) addSubschema(r *root, ptr jsonPointer) error {
 func (rr *roots) validate(r *root, v any, ptr jsonPointer) error {
 	dialect := r.resource(ptr).dialect
 	meta := dialect.getSchema(rr.assertVocabs, rr.vocabularies)
-	if err := meta.validate(v, rr.regexpEngine, meta, r.resources, rr.assertVocabs, rr.vocabularies); err != nil {
+	as := &validator{budget: &Budget{Steps: math.MaxInt, MaxErrors: 100}}
+	if err := meta.validateAs(v, rr.regexpEngine, meta, r.resources, rr.assertVocabs, rr.vocabularies, as); err != nil {
 		up := urlPtr{r.url, ptr}
 		return &SchemaValidationError{URL: up.String(), Err: err}
 	}

@@ -1,3 +1,5 @@
+// This file was changed: see the README of the folder above.
+
 /*
 Package jsonschema provides json-schema compilation and validation.
 
@@ -21,6 +23,7 @@ import (
 	"fmt"
 	"math"
 	"math/big"
+	"sync/atomic"
 )
 
 // Schema is the representation of a compiled
@@ -32,6 +35,7 @@ type Schema struct {
 	allPropsEvaluated bool
 	allItemsEvaluated bool
 	numItemsEvaluated int
+	tells             atomic.Pointer[telling] // nil before it is asked for
 
 	DraftVersion int
 	Location     string
@@ -259,6 +263,7 @@ func (tt Types) String() string {
 type Enum struct {
 	Values []any
 	types  Types
+	plain  map[any]int // where strings and whole numbers stand
 }
 
 func newEnum(arr []any) *Enum {
@@ -266,7 +271,7 @@ func newEnum(arr []any) *Enum {
 	for _, item := range arr {
 		types.add(typeOf(item))
 	}
-	return &Enum{arr, types}
+	return &Enum{arr, types, plainValues(arr)}
 }
 
 // --

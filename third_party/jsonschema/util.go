@@ -1,6 +1,9 @@
+// This file was changed: see the README of the folder above.
+
 package jsonschema
 
 import (
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"hash/maphash"
@@ -323,6 +326,11 @@ func equals(v1, v2 any) (bool, ErrorKind) {
 		if typeOf(v2) != numberType {
 			return false, nil
 		}
+		int1, plain1 := plainInt(v1)
+		int2, plain2 := plainInt(v2)
+		if plain1 && plain2 {
+			return int1 == int2, nil
+		}
 		num1, ok1 := new(big.Rat).SetString(fmt.Sprint(v1))
 		num2, ok2 := new(big.Rat).SetString(fmt.Sprint(v2))
 		return ok1 && ok2 && num1.Cmp(num2) == 0, nil
@@ -332,7 +340,7 @@ func equals(v1, v2 any) (bool, ErrorKind) {
 }
 
 func duplicates(arr []any) (int, int, ErrorKind) {
-	if len(arr) <= 20 {
+	if len(arr) <= 20 && weightOf(arr) <= 100 {
 		for i := 1; i < len(arr); i++ {
 			for j := 0; j < i; j++ {
 				if ok, k := equals(arr[i], arr[j]); ok || k != nil {
@@ -366,7 +374,7 @@ func duplicates(arr []any) (int, int, ErrorKind) {
 func writeHash(v any, h *maphash.Hash) ErrorKind {
 	switch v := v.(type) {
 	case map[string]any:
-		_ = h.WriteByte(0)
+		writeLength(0, len(v), h)
 		props := make([]string, 0, len(v))
 		for prop := range v {
 			props = append(props, prop)
@@ -377,7 +385,7 @@ func writeHash(v any, h *maphash.Hash) ErrorKind {
 			writeHash(v[prop], h)
 		}
 	case []any:
-		_ = h.WriteByte(1)
+		writeLength(1, len(v), h)
 		for _, item := range v {
 			writeHash(item, h)
 		}
@@ -391,17 +399,34 @@ func writeHash(v any, h *maphash.Hash) ErrorKind {
 			_ = h.WriteByte(0)
 		}
 	case string:
-		_ = h.WriteByte(4)
+		writeLength(4, len(v), h)
 		_, _ = h.WriteString(v)
 	case json.Number, float32, float64, int, int8, int16, int32, int64, uint, uint8, uint16, uint32, uint64:
 		_ = h.WriteByte(5)
+		if n, ok := plainInt(v); ok {
+			writeLength(6, int(n), h)
+			break
+		}
 		num, _ := new(big.Rat).SetString(fmt.Sprint(v))
+		if num.IsInt() && num.Num().IsInt64() {
+			if n := num.Num().Int64(); -maxPlain < n && n < maxPlain {
+				writeLength(6, int(n), h)
+				break
+			}
+		}
+		writeLength(byte(num.Sign()), len(num.Num().Bytes()), h)
 		_, _ = h.Write(num.Num().Bytes())
 		_, _ = h.Write(num.Denom().Bytes())
 	default:
 		return &kind.InvalidJsonValue{Value: v}
 	}
 	return nil
+}
+
+// writeLength begins a value of a kind, so that no two are alike by chance.
+func writeLength(kind byte, n int, h *maphash.Hash) {
+	_ = h.WriteByte(kind)
+	_, _ = h.Write(binary.LittleEndian.AppendUint64(nil, uint64(n)))
 }
 
 // --

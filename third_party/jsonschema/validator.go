@@ -1,3 +1,5 @@
+// This file was changed: see the README of the folder above.
+
 package jsonschema
 
 import (
@@ -5,7 +7,6 @@ import (
 	"fmt"
 	"math/big"
 	"slices"
-	"strconv"
 	"unicode/utf8"
 
 	"github.com/santhosh-tekuri/jsonschema/v6/kind"
@@ -17,14 +18,22 @@ func (sch *Schema) Validate(v any) error {
 }
 
 func (sch *Schema) validate(v any, regexpEngine RegexpEngine, meta *Schema, resources map[jsonPointer]*resource, assertVocabs bool, vocabularies map[string]*Vocabulary) error {
+	return sch.validateAs(v, regexpEngine, meta, resources, assertVocabs, vocabularies, &validator{})
+}
+
+// validateAs validates v with the budget and the interest of another validator.
+func (sch *Schema) validateAs(v any, regexpEngine RegexpEngine, meta *Schema, resources map[jsonPointer]*resource, assertVocabs bool, vocabularies map[string]*Vocabulary, as *validator) error {
+	uneval := unevalFrom(v, sch, false)
 	vd := validator{
 		v:            v,
 		vloc:         make([]string, 0, 8),
 		sch:          sch,
 		scp:          &scope{sch, "", 0, nil},
-		uneval:       unevalFrom(v, sch, false),
+		uneval:       &uneval,
 		errors:       nil,
-		boolResult:   false,
+		boolResult:   as.boolResult,
+		budget:       as.budget,
+		tolerant:     as.tolerant,
 		regexpEngine: regexpEngine,
 		meta:         meta,
 		resources:    resources,
@@ -58,6 +67,12 @@ type validator struct {
 	uneval       *uneval
 	errors       []*ValidationError
 	boolResult   bool // is interested to know valid or not (but not actuall error)
+	budget       *Budget
+	tolerant     bool // fields that a closed object does not know are no error
+	alternative  bool // the schema is one of an "anyOf" or a "oneOf"
+	ruledOut     bool // that was not meant, as a constant shows
+	ownScope     scope
+	ownUneval    uneval
 	regexpEngine RegexpEngine
 
 	// meta validation
@@ -70,6 +85,7 @@ type validator struct {
 func (vd *validator) validate() (*uneval, error) {
 	s := vd.sch
 	v := vd.v
+	vd.budget.spend(1)
 
 	// boolean --
 	if s.Bool != nil {
@@ -81,7 +97,7 @@ func (vd *validator) validate() (*uneval, error) {
 	}
 
 	// check cycle --
-	if scp := vd.scp.checkCycle(); scp != nil {
+	if scp := vd.scp.checkCycle(vd.budget); scp != nil {
 		return nil, vd.error(&kind.RefCycle{
 			URL:              s.Location,
 			KeywordLocation1: vd.scp.kwLoc(),
@@ -96,7 +112,7 @@ func (vd *validator) validate() (*uneval, error) {
 
 	// type --
 	if s.Types != nil && !s.Types.IsEmpty() {
-		matched := s.Types.contains(t) || (s.Types.contains(integerType) && t == numberType && isInteger(v))
+		matched := s.Types.contains(t) || (s.Types.contains(integerType) && t == numberType && vd.budget.isInteger(v))
 		if !matched {
 			return nil, vd.error(&kind.Type{Got: t.String(), Want: s.Types.ToStrings()})
 		}
@@ -104,6 +120,7 @@ func (vd *validator) validate() (*uneval, error) {
 
 	// const --
 	if s.Const != nil {
+		vd.budget.spend(weightOf(*s.Const))
 		ok, k := equals(v, *s.Const)
 		if k != nil {
 			return nil, vd.error(k)
@@ -117,7 +134,8 @@ func (vd *validator) validate() (*uneval, error) {
 		matched := s.Enum.types.contains(typeOf(v))
 		if matched {
 			matched = false
-			for _, item := range s.Enum.Values {
+			for _, item := range s.Enum.likely(v) {
+				vd.budget.spend(weightOf(item))
 				ok, k := equals(v, item)
 				if k != nil {
 					return nil, vd.error(k)
@@ -135,6 +153,7 @@ func (vd *validator) validate() (*uneval, error) {
 	// format --
 	if s.Format != nil {
 		var err error
+		vd.budget.spendOnText(v)
 		if s.Format.Name == "regex" && vd.regexpEngine != nil {
 			err = vd.regexpEngine.validate(v)
 		} else {
@@ -168,7 +187,7 @@ func (vd *validator) validate() (*uneval, error) {
 		vd.numValidate(v)
 	}
 
-	if len(vd.errors) == 0 || !vd.boolResult {
+	if len(vd.errors) == 0 || !vd.boolResult && !vd.ruledOut {
 		if s.DraftVersion >= 2019 {
 			vd.validateRefs()
 		}
@@ -212,6 +231,8 @@ func (vd *validator) objValidate(obj map[string]any) {
 		}
 	}
 
+	vd.budget.spend((len(s.Required) + len(s.Dependencies) + len(s.DependentSchemas) + len(s.DependentRequired)) / 8)
+
 	// required --
 	if len(s.Required) > 0 {
 		if missing := vd.findMissing(obj, s.Required); missing != nil {
@@ -219,7 +240,7 @@ func (vd *validator) objValidate(obj map[string]any) {
 		}
 	}
 
-	if vd.boolResult && len(vd.errors) > 0 {
+	if vd.boolResult && len(vd.errors) > 0 || vd.otherwise(obj) {
 		return
 	}
 
@@ -238,8 +259,8 @@ func (vd *validator) objValidate(obj map[string]any) {
 	}
 
 	var additionalPros []string
-	for pname, pvalue := range obj {
-		if vd.boolResult && len(vd.errors) > 0 {
+	for pname, pvalue := range sorted(vd, obj) {
+		if vd.enough() {
 			return
 		}
 		evaluated := false
@@ -252,6 +273,7 @@ func (vd *validator) objValidate(obj map[string]any) {
 
 		// patternProperties --
 		for regex, sch := range s.PatternProperties {
+			vd.budget.spendOnPattern(regex, pname)
 			if regex.MatchString(pname) {
 				evaluated = true
 				vd.addErr(vd.validateVal(sch, pvalue, pname))
@@ -262,8 +284,12 @@ func (vd *validator) objValidate(obj map[string]any) {
 			evaluated = true
 			switch additional := s.AdditionalProperties.(type) {
 			case bool:
-				if !additional {
+				if !additional && !vd.tolerant {
 					additionalPros = append(additionalPros, pname)
+					if vd.enoughOf(len(additionalPros)) {
+						vd.addError(&kind.AdditionalProperties{Properties: additionalPros})
+						return
+					}
 				}
 			case *Schema:
 				vd.addErr(vd.validateVal(additional, pvalue, pname))
@@ -284,16 +310,19 @@ func (vd *validator) objValidate(obj map[string]any) {
 
 	// propertyNames --
 	if s.PropertyNames != nil {
-		for pname := range obj {
+		for pname := range sorted(vd, obj) {
+			if vd.enough() {
+				return
+			}
 			sch, meta, resources := s.PropertyNames, vd.meta, vd.resources
 			res := vd.metaResource(sch)
 			if res != nil {
 				meta = res.dialect.getSchema(vd.assertVocabs, vd.vocabularies)
 				sch = meta
 			}
-			if err := sch.validate(pname, vd.regexpEngine, meta, resources, vd.assertVocabs, vd.vocabularies); err != nil {
+			if err := sch.validateAs(pname, vd.regexpEngine, meta, resources, vd.assertVocabs, vd.vocabularies, &validator{boolResult: vd.boolResult, budget: vd.budget}); err != nil {
 				verr := err.(*ValidationError)
-				verr.InstanceLocation = vd.vloc
+				verr.InstanceLocation = vd.instanceLocation()
 				verr.SchemaURL = s.PropertyNames.Location
 				verr.ErrorKind = &kind.PropertyNames{Property: pname}
 				vd.addErr(verr)
@@ -341,6 +370,7 @@ func (vd *validator) arrValidate(arr []any) {
 
 	// uniqueItems --
 	if s.UniqueItems && len(arr) > 1 {
+		vd.budget.spend(weightOf(arr))
 		i, j, k := duplicates(arr)
 		if k != nil {
 			vd.addError(k)
@@ -356,13 +386,19 @@ func (vd *validator) arrValidate(arr []any) {
 		switch items := s.Items.(type) {
 		case *Schema:
 			for i, item := range arr {
-				vd.addErr(vd.validateVal(items, item, strconv.Itoa(i)))
+				if vd.enough() {
+					return
+				}
+				vd.addErr(vd.validateVal(items, item, vd.itoa(i)))
 			}
 			evaluated = len(arr)
 		case []*Schema:
 			min := minInt(len(arr), len(items))
 			for i, item := range arr[:min] {
-				vd.addErr(vd.validateVal(items[i], item, strconv.Itoa(i)))
+				if vd.enough() {
+					return
+				}
+				vd.addErr(vd.validateVal(items[i], item, vd.itoa(i)))
 			}
 			evaluated = min
 		}
@@ -376,7 +412,10 @@ func (vd *validator) arrValidate(arr []any) {
 				}
 			case *Schema:
 				for i, item := range arr[evaluated:] {
-					vd.addErr(vd.validateVal(additional, item, strconv.Itoa(evaluated+i)))
+					if vd.enough() {
+						return
+					}
+					vd.addErr(vd.validateVal(additional, item, vd.itoa(evaluated+i)))
 				}
 			}
 		}
@@ -385,13 +424,19 @@ func (vd *validator) arrValidate(arr []any) {
 
 		// prefixItems --
 		for i, item := range arr[:evaluated] {
-			vd.addErr(vd.validateVal(s.PrefixItems[i], item, strconv.Itoa(i)))
+			if vd.enough() {
+				return
+			}
+			vd.addErr(vd.validateVal(s.PrefixItems[i], item, vd.itoa(i)))
 		}
 
 		// items2020 --
 		if s.Items2020 != nil {
 			for i, item := range arr[evaluated:] {
-				vd.addErr(vd.validateVal(s.Items2020, item, strconv.Itoa(evaluated+i)))
+				if vd.enough() {
+					return
+				}
+				vd.addErr(vd.validateVal(s.Items2020, item, vd.itoa(evaluated+i)))
 			}
 		}
 	}
@@ -402,8 +447,8 @@ func (vd *validator) arrValidate(arr []any) {
 		var matched []int
 
 		for i, item := range arr {
-			if err := vd.validateVal(s.Contains, item, strconv.Itoa(i)); err != nil {
-				errors = append(errors, err.(*ValidationError))
+			if !vd.holdsFor(s.Contains, item, vd.itoa(i)) {
+				continue
 			} else {
 				matched = append(matched, i)
 				if s.DraftVersion >= 2020 {
@@ -433,6 +478,7 @@ func (vd *validator) arrValidate(arr []any) {
 func (vd *validator) strValidate(str string) {
 	s := vd.sch
 
+	vd.budget.spendOnText(str)
 	strLen := -1
 	if s.MinLength != nil || s.MaxLength != nil {
 		strLen = utf8.RuneCount([]byte(str))
@@ -454,6 +500,7 @@ func (vd *validator) strValidate(str string) {
 
 	// pattern --
 	if s.Pattern != nil {
+		vd.budget.spendOnPattern(s.Pattern, str)
 		if !s.Pattern.MatchString(str) {
 			vd.addError(&kind.Pattern{Got: str, Want: s.Pattern.String()})
 		}
@@ -502,9 +549,9 @@ func (vd *validator) strValidate(str string) {
 			meta = res.dialect.getSchema(vd.assertVocabs, vd.vocabularies)
 			sch = meta
 		}
-		if err = sch.validate(*deserialized, vd.regexpEngine, meta, resources, vd.assertVocabs, vd.vocabularies); err != nil {
+		if err = sch.validateAs(*deserialized, vd.regexpEngine, meta, resources, vd.assertVocabs, vd.vocabularies, &validator{boolResult: vd.boolResult, budget: vd.budget}); err != nil {
 			verr := err.(*ValidationError)
-			verr.InstanceLocation = vd.vloc
+			verr.InstanceLocation = vd.instanceLocation()
 			verr.SchemaURL = s.Location
 			verr.ErrorKind = &kind.ContentSchema{}
 			vd.addErr(verr)
@@ -518,6 +565,7 @@ func (vd *validator) numValidate(v any) {
 	var numVal *big.Rat
 	num := func() *big.Rat {
 		if numVal == nil {
+			vd.budget.spendOnNumber(v)
 			numVal, _ = new(big.Rat).SetString(fmt.Sprintf("%v", v))
 		}
 		return numVal
@@ -556,7 +604,7 @@ func (vd *validator) condValidate() {
 
 	// not --
 	if s.Not != nil {
-		if vd.validateSelf(s.Not, "", true) == nil {
+		if vd.holds(s.Not) {
 			vd.addError(&kind.Not{})
 		}
 	}
@@ -565,6 +613,9 @@ func (vd *validator) condValidate() {
 	if len(s.AllOf) > 0 {
 		var errors []*ValidationError
 		for _, sch := range s.AllOf {
+			if vd.enough() {
+				break
+			}
 			if err := vd.validateSelf(sch, "", false); err != nil {
 				errors = append(errors, err.(*ValidationError))
 				if vd.boolResult {
@@ -579,50 +630,59 @@ func (vd *validator) condValidate() {
 
 	// anyOf
 	if len(s.AnyOf) > 0 {
-		var matched bool
-		var errors []*ValidationError
-		for _, sch := range s.AnyOf {
-			if err := vd.validateSelf(sch, "", false); err != nil {
-				errors = append(errors, err.(*ValidationError))
-			} else {
-				matched = true
-				// for uneval, all schemas must be evaluated
-				if vd.uneval.isEmpty() {
-					break
+		vd.strictlyFirst(func(last bool) bool {
+			var matched bool
+			var errors []*ValidationError
+			for _, sch := range s.AnyOf {
+				if err := vd.validateAlternative(sch, false); err != nil {
+					errors = append(errors, err.(*ValidationError))
+				} else {
+					matched = true
+					// for uneval, all schemas must be evaluated
+					if vd.uneval.isEmpty() {
+						break
+					}
 				}
 			}
-		}
-		if !matched {
-			vd.addErrors(errors, &kind.AnyOf{})
-		}
+			if !matched && last {
+				vd.addErrors(errors, &kind.AnyOf{})
+			}
+			return matched
+		})
 	}
 
 	// oneOf
 	if len(s.OneOf) > 0 {
-		var matched = -1
-		var errors []*ValidationError
-		for i, sch := range s.OneOf {
-			if err := vd.validateSelf(sch, "", matched != -1); err != nil {
-				if matched == -1 {
-					errors = append(errors, err.(*ValidationError))
-				}
-			} else {
-				if matched == -1 {
-					matched = i
+		vd.strictlyFirst(func(last bool) bool {
+			var matched = -1
+			var errors []*ValidationError
+			for i, sch := range s.OneOf {
+				if err := vd.validateAlternative(sch, matched != -1); err != nil {
+					if matched == -1 {
+						errors = append(errors, err.(*ValidationError))
+					}
 				} else {
-					vd.addError(&kind.OneOf{Subschemas: []int{matched, i}})
-					break
+					if matched == -1 {
+						matched = i
+						if vd.tolerant {
+							break
+						}
+					} else {
+						vd.addError(&kind.OneOf{Subschemas: []int{matched, i}})
+						break
+					}
 				}
 			}
-		}
-		if matched == -1 {
-			vd.addErrors(errors, &kind.OneOf{Subschemas: nil})
-		}
+			if matched == -1 && last {
+				vd.addErrors(errors, &kind.OneOf{Subschemas: nil})
+			}
+			return matched != -1
+		})
 	}
 
 	// if, then, else --
 	if s.If != nil {
-		if vd.validateSelf(s.If, "", true) == nil {
+		if vd.holds(s.If) {
 			if s.Then != nil {
 				vd.addErr(vd.validateSelf(s.Then, "", false))
 			}
@@ -637,7 +697,11 @@ func (vd *validator) unevalValidate() {
 
 	// unevaluatedProperties
 	if obj, ok := vd.v.(map[string]any); ok && s.UnevaluatedProperties != nil {
-		for pname := range vd.uneval.props {
+		closed := s.UnevaluatedProperties.Bool != nil && !*s.UnevaluatedProperties.Bool
+		for pname := range sorted(vd, vd.uneval.props) {
+			if vd.tolerant && closed || vd.enough() {
+				break
+			}
 			if pvalue, ok := obj[pname]; ok {
 				vd.addErr(vd.validateVal(s.UnevaluatedProperties, pvalue, pname))
 			}
@@ -647,8 +711,11 @@ func (vd *validator) unevalValidate() {
 
 	// unevaluatedItems
 	if arr, ok := vd.v.([]any); ok && s.UnevaluatedItems != nil {
-		for i := range vd.uneval.items {
-			vd.addErr(vd.validateVal(s.UnevaluatedItems, arr[i], strconv.Itoa(i)))
+		for i := range sorted(vd, vd.uneval.items) {
+			if vd.enough() {
+				break
+			}
+			vd.addErr(vd.validateVal(s.UnevaluatedItems, arr[i], vd.itoa(i)))
 		}
 		vd.uneval.items = nil
 	}
@@ -657,22 +724,15 @@ func (vd *validator) unevalValidate() {
 // validation helpers --
 
 func (vd *validator) validateSelf(sch *Schema, refKw string, boolResult bool) error {
-	scp := vd.scp.child(sch, refKw, vd.scp.vid)
-	uneval := unevalFrom(vd.v, sch, !vd.uneval.isEmpty())
-	subvd := validator{
-		v:            vd.v,
-		vloc:         vd.vloc,
-		sch:          sch,
-		scp:          scp,
-		uneval:       uneval,
-		errors:       nil,
-		boolResult:   vd.boolResult || boolResult,
-		regexpEngine: vd.regexpEngine,
-		meta:         vd.meta,
-		resources:    vd.resources,
-		assertVocabs: vd.assertVocabs,
-		vocabularies: vd.vocabularies,
+	if vd.mismatch(sch, vd.v) {
+		return errMismatch
 	}
+	vd.budget.spend(len(vd.uneval.props) + len(vd.uneval.items))
+	subvd := vd.sub(sch, vd.v, vd.vloc, !vd.uneval.isEmpty())
+	defer subvd.release()
+	subvd.ownScope = scope{sch, refKw, vd.scp.vid, vd.scp}
+	subvd.boolResult = vd.boolResult || boolResult
+	subvd.alternative = vd.alternative
 	subvd.handleMeta()
 	uneval, err := subvd.validate()
 	if err == nil {
@@ -682,46 +742,21 @@ func (vd *validator) validateSelf(sch *Schema, refKw string, boolResult bool) er
 }
 
 func (vd *validator) validateVal(sch *Schema, v any, vtok string) error {
-	vloc := append(vd.vloc, vtok)
-	scp := vd.scp.child(sch, "", vd.scp.vid+1)
-	uneval := unevalFrom(v, sch, false)
-	subvd := validator{
-		v:            v,
-		vloc:         vloc,
-		sch:          sch,
-		scp:          scp,
-		uneval:       uneval,
-		errors:       nil,
-		boolResult:   vd.boolResult,
-		regexpEngine: vd.regexpEngine,
-		meta:         vd.meta,
-		resources:    vd.resources,
-		assertVocabs: vd.assertVocabs,
-		vocabularies: vd.vocabularies,
+	if vd.mismatch(sch, v) {
+		return errMismatch
 	}
-	subvd.handleMeta()
-	_, err := subvd.validate()
-	return err
+	return vd.validateBelow(sch, v, append(vd.vloc, vtok))
 }
 
 func (vd *validator) validateValue(sch *Schema, v any, vpath []string) error {
-	vloc := append(vd.vloc, vpath...)
-	scp := vd.scp.child(sch, "", vd.scp.vid+1)
-	uneval := unevalFrom(v, sch, false)
-	subvd := validator{
-		v:            v,
-		vloc:         vloc,
-		sch:          sch,
-		scp:          scp,
-		uneval:       uneval,
-		errors:       nil,
-		boolResult:   vd.boolResult,
-		regexpEngine: vd.regexpEngine,
-		meta:         vd.meta,
-		resources:    vd.resources,
-		assertVocabs: vd.assertVocabs,
-		vocabularies: vd.vocabularies,
-	}
+	return vd.validateBelow(sch, v, append(vd.vloc, vpath...))
+}
+
+func (vd *validator) validateBelow(sch *Schema, v any, vloc []string) error {
+	subvd := vd.sub(sch, v, vloc, false)
+	defer subvd.release()
+	subvd.ownScope = scope{sch, "", vd.scp.vid + 1, vd.scp}
+	vd.budget.spend(len(subvd.uneval.props) + len(subvd.uneval.items))
 	subvd.handleMeta()
 	_, err := subvd.validate()
 	return err
@@ -770,6 +805,7 @@ func (vd *validator) resolveRecursiveAnchor(fallback *Schema) *Schema {
 	sch := fallback
 	scp := vd.scp
 	for scp != nil {
+		vd.budget.spend(1)
 		if scp.sch.resource.RecursiveAnchor {
 			sch = scp.sch
 		}
@@ -782,6 +818,7 @@ func (vd *validator) resolveDynamicAnchor(name string, fallback *Schema) *Schema
 	sch := fallback
 	scp := vd.scp
 	for scp != nil {
+		vd.budget.spend(1)
 		if dsch, ok := scp.sch.resource.dynamicAnchors[name]; ok {
 			sch = dsch
 		}
@@ -823,6 +860,7 @@ func (vd *validator) error(kind ErrorKind) *ValidationError {
 	if vd.boolResult {
 		return &ValidationError{}
 	}
+	vd.budget.note(kind, vd.vloc)
 	return &ValidationError{
 		SchemaURL:        vd.sch.Location,
 		InstanceLocation: vd.instanceLocation(),
@@ -854,6 +892,9 @@ func (vd *validator) findMissing(obj map[string]any, reqd []string) []string {
 			if vd.boolResult {
 				return []string{} // non-nil
 			}
+			if vd.enoughOf(len(missing)) {
+				break
+			}
 			missing = append(missing, pname)
 		}
 	}
@@ -877,13 +918,12 @@ type scope struct {
 	parent *scope
 }
 
-func (sc *scope) child(sch *Schema, refKeyword string, vid int) *scope {
-	return &scope{sch, refKeyword, vid, sc}
-}
-
-func (sc *scope) checkCycle() *scope {
+func (sc *scope) checkCycle(b *Budget) *scope {
 	scp := sc.parent
-	for scp != nil {
+	for n := 1; scp != nil; n++ {
+		if n%16 == 0 {
+			b.spend(1)
+		}
 		if scp.vid != sc.vid {
 			break
 		}
@@ -917,8 +957,8 @@ type uneval struct {
 	items map[int]struct{}
 }
 
-func unevalFrom(v any, sch *Schema, callerNeeds bool) *uneval {
-	uneval := &uneval{}
+func unevalFrom(v any, sch *Schema, callerNeeds bool) uneval {
+	uneval := uneval{}
 	switch v := v.(type) {
 	case map[string]any:
 		if !sch.allPropsEvaluated && (callerNeeds || sch.UnevaluatedProperties != nil) {
