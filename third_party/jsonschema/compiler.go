@@ -1,3 +1,7 @@
+// This file was changed for the programs publish and listen: NewCompiler has
+// the metaschemas compiled first (compileMetaschemas in draft.go); what it did
+// before is newCompiler.
+
 package jsonschema
 
 import (

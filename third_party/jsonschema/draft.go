@@ -1,3 +1,6 @@
+// This file was changed for the programs publish and listen: init became
+// compileMetaschemas, which runs once, when the first compiler is made.
+
 package jsonschema
 
 import (
