@@ -11,11 +11,14 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"nats-test/internal/brokertest"
+	"nats-test/internal/conn"
 )
 
-// Programs whose int has 32 bits work with a stream that may hold more bytes
-// than such an int counts.
+// Programs whose int has 32 bits know the terms of a stream that may hold more
+// bytes than such an int counts.
 func TestProgramsOf32Bits(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -25,12 +28,22 @@ func TestProgramsOf32Bits(t *testing.T) {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	server := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
-	for _, step := range []struct{ args, want string }{
-		{"publish ticket:created --sample --create-stream --max-bytes 3GiB --id first", "(#1 of stream ticket:created)"},
-		{"publish ticket:created --sample --id first", "already stored: #1"},
-		{"listen ticket:created --group g --until-end", "#1 ticket:created {"},
-		{"listen status", "nothing is stuck"},
-		{"listen doctor ticket:created", "JetStream   enabled"},
+	unwanted := conn.NewStream("order:created", 1)
+	unwanted.Retention, unwanted.MaxBytes = jetstream.InterestPolicy, 3<<30
+	js := server.JetStream()
+	defer js.Conn().Close()
+	if _, err := js.CreateStream(t.Context(), unwanted); err != nil {
+		t.Fatal(err)
+	}
+	for _, step := range []struct {
+		args, want string
+		code       int
+	}{
+		{"publish ticket:created --sample --create-stream --max-bytes 3GiB", "(#1 of stream ticket:created)", 0},
+		{"publish order:created --sample", "acked, but not stored", 5},
+		{"listen ticket:created --group g --until-end", "#1 ticket:created {", 0},
+		{"listen status", "nothing is stuck", 0},
+		{"listen doctor ticket:created", "JetStream   enabled", 0},
 	} {
 		words := strings.Fields(step.args)
 		cmd := exec.Command(filepath.Join(dir, words[0]), append(words[1:], "--server", server.URL)...)
@@ -39,8 +52,8 @@ func TestProgramsOf32Bits(t *testing.T) {
 		if errors.Is(err, syscall.ENOEXEC) {
 			t.Skip("this kernel runs no programs of 32 bits")
 		}
-		if err != nil || !strings.Contains(string(out), step.want) {
-			t.Errorf("%s: %v, want %q:\n%s", step.args, err, step.want, out)
+		if code := cmd.ProcessState.ExitCode(); code != step.code || !strings.Contains(string(out), step.want) {
+			t.Errorf("%s: exit code %d, want %d and %q:\n%s", step.args, code, step.code, step.want, out)
 		}
 	}
 }
