@@ -8,6 +8,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log"
 	"os"
@@ -68,8 +69,16 @@ func Main(build func(*System) *cobra.Command) int {
 	stderr := &timed{Writer: s.Stderr}
 	s.Stderr = stderr
 	go whenUnread(ctx, stderr, nil, func() { os.Exit(exitFailed) }) // nothing more can be said
-	return Run(ctx, s, build(s), os.Args[1:])
+	cmd := build(s)
+	if shut(os.Stdout) {
+		newTeller(s, cmd).fail(errShut)
+		return exitCode(errShut)
+	}
+	return Run(ctx, s, cmd, os.Args[1:])
 }
+
+var errShut = &explained{errors.New("stdout is closed: nobody would see what is written there"), errUsage,
+	"leave >&- out; `>" + os.DevNull + "` discards the output"}
 
 // Run runs cmd with args and returns the exit code.
 func Run(ctx context.Context, s *System, cmd *cobra.Command, args []string) int {
