@@ -22,6 +22,7 @@ import (
 	"golang.org/x/term"
 
 	"nats-test/internal/conn"
+	"nats-test/internal/fault"
 )
 
 // A System is what a command sees of the process it runs in.
@@ -52,6 +53,7 @@ func Main(build func(*System) *cobra.Command) int {
 	allowBackground()
 	ctx, stop := conn.UntilSignal(context.Background())
 	defer stop()
+	defer fault.Exit()
 	tty := func(f *os.File) bool { return isatty.IsTerminal(f.Fd()) || isatty.IsCygwinTerminal(f.Fd()) }
 	s := &System{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv,

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"nats-test/internal/fault"
 )
 
 // The terms of a stream are what its configuration means for who publishes.
@@ -41,6 +43,7 @@ type wanting struct {
 func (f *flight) learn(name, subject string) {
 	f.learning = true
 	f.done.Go(func() {
+		defer fault.Exit()
 		t := f.s.terms(name, subject)
 		f.mu.Lock()
 		defer f.mu.Unlock()
