@@ -118,7 +118,7 @@ func (r *results) appendAck(out []byte, receipt conn.Receipt) []byte {
 		}
 		return append(append(out, line...), '\n')
 	}
-	out = append(append(out, "Event published to subject "...), r.o.subject...)
+	out = append(append(out, "Event published to subject "...), printable(r.o.subject)...)
 	if receipt.Stream != "" {
 		out = append(out, " ("...)
 		if receipt.Duplicate {
