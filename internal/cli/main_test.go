@@ -16,7 +16,10 @@ const panicking = "CLI_TEST_PANICKING"
 
 func TestMain(m *testing.M) {
 	brokertest.ServeIfChild()
-	if os.Getenv(panicking) != "" {
+	switch os.Getenv(panicking) {
+	case "watch":
+		os.Exit(cli.WatchThatPanics())
+	case "command":
 		os.Exit(cli.Main(func(*cli.System) *cobra.Command { panic("odds") }))
 	}
 	code := m.Run()
@@ -27,7 +30,7 @@ func TestMain(m *testing.M) {
 // A panic of a command is a failure, not the usage that Go's own exit code reads as.
 func TestPanicIsAFailure(t *testing.T) {
 	cmd := exec.Command(os.Args[0])
-	cmd.Env = []string{panicking + "=1"}
+	cmd.Env = []string{panicking + "=command"}
 	out, _ := cmd.CombinedOutput() // its exit code says it
 	if code := cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(string(out), "a fault of this program: odds\n") {
 		t.Errorf("exit code %d, says %q", code, out)
