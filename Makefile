@@ -9,7 +9,7 @@ SOAK_DURATION ?= 5m
 # Without cgo the programs are static: they start faster, and run anywhere.
 BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w'
 
-.PHONY: help build install test race lint bench soak demo server pf
+.PHONY: help build install test race lint outdated vuln bench soak demo server pf
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -28,6 +28,15 @@ race: node-modules ## run all tests with the race detector
 
 lint: ## check formatting, vet, lint, shell scripts, manifests, and cross-compile
 	scripts/lint.sh
+
+outdated: ## list what of Go and of the modules that the programs link has a newer version
+	@$(GO) list -m -u -f '{{with .Update}}{{$$.Path}} {{$$.Version}} -> {{.Version}}{{end}}' toolchain $$( \
+	  for os in linux darwin windows; do \
+	    GOOS=$$os $(GO) list -deps -f '{{with .Module}}{{if not .Main}}{{.Path}}{{end}}{{end}}' ./cmd/...; \
+	  done | sort -u)
+
+vuln: ## ask Go's vulnerability database about what the programs call (it must be reachable)
+	$(GO) tool -modfile=.ci/vuln.mod govulncheck ./cmd/...
 
 bench: ## compare speed and memory with the tools of stan.go and the nats CLI, in one run
 	$(GO) test ./internal/bench -run '^$$' -bench . -benchtime 1x -count 1 -timeout 60m

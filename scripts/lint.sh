@@ -33,10 +33,10 @@ if ! command -v shellcheck >/dev/null; then
   (apt-get update && apt-get install -y shellcheck) >/dev/null
 fi
 shellcheck scripts/*.sh .ci/run
-for os in linux darwin windows; do
-  for arch in amd64 arm64; do
-    echo "cross-compiling for $os/$arch"
-    GOOS=$os GOARCH=$arch go build -o /dev/null ./cmd/publish
-    GOOS=$os GOARCH=$arch go build -o /dev/null ./cmd/listen
-  done
+for target in {linux,darwin,windows}/{amd64,arm64} linux/{386,arm}; do
+  echo "cross-compiling for $target"
+  GOOS=${target%/*} GOARCH=${target#*/} go build -o /dev/null ./cmd/publish
+  GOOS=${target%/*} GOARCH=${target#*/} go build -o /dev/null ./cmd/listen
 done
+# Where an int has 32 bits, the tests compile, too.
+GOARCH=386 go vet ./...

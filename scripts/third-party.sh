@@ -16,6 +16,11 @@ mkdir "$new/jsonschema"
   done
 chmod -R u+w "$new/jsonschema"
 patch --quiet --directory "$new/jsonschema" -p1 <jsonschema.patch
+# As the license asks, a changed file says so.
+sed -n 's,^+++ b/,,p' jsonschema.patch | while IFS= read -r file; do
+  head -n 1 "$new/jsonschema/$file" | grep -q '^// This file was changed' ||
+    { echo "third_party/jsonschema.patch: $file does not say that and how it was changed" >&2; exit 1; }
+done
 if [ "${1:-}" = --check ]; then
   diff -r jsonschema "$new/jsonschema" || { echo 'third_party/jsonschema: make it with scripts/third-party.sh' >&2; exit 1; }
 else

@@ -7,6 +7,8 @@ import (
 	"os"
 
 	"golang.org/x/sys/unix"
+
+	"nats-test/internal/fault"
 )
 
 // whenClosed calls closed when the reader at the other end of out goes away,
@@ -29,6 +31,7 @@ func whenClosed(out io.Writer, closed func()) (stop func()) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
+		defer fault.Exit()
 		// With no events asked for, poll reports errors and hang-ups alone.
 		fds := []unix.PollFd{{Fd: int32(f.Fd())}, {Fd: int32(wakeReader.Fd())}}
 		for {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"nats-test/internal/conn"
+	"nats-test/internal/fault"
 	"nats-test/internal/monitor"
 )
 
@@ -62,7 +63,10 @@ func (c *company) joined(ctx context.Context, l *conn.Listener, b conn.Backend, 
 	if c.stop == nil && !c.tell.quiet {
 		c.listener, c.backend = l, b
 		ctx, c.stop = context.WithCancel(ctx)
-		c.done.Go(func() { c.watch(ctx) })
+		c.done.Go(func() {
+			defer fault.Exit()
+			c.watch(ctx)
+		})
 	}
 	c.look()
 }

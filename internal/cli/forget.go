@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nats-test/internal/conn"
+	"nats-test/internal/fault"
 	"nats-test/internal/monitor"
 )
 
@@ -191,6 +192,7 @@ func ask(ctx context.Context, s *System, tell *teller) bool {
 	tell.warn("forget it? yes or no:")
 	answer := make(chan string, 1)
 	go func() { // ends with the input, or with the process
+		defer fault.Exit()
 		line, _ := bufio.NewReader(io.LimitReader(s.Stdin, 64)).ReadString('\n')
 		answer <- strings.ToLower(strings.TrimSpace(line))
 	}()

@@ -10,16 +10,17 @@ import (
 	"nats-test/internal/brokertest"
 )
 
-// Imports go one way: cmd -> cli -> {conn, events, monitor}; and neither
+// Imports go one way: cmd -> cli -> {conn, events, monitor} -> fault; and neither
 // program links a server, or what tests alone need.
 func TestImportsGoOneWay(t *testing.T) {
 	allowed := map[string][]string{
 		"nats-test/cmd/publish":      {"nats-test/internal/cli"},
 		"nats-test/cmd/listen":       {"nats-test/internal/cli"},
-		"nats-test/internal/cli":     {"nats-test/internal/conn", "nats-test/internal/events", "nats-test/internal/monitor"},
-		"nats-test/internal/conn":    nil,
-		"nats-test/internal/events":  nil,
-		"nats-test/internal/monitor": nil,
+		"nats-test/internal/cli":     {"nats-test/internal/conn", "nats-test/internal/events", "nats-test/internal/fault", "nats-test/internal/monitor"},
+		"nats-test/internal/conn":    {"nats-test/internal/fault"},
+		"nats-test/internal/events":  {"nats-test/internal/fault"},
+		"nats-test/internal/fault":   nil,
+		"nats-test/internal/monitor": {"nats-test/internal/fault"},
 		"nats-test/internal/soak":    {"nats-test/internal/brokertest"},
 	}
 	for pkg, may := range allowed {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"nats-test/internal/conn"
+	"nats-test/internal/fault"
 	"nats-test/internal/monitor"
 )
 
@@ -51,6 +52,7 @@ func listenRun(ctx context.Context, s *System, tell *teller, o *listenOptions) e
 func (o *listenOptions) compile(ctx context.Context, stop context.CancelCauseFunc) (compiled func() error) {
 	done := make(chan error, 1)
 	go func() {
+		defer fault.Exit()
 		var err error
 		for _, subject := range o.subjects {
 			if k := o.contracts[subject]; k != nil && err == nil && ctx.Err() == nil {
@@ -68,6 +70,7 @@ func (o *listenOptions) compile(ctx context.Context, stop context.CancelCauseFun
 // readRestarts sends on restart for every line "rs". It ends with the input,
 // or with the process.
 func readRestarts(in io.Reader, restart chan<- struct{}) {
+	defer fault.Exit()
 	lines := bufio.NewScanner(in)
 	for lines.Scan() {
 		if strings.TrimSpace(lines.Text()) == "rs" {
@@ -84,6 +87,7 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *teller, h *hand
 	watching := make(chan struct{})
 	go func() {
 		defer close(watching)
+		defer fault.Exit()
 		select {
 		case <-restart:
 			cancel(errRestart)

@@ -2,14 +2,37 @@ package cli_test
 
 import (
 	"os"
+	"os/exec"
+	"strings"
 	"testing"
 
+	"github.com/spf13/cobra"
+
 	"nats-test/internal/brokertest"
+	"nats-test/internal/cli"
 )
+
+const panicking = "CLI_TEST_PANICKING"
 
 func TestMain(m *testing.M) {
 	brokertest.ServeIfChild()
+	switch os.Getenv(panicking) {
+	case "watch":
+		os.Exit(cli.WatchThatPanics())
+	case "command":
+		os.Exit(cli.Main(func(*cli.System) *cobra.Command { panic("odds") }))
+	}
 	code := m.Run()
 	brokertest.RemovePrograms()
 	os.Exit(code)
+}
+
+// A panic of a command is a failure, not the usage that Go's own exit code reads as.
+func TestPanicIsAFailure(t *testing.T) {
+	cmd := exec.Command(os.Args[0])
+	cmd.Env = []string{panicking + "=command"}
+	out, _ := cmd.CombinedOutput() // its exit code says it
+	if code := cmd.ProcessState.ExitCode(); code != 1 || !strings.Contains(string(out), "a fault of this program: odds\n") {
+		t.Errorf("exit code %d, says %q", code, out)
+	}
 }

@@ -70,7 +70,7 @@ func (p *process) finish() {
 	_ = p.cmd.Process.Kill()
 	<-p.exited
 	said := p.errors.all()
-	if strings.Contains(said, "DATA RACE") || strings.Contains(said, "panic: ") {
+	if strings.Contains(said, "DATA RACE") || strings.Contains(said, "panic: ") || strings.Contains(said, "a fault of this program") {
 		p.t.Errorf("%s crashed", p)
 	}
 	if p.t.Failed() {

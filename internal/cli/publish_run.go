@@ -12,6 +12,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"nats-test/internal/conn"
+	"nats-test/internal/fault"
 )
 
 // An item is one event on its way from its source to the broker, or the error
@@ -65,6 +66,7 @@ type reader struct {
 
 func (r *reader) run(ctx context.Context) {
 	defer close(r.items)
+	defer fault.Exit()
 	for n := 1; ; n++ {
 		data, where, err := r.src.next()
 		if errors.Is(err, io.EOF) {

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"nats-test/internal/conn"
+	"nats-test/internal/fault"
 )
 
 // A result is the record of an acked event, as publish -o json writes it.
@@ -64,6 +65,7 @@ func newResults(s *System, tell *teller, o *publishOptions) *results {
 
 func (r *results) write() {
 	defer close(r.written)
+	defer fault.Exit()
 	var lines []byte
 	for {
 		r.mu.Lock()
@@ -116,7 +118,7 @@ func (r *results) appendAck(out []byte, receipt conn.Receipt) []byte {
 		}
 		return append(append(out, line...), '\n')
 	}
-	out = append(append(out, "Event published to subject "...), r.o.subject...)
+	out = append(append(out, "Event published to subject "...), printable(r.o.subject)...)
 	if receipt.Stream != "" {
 		out = append(out, " ("...)
 		if receipt.Duplicate {
@@ -159,6 +161,7 @@ func (r *results) wait(ctx context.Context) error {
 		return r.err
 	}
 	stop := context.AfterFunc(ctx, func() {
+		defer fault.Exit()
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		r.changed.Broadcast()

@@ -46,7 +46,7 @@ func (s *sheet) show(f conn.Finding) error {
 	var b strings.Builder
 	if s.several && f.Server != "" && f.Server != s.server {
 		s.server = f.Server
-		b.WriteString(f.Server + ":\n")
+		b.WriteString(printable(f.Server) + ":\n")
 	}
 	step := firstOf(names[f.Step], string(f.Step))
 	state, column := pad(string(f.State), stateColumn), pad(step, stepColumn)

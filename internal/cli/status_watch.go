@@ -10,6 +10,8 @@ import (
 	tea "charm.land/bubbletea/v2"
 	"github.com/charmbracelet/colorprofile"
 	"github.com/charmbracelet/x/ansi"
+
+	"nats-test/internal/fault"
 )
 
 // watch draws a look each second in place, until q, Ctrl-C or ctx is done.
@@ -25,6 +27,7 @@ func watch(ctx context.Context, s *System, p *reportPaint, look func(context.Con
 		options = append(options, tea.WithInput(nil)) // a loop's stdin is not for keys
 	}
 	program := tea.NewProgram(screen, options...)
+	screen.leave = program.ReleaseTerminal
 	// Not tea.WithContext: that does not wait for who reads the keys.
 	quit := context.AfterFunc(ctx, program.Quit)
 	_, err := program.Run()
@@ -39,6 +42,7 @@ type screen struct {
 	ctx   context.Context // of the watch: a look outlives the call that begins it
 	paint *reportPaint
 	look  func(context.Context) (*report, error)
+	leave func() error // gives the terminal back
 
 	width, height int
 	offset        int // lines scrolled away
@@ -57,6 +61,15 @@ func (s *screen) end() {
 	s.over = true
 }
 
+// restore, deferred, gives the terminal back before a panic goes on: nothing
+// could be read on it.
+func (s *screen) restore() {
+	if what := recover(); what != nil {
+		_ = s.leave()
+		panic(what)
+	}
+}
+
 // A looked is a look that came back.
 type looked struct {
 	report *report
@@ -66,6 +79,8 @@ type looked struct {
 func (s *screen) Init() tea.Cmd { return s.ask }
 
 func (s *screen) ask() tea.Msg {
+	defer fault.Exit()
+	defer s.restore()
 	s.looking.Lock()
 	defer s.looking.Unlock()
 	if s.over {
@@ -76,6 +91,8 @@ func (s *screen) ask() tea.Msg {
 }
 
 func (s *screen) Update(message tea.Msg) (tea.Model, tea.Cmd) {
+	defer fault.Exit()
+	defer s.restore()
 	switch m := message.(type) {
 	case tea.WindowSizeMsg:
 		s.width, s.height = m.Width, m.Height
@@ -128,6 +145,8 @@ func (s *screen) draw() {
 }
 
 func (s *screen) View() tea.View {
+	defer fault.Exit()
+	defer s.restore()
 	lines := s.lines
 	var out []string
 	for i := s.offset; i < len(lines) && len(out) < s.height-1; i++ {

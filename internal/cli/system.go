@@ -8,6 +8,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"io"
 	"log"
 	"os"
@@ -21,6 +22,7 @@ import (
 	"golang.org/x/term"
 
 	"nats-test/internal/conn"
+	"nats-test/internal/fault"
 )
 
 // A System is what a command sees of the process it runs in.
@@ -51,6 +53,7 @@ func Main(build func(*System) *cobra.Command) int {
 	allowBackground()
 	ctx, stop := conn.UntilSignal(context.Background())
 	defer stop()
+	defer fault.Exit()
 	tty := func(f *os.File) bool { return isatty.IsTerminal(f.Fd()) || isatty.IsCygwinTerminal(f.Fd()) }
 	s := &System{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv,
@@ -68,8 +71,16 @@ func Main(build func(*System) *cobra.Command) int {
 	stderr := &timed{Writer: s.Stderr}
 	s.Stderr = stderr
 	go whenUnread(ctx, stderr, nil, func() { os.Exit(exitFailed) }) // nothing more can be said
-	return Run(ctx, s, build(s), os.Args[1:])
+	cmd := build(s)
+	if shut(os.Stdout) {
+		newTeller(s, cmd).fail(errShut)
+		return exitCode(errShut)
+	}
+	return Run(ctx, s, cmd, os.Args[1:])
 }
+
+var errShut = &explained{errors.New("stdout is closed: nobody would see what is written there"), errUsage,
+	"leave >&- out; `>" + os.DevNull + "` discards the output"}
 
 // Run runs cmd with args and returns the exit code.
 func Run(ctx context.Context, s *System, cmd *cobra.Command, args []string) int {

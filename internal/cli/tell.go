@@ -7,6 +7,7 @@ import (
 	"strings"
 	"sync"
 	"unicode"
+	"unicode/utf16"
 	"unicode/utf8"
 
 	"github.com/fatih/color"
@@ -110,8 +111,9 @@ func (t *teller) lines(lines []string) {
 }
 
 // printable escapes what could move the cursor, hide text or end the line:
-// control characters, bytes that are not UTF-8, and marks that change the
-// direction of text.
+// control characters, bytes that are not UTF-8, and marks that are not seen
+// themselves, such as those that change the direction of text. In JSON, what it
+// escapes means the same as before.
 func printable(s string) string {
 	if strings.IndexFunc(s, unprintable) < 0 && utf8.ValidString(s) {
 		return s
@@ -123,7 +125,9 @@ func printable(s string) string {
 		case r == utf8.RuneError && size == 1:
 			fmt.Fprintf(&b, `\x%02x`, s[i])
 		case unprintable(r):
-			fmt.Fprintf(&b, `\u%04x`, r)
+			for _, unit := range utf16.AppendRune(nil, r) {
+				fmt.Fprintf(&b, `\u%04x`, unit)
+			}
 		default:
 			b.WriteString(s[i : i+size])
 		}
@@ -133,5 +137,8 @@ func printable(s string) string {
 }
 
 func unprintable(r rune) bool {
-	return unicode.IsControl(r) || unicode.Is(unicode.Bidi_Control, r) || r == '\u2028' || r == '\u2029'
+	if r < utf8.RuneSelf {
+		return r < ' ' || r == 0x7f
+	}
+	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point)
 }

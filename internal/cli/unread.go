@@ -6,6 +6,8 @@ import (
 	"io"
 	"sync/atomic"
 	"time"
+
+	"nats-test/internal/fault"
 )
 
 // A timed writer knows for how long a write has not come back: nobody reads what
@@ -37,6 +39,7 @@ var errUnread = errors.New("writing to stdout: nobody reads it")
 // whenUnread calls end when ctx is done and a write to w does not come back. It
 // gives up when over is closed; nil is never.
 func whenUnread(ctx context.Context, w *timed, over <-chan struct{}, end func()) {
+	defer fault.Exit()
 	select {
 	case <-ctx.Done():
 	case <-over:

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"golang.org/x/sync/errgroup"
+
+	"nats-test/internal/fault"
 )
 
 // A looker asks the broker, now and then, whether a listener has come to its
@@ -208,6 +210,7 @@ func (l *looker) ask(ctx context.Context) {
 	var mu sync.Mutex
 	for subject, from := range from {
 		group.Go(func() error {
+			defer fault.Exit()
 			rest, err := l.rest(ctx, subject, from)
 			mu.Lock()
 			defer mu.Unlock()

@@ -11,10 +11,13 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"nats-test/internal/fault"
 )
 
 // answered takes an answer. nats.go calls it one at a time.
 func (f *flight) answered(m *nats.Msg) {
+	defer fault.Exit()
 	attempt, number, _ := strings.Cut(m.Subject[len(f.replies):], ".")
 	n, _ := strconv.ParseUint(number, 36, 64)
 	var ack *jetstream.PubAck

@@ -8,6 +8,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"nats-test/internal/fault"
 )
 
 // A flight is the events that were sent and not answered. If one fails that
@@ -242,6 +244,7 @@ func (f *flight) stop(err error) {
 
 // tend waits for answers that do not come, and mends.
 func (f *flight) tend() {
+	defer fault.Exit()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
 	for {

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"nats-test/internal/fault"
 )
 
 // leftLonger is how long an event that was left counts as held beyond its ack
@@ -40,6 +42,7 @@ const mostAcked = 4096
 
 // work hands out the events, one after the other.
 func (p *pull) work() {
+	defer fault.Exit()
 	var batch []*held
 	for {
 		p.mu.Lock()
@@ -176,6 +179,7 @@ func (p *pull) tend(now time.Time) {
 	if doubtful && p.checking.CompareAndSwap(false, true) {
 		p.working.Go(func() {
 			defer p.checking.Store(false)
+			defer fault.Exit()
 			p.check(since)
 		})
 	}

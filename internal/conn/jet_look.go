@@ -12,6 +12,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"nats-test/internal/fault"
 )
 
 // A sight is a look at the event that is stored where an ack says.
@@ -60,7 +62,10 @@ func (f *flight) seen(out *outgoing) bool {
 	case f.look == lookUntried:
 		f.look = lookTrying
 		ack := *out.ack
-		f.done.Go(func() { f.tryLook(out, ack.Stream, ack.Sequence) })
+		f.done.Go(func() {
+			defer fault.Exit()
+			f.tryLook(out, ack.Stream, ack.Sequence)
+		})
 	case f.look == lookWorks && out.sight.asked.IsZero():
 		f.ask(out)
 	}

@@ -9,6 +9,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"nats-test/internal/fault"
 )
 
 // advisories begins the subjects on which JetStream tells what happens to its
@@ -26,7 +28,10 @@ func (s *jetSession) watchStreams() {
 	}
 	for _, what := range []string{"CREATED", "UPDATED"} {
 		// An error says that the connection is gone, which is told elsewhere.
-		_, _ = s.nc.Subscribe(advisories+"STREAM."+what+".*", func(*nats.Msg) { s.changed.Store(true) })
+		_, _ = s.nc.Subscribe(advisories+"STREAM."+what+".*", func(*nats.Msg) {
+			defer fault.Exit()
+			s.changed.Store(true)
+		})
 	}
 }
 
@@ -34,6 +39,7 @@ func (s *jetSession) watchStreams() {
 // were delivered as often as the consumer allows.
 func (p *pull) watchGivenUp(gaveUp func(sequence uint64, deliveries int)) {
 	_, _ = p.s.nc.Subscribe(advisories+"CONSUMER.MAX_DELIVERIES."+p.stream+"."+p.name, func(m *nats.Msg) {
+		defer fault.Exit()
 		var about struct {
 			Sequence   uint64 `json:"stream_seq"`
 			Deliveries int    `json:"deliveries"`
@@ -56,6 +62,7 @@ func (s *jetSession) lookForMoves(now time.Time, pulls []*pull) {
 	}
 	s.moveLook = now
 	s.tending.Go(func() {
+		defer fault.Exit()
 		for _, p := range pulls {
 			name, err := s.streamNow(p.subject)
 			switch {

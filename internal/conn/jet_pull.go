@@ -11,6 +11,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"nats-test/internal/fault"
 )
 
 // A pull asks a consumer for events, as many as may be held unacked, and hands
@@ -88,7 +90,10 @@ func newPull(s *jetSession, info *jetstream.ConsumerInfo, sub Subscription, deli
 func (p *pull) subscribe() (err error) {
 	if p.sub, err = p.s.nc.Subscribe(p.s.nc.NewInbox(), p.receive); err == nil {
 		_ = p.sub.SetPendingLimits(-1, -1) // the limit is what is asked for
-		p.sub.SetClosedHandler(func(string) { close(p.drained) })
+		p.sub.SetClosedHandler(func(string) {
+			defer fault.Exit()
+			close(p.drained)
+		})
 	}
 	return err
 }
@@ -111,6 +116,7 @@ func (p *pull) withdraw() {
 
 // receive takes what the server sends. nats.go calls it one message at a time.
 func (p *pull) receive(m *nats.Msg) {
+	defer fault.Exit()
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.heard = time.Now()
@@ -220,6 +226,7 @@ func (p *pull) drain(limit time.Duration) {
 		defer close(idle)
 		p.mu.Lock()
 		defer p.mu.Unlock()
+		defer fault.Exit()
 		for (len(p.queue) > 0 || p.busy) && !over {
 			p.changed.Wait()
 		}

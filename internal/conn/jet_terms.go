@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"nats-test/internal/fault"
 )
 
 // The terms of a stream are what its configuration means for who publishes.
@@ -21,7 +23,7 @@ type terms struct {
 	noAck     bool          // publishers get no answers
 	transform bool          // events may be stored under another subject
 	maxSize   int           // of an event in bytes; 0: no limit
-	maxBytes  int           // of all events; 0: no limit
+	maxBytes  int64         // of all events; 0: no limit
 
 	// Where events are kept only for the consumers that want them: which there
 	// are, and since when, by name; or why that can't be known.
@@ -41,6 +43,7 @@ type wanting struct {
 func (f *flight) learn(name, subject string) {
 	f.learning = true
 	f.done.Go(func() {
+		defer fault.Exit()
 		t := f.s.terms(name, subject)
 		f.mu.Lock()
 		defer f.mu.Unlock()
@@ -78,7 +81,7 @@ type streamAnswer struct {
 		Retention  jetstream.RetentionPolicy `json:"retention"`
 		NoAck      bool                      `json:"no_ack"`
 		MaxMsgSize int                       `json:"max_msg_size"`
-		MaxBytes   int                       `json:"max_bytes"`
+		MaxBytes   int64                     `json:"max_bytes"`
 		Transform  *struct{}                 `json:"subject_transform"`
 	} `json:"config"`
 	Time time.Time `json:"ts"`
@@ -266,7 +269,7 @@ func (f *flight) kept(out *outgoing) error {
 		f.told = true
 		f.s.opts.Notify(fmt.Sprintf("the stream %s can't be looked at, so it can't be known whether it keeps what it acks (%v)", t.stream, t.err))
 	}
-	if size := len(out.msg.Data) + headerSize(out.msg.Header); t.maxBytes > 0 && size > t.maxBytes && !out.ack.Duplicate {
+	if size := len(out.msg.Data) + headerSize(out.msg.Header); t.maxBytes > 0 && int64(size) > t.maxBytes && !out.ack.Duplicate {
 		return because(ErrNotStored, fmt.Errorf("%d bytes with headers, and the stream %s holds %d in all (max_bytes): it was acked and dropped",
 			size, t.stream, t.maxBytes))
 	}

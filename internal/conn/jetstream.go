@@ -12,6 +12,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"nats-test/internal/fault"
 )
 
 // jetSession is a session with JetStream.
@@ -116,6 +118,7 @@ func (s *jetSession) Close() error {
 
 // tend looks after the pulls until the session ends.
 func (s *jetSession) tend() {
+	defer fault.Exit()
 	const often = 250 * time.Millisecond
 	tick := time.NewTicker(often)
 	defer tick.Stop()
@@ -218,7 +221,10 @@ func (s *jetSession) Drain(limit time.Duration) {
 	s.listening.Unlock()
 	var drains sync.WaitGroup
 	for _, p := range pulls {
-		drains.Go(func() { p.drain(limit) })
+		drains.Go(func() {
+			defer fault.Exit()
+			p.drain(limit)
+		})
 	}
 	drains.Wait()
 }

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"nats-test/internal/fault"
 )
 
 // A link is the NATS connection under a session of either backend, and how it
@@ -61,14 +63,24 @@ func newLink(ctx context.Context, o Options, more ...nats.Option) (*link, error)
 		return nil, err
 	}
 	opts = append(append(opts, more...),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { l.disconnected(err) }),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) {
+			defer fault.Exit()
+			l.disconnected(err)
+		}),
 		nats.ReconnectToServer(l.nextServer),
 		nats.ReconnectHandler(func(nc *nats.Conn) {
+			defer fault.Exit()
 			l.at.Store(serverOf(nc))
 			o.Notify("connected again to " + withoutSecrets(nc.ConnectedUrl()))
 		}),
-		nats.ClosedHandler(func(nc *nats.Conn) { l.lose(or(nc.LastError(), nats.ErrConnectionClosed)) }),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { l.heard(err) }),
+		nats.ClosedHandler(func(nc *nats.Conn) {
+			defer fault.Exit()
+			l.lose(or(nc.LastError(), nats.ErrConnectionClosed))
+		}),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			defer fault.Exit()
+			l.heard(err)
+		}),
 	)
 	if l.nc, err = l.connect(opts); err != nil {
 		l.end()

@@ -9,6 +9,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"nats-test/internal/fault"
 )
 
 // inquire asks a question until it is answered, is denied, the session is lost,
@@ -42,6 +44,7 @@ func hedge[T any](ctx context.Context, question func(context.Context) (T, error)
 	replies := make(chan reply)
 	ask := func() {
 		asking.Go(func() {
+			defer fault.Exit()
 			var r reply
 			r.answer, r.err = question(ctx)
 			select {
@@ -119,6 +122,7 @@ func (l *link) askOnce(ctx context.Context, request func(context.Context) error)
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
+		defer fault.Exit()
 		select {
 		case words := <-l.denied:
 			cancel(because(ErrAuth, errors.New(words)))

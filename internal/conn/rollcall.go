@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"nats-test/internal/fault"
 )
 
 // No broker tells on its own port who shares a group: members of this package
@@ -59,6 +61,7 @@ func (l *link) attend(subject string, shared bool, fill func(*Member)) {
 	}
 	// An error says that the connection is gone, which is told elsewhere.
 	_, _ = l.nc.Subscribe(subject, func(call *nats.Msg) {
+		defer fault.Exit()
 		if call.Reply == "" {
 			return
 		}
@@ -202,6 +205,7 @@ func (l *link) callRoll(ctx context.Context, subjects []string, self string) ([]
 	sub, err := l.nc.Subscribe(replies+".*", func(m *nats.Msg) {
 		mu.Lock()
 		defer mu.Unlock()
+		defer fault.Exit()
 		n, err := strconv.Atoi(m.Subject[len(replies)+1:])
 		if err != nil || n < 0 || n >= len(found) || heard == rollMost {
 			return

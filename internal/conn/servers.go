@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"nats-test/internal/fault"
 )
 
 // hostOf is host and port of a server's URL, as nats.go completes it.
@@ -81,6 +83,7 @@ type serverChoice struct {
 // The first attempt has to wait, too: long enough that sending fails meanwhile,
 // and who sends knows that the connection broke before another is there.
 func (l *link) nextServer(servers []nats.Server, _ nats.ServerInfo) (*nats.Server, time.Duration) {
+	defer fault.Exit()
 	c := &l.servers
 	i := slices.IndexFunc(servers, func(s nats.Server) bool { return s.URL.Host == c.latest })
 	if i < 0 || servers[i].Reconnects <= c.failures { // it did connect, which sets its count back

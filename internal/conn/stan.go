@@ -11,6 +11,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/stan.go"
 	"github.com/nats-io/stan.go/pb"
+
+	"nats-test/internal/fault"
 )
 
 // stanSession is a session with NATS Streaming.
@@ -37,7 +39,10 @@ func newStan(ctx context.Context, l *link) (Session, error) {
 		stan.PubAckWait(never),
 		stan.MaxPubAcksInflight(l.opts.Window),
 		stan.Pings(pingSeconds, l.opts.pingMaxOut()),
-		stan.SetConnectionLostHandler(func(_ stan.Conn, err error) { l.lose(err) }),
+		stan.SetConnectionLostHandler(func(_ stan.Conn, err error) {
+			defer fault.Exit()
+			l.lose(err)
+		}),
 	)
 	if err != nil {
 		return nil, s.explainConnect(err)
@@ -102,7 +107,10 @@ func (s *stanSession) Close() error {
 	// All at once, so that a broker that hangs costs one time-out.
 	answers := make(chan error, len(subs))
 	for _, sub := range subs {
-		go func() { answers <- sub.Close() }()
+		go func() {
+			defer fault.Exit()
+			answers <- sub.Close()
+		}()
 	}
 	var err error
 	for range subs {

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/nats-io/stan.go"
+
+	"nats-test/internal/fault"
 )
 
 const (
@@ -99,6 +101,7 @@ func (f *stanFlight) send(size int64, done func(Receipt, error), put func(answer
 }
 
 func (f *stanFlight) answered(e *handed, id string, err error) {
+	defer fault.Exit()
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if e.over {
@@ -132,6 +135,7 @@ func (f *stanFlight) end(e *handed) {
 // watch gives up what is in flight when nothing is answered any more, or the
 // session is lost.
 func (f *stanFlight) watch() {
+	defer fault.Exit()
 	timeout := f.link.opts.Timeout
 	tick := time.NewTicker(max(timeout/20, time.Millisecond))
 	defer tick.Stop()

@@ -10,6 +10,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/stan.go"
 	"github.com/nats-io/stan.go/pb"
+
+	"nats-test/internal/fault"
 )
 
 // Covered is so for every legal name: a channel is made when it is needed.
@@ -43,6 +45,7 @@ func (s *stanSession) Subscribe(ctx context.Context, sub Subscription, deliver f
 	var message Message // one for all: stan.go calls back one at a time
 	behind := 0         // events in the queue behind this one, at least
 	subscription, err := s.sc.QueueSubscribe(sub.Subject, sub.Group, func(m *stan.Msg) {
+		defer fault.Exit()
 		message = Message{
 			Subject: m.Subject, Sequence: m.Sequence, Time: time.Unix(0, m.Timestamp), Data: m.Data,
 			Deliveries: 1 + int(m.RedeliveryCount), acker: stanAck{m},
@@ -184,6 +187,7 @@ func (s *stanSession) find(ctx context.Context, subject string, match func(*stan
 	came := make(chan struct{}, 1)
 	found := make(chan *stan.Msg, 1)
 	sub, err := s.sc.Subscribe(subject, func(m *stan.Msg) {
+		defer fault.Exit()
 		if match(m) {
 			select {
 			case found <- m:

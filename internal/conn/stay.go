@@ -7,6 +7,8 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"nats-test/internal/fault"
 )
 
 // patience is how long a shutdown waits for the handler before it says so, and
@@ -85,6 +87,7 @@ func (s *stay) run(ctx context.Context, first bool) (End, error) {
 		session.Drain(patience)
 	}
 	told := time.AfterFunc(patience, func() {
+		defer fault.Exit()
 		s.options.Notify("stopping when the event in hand is done; a second signal ends at once")
 	})
 	locked := s.lock(ctx)
@@ -252,6 +255,7 @@ func (s *stay) silentFor() time.Duration {
 func (s *stay) lock(ctx context.Context) bool {
 	locked := make(chan struct{})
 	go func() {
+		defer fault.Exit()
 		s.mu.Lock()
 		close(locked)
 	}()

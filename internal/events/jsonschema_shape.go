@@ -188,12 +188,12 @@ func (sh *shaper) fill(to *shape, kind string, all []*jsonschema.Schema) {
 func (sh *shaper) object(to *shape, all []*jsonschema.Schema) {
 	to.kind, to.open = shapeObject, true
 	fields := make(map[string]*field)
-	offsets := make(map[string]int)
+	offsets := make(map[string]int64)
 	add := func(s *jsonschema.Schema, certain bool) {
 		for _, name := range sortedKeys(s.Properties) {
 			if fields[name] == nil {
 				fields[name] = &field{name: name, shape: sh.of(s.Properties[name])}
-				offsets[name] = len(fields)<<32 + sh.offset(s.Properties[name])
+				offsets[name] = int64(len(fields))<<32 + sh.offset(s.Properties[name])
 				if certain {
 					offsets[name] = sh.offset(s.Properties[name])
 				}
@@ -248,12 +248,12 @@ func (sh *shaper) object(to *shape, all []*jsonschema.Schema) {
 }
 
 // offset returns where a schema is in its file.
-func (sh *shaper) offset(s *jsonschema.Schema) int {
+func (sh *shaper) offset(s *jsonschema.Schema) int64 {
 	f, pointer := sh.files.place(s.Location)
 	if f == nil {
 		return 0
 	}
-	return f.index()[pointer].name
+	return int64(f.index()[pointer].name)
 }
 
 func enumValues(values []any) []enumValue {

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"nats-test/internal/fault"
 )
 
 // heartbeatWait is how long a client may take to answer: a live one needs less
@@ -57,6 +59,7 @@ func (h *Heartbeats) States(ctx context.Context, inboxes []string) (map[string]S
 		n, err := strconv.Atoi(m.Subject[len(replies)+1:])
 		mu.Lock()
 		defer mu.Unlock()
+		defer fault.Exit()
 		if err != nil || n < 0 || n >= len(asked) || states[asked[n]] != Hung {
 			return
 		}
