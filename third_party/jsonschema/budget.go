@@ -1,3 +1,5 @@
+// This file was changed: it was added, see the README of the folder above.
+
 package jsonschema
 
 import (
