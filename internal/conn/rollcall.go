@@ -62,7 +62,7 @@ func (l *link) attend(subject string, shared bool, fill func(*Member)) {
 	// An error says that the connection is gone, which is told elsewhere.
 	_, _ = l.nc.Subscribe(subject, func(call *nats.Msg) {
 		defer fault.Exit()
-		if call.Reply == "" {
+		if !l.opts.isInbox(call.Reply) {
 			return
 		}
 		if !l.mayAnswer(call.Reply) {
@@ -192,7 +192,7 @@ func (l *link) callRoll(ctx context.Context, subjects []string, self string) ([]
 	if err := l.rollError(); err != nil {
 		return nil, err
 	}
-	replies := l.nc.NewInbox()
+	replies := l.opts.newInbox()
 	var mu sync.Mutex
 	found, heard, empty := make([][]Member, len(subjects)), 0, 0
 	waiting := make(map[int]bool) // for the answer of self
