@@ -164,7 +164,7 @@ func (r *JetStream) subscription(info *jetstream.ConsumerInfo) *Subscription {
 		Consumer: info.Name, Durable: info.Config.Durable, Members: []Member{}, Filters: info.Config.FilterSubjects,
 		Delivered: info.Delivered.Stream, Lag: info.NumPending, Unacked: info.NumAckPending,
 		Limit: max(0, info.Config.MaxAckPending), Waiting: info.NumWaiting, Paused: info.Paused, AckWait: info.Config.AckWait,
-		AckFloor: info.AckFloor.Stream,
+		AckFloor: info.AckFloor.Stream, Created: info.Created,
 	}
 	if info.Config.FilterSubject != "" {
 		s.Filters = []string{info.Config.FilterSubject}
