@@ -132,7 +132,6 @@ func (r *JetStream) members(ctx context.Context, s *Snapshot, names [][2]string,
 			sub.Members = append(sub.Members, m)
 		}
 		slices.SortFunc(sub.Members, func(a, b Member) int { return cmp.Compare(a.Client, b.Client) })
-		sub.Offline = sub.Offline && len(sub.Members) == 0
 		// Who pulls by other means does not answer, and may be at work.
 		if !sub.Push && (len(sub.Members) > 0 || sub.Waiting == 0 && !sub.Offline) {
 			sub.Lost = max(0, sub.Unacked-held)
