@@ -3,9 +3,9 @@ package cli
 import (
 	"context"
 	"fmt"
-	"runtime/debug"
 	"time"
 
+	"nats-test/internal/fault"
 	"nats-test/internal/monitor"
 )
 
@@ -16,35 +16,19 @@ const soonWait = 250 * time.Millisecond
 // any longer: answers of a hundred megabytes take seconds to read, and what it
 // still finds is of no use. over is false then; it ends with the process.
 func soon(ctx context.Context, look func() error) (over bool, err error) {
-	type outcome struct {
-		err   error
-		fault string
-	}
-	came := make(chan outcome, 1)
+	came := make(chan error, 1)
 	go func() {
-		var o outcome
-		defer func() {
-			if r := recover(); r != nil {
-				o.fault = fmt.Sprintf("%v\n%s", r, debug.Stack())
-			}
-			came <- o
-		}()
-		o.err = look()
+		defer fault.Exit()
+		came <- look()
 	}()
-	finished := func(o outcome) (bool, error) {
-		if o.fault != "" {
-			panic(o.fault)
-		}
-		return true, o.err
-	}
 	select {
-	case o := <-came:
-		return finished(o)
+	case err = <-came:
+		return true, err
 	case <-ctx.Done():
 	}
 	select {
-	case o := <-came:
-		return finished(o)
+	case err = <-came:
+		return true, err
 	case <-time.After(soonWait):
 		return false, context.Cause(ctx)
 	}

@@ -7,6 +7,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/stan.go/pb"
+
+	"nats-test/internal/fault"
 )
 
 // A Visit is a short stay of an [Observer] with NATS Streaming: as a client,
@@ -33,6 +35,7 @@ func (o *Observer) Visit(ctx context.Context) (*Visit, error) {
 func (o *Observer) VisitAs(ctx context.Context, id string) (*Visit, error) {
 	v := &Visit{ID: id, Inbox: o.link.opts.newInbox(), observer: o}
 	alive, err := o.link.nc.Subscribe(v.Inbox, func(m *nats.Msg) {
+		defer fault.Exit()
 		if o.link.opts.isInbox(m.Reply) {
 			_ = m.Respond(nil)
 		}

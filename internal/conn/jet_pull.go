@@ -190,14 +190,6 @@ func (p *pull) answered(status string, header nats.Header) {
 	p.ask()
 }
 
-func (p *pull) missed() error {
-	return fmt.Errorf("events of stream %s were missed on the way", p.stream)
-}
-
-func (p *pull) deleted() error {
-	return fmt.Errorf("the consumer %s of stream %s was deleted", p.name, p.stream)
-}
-
 // check asks for a consumer that has said nothing since a time.
 func (p *pull) check(since time.Time) {
 	_, err := p.info(p.s.life)

@@ -8,6 +8,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"nats-test/internal/fault"
 )
 
 // isEvent reports whether a message is an event of the pull's consumer that was
@@ -65,6 +67,7 @@ func (p *pull) confirm(judge func(*jetstream.ConsumerInfo, error)) {
 	}
 	p.working.Go(func() {
 		defer p.checking.Store(false)
+		defer fault.Exit()
 		info, err := p.info(p.s.life)
 		judge(info, err)
 	})
@@ -106,4 +109,12 @@ func (p *pull) refused(status, words string) {
 		return
 	}
 	p.s.leave(because(ErrRefused, fmt.Errorf("asking consumer %q of stream %q: %s %s", p.name, p.stream, clip(status), clip(words))))
+}
+
+func (p *pull) missed() error {
+	return fmt.Errorf("events of stream %s were missed on the way", p.stream)
+}
+
+func (p *pull) deleted() error {
+	return fmt.Errorf("the consumer %s of stream %s was deleted", p.name, p.stream)
 }

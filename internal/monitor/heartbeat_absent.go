@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"nats-test/internal/fault"
 )
 
 // Clients that are looked for with one subscription: as many as the server
@@ -33,6 +35,7 @@ func (h *Heartbeats) confirm(ctx context.Context, inboxes []string) (there []str
 		some, replies := inboxes[first:min(first+step, len(inboxes))], h.inbox()
 		var sub *nats.Subscription
 		sub, err = h.NC.Subscribe(replies+".*", func(m *nats.Msg) {
+			defer fault.Exit()
 			if n, is := number(m, replies); is && n >= 0 && n < len(some) {
 				mu.Lock()
 				defer mu.Unlock()
@@ -43,7 +46,10 @@ func (h *Heartbeats) confirm(ctx context.Context, inboxes []string) (there []str
 			return nil, fmt.Errorf("%w: %w", ErrClients, err)
 		}
 		open.Add(1)
-		sub.SetClosedHandler(func(string) { open.Done() })
+		sub.SetClosedHandler(func(string) {
+			defer open.Done()
+			defer fault.Exit()
+		})
 		err = h.send(some, replies)
 		if over := sub.Drain(); over != nil && err == nil {
 			err = fmt.Errorf("%w: %w", ErrClients, over)
@@ -55,6 +61,7 @@ func (h *Heartbeats) confirm(ctx context.Context, inboxes []string) (there []str
 	over := make(chan struct{})
 	go func() { // ends with the connection
 		defer close(over)
+		defer fault.Exit()
 		open.Wait()
 	}()
 	late := time.NewTimer(confirmWait)
