@@ -9,6 +9,7 @@ import (
 	"slices"
 	"strings"
 
+	"al.essio.dev/pkg/shellescape"
 	"github.com/spf13/cobra"
 
 	"nats-test/internal/conn"
@@ -121,7 +122,7 @@ func forgetRun(ctx context.Context, s *System, tell *teller, o *forgetOptions) e
 	}
 	if _, left, err := o.look(ctx, from, sub); err != nil || left != nil {
 		return hinted(fmt.Errorf("%s of %s was not forgotten for sure: somebody joined meanwhile, or it can't be looked at", o.who(), o.subject),
-			"`listen status %s` shows it", o.subject)
+			"`listen status %s` shows it", shellescape.Quote(o.subject))
 	}
 	_, err = fmt.Fprintf(s.Stdout, "Position of %s on %s forgotten\n", printable(strings.TrimSuffix(o.who(), ",")), printable(o.subject))
 	return err
@@ -190,17 +191,17 @@ func (o *forgetOptions) unused(ctx context.Context, from looker, sub conn.Subscr
 		err = o.notThere()
 	case found.Present() > 0:
 		err = hinted(fmt.Errorf("%s of %s is in use by %d %s", o.who(), o.subject, found.Present(), plural(found.Present(), "member")),
-			"stop them first; `listen status %s` shows them%s", o.subject, o.evicts(from))
+			"stop them first; `listen status %s` shows them%s", shellescape.Quote(o.subject), o.evicts(from))
 	case !found.Offline:
 		err = hinted(fmt.Errorf("%s of %s may be in use: %d %s, delivered within the ack wait of %v, %s not acked yet", o.who(), o.subject,
 			found.Unacked, plural(found.Unacked, "event"), found.AckWait, isAre(found.Unacked)),
-			"wait until the ack wait is over; `listen status %s` calls it offline then", o.subject)
+			"wait until the ack wait is over; `listen status %s` calls it offline then", shellescape.Quote(o.subject))
 	}
 	return channel, found, err
 }
 
 func (o *forgetOptions) notThere() error {
-	return hinted(fmt.Errorf("%s of %s: %w", o.who(), o.subject, conn.ErrNoPosition), "`listen status %s` shows those that are there", o.subject)
+	return hinted(fmt.Errorf("%s of %s: %w", o.who(), o.subject, conn.ErrNoPosition), "`listen status %s` shows those that are there", shellescape.Quote(o.subject))
 }
 
 func isAre(n int) string {

@@ -122,3 +122,11 @@ func TestStatusOfMuchInterrupted(t *testing.T) {
 		}
 	}
 }
+
+// A cluster is called what its server likes.
+func TestHintQuotesTheCluster(t *testing.T) {
+	server, monitor, _ := told(t, map[string]string{"/streaming/serverz": `{"cluster_id":"x; $(id)"}`})
+	p := runProcess(t, server.URL, "listen", subject, "--cluster", "other", "--backend", "stan", "--monitor", monitor)
+	p.endsWith(3, 30*time.Second)
+	p.awaitSaying(`--cluster 'x; $(id)' (NATS_CLUSTER_ID)`)
+}

@@ -73,9 +73,9 @@ func (s *Snapshot) silent() []Judgement {
 			j.Text += fmt.Sprintf("; other members get them after the ack wait of %v", h.wait)
 		}
 		j.Text += "; the server drops it when its heartbeats have failed: after 5 minutes by default, 15 s with -hbi 5s -hbt 5s -hbf 2"
-		j.Hint = fmt.Sprintf("`listen evict %s` closes it at once", id)
+		j.Hint = fmt.Sprintf("`listen evict %s` closes it at once", typed(id))
 		if h.state == Hung {
-			j.Hint = fmt.Sprintf("look at it; `listen evict --force %s` closes its session", id)
+			j.Hint = fmt.Sprintf("look at it; `listen evict --force %s` closes its session", typed(id))
 		}
 		all = append(all, j)
 	}
