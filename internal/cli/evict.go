@@ -88,13 +88,38 @@ func evictRun(ctx context.Context, s *System, c *connection, tell *teller, id st
 	if err != nil {
 		return err
 	}
-	if err := visit.Evict(ctx, id); errors.Is(err, conn.ErrNoClient) {
+	tell.say("closing client %s of the cluster %s at %s", id, firstOf(c.options.Cluster, conn.DefaultCluster), c.options.Where())
+	closing := visit.EvictDead // by the server's own word
+	if force {
+		closing = visit.Evict
+	}
+	switch err := closing(ctx, id); {
+	case errors.Is(err, conn.ErrNoClient):
 		return hinted(err, "`listen status` shows who is there")
-	} else if err != nil {
+	case errors.Is(err, conn.ErrClientIDTaken):
+		return hinted(fmt.Errorf("client %q is alive: it answered its server, whatever the monitoring port says", id), stopOrForce)
+	case err != nil:
 		return err
+	case !force:
+		if err := c.isClosed(ctx, c.streaming(observer), id); err != nil {
+			return err
+		}
 	}
 	_, err = fmt.Fprintf(s.Stdout, "Client %s closed%s\n", printable(id), holdings(client))
 	return err
+}
+
+// isClosed returns an error if a client that was closed is still known, or if
+// that can't be told.
+func (c *connection) isClosed(ctx context.Context, from *monitor.Streaming, id string) error {
+	switch _, err := from.Client(ctx, id); {
+	case errors.Is(err, monitor.ErrNoClient):
+		return nil
+	case err == nil:
+		return hinted(fmt.Errorf("client %q was not closed: the server still has one of that ID", id), "`listen status` shows who is there")
+	default:
+		return c.explainMonitor(fmt.Errorf("asking whether client %q is closed: %w", id, err), from)
+	}
 }
 
 // errClosedMeanwhile: the server has done what was asked for.
@@ -149,8 +174,10 @@ func stillThere(client *monitor.Client) error {
 		monitor.Hung:    "hangs, or is cut off, but its connection is there: it may come back",
 		monitor.Unasked: "can't be asked whether it is alive",
 	}[client.State]
-	return hinted(fmt.Errorf("client %q %s", client.ID, text), "stop it, or close it all the same with --force")
+	return hinted(fmt.Errorf("client %q %s", client.ID, text), stopOrForce)
 }
+
+const stopOrForce = "stop it, or close it all the same with --force"
 
 // holdings tells what becomes of the events that a client held.
 func holdings(c *monitor.Client) string {

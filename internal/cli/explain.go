@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 
+	"al.essio.dev/pkg/shellescape"
+
 	"nats-test/internal/conn"
 	"nats-test/internal/events"
 	"nats-test/internal/monitor"
@@ -26,7 +28,7 @@ func hintFor(err error) string {
 		return hint
 	}
 	if e, ok := errors.AsType[*events.InvalidError](err); ok {
-		return fmt.Sprintf("`publish events %s` shows the contract and an example", e.Subject)
+		return fmt.Sprintf("`publish events %s` shows the contract and an example", shellescape.Quote(e.Subject))
 	}
 	for _, e := range ends {
 		if errors.Is(err, e.err) {
@@ -80,7 +82,7 @@ func (c *connection) askMonitor(ctx context.Context, err error) error {
 		return hinted(err, "this is a NATS server without NATS Streaming (so says %s): --backend jetstream if it has JetStream; "+
 			"else connect to another with --server", base)
 	case len(found) == 1:
-		return hinted(err, "the cluster there is %q: --cluster %s (NATS_CLUSTER_ID)", found[0], found[0])
+		return hinted(err, "the cluster there is %q: --cluster %s (NATS_CLUSTER_ID)", found[0], shellescape.Quote(found[0]))
 	}
 	return hinted(err, "the clusters there are %s: choose with --cluster (NATS_CLUSTER_ID)", strings.Join(found, ", "))
 }

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
+	"al.essio.dev/pkg/shellescape"
 	"github.com/spf13/cobra"
 
 	"nats-test/internal/conn"
@@ -20,6 +22,7 @@ type forgetOptions struct {
 	*connection
 	position
 	subject string
+	stream  string // of the position, on JetStream
 	yes     bool
 }
 
@@ -88,16 +91,16 @@ func forgetRun(ctx context.Context, s *System, tell *teller, o *forgetOptions) e
 		o.options.ClientID = o.clientID() // the durable's, on NATS Streaming
 	}
 	sub := conn.Subscription{Subject: o.subject, Group: o.group, Durable: o.durable}
+	var visit *conn.Visit
 	if streaming, ok := from.(*monitor.Streaming); ok {
-		visit, err := observer.Visit(ctx)
-		if err != nil {
+		if visit, err = o.visit(ctx, observer, streaming, conn.NewClientID("visit")); err != nil {
 			return err
 		}
-		err = o.sameServer(ctx, streaming, visit)
-		visit.Leave()
-		if err != nil {
-			return err
-		}
+		defer visit.Leave()
+	} else if o.stream, err = observer.StreamOf(ctx, o.subject); errors.Is(err, conn.ErrNoStream) {
+		return o.notThere()
+	} else if err != nil {
+		return o.explainMonitor(fmt.Errorf("looking for the stream of %q: %w", o.subject, err), from)
 	}
 	channel, position, err := o.unused(ctx, from, sub)
 	if err != nil {
@@ -110,23 +113,73 @@ func forgetRun(ctx context.Context, s *System, tell *teller, o *forgetOptions) e
 	tell.warn("%s of %s has come to #%d, %d of them unacked. Once it is forgotten, a new listener begins where --deliver says: "+
 		"with all, the default, %d %s up to #%d come, also those that it had got",
 		o.who(), o.subject, position.Delivered, position.Unacked, replay, plural(int(replay), "event"), position.Delivered)
-	if !o.yes {
-		if !ask(ctx, s, tell) {
-			return errors.New("nothing was forgotten")
-		}
-		if _, _, err = o.unused(ctx, from, sub); err != nil { // somebody may have joined meanwhile
-			return err
-		}
+	tell.warn("what is deleted is %s at %s", o.what(position), o.options.Where())
+	if !o.yes && !ask(ctx, s, tell) {
+		return errors.New("nothing was forgotten")
 	}
-	if err := conn.Forget(ctx, o.options, sub); err != nil {
-		return o.explain(ctx, err)
+	if err := o.remove(ctx, observer, from, sub, visit, position); err != nil {
+		return err
 	}
 	if _, left, err := o.look(ctx, from, sub); err != nil || left != nil {
 		return hinted(fmt.Errorf("%s of %s was not forgotten for sure: somebody joined meanwhile, or it can't be looked at", o.who(), o.subject),
-			"`listen status %s` shows it", o.subject)
+			"`listen status %s` shows it", shellescape.Quote(o.subject))
 	}
 	_, err = fmt.Fprintf(s.Stdout, "Position of %s on %s forgotten\n", printable(strings.TrimSuffix(o.who(), ",")), printable(o.subject))
 	return err
+}
+
+// visit registers with the server whose monitoring port tells of the position.
+func (o *forgetOptions) visit(ctx context.Context, observer *conn.Observer, from *monitor.Streaming, id string) (*conn.Visit, error) {
+	visit, err := observer.VisitAs(ctx, id)
+	if err != nil {
+		return nil, err
+	}
+	if err := o.sameServer(ctx, from, visit); err != nil {
+		visit.Leave()
+		return nil, err
+	}
+	return visit, nil
+}
+
+// what names the thing that holds the position at the broker.
+func (o *forgetOptions) what(p *monitor.Subscription) string {
+	switch {
+	case p.Consumer != "":
+		return fmt.Sprintf("the consumer %q of the stream %q", p.Consumer, o.stream)
+	case o.group != "":
+		return fmt.Sprintf("the queue group %q with the durable %q in the cluster %q", o.group, o.durable, firstOf(o.options.Cluster, conn.DefaultCluster))
+	}
+	return fmt.Sprintf("the durable %q of the client %q in the cluster %q", o.durable, o.options.ClientID, firstOf(o.options.Cluster, conn.DefaultCluster))
+}
+
+// remove deletes the position that was shown, if it still is as it was.
+func (o *forgetOptions) remove(ctx context.Context, observer *conn.Observer, from looker, sub conn.Subscription, visit *conn.Visit, shown *monitor.Subscription) error {
+	if streaming, ok := from.(*monitor.Streaming); ok && o.group == "" {
+		own, err := o.visit(ctx, observer, streaming, o.options.ClientID)
+		if err != nil {
+			return o.explain(ctx, err)
+		}
+		defer own.Leave()
+		visit = own
+	}
+	_, now, err := o.unused(ctx, from, sub) // somebody may have joined meanwhile
+	if err != nil {
+		return err
+	}
+	if !now.Created.Equal(shown.Created) || now.Delivered != shown.Delivered {
+		err = fmt.Errorf("%s of %s has come to #%d: %w", o.who(), o.subject, now.Delivered, conn.ErrChanged)
+	} else if visit != nil {
+		err = visit.Forget(ctx, sub)
+	} else {
+		err = observer.Forget(ctx, conn.Seen{Stream: o.stream, Consumer: shown.Consumer, Created: shown.Created, Delivered: shown.Delivered})
+	}
+	if errors.Is(err, conn.ErrChanged) {
+		return hinted(fmt.Errorf("nothing was forgotten: %w", err), "look again")
+	}
+	if err != nil {
+		return o.explain(ctx, err)
+	}
+	return nil
 }
 
 // unused returns the position, and an error if it is not there or in use.
@@ -135,16 +188,20 @@ func (o *forgetOptions) unused(ctx context.Context, from looker, sub conn.Subscr
 	switch {
 	case err != nil:
 	case found == nil:
-		err = hinted(fmt.Errorf("%s of %s: %w", o.who(), o.subject, conn.ErrNoPosition), "`listen status %s` shows those that are there", o.subject)
+		err = o.notThere()
 	case found.Present() > 0:
 		err = hinted(fmt.Errorf("%s of %s is in use by %d %s", o.who(), o.subject, found.Present(), plural(found.Present(), "member")),
-			"stop them first; `listen status %s` shows them%s", o.subject, o.evicts(from))
+			"stop them first; `listen status %s` shows them%s", shellescape.Quote(o.subject), o.evicts(from))
 	case !found.Offline:
 		err = hinted(fmt.Errorf("%s of %s may be in use: %d %s, delivered within the ack wait of %v, %s not acked yet", o.who(), o.subject,
 			found.Unacked, plural(found.Unacked, "event"), found.AckWait, isAre(found.Unacked)),
-			"wait until the ack wait is over; `listen status %s` calls it offline then", o.subject)
+			"wait until the ack wait is over; `listen status %s` calls it offline then", shellescape.Quote(o.subject))
 	}
 	return channel, found, err
+}
+
+func (o *forgetOptions) notThere() error {
+	return hinted(fmt.Errorf("%s of %s: %w", o.who(), o.subject, conn.ErrNoPosition), "`listen status %s` shows those that are there", shellescape.Quote(o.subject))
 }
 
 func isAre(n int) string {
@@ -177,7 +234,9 @@ func (o *forgetOptions) find(s *monitor.Snapshot, sub conn.Subscription) (*monit
 	for _, c := range s.Channels {
 		for _, p := range c.Subscriptions {
 			switch {
-			case s.Backend == "jetstream" && p.Consumer == conn.ConsumerName(sub),
+			// Other streams may have a consumer of the same name, and other subjects in this one.
+			case s.Backend == "jetstream" && c.Name == o.stream && p.Consumer == conn.ConsumerName(sub) &&
+				(len(p.Filters) == 0 || slices.Equal(p.Filters, []string{sub.Subject})),
 				s.Backend == "stan" && p.Group == sub.Group && p.Durable == sub.Durable &&
 					(sub.Group != "" || len(p.Members) > 0 && p.Members[0].Client == o.options.ClientID):
 				return c, p

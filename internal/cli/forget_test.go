@@ -130,3 +130,50 @@ func TestForgetOfABusyConsumer(t *testing.T) {
 	}
 	forget(t, server, 1, subject, "-g", "g", "-y").awaitSaying("may be in use: 1 event, delivered within the ack wait of 30s, is not acked yet")
 }
+
+// Several streams may have a consumer of the same name: the one that is shown
+// is the one that is deleted, and it is that of the stream that a listener joins.
+func TestForgetNamesTheStream(t *testing.T) {
+	server := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
+	js := server.JetStream()
+	store(t, server, 3)
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "copy", Mirror: &jetstream.StreamSource{Name: subject}}); err != nil {
+		t.Fatal(err)
+	}
+	name := "g_" + subject
+	create := func(stream string) {
+		t.Helper()
+		_, err := js.CreateConsumer(t.Context(), stream, jetstream.ConsumerConfig{Durable: name, FilterSubject: subject, AckPolicy: jetstream.AckExplicitPolicy})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	create("copy")
+	forget(t, server, 1, subject, "-g", "g", "-y").awaitSaying("there is no such durable")
+	runProcess(t, server.URL, "listen", subject, "-g", "g", "-c", "3").endsWith(0, 30*time.Second)
+	p := forget(t, server, 0, subject, "-g", "g", "-y")
+	p.awaitSaying("has come to #3")
+	p.awaitSaying(`the consumer "g_ticket:created" of the stream "ticket:created" at ` + server.URL)
+	if _, err := js.Consumer(t.Context(), subject, name); err == nil {
+		t.Error("it is still there")
+	}
+	forget(t, server, 0, subject, "-g", "g", "-y", "--stream", "copy").awaitSaying(`of the stream "copy"`)
+	if _, err := js.Consumer(t.Context(), "copy", name); err == nil {
+		t.Error("that of the copy is still there")
+	}
+}
+
+// Consumers of two subjects may have one name.
+func TestForgetOfAnotherSubject(t *testing.T) {
+	server := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
+	js := server.JetStream()
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "s", Subjects: []string{"a.b", "a_b"}}); err != nil {
+		t.Fatal(err)
+	}
+	_, err := js.CreateConsumer(t.Context(), "s", jetstream.ConsumerConfig{Durable: "g_a_b", FilterSubject: "a.b", AckPolicy: jetstream.AckExplicitPolicy})
+	if err != nil {
+		t.Fatal(err)
+	}
+	forget(t, server, 1, "a_b", "-g", "g", "-y").awaitSaying("there is no such durable")
+	forget(t, server, 0, "a.b", "-g", "g", "-y")
+}

@@ -171,21 +171,6 @@ func (o *statusOptions) look(ctx context.Context, from looker, h *monitor.Histor
 	return r, nil
 }
 
-// read has a broker tell how it stands, in bounded time.
-func (c *connection) read(ctx context.Context, from looker, subjects []string) (*monitor.Snapshot, error) {
-	late, cancel := context.WithTimeout(ctx, 6*c.timeout())
-	defer cancel()
-	snapshot, err := from.Read(late, subjects)
-	switch {
-	case err != nil && ctx.Err() == nil && late.Err() != nil:
-		err = fmt.Errorf("it takes longer than %v: %w", 6*c.timeout(), err)
-		fallthrough
-	case err != nil && ctx.Err() == nil:
-		return nil, c.explainMonitor(err, from)
-	}
-	return snapshot, err
-}
-
 // explainMonitor says what to type when a broker does not tell how it stands.
 func (c *connection) explainMonitor(err error, from looker) error {
 	if errors.Is(err, conn.ErrAuth) {
@@ -226,12 +211,26 @@ func statusRun(ctx context.Context, s *System, tell *teller, o *statusOptions) e
 	defer observer.Close()
 	h := &monitor.History{}
 	look := func(ctx context.Context) (*report, error) { return o.look(ctx, from, h) }
-	switch {
-	case o.watch && o.output == "text":
+	if o.watch && o.output == "text" {
 		return watch(ctx, s, paintReport(s, o.color), look)
-	case o.watch:
-		return stream(ctx, s, tell, look)
 	}
+	over, err := soon(ctx, func() error {
+		if o.watch {
+			return stream(ctx, s, tell, look)
+		}
+		return once(ctx, s, o, look)
+	})
+	if !over && o.watch {
+		return nil
+	}
+	if !over {
+		return errCutShort
+	}
+	return err
+}
+
+// once shows one look.
+func once(ctx context.Context, s *System, o *statusOptions, look func(context.Context) (*report, error)) error {
 	r, err := look(ctx)
 	// What looks stuck may just be at work: a moment tells.
 	for begin := time.Now(); err == nil && r.Doubtful(o.settle) && time.Since(begin) < o.settle+doubtMost; {

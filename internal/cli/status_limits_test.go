@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"nats-test/internal/brokertest"
@@ -166,5 +167,28 @@ func TestStatusOfWhatWasGivenUp(t *testing.T) {
 	j.says(t, "group g gave up some events of ticket:created, up to #2")
 	if j.Judgements[0].Stuck {
 		t.Error("nobody waits for them any more")
+	}
+}
+
+// Whoever may publish can answer a roll call. That hides nothing of what the
+// broker knows: that nobody asks for events.
+func TestStatusOfForgedMembers(t *testing.T) {
+	server := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
+	store(t, server, 5)
+	p := runProcess(t, server.URL, "listen", subject, "-g", "g", "-c", "1", "--max-in-flight", "1")
+	p.endsWith(0, 30*time.Second)
+	nc := server.Nats()
+	for _, answer := range []string{`{"client":"forged"}`, `{"client":"busy","held":1,"limit":64}`} {
+		if _, err := nc.Subscribe("_LISTEN.members.>", func(m *nats.Msg) { _ = m.Respond([]byte(answer)) }); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	j := awaitKind(t, server, "offline")
+	j.says(t, "nobody asks for events of group g, and 4 events of ticket:created wait; 2 listeners say to be there")
+	if !j.Judgements[0].Stuck || j.code != 1 {
+		t.Errorf("%+v", j)
 	}
 }

@@ -46,7 +46,8 @@ type Session interface {
 
 	// Subscribe asks for the events of one subject. deliver is called by one
 	// goroutine a subscription, one event after the other, possibly before
-	// Subscribe returns; more tells that the next one is already there. It
+	// Subscribe returns; more tells that the next one is already there, or that
+	// deliver is called with nil, as there is none after all. It
 	// returns false to leave the event to others. The message is reused, its
 	// Data is not. The broker sends no more than MaxInFlight events beyond
 	// those that were acked.

@@ -23,12 +23,17 @@ func (s *stay) alone() bool { return s.Subscription.Group == "" && s.Subscriptio
 const sizeWeight = 16
 
 // deliver has one event handled, and flushed and acked in good time. It
-// returns false if the event is left to others.
+// returns false if the event is left to others. Without one, what was handled is
+// flushed and acked.
 func (s *stay) deliver(ctx context.Context, m *Message, more bool, p *position) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopping {
 		return false
+	}
+	if m == nil {
+		s.flush()
+		return true
 	}
 	if len(s.taken) == 0 {
 		s.clock = time.Now()

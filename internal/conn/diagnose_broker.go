@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"al.essio.dev/pkg/shellescape"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -221,7 +222,7 @@ func (d *diagnosing) streams(ctx context.Context, js jetstream.JetStream, subjec
 		}
 		return
 	}
-	names, typed := strings.Join(missing, ", "), strings.Join(missing, " ")
+	names, typed := strings.Join(missing, ", "), shellescape.QuoteCommand(missing)
 	if len(missing) > manySubjects {
 		names = fmt.Sprintf("%s and %d others", strings.Join(missing[:manySubjects], ", "), len(missing)-manySubjects)
 	}

@@ -118,9 +118,7 @@ func (o Options) natsOptions(d *dialer) ([]nats.Option, error) {
 	if o.NoReconnect {
 		opts = append(opts, nats.NoReconnect())
 	}
-	if o.InboxPrefix != "" {
-		opts = append(opts, nats.CustomInboxPrefix(o.InboxPrefix))
-	}
+	opts = append(opts, nats.CustomInboxPrefix(o.newInbox())) // nobody learns it but who is asked
 	if o.TLS.First {
 		opts = append(opts, nats.TLSHandshakeFirst())
 	}

@@ -2,13 +2,13 @@ package conn
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/stan.go"
 	"github.com/nats-io/stan.go/pb"
+
+	"nats-test/internal/fault"
 )
 
 // A Visit is a short stay of an [Observer] with NATS Streaming: as a client,
@@ -20,29 +20,39 @@ type Visit struct {
 
 	observer *Observer
 	alive    *nats.Subscription // on Inbox
-	closing  string             // subject of requests to close a client
+	welcome  pb.ConnectResponse // where requests go to
 }
 
 // Visit registers as a client. [Visit.Leave] must be called. The error wraps
 // [ErrNoCluster], [ErrHung], [ErrAuth] or [ErrRefused].
 func (o *Observer) Visit(ctx context.Context) (*Visit, error) {
-	v := &Visit{ID: NewClientID("visit"), Inbox: o.link.nc.NewInbox(), observer: o}
-	alive, err := o.link.nc.Subscribe(v.Inbox, func(m *nats.Msg) { _ = m.Respond(nil) })
+	return o.VisitAs(ctx, NewClientID("visit"))
+}
+
+// VisitAs registers under a client ID. The server asks a client that has it
+// whether it is alive, and replaces one that does not answer: its session is
+// closed. Errors are those of [Observer.Visit], and [ErrClientIDTaken].
+func (o *Observer) VisitAs(ctx context.Context, id string) (*Visit, error) {
+	v := &Visit{ID: id, Inbox: o.link.opts.newInbox(), observer: o}
+	alive, err := o.link.nc.Subscribe(v.Inbox, func(m *nats.Msg) {
+		defer fault.Exit()
+		if o.link.opts.isInbox(m.Reply) {
+			_ = m.Respond(nil)
+		}
+	})
 	if err != nil {
 		return nil, fmt.Errorf("opening the session %q: %w", v.ID, because(ErrLost, err))
 	}
 	v.alive = alive
 	hello := &pb.ConnectRequest{ClientID: v.ID, HeartbeatInbox: v.Inbox}
-	var welcome pb.ConnectResponse
-	err = o.exchange(ctx, stan.DefaultDiscoverPrefix+"."+o.link.opts.Cluster, hello, &welcome)
-	if err == nil && welcome.Error != "" {
-		err = because(ErrRefused, errors.New(welcome.Error))
-	}
+	err = o.exchange(ctx, o.discovery(), hello, func(data []byte) (string, error) {
+		err := v.welcome.Unmarshal(data)
+		return v.welcome.Error, err
+	})
 	if err != nil {
 		_ = alive.Unsubscribe()
 		return nil, fmt.Errorf("opening the session %q: %w", v.ID, err)
 	}
-	v.closing = welcome.CloseRequests
 	return v, nil
 }
 
@@ -50,17 +60,52 @@ func (o *Observer) Visit(ctx context.Context) (*Visit, error) {
 // what it holds. The error wraps [ErrNoClient], [ErrHung], [ErrAuth] or
 // [ErrRefused].
 func (v *Visit) Evict(ctx context.Context, client string) error {
-	var answer pb.CloseResponse
-	err := v.observer.exchange(ctx, v.closing, &pb.CloseRequest{ClientID: client}, &answer)
-	switch {
-	case err != nil:
-	case answer.Error == "stan: unknown clientID": // nats-streaming-server, ErrUnknownClient
-		err = ErrNoClient
-	case answer.Error != "":
-		err = because(ErrRefused, errors.New(answer.Error))
-	}
+	err := v.observer.exchange(ctx, v.welcome.CloseRequests, &pb.CloseRequest{ClientID: client}, func(data []byte) (string, error) {
+		var answer pb.CloseResponse
+		err := answer.Unmarshal(data)
+		return answer.Error, err
+	})
 	if err != nil {
 		return fmt.Errorf("closing the client %q: %w", client, err)
+	}
+	return nil
+}
+
+// EvictDead closes another client's session if it does not answer its server,
+// whatever others say of it. The error wraps [ErrClientIDTaken] if it does, else
+// it is that of [Visit.Evict].
+func (v *Visit) EvictDead(ctx context.Context, client string) error {
+	heir, err := v.observer.VisitAs(ctx, client)
+	if err != nil {
+		return fmt.Errorf("closing the client %q: %w", client, err)
+	}
+	defer func() { _ = heir.alive.Unsubscribe() }()
+	return heir.Evict(ctx, client)
+}
+
+// Forget deletes the position of a durable, as the server does when its last
+// member unsubscribes (nats-streaming-server, subStore.Remove): so v joins first.
+// The durable of a single client is deleted by a visit under that client's ID.
+func (v *Visit) Forget(ctx context.Context, sub Subscription) error {
+	var joined pb.SubscriptionResponse
+	err := v.observer.exchange(ctx, v.welcome.SubRequests, &pb.SubscriptionRequest{
+		ClientID: v.ID, Subject: sub.Subject, QGroup: sub.Group, DurableName: sub.Durable, Inbox: v.observer.link.opts.newInbox(),
+		MaxInFlight: 1, AckWaitInSecs: 1, StartPosition: pb.StartPosition_NewOnly,
+	}, func(data []byte) (string, error) {
+		err := joined.Unmarshal(data)
+		return joined.Error, err
+	})
+	if err == nil {
+		err = v.observer.exchange(ctx, v.welcome.UnsubRequests, &pb.UnsubscribeRequest{
+			ClientID: v.ID, Subject: sub.Subject, Inbox: joined.AckInbox, DurableName: sub.Durable,
+		}, func(data []byte) (string, error) {
+			var answer pb.SubscriptionResponse
+			err := answer.Unmarshal(data)
+			return answer.Error, err
+		})
+	}
+	if err != nil {
+		return fmt.Errorf("forgetting the position on %q: %w", sub.Subject, err)
 	}
 	return nil
 }
@@ -72,28 +117,4 @@ func (v *Visit) Leave() {
 	defer cancel()
 	_ = v.Evict(ctx, v.ID)
 	_ = v.alive.Unsubscribe()
-}
-
-// exchange makes a request of the protocol of NATS Streaming.
-func (o *Observer) exchange(ctx context.Context, subject string, question interface{ Marshal() ([]byte, error) },
-	answer interface{ Unmarshal([]byte) error }) error {
-	data, err := question.Marshal()
-	if err != nil {
-		return err
-	}
-	var reply *nats.Msg
-	err = o.link.ask(ctx, func(ctx context.Context) (err error) {
-		reply, err = o.link.nc.RequestWithContext(ctx, subject, data)
-		return err
-	})
-	switch {
-	case errors.Is(err, nats.ErrNoResponders):
-		return because(ErrNoCluster, err)
-	case err != nil:
-		return err
-	}
-	if err := answer.Unmarshal(reply.Data); err != nil {
-		return because(ErrRefused, err)
-	}
-	return nil
 }

@@ -7,56 +7,65 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
-	"github.com/nats-io/stan.go"
-	"github.com/nats-io/stan.go/pb"
 )
 
-// Forget deletes the position of a durable on one subject, so that the next
-// listener begins anew. It does so at once: whoever shares the position must
-// have left. On NATS Streaming, the durable of a single client belongs to
-// o.ClientID. Errors are those of [Dial] and [Session.Subscribe]; on JetStream
-// one that wraps [ErrNoPosition] says that there is no such consumer.
-func Forget(ctx context.Context, o Options, sub Subscription) error {
-	session, err := Dial(ctx, o)
-	if err != nil {
-		return err
-	}
-	switch s := session.(type) {
-	case *stanSession:
-		err = s.forgetDurable(sub)
-	case *jetSession:
-		err = s.deleteConsumer(ctx, sub)
-	}
-	if err != nil {
-		_ = session.Close()
-		return fmt.Errorf("forgetting the position on %q: %w", sub.Subject, err)
-	}
-	return session.Close()
+// ErrChanged: a position is not any more what it was when it was looked at.
+var ErrChanged = errors.New("it has changed meanwhile")
+
+// A Seen is a consumer of JetStream as it was looked at.
+type Seen struct {
+	Stream, Consumer string
+	Created          time.Time
+	Delivered        uint64 // sequence in the stream
 }
 
-// forgetDurable joins and unsubscribes: the last member's word deletes the
-// position (nats-streaming-server, subStore.Remove).
-func (s *stanSession) forgetDurable(sub Subscription) error {
-	joined, err := s.sc.QueueSubscribe(sub.Subject, sub.Group, func(*stan.Msg) {},
-		stan.DurableName(sub.Durable), stan.SetManualAckMode(), stan.MaxInflight(1), stan.AckWait(time.Second),
-		stan.StartAt(pb.StartPosition_NewOnly))
+// Forget deletes a consumer of JetStream, and so the position of a durable: the
+// very one that was looked at. The error wraps [ErrNoPosition] if it is gone, and
+// [ErrChanged] if it is another now, or has moved.
+func (o *Observer) Forget(ctx context.Context, seen Seen) error {
+	js, err := o.JetStream()
+	tried := false
 	if err == nil {
-		err = joined.Unsubscribe()
+		err = o.link.ask(ctx, func(ctx context.Context) error {
+			consumer, err := js.Consumer(ctx, seen.Stream, seen.Consumer)
+			switch {
+			case tried && errors.Is(err, jetstream.ErrConsumerNotFound): // the answer was lost
+				return nil
+			case err != nil:
+				return err
+			}
+			if info := consumer.CachedInfo(); !info.Created.Equal(seen.Created) || info.Delivered.Stream != seen.Delivered {
+				return because(ErrChanged, fmt.Errorf("the consumer %s of stream %s has come to #%d", clip(seen.Consumer), clip(seen.Stream), info.Delivered.Stream))
+			}
+			tried = true
+			return js.DeleteConsumer(ctx, seen.Stream, seen.Consumer)
+		})
 	}
-	if err != nil {
-		return explainSubscribe(err)
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, jetstream.ErrConsumerNotFound):
+		err = because(ErrNoPosition, err)
+	case !errors.Is(err, ErrChanged):
+		err = explainJetStream(err)
 	}
-	return nil
+	return fmt.Errorf("forgetting the consumer %q of stream %q: %w", seen.Consumer, seen.Stream, err)
 }
 
-func (s *jetSession) deleteConsumer(ctx context.Context, sub Subscription) error {
-	stream, err := s.stream(ctx, sub.Subject)
+// StreamOf returns the stream in which a listener of subject has its position:
+// the one that the options name, else the one that stores subject. The error
+// wraps [ErrNoStream], or is that of [Observer.Ask].
+func (o *Observer) StreamOf(ctx context.Context, subject string) (name string, err error) {
+	if o.link.opts.Stream != "" {
+		return o.link.opts.Stream, nil
+	}
+	js, err := o.JetStream()
 	if err != nil {
+		return "", err
+	}
+	err = o.Ask(ctx, func(ctx context.Context) (err error) {
+		name, err = js.StreamNameBySubject(ctx, subject)
 		return err
-	}
-	err = s.ask(ctx, func(ctx context.Context) error { return s.js.DeleteConsumer(ctx, stream, ConsumerName(sub)) })
-	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		return because(ErrNoPosition, err)
-	}
-	return explainJetStream(err)
+	})
+	return name, err
 }

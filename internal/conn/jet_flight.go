@@ -143,7 +143,7 @@ func (f *flight) await(size int64) error {
 
 // listen subscribes to the answers. mu is held.
 func (f *flight) listen() error {
-	f.replies = f.s.nc.NewInbox() + "."
+	f.replies = f.s.opts.newInbox() + "."
 	sub, err := f.s.nc.Subscribe(f.replies+"*.*", f.answered)
 	if err != nil {
 		return err

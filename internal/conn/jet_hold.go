@@ -70,8 +70,8 @@ func (p *pull) handOut(h *held, more bool) {
 		return
 	}
 	meta, err := h.msg.Metadata()
-	if err != nil {
-		p.s.leave(because(ErrRefused, fmt.Errorf("an event without its place in the stream: %w", err)))
+	if err != nil || meta.Stream != p.stream || meta.Consumer != p.name {
+		p.s.leave(because(ErrRefused, fmt.Errorf("an event without its place in the stream %s: %s", p.stream, clip(h.msg.Reply))))
 		return
 	}
 	if !more {

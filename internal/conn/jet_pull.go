@@ -24,6 +24,8 @@ type pull struct {
 	name     string // of the consumer
 	stream   string
 	subject  string
+	filters  []string      // of the consumer
+	created  time.Time     // likewise
 	limit    int           // of events asked for and held
 	batch    int           // of events in one request
 	maxBytes int           // of one request
@@ -47,6 +49,7 @@ type pull struct {
 	came     uint64             // events so far
 	heard    time.Time          // when the server said something
 	moved    time.Time          // when an event came or was acked
+	doubted  bool               // a request was refused, perhaps not by the server
 	pause    bool               // ask no more before the next tick
 	silent   time.Time          // since when the consumer does not answer
 	draining bool
@@ -67,6 +70,7 @@ func newPull(s *jetSession, info *jetstream.ConsumerInfo, sub Subscription, deli
 		expires: min(pullExpires, or(info.Config.MaxRequestExpires, pullExpires)),
 		held:    make(map[*held]struct{}), heard: time.Now(), moved: time.Now(), drained: make(chan struct{}),
 		blocked: sub.Blocked, earlier: sub.Earlier, window: firstBytes,
+		filters: filtersOf(info.Config), created: info.Created,
 	}
 	if info.Config.AckPolicy != jetstream.AckNonePolicy {
 		p.ackWait = info.Config.AckWait
@@ -88,7 +92,7 @@ func newPull(s *jetSession, info *jetstream.ConsumerInfo, sub Subscription, deli
 
 // subscribe takes answers on a new inbox.
 func (p *pull) subscribe() (err error) {
-	if p.sub, err = p.s.nc.Subscribe(p.s.nc.NewInbox(), p.receive); err == nil {
+	if p.sub, err = p.s.nc.Subscribe(p.s.opts.newInbox(), p.receive); err == nil {
 		_ = p.sub.SetPendingLimits(-1, -1) // the limit is what is asked for
 		p.sub.SetClosedHandler(func(string) {
 			defer fault.Exit()
@@ -105,6 +109,12 @@ func (p *pull) withdraw() {
 	if p.asked == 0 || p.draining || p.ended {
 		return
 	}
+	p.renew()
+}
+
+// renew takes answers on another inbox, and forgets the requests that name the
+// one before. mu is held.
+func (p *pull) renew() {
 	old := p.sub
 	if p.subscribe() != nil {
 		return // the connection is gone
@@ -119,11 +129,21 @@ func (p *pull) receive(m *nats.Msg) {
 	defer fault.Exit()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.heard = time.Now()
-	if m.Reply == "" { // an event has one for its ack, whatever its header says
-		p.answered(m.Header.Get("Status"), m.Header)
+	status := m.Header.Get("Status")
+	switch {
+	case m.Reply == "" && status == "":
+		p.s.ignore(m, "it is no answer of a stream")
+		return
+	case m.Reply == "" && m.Sub != p.sub: // of a request that is forgotten
+		return
+	case m.Reply == "": // an event has one for its ack, whatever its header says
+		p.heard = time.Now()
+		p.answered(status, m.Header)
+		return
+	case !p.isEvent(m):
 		return
 	}
+	p.heard = time.Now()
 	p.silent = time.Time{}
 	p.came++
 	p.moved = p.heard
@@ -146,12 +166,12 @@ func (p *pull) answered(status string, header nats.Header) {
 	case "100": // it is alive
 		last, err := strconv.ParseUint(header.Get("Nats-Last-Consumer"), 10, 64)
 		if err == nil && p.ackWait == 0 && last > p.came {
-			p.s.lose(p.missed())
+			p.confirm(p.missedUpTo(last))
 		}
 		return
 	case "404", "408", "409", "503":
 	default:
-		p.s.leave(because(ErrRefused, fmt.Errorf("asking consumer %q of stream %q: %s %s", p.name, p.stream, status, words)))
+		p.refused(status, words)
 		return
 	}
 	full := status == "409" && words == tooManyBytes
@@ -161,22 +181,13 @@ func (p *pull) answered(status string, header nats.Header) {
 		p.giveUp()
 	}
 	if status == "409" && words == "Consumer Deleted" {
-		p.s.leave(&ended{p.deleted()})
-		return
+		p.confirm(p.sameConsumer)
 	}
 	p.pause = status != "404" && status != "408" && !full // at a change of leaders
 	if status == "503" && p.silent.IsZero() {
 		p.silent = p.heard
 	}
 	p.ask()
-}
-
-func (p *pull) missed() error {
-	return fmt.Errorf("events of stream %s were missed on the way", p.stream)
-}
-
-func (p *pull) deleted() error {
-	return fmt.Errorf("the consumer %s of stream %s was deleted", p.name, p.stream)
 }
 
 // check asks for a consumer that has said nothing since a time.

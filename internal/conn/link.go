@@ -38,6 +38,8 @@ type link struct {
 	mu    sync.Mutex
 	rolls []string // subjects of the roll calls of groups that are shared here
 
+	strangers strangers
+
 	rollReplies []string // where roll calls were answered, the latest
 	rollMute    bool     // answering is not permitted
 

@@ -205,15 +205,33 @@ func TestForget(t *testing.T) {
 			}
 		}
 		sub := conn.Subscription{Subject: "orders", Group: "workers", Durable: "workers"}
-		if err := conn.Forget(t.Context(), o, sub); err != nil {
+		forget := func() error {
+			observer := observe(t, o)
+			if observer.Backend() == conn.JetStream {
+				info := consumerInfo(t, s.JetStream(), conn.ConsumerName(sub))
+				seen := conn.Seen{Stream: "orders", Consumer: info.Name, Created: info.Created, Delivered: info.Delivered.Stream}
+				for _, other := range []conn.Seen{{seen.Stream, seen.Consumer, seen.Created, 2}, {seen.Stream, seen.Consumer, time.Time{}, 3}} {
+					if err := observer.Forget(t.Context(), other); !errors.Is(err, conn.ErrChanged) {
+						t.Errorf("of another than was seen: %v", err)
+					}
+				}
+				return observer.Forget(t.Context(), seen)
+			}
+			visit, err := observer.Visit(t.Context())
+			if err != nil {
+				return err
+			}
+			defer visit.Leave()
+			return visit.Forget(t.Context(), sub)
+		}
+		if err := forget(); err != nil {
 			t.Fatal(err)
 		}
 		if n := len(read()); n != 3 {
 			t.Errorf("after it was forgotten, %d events, want 3", n)
 		}
 		if strings.HasSuffix(t.Name(), "jetstream") {
-			sub.Group, sub.Durable = "nobody", "nobody"
-			if err := conn.Forget(t.Context(), o, sub); !errors.Is(err, conn.ErrNoPosition) {
+			if err := observe(t, o).Forget(t.Context(), conn.Seen{Stream: "orders", Consumer: "nobody"}); !errors.Is(err, conn.ErrNoPosition) {
 				t.Errorf("nobody: %v", err)
 			}
 		}

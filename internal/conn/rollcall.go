@@ -62,7 +62,7 @@ func (l *link) attend(subject string, shared bool, fill func(*Member)) {
 	// An error says that the connection is gone, which is told elsewhere.
 	_, _ = l.nc.Subscribe(subject, func(call *nats.Msg) {
 		defer fault.Exit()
-		if call.Reply == "" {
+		if !l.opts.isInbox(call.Reply) {
 			return
 		}
 		if !l.mayAnswer(call.Reply) {
@@ -192,9 +192,9 @@ func (l *link) callRoll(ctx context.Context, subjects []string, self string) ([]
 	if err := l.rollError(); err != nil {
 		return nil, err
 	}
-	replies := l.nc.NewInbox()
+	replies := l.opts.newInbox()
 	var mu sync.Mutex
-	found, heard, empty := make([][]Member, len(subjects)), 0, 0
+	found, heard, empty := make([][]Member, len(subjects)), 0, make(map[int]bool)
 	waiting := make(map[int]bool) // for the answer of self
 	if self != "" {
 		for n := range subjects {
@@ -211,8 +211,10 @@ func (l *link) callRoll(ctx context.Context, subjects []string, self string) ([]
 			return
 		}
 		if m.Header.Get("Status") == "503" {
-			if empty++; empty == len(found) {
-				close(done)
+			if before := len(empty); before < len(found) {
+				if empty[n] = true; before+1 == len(empty) && len(empty) == len(found) {
+					close(done)
+				}
 			}
 			return
 		}
@@ -249,6 +251,9 @@ func (l *link) callRoll(ctx context.Context, subjects []string, self string) ([]
 	}
 	if err == nil {
 		err = l.await(ctx, done, max(rollWait, 3*time.Since(begin))) // over a slow link, answers take longer
+	}
+	if err == nil && closed(done) { // perhaps in the words of a neighbour: who is there answers nevertheless
+		err = l.await(ctx, nil, max(rollWait/5, 2*time.Since(begin)))
 	}
 	if err != nil {
 		return nil, err

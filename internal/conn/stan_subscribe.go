@@ -46,6 +46,13 @@ func (s *stanSession) Subscribe(ctx context.Context, sub Subscription, deliver f
 	behind := 0         // events in the queue behind this one, at least
 	subscription, err := s.sc.QueueSubscribe(sub.Subject, sub.Group, func(m *stan.Msg) {
 		defer fault.Exit()
+		if m.Subject != sub.Subject || m.Sequence == 0 {
+			s.ignore(&nats.Msg{Subject: m.Subject}, "it is no event of the channel "+clip(sub.Subject))
+			if behind--; behind <= 0 { // the one before may have been told that another follows
+				deliver(nil, false)
+			}
+			return
+		}
 		message = Message{
 			Subject: m.Subject, Sequence: m.Sequence, Time: time.Unix(0, m.Timestamp), Data: m.Data,
 			Deliveries: 1 + int(m.RedeliveryCount), acker: stanAck{m},
@@ -188,6 +195,9 @@ func (s *stanSession) find(ctx context.Context, subject string, match func(*stan
 	found := make(chan *stan.Msg, 1)
 	sub, err := s.sc.Subscribe(subject, func(m *stan.Msg) {
 		defer fault.Exit()
+		if m.Subject != subject || m.Sequence == 0 {
+			return
+		}
 		if match(m) {
 			select {
 			case found <- m:

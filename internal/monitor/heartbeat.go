@@ -1,10 +1,11 @@
 package monitor
 
 import (
+	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -34,9 +35,12 @@ type Heartbeats struct {
 	Prefix string
 }
 
+// fewClients are asked more often, so that chance does not help a neighbour.
+const fewClients = 256
+
 // States returns the state of the client behind each inbox. It asks all of
 // them at once, and waits for half a second after the last answer if one of
-// them does not answer.
+// them does not answer. That nobody is there is asked again.
 func (h *Heartbeats) States(ctx context.Context, inboxes []string) (map[string]State, error) {
 	states := make(map[string]State, len(inboxes))
 	var asked []string
@@ -49,23 +53,54 @@ func (h *Heartbeats) States(ctx context.Context, inboxes []string) (map[string]S
 			asked = append(asked, inbox)
 		}
 	}
-	if len(asked) == 0 {
-		return states, nil
+	if err := h.ask(ctx, asked, states, true); err != nil {
+		return nil, err
 	}
-	replies := h.NC.NewInbox()
+	absent := slices.DeleteFunc(asked, func(inbox string) bool { return states[inbox] != Dead })
+	times := 2
+	if len(absent) <= fewClients {
+		times = 6
+	}
+	for range times {
+		there, err := h.confirm(ctx, absent)
+		if err != nil {
+			return nil, err
+		}
+		for _, inbox := range there {
+			states[inbox] = Hung
+		}
+		if err := h.ask(ctx, there, states, false); err != nil {
+			return nil, err
+		}
+		absent = slices.DeleteFunc(absent, func(inbox string) bool { return states[inbox] != Dead })
+	}
+	return states, nil
+}
+
+// ask asks those behind inboxes, and notes their states. The server says that
+// nobody is there; or a neighbour does, who heard the question.
+func (h *Heartbeats) ask(ctx context.Context, inboxes []string, states map[string]State, absence bool) error {
+	if len(inboxes) == 0 {
+		return nil
+	}
+	replies := h.inbox()
 	var mu sync.Mutex
-	open, done, came := len(asked), make(chan struct{}), make(chan struct{}, 1)
+	answers := make([]State, len(inboxes))
+	open, done, came := len(inboxes), make(chan struct{}), make(chan struct{}, 1)
 	sub, err := h.NC.Subscribe(replies+".*", func(m *nats.Msg) {
-		n, err := strconv.Atoi(m.Subject[len(replies)+1:])
+		n, absent := number(m, replies)
 		mu.Lock()
 		defer mu.Unlock()
 		defer fault.Exit()
-		if err != nil || n < 0 || n >= len(asked) || states[asked[n]] != Hung {
+		if n < 0 || n >= len(inboxes) || answers[n] == Alive || absent && (!absence || answers[n] == Dead) {
 			return
 		}
-		states[asked[n]] = Alive
-		if m.Header.Get("Status") == "503" {
-			states[asked[n]] = Dead
+		first := answers[n] == ""
+		if answers[n] = Alive; absent {
+			answers[n] = Dead
+		}
+		if !first {
+			return
 		}
 		if open--; open == 0 {
 			close(done)
@@ -76,14 +111,12 @@ func (h *Heartbeats) States(ctx context.Context, inboxes []string) (map[string]S
 		}
 	})
 	if err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrClients, err)
+		return fmt.Errorf("%w: %w", ErrClients, err)
 	}
 	_ = sub.SetPendingLimits(-1, -1) // there is one answer to a question
 	defer func() { _ = sub.Unsubscribe() }()
-	for n, inbox := range asked {
-		if err := h.NC.PublishRequest(inbox, fmt.Sprintf("%s.%d", replies, n), nil); err != nil {
-			return nil, fmt.Errorf("%w: %w", ErrClients, err)
-		}
+	if err := h.send(inboxes, replies); err != nil {
+		return err
 	}
 	late := time.NewTimer(heartbeatWait)
 	defer late.Stop()
@@ -96,24 +129,43 @@ func (h *Heartbeats) States(ctx context.Context, inboxes []string) (map[string]S
 		case <-late.C:
 			waiting = false
 		case <-ctx.Done():
-			return nil, context.Cause(ctx)
+			return context.Cause(ctx)
 		}
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	result := maps.Clone(states) // an answer may still come
-	denied := h.NC.LastError()   // the newest: one of these, if asking is not permitted
+	unanswered := Hung
+	denied := h.NC.LastError() // the newest: one of these, if asking is not permitted
 	if errors.Is(denied, nats.ErrPermissionViolation) &&
-		slices.ContainsFunc(asked, func(inbox string) bool { return strings.Contains(denied.Error(), `Publish to "`+inbox+`"`) }) {
-		for _, inbox := range asked {
-			if result[inbox] == Hung {
-				result[inbox] = Unasked
-			}
-		}
+		slices.ContainsFunc(inboxes, func(inbox string) bool { return strings.Contains(denied.Error(), `Publish to "`+inbox+`"`) }) {
+		unanswered = Unasked
 	}
-	return result, nil
+	for n, inbox := range inboxes {
+		states[inbox] = cmp.Or(answers[n], unanswered)
+	}
+	return nil
 }
 
+func (h *Heartbeats) inbox() string { return cmp.Or(h.Prefix, "_INBOX") + "." + rand.Text() }
+
+// number tells which question a message answers, and whether by saying that
+// nobody is there.
+func number(m *nats.Msg, replies string) (n int, absent bool) {
+	n, err := strconv.Atoi(m.Subject[len(replies)+1:])
+	if err != nil {
+		return -1, false
+	}
+	return n, len(m.Data) == 0 && m.Header.Get("Status") == "503"
+}
+
+func (h *Heartbeats) send(inboxes []string, replies string) error {
+	for n, inbox := range inboxes {
+		if err := h.NC.PublishRequest(inbox, fmt.Sprintf("%s.%d", replies, n), nil); err != nil {
+			return fmt.Errorf("%w: %w", ErrClients, err)
+		}
+	}
+	return nil
+}
 func (h *Heartbeats) isInbox(subject string) bool {
 	if strings.ContainsAny(subject, " \t\r\n*>") || len(subject) > 255 {
 		return false

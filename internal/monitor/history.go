@@ -96,7 +96,8 @@ const silentFor = 3 * time.Second
 func (s *Snapshot) Doubtful(settled time.Duration) bool {
 	for _, c := range s.Channels {
 		for _, sub := range c.Subscriptions {
-			if sub.Lost > 0 && !sub.lossMoved && sub.LostFor < settled || sub.full() && !sub.moved && sub.Quiet < settled {
+			if sub.Lost > 0 && !sub.lossMoved && sub.LostFor < settled || sub.full() && !sub.moved && sub.Quiet < settled ||
+				sub.Consumer != "" && sub.Offline && len(sub.Members) > 0 && !sub.moved && sub.Quiet < settled {
 				return true
 			}
 			for _, m := range sub.Members {

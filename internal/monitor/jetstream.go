@@ -132,7 +132,6 @@ func (r *JetStream) members(ctx context.Context, s *Snapshot, names [][2]string,
 			sub.Members = append(sub.Members, m)
 		}
 		slices.SortFunc(sub.Members, func(a, b Member) int { return cmp.Compare(a.Client, b.Client) })
-		sub.Offline = sub.Offline && len(sub.Members) == 0
 		// Who pulls by other means does not answer, and may be at work.
 		if !sub.Push && (len(sub.Members) > 0 || sub.Waiting == 0 && !sub.Offline) {
 			sub.Lost = max(0, sub.Unacked-held)
@@ -164,7 +163,7 @@ func (r *JetStream) subscription(info *jetstream.ConsumerInfo) *Subscription {
 		Consumer: info.Name, Durable: info.Config.Durable, Members: []Member{}, Filters: info.Config.FilterSubjects,
 		Delivered: info.Delivered.Stream, Lag: info.NumPending, Unacked: info.NumAckPending,
 		Limit: max(0, info.Config.MaxAckPending), Waiting: info.NumWaiting, Paused: info.Paused, AckWait: info.Config.AckWait,
-		AckFloor: info.AckFloor.Stream,
+		AckFloor: info.AckFloor.Stream, Created: info.Created,
 	}
 	if info.Config.FilterSubject != "" {
 		s.Filters = []string{info.Config.FilterSubject}

@@ -154,7 +154,12 @@ func (s *Subscription) judge(c *Channel, settled time.Duration) []Judgement {
 	if behind := s.Lag + uint64(s.Unacked); s.Offline && behind > 0 && s.Survives() && !s.Paused { // what is unacked comes to the next, too
 		j := Judgement{Kind: "offline", Stuck: true, Events: behind, Hint: "start one of its members"}
 		// Services may ask for events now and then. Groups of listen always do.
-		if s.Consumer != "" && s.Group == "" && s.Quiet < max(s.AckWait, seldom) {
+		if n := len(s.Members); s.Consumer != "" && n > 0 { // whoever may publish could answer for it
+			j.Hint = "look at what they do, or start another member"
+			if s.Quiet >= settled {
+				add(j, "nobody asks for events of %s, and %s of %s wait; %d %s to be there", s.Who(), events(behind), on, n, plural(n, "listener says", "listeners say"))
+			}
+		} else if s.Consumer != "" && s.Group == "" && s.Quiet < max(s.AckWait, seldom) {
 			j.Stuck = false
 			add(j, "nobody asks for events of %s at this moment, and %s of %s wait", s.Who(), events(behind), on)
 		} else {
@@ -164,7 +169,7 @@ func (s *Subscription) judge(c *Channel, settled time.Duration) []Judgement {
 	switch {
 	case s.Paused && s.Lag > 0:
 		add(Judgement{Kind: "paused", Stuck: true, Events: s.Lag}, "%s is paused and %s behind on %s", s.Who(), events(s.Lag), on)
-	case s.Lost == 0 || s.LostFor == 0 || s.LostFor < settled || s.Offline:
+	case s.Lost == 0 || s.LostFor == 0 || s.LostFor < settled || s.Offline && len(s.Members) == 0:
 	case len(s.Members) == 0:
 		add(Judgement{Kind: "lost-events", Events: uint64(s.Lost)},
 			"%s of %s %s unacked in %s, nothing was acked for %v, and nobody asks for more: a member was killed, left or is at work; "+

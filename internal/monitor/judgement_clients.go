@@ -12,6 +12,7 @@ func (s *Snapshot) silent() []Judgement {
 	type holding struct {
 		state  State
 		groups []string // as sentences name them
+		known  map[string]bool
 		events []string // "3 events of ticket:created"
 		n      uint64
 		awaits bool // others could have its events: of its group, or it when it is back
@@ -22,18 +23,19 @@ func (s *Snapshot) silent() []Judgement {
 	var order []string
 	for _, c := range s.Channels {
 		for _, sub := range c.Subscriptions {
+			alone := !slices.ContainsFunc(sub.Members, func(m Member) bool { return m.State == Alive })
 			for _, m := range sub.Members {
 				if !m.Silent() || m.SilentFor < silentFor {
 					continue
 				}
 				h := found[m.Client]
 				if h == nil {
-					h = &holding{state: m.State}
+					h = &holding{state: m.State, known: make(map[string]bool)}
 					found[m.Client] = h
 					order = append(order, m.Client)
 				}
-				if sub.Group != "" && !slices.Contains(h.groups, sub.Group) {
-					h.groups = append(h.groups, sub.Group)
+				if sub.Group != "" && !h.known[sub.Group] {
+					h.groups, h.known[sub.Group] = append(h.groups, sub.Group), true
 				}
 				if m.Unacked > 0 {
 					h.events = append(h.events, fmt.Sprintf("%d unacked %s of %s", m.Unacked, plural(m.Unacked, "event", "events"), c.Name))
@@ -41,7 +43,7 @@ func (s *Snapshot) silent() []Judgement {
 				}
 				h.awaits = h.awaits || sub.Group != "" || sub.Survives()
 				h.wait = max(h.wait, m.AckWait)
-				h.alone = h.alone || sub.Group != "" && m.Unacked > 0 && !slices.ContainsFunc(sub.Members, func(m Member) bool { return m.State == Alive })
+				h.alone = h.alone || sub.Group != "" && m.Unacked > 0 && alone
 			}
 		}
 	}
@@ -71,9 +73,9 @@ func (s *Snapshot) silent() []Judgement {
 			j.Text += fmt.Sprintf("; other members get them after the ack wait of %v", h.wait)
 		}
 		j.Text += "; the server drops it when its heartbeats have failed: after 5 minutes by default, 15 s with -hbi 5s -hbt 5s -hbf 2"
-		j.Hint = fmt.Sprintf("`listen evict %s` closes it at once", id)
+		j.Hint = fmt.Sprintf("`listen evict %s` closes it at once", typed(id))
 		if h.state == Hung {
-			j.Hint = fmt.Sprintf("look at it; `listen evict --force %s` closes its session", id)
+			j.Hint = fmt.Sprintf("look at it; `listen evict --force %s` closes its session", typed(id))
 		}
 		all = append(all, j)
 	}

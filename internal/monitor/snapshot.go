@@ -53,7 +53,9 @@ type Subscription struct {
 	Durable  string   `json:"durable,omitempty"`
 	Consumer string   `json:"consumer,omitempty"` // its name on JetStream
 	Filters  []string `json:"filters,omitempty"`  // of a consumer
-	Members  []Member `json:"members"`            // as far as they are known
+
+	Created time.Time `json:"-"`       // of a consumer
+	Members []Member  `json:"members"` // as far as they are known
 
 	Delivered uint64 `json:"delivered"` // sequence of the newest event that was sent to a member
 	Lag       uint64 `json:"lag"`       // events that were not sent to any member yet

@@ -124,8 +124,12 @@ func (r *Streaming) Read(ctx context.Context, subjects []string) (*Snapshot, err
 			s.Dead++
 		}
 	}
+	filters := newFilterLimits(store.Limits.PerChannel)
 	for _, c := range channels {
-		s.Channels = append(s.Channels, channel(c, store.limits(c.Name), states))
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		s.Channels = append(s.Channels, channel(c, store.limits(filters, c.Name), states))
 	}
 	if s.Role != "" && s.Role != "Leader" {
 		s.Notes = append(s.Notes, fmt.Sprintf("this server of the cluster is a %s: only the leader knows for sure who listens (--monitor)",

@@ -11,7 +11,7 @@ import (
 // channel puts the subscriptions that share a position together.
 func channel(c channelz, limits channelLimits, states map[string]State) *Channel {
 	result := &Channel{
-		Name: c.Name, Events: c.Msgs, Bytes: c.Bytes, First: c.FirstSeq, Last: c.LastSeq,
+		Name: short(c.Name), Events: c.Msgs, Bytes: c.Bytes, First: c.FirstSeq, Last: c.LastSeq,
 		MaxEvents: uint64(limits.MaxMsgs), MaxBytes: uint64(limits.MaxBytes),
 		Subscriptions: []*Subscription{},
 	}
@@ -27,9 +27,9 @@ func channel(c channelz, limits channelLimits, states map[string]State) *Channel
 		}
 		s := known[at]
 		if s == nil {
-			s = &Subscription{Group: z.QueueName, Durable: z.DurableName, Members: []Member{}, Offline: true}
+			s = &Subscription{Group: short(z.QueueName), Durable: short(z.DurableName), Members: []Member{}, Offline: true}
 			if z.QueueName != "" && z.IsDurable { // "durable:group"; a durable's name has no colon
-				s.Durable, s.Group, _ = strings.Cut(z.QueueName, ":")
+				s.Durable, s.Group, _ = strings.Cut(s.Group, ":")
 			}
 			known[at] = s
 			result.Subscriptions = append(result.Subscriptions, s)
@@ -45,7 +45,19 @@ func channel(c channelz, limits channelLimits, states map[string]State) *Channel
 	return result
 }
 
+// short cuts a name that is longer than any that can be typed here: a client
+// may join groups with names of a megabyte.
+func short(name string) string {
+	const most = 1024
+	if len(name) <= most {
+		return name
+	}
+	return strings.ToValidUTF8(name[:most], "") + "…"
+}
+
 func (s *Subscription) add(z subscriptionz, states map[string]State) {
+	state, known := states[z.ClientID]
+	z.ClientID = short(z.ClientID)
 	s.Delivered = max(s.Delivered, z.LastSent)
 	s.Unacked += z.PendingCount
 	s.AckWait = max(s.AckWait, time.Duration(z.AckWait)*time.Second)
@@ -56,7 +68,6 @@ func (s *Subscription) add(z subscriptionz, states map[string]State) {
 		}
 		return
 	}
-	state, known := states[z.ClientID]
 	if !known {
 		state = Gone
 	}

@@ -1,0 +1,132 @@
+//go:build unix
+
+package cli_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"nats-test/internal/brokertest"
+)
+
+// told starts a NATS server that answers for a cluster, and a monitoring port
+// that tells these answers, by path. asked is sent the paths.
+func told(t *testing.T, answers map[string]string) (server *brokertest.Server, monitor string, asked chan string) {
+	t.Helper()
+	server, asked = brokertest.Start(t, brokertest.Config{Plain: true}), make(chan string, 1000)
+	port := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked <- r.URL.Path
+		_, _ = w.Write([]byte(answers[r.URL.Path]))
+	}))
+	t.Cleanup(port.Close)
+	nc := server.Nats()
+	if _, err := nc.Subscribe("_STAN.discover.ticketing.pings", func(m *nats.Msg) { _ = m.Respond(nil) }); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	return server, port.URL, asked
+}
+
+// many joins n texts that are made of their numbers.
+func many(n int, make func(n int) string) string {
+	var b strings.Builder
+	for i := range n {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(make(i))
+	}
+	return b.String()
+}
+
+// large are answers that are all as long as is read.
+func large() map[string]map[string]string {
+	base := func(channels, clients, limits string) map[string]string {
+		return map[string]string{
+			"/streaming/serverz":   `{"cluster_id":"ticketing","channels":1}`,
+			"/streaming/storez":    `{"limits":{"channels":{` + limits + `}}}`,
+			"/streaming/clientsz":  `{"total":1,"clients":[` + clients + `]}`,
+			"/streaming/channelsz": `{"total":1,"channels":[` + channels + `]}`,
+		}
+	}
+	channel := func(name, subs string) string {
+		return fmt.Sprintf(`{"name":%q,"first_seq":1,"last_seq":9,"msgs":9,"subscriptions":[%s]}`, name, subs)
+	}
+	sub := func(client, group string) string {
+		return fmt.Sprintf(`{"client_id":%q,"queue_name":%q,"is_durable":true,"pending_count":3}`, client, "d:"+group)
+	}
+	client := func(n int) string { return fmt.Sprintf(`{"id":"c%d","hb_inbox":"_INBOX.c%d"}`, n, n) }
+	return map[string]map[string]string{
+		"limits": base(many(5000, func(n int) string { return channel(fmt.Sprintf("a.b%d.c.d%d.e", n, n), "") }), "",
+			many(5000, func(n int) string { return fmt.Sprintf(`"a.*.c.d%d.*":{"max_msgs":9}`, n) })),
+		"filters that all match": base(many(5000, func(n int) string { return channel(fmt.Sprintf("a.a.a.a.a.a.a.a.a.a.a.a.%d", n), "") }), "",
+			many(4096, func(n int) string {
+				return `"` + strings.NewReplacer("0", "a.", "1", "*.").Replace(fmt.Sprintf("%012b", n)) + `>":{"max_msgs":9}`
+			})),
+		"members of a group": base(channel("c", many(50_000, func(n int) string { return sub(fmt.Sprint("c", n), "g") })), many(50_000, client), ""),
+		"groups of a client": base(channel("c", many(50_000, func(n int) string { return sub("c0", fmt.Sprint("g", n)) })), client(0), ""),
+		"long names":         base(channel(strings.Repeat("a.", 10<<20), sub(strings.Repeat("b", 1<<20), strings.Repeat("g ", 10<<20))), "", ""),
+	}
+}
+
+// Answers of any size are looked at in a time that grows with them.
+func TestStatusOfMuch(t *testing.T) {
+	for name, answers := range large() {
+		t.Run(name, func(t *testing.T) {
+			server, monitor, _ := told(t, answers)
+			p := runProcess(t, server.URL, "listen", "status", "--monitor", monitor, "--settle", "0s")
+			if code := p.wait(60 * time.Second); code != 0 && code != 1 {
+				t.Errorf("exit code %d", code)
+			}
+			if used := p.cmd.ProcessState.UserTime(); used > 10*time.Second {
+				t.Errorf("it took %v of work", used)
+			}
+		})
+	}
+}
+
+// One signal ends a look, wherever it is.
+func TestStatusOfMuchInterrupted(t *testing.T) {
+	for name, answers := range large() {
+		for _, args := range [][]string{{"status"}, {"status", "-o", "json", "--watch"}} {
+			for _, at := range []string{"/streaming/channelsz", "/streaming/clientsz"} {
+				t.Run(name+" "+strings.Join(args, " ")+at, func(t *testing.T) {
+					server, monitor, asked := told(t, answers)
+					p := runProcess(t, server.URL, slices.Concat([]string{"listen"}, args, []string{"--monitor", monitor})...)
+					brokertest.Eventually(t, "it asks", func() bool {
+						select {
+						case path := <-asked:
+							return path == at
+						default:
+							return false
+						}
+					})
+					begin := time.Now()
+					p.signal(syscall.SIGINT)
+					p.wait(60 * time.Second)
+					if took := time.Since(begin); took > time.Second {
+						t.Errorf("it ended %v after the signal", took)
+					}
+				})
+			}
+		}
+	}
+}
+
+// A cluster is called what its server likes.
+func TestHintQuotesTheCluster(t *testing.T) {
+	server, monitor, _ := told(t, map[string]string{"/streaming/serverz": `{"cluster_id":"x; $(id)"}`})
+	p := runProcess(t, server.URL, "listen", subject, "--cluster", "other", "--backend", "stan", "--monitor", monitor)
+	p.endsWith(3, 30*time.Second)
+	p.awaitSaying(`--cluster 'x; $(id)' (NATS_CLUSTER_ID)`)
+}
