@@ -64,7 +64,7 @@ With several servers each is told, and one that works is enough.`,
 			}
 			switch d.output {
 			case "text":
-				sheet := newSheet(s, d.color, strings.Contains(d.options.Servers, ","))
+				sheet := newSheet(s, d.color, len(d.options.Hosts()) > 1)
 				d.show = func(f conn.Finding) error {
 					if f.Err != nil && d.faults == 1 { // its hint is told in the end
 						f.Hint = ""
@@ -187,9 +187,7 @@ const howToMonitor = "open it with -m 8222 at the server's start, forward it fro
 func (d *doctor) monitoring(ctx context.Context, found conn.Diagnosis) conn.Finding {
 	base := d.monitorURL()
 	about, err := monitor.About(ctx, base)
-	if u, err := url.Parse(base); err == nil {
-		base = u.Redacted()
-	}
+	base = conn.ShownURL(base)
 	f := conn.Finding{Step: stepMonitoring, Server: found.Server, State: conn.StateNone}
 	reached := len(found.Servers) > 0
 	switch {

@@ -120,7 +120,7 @@ func TestHigherOptionsWin(t *testing.T) {
 	if got := (conn.Options{Auth: conn.Auth{Token: "high"}}).Or(low).Auth; got != (conn.Auth{Token: "high"}) {
 		t.Errorf("kinds of credentials were mixed: %+v", got)
 	}
-	if where := (conn.Options{Servers: "nats://a:b@h:1, tok@h2, tls://h3"}).Where(); where != "nats://h:1,nats://h2,tls://h3" {
+	if where := (conn.Options{Servers: "nats://a:b@h:1, nats://tok@h2, h3,"}).Where(); where != "nats://h:1,nats://h2,nats://h3" {
 		t.Errorf("secrets in %s", where)
 	}
 }

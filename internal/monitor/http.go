@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -69,16 +70,26 @@ func get(ctx context.Context, base, path string, into any) error {
 func (p *port) get(ctx context.Context, path string, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(p.base, "/")+path, nil)
+	if !IsURL(p.base) {
+		return errors.New("asking the monitoring port: its URL is none") // it is not shown: it may hold a password
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(strings.TrimSpace(p.base), "/")+path, nil)
+	if err != nil {
+		return errors.New("asking the monitoring port: its URL is none")
+	}
+	secure, err := tlsOf(ctx, request.URL)
 	if err != nil {
 		return fmt.Errorf("asking the monitoring port: %w", err)
 	}
 	client := http.Client{
-		Transport: &http.Transport{DisableKeepAlives: true},
+		Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: secure},
 		// What is asked for is the server's own word, not that of another.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	response, err := client.Do(request)
+	if failed, ok := errors.AsType[*url.Error](err); ok { // user, path and query may be secrets
+		failed.URL = request.URL.Scheme + "://" + request.URL.Host
+	}
 	if err != nil {
 		return fmt.Errorf("asking the monitoring port: %w", err)
 	}
