@@ -63,7 +63,7 @@ func (d *diagnosing) logIn(ctx context.Context, h handshake) *link {
 	}
 	what := presented(h.options.Auth, h.url)
 	if err == nil && secured == nil {
-		d.unnamed(h)
+		d.unnamed(h, l.sockets.guard)
 	}
 	switch {
 	case err != nil:
@@ -93,14 +93,14 @@ func (d *diagnosing) notEncrypted(h handshake) {
 
 // unnamed warns that a loss of the connection may last as long as the server is
 // away: others are there, and the secret is not sent to them.
-func (d *diagnosing) unnamed(h handshake) {
-	if !h.options.reveals() || h.options.TrustAdvertised {
+func (d *diagnosing) unnamed(h handshake, g *guard) {
+	if !g.secret {
 		return
 	}
 	const most = 3
-	g, others := newGuard(h.options), []string(nil)
+	var others []string
 	for _, o := range h.greeting.Others {
-		if !g.named[strings.ToLower(o)] {
+		if !g.trusts(o) {
 			others = append(others, clipWord(o))
 		}
 	}

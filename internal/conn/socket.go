@@ -41,8 +41,11 @@ func (d *dialer) Dial(network, address string) (net.Conn, error) {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
 	}
 	var c net.Conn
-	for _, address := range addresses {
-		if c, err = d.dial(network, address); err == nil {
+	for _, a := range addresses {
+		if c, err = d.dial(network, a); err == nil {
+			if d.guard != nil {
+				d.guard.is(address, a)
+			}
 			return c, nil
 		}
 	}

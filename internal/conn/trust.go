@@ -24,16 +24,16 @@ var errUntrusted = errors.New("the password or token is not sent to a server tha
 // A nkey signs what the server sends, which helps nobody else. So it may go
 // anywhere.
 type guard struct {
-	secret bool            // the log-in reveals one
-	named  map[string]bool // by host and port
-	names  []string        // the hosts alone
+	secret bool     // the log-in reveals one
+	names  []string // the hosts that the user named
 	notify func(string)
 
 	at    atomic.Value                        // string: host and port that were dialled last
 	shown atomic.Pointer[tls.ConnectionState] // of the connection to it; nil without TLS
 
 	mu     sync.Mutex
-	denied map[string]bool // by host and port
+	named  map[string]bool // by host and port
+	denied map[string]bool
 }
 
 func newGuard(o Options) *guard {
@@ -48,6 +48,22 @@ func newGuard(o Options) *guard {
 func (g *guard) dialling(address string) {
 	g.at.Store(address)
 	g.shown.Store(nil)
+}
+
+// is notes the address of a host: who named the one named the other.
+func (g *guard) is(host, address string) {
+	if g.trusts(host) {
+		g.mu.Lock()
+		g.named[address] = true
+		g.mu.Unlock()
+	}
+}
+
+// trusts reports whether the user named the server at address.
+func (g *guard) trusts(address string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.named[strings.ToLower(address)]
 }
 
 // set is an option for nats.go, the last one: it asks for the user's JWT, or for
@@ -89,7 +105,7 @@ func (g *guard) set(o *nats.Options) error {
 // the secret, and tells of each such server once.
 func (g *guard) check() error {
 	address, _ := g.at.Load().(string)
-	if g.named[strings.ToLower(address)] {
+	if g.trusts(address) {
 		return nil
 	}
 	why := "the connection to it is not encrypted"

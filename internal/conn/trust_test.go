@@ -235,6 +235,12 @@ func TestDiagnosisWarnsOfUnnamedServers(t *testing.T) {
 	network.Lie(tells("127.0.0.1:1"))
 	o := conn.Options{Servers: network.URL, Auth: conn.Auth{User: "ada", Password: "s3cret"}}
 	diagnose(t, o).has(conn.StepAuth, conn.StateNote, "the server names 127.0.0.1:1, and no password or token is sent there")
+	network.Lie(tells(strings.TrimPrefix(network.URL, "nats://")))
+	o.Servers = strings.Replace(network.URL, "127.0.0.1", "localhost", 1) // that is the same
+	if text := diagnose(t, o).String(); strings.Contains(text, "the server names") {
+		t.Errorf("warned of the one that was named:\n%s", text)
+	}
+	network.Lie(tells("127.0.0.1:1"))
 	o.TrustAdvertised = true
 	if text := diagnose(t, o).String(); strings.Contains(text, "the server names") {
 		t.Errorf("warned all the same:\n%s", text)
