@@ -72,7 +72,7 @@ func (o Options) normal() (Options, error) {
 	}
 	urls, err := o.urls()
 	if err != nil {
-		return o, because(ErrConfig, err)
+		return o, err
 	}
 	var servers []string
 	for _, u := range urls {

@@ -73,8 +73,9 @@ func textOf(u *url.URL) string { return strings.ReplaceAll(u.String(), ",", "%2C
 
 // urls returns the URLs of o's servers: with a scheme, with the credentials that
 // count for each, and all of them with TLS if one of them is. (nats.go does the
-// same, which hides it where one of them is used alone.) No error shows any part
-// of them: without a form, there is no telling a password.
+// same, which hides it where one of them is used alone.) The error wraps
+// [ErrConfig] and shows no part of them: without a form, there is no telling a
+// password.
 func (o Options) urls() ([]*url.URL, error) {
 	var urls []*url.URL
 	texts := strings.Split(o.Servers, ",")
@@ -87,18 +88,18 @@ func (o Options) urls() ([]*url.URL, error) {
 			problem = encoded
 		}
 		if problem != "" {
-			return nil, fmt.Errorf("URL %d of the servers: %s", i+1, problem)
+			return nil, fmt.Errorf("URL %d of the servers: %w", i+1, because(ErrConfig, errors.New(problem)))
 		}
 		o.Auth.complete(u)
 		urls = append(urls, u)
 	}
 	if len(urls) == 0 {
-		return nil, errors.New("no URL of a server is given: write it as nats://HOST:PORT (--server, NATS_URL)")
+		return nil, because(ErrConfig, errors.New("no URL of a server is given: write it as nats://HOST:PORT (--server, NATS_URL)"))
 	}
 	secure := slices.ContainsFunc(urls, func(u *url.URL) bool { return u.Scheme == "tls" || u.Scheme == "wss" })
 	for _, u := range urls {
 		if webSocket(u) != webSocket(urls[0]) {
-			return nil, errors.New("nats:// and tls:// can't be mixed with ws:// and wss:// in one list of servers")
+			return nil, because(ErrConfig, errors.New("nats:// and tls:// can't be mixed with ws:// and wss:// in one list of servers"))
 		}
 		switch {
 		case secure && webSocket(u):
