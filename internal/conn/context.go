@@ -105,8 +105,13 @@ func FromContext(name string, getenv func(string) string) (Options, error) {
 	if unset != nil {
 		return fail(unset)
 	}
-	if c.Password+c.Token+c.UserSeed != "" || strings.Contains(c.URL, "@") {
-		o.secretFile = file
+	for _, v := range []string{c.User, c.Password, c.Token, c.UserSeed, c.UserJWT} { // a user may be a token
+		if v != "" && reference(v) == "" && (v != c.User || c.Password == "") {
+			o.SecretFile = file
+		}
+	}
+	if strings.Contains(c.URL, "@") {
+		o.SecretFile = file
 	}
 	return o, nil
 }

@@ -53,8 +53,11 @@ type Options struct {
 	// called from several goroutines. Default: nobody is told.
 	Notify func(line string)
 
-	named      string // the servers that the user named, where Servers are a part of them
-	secretFile string // path of the context that Auth comes from, if it holds a secret
+	// SecretFile is the path of the context that Auth comes from, if the secret
+	// stands there.
+	SecretFile string
+
+	named string // the servers that the user named, where Servers are a part of them
 }
 
 // The defaults of Options.
@@ -112,12 +115,12 @@ func (o Options) Or(lower Options) Options {
 	switch o.Auth.kind() {
 	case "":
 		if o.mayHave(lower.Auth) {
-			o.Auth, o.secretFile = lower.Auth, lower.secretFile
+			o.Auth, o.SecretFile = lower.Auth, lower.SecretFile
 		}
 	case "user":
 		o.Auth.User = or(o.Auth.User, lower.Auth.User)
 		if o.Auth.Password == "" && lower.Auth.Password != "" {
-			o.Auth.Password, o.secretFile = lower.Auth.Password, lower.secretFile
+			o.Auth.Password, o.SecretFile = lower.Auth.Password, lower.SecretFile
 		}
 	}
 	o.Servers = or(o.Servers, lower.Servers)

@@ -175,8 +175,8 @@ func quotedPath(path string) string {
 // open are the files with secrets that other users of this machine can read.
 func (o Options) open() []string {
 	files := o.files()
-	if o.secretFile != "" {
-		files = append(files, setting{o.secretFile, "", true})
+	if o.SecretFile != "" {
+		files = append(files, setting{o.SecretFile, "", true})
 	}
 	var open []string
 	for _, f := range files {

@@ -93,6 +93,7 @@ func TestContextFile(t *testing.T) {
 			UserJWT: "j", UserSeed: "s"},
 		TLS:         conn.TLS{Cert: "/x", Key: "/y", CA: "/z", First: true},
 		InboxPrefix: "_I", Domain: "d",
+		SecretFile: filepath.Join(folder, "dev.json"),
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v", got)
