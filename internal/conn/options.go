@@ -4,6 +4,7 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -57,7 +58,8 @@ type Options struct {
 	// stands there.
 	SecretFile string
 
-	named string // the servers that the user named, where Servers are a part of them
+	named string    // the servers that the user named, where Servers are a part of them
+	told  *sync.Map // of guards that follow each other: host and port of which one told
 }
 
 // The defaults of Options.

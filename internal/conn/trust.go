@@ -34,10 +34,12 @@ type guard struct {
 	mu     sync.Mutex
 	named  map[string]bool // by host and port
 	denied map[string]bool
+	told   *sync.Map // likewise
 }
 
 func newGuard(o Options) *guard {
 	g := &guard{secret: o.reveals() && !o.TrustAdvertised, notify: o.Notify, denied: make(map[string]bool)}
+	g.told = or(o.told, new(sync.Map))
 	o.Servers = or(o.named, o.Servers)
 	g.named = o.hosts()
 	g.names = o.Hosts()
@@ -119,10 +121,9 @@ func (g *guard) check() error {
 		why = "its certificate is for " + namesOf(certificate)
 	}
 	g.mu.Lock()
-	told := g.denied[address]
 	g.denied[address] = true
 	g.mu.Unlock()
-	if !told {
+	if _, told := g.told.LoadOrStore(address, true); !told {
 		g.notify(fmt.Sprintf("no password or token is sent to %s: a server named it, you did not, and %s. "+
 			"Name it, too (--server, NATS_URL), or allow it with --trust-advertised (NATS_TRUST_ADVERTISED=1)", clipWord(address), why))
 	}

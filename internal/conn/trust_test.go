@@ -15,6 +15,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -27,6 +28,7 @@ import (
 // A thief looks like a NATS server, and keeps what clients say.
 type thief struct {
 	address string
+	tries   atomic.Int32
 	mu      sync.Mutex
 	logins  []string
 }
@@ -36,6 +38,7 @@ func newThief(t *testing.T, certificate *tls.Certificate) *thief {
 	t.Helper()
 	h := &thief{}
 	url := impostor(t, func(c net.Conn, done <-chan struct{}) {
+		h.tries.Add(1)
 		_ = c.SetDeadline(time.Now().Add(10 * time.Second))
 		_, _ = fmt.Fprintf(c, `INFO {"server_id":"X","version":"2.10.0","max_payload":1048576,"nonce":"abcdefgh","headers":true,"tls_required":%v}`+"\r\n", certificate != nil)
 		if certificate != nil {
@@ -148,6 +151,31 @@ func await(t *testing.T, said <-chan string, words string) {
 		case <-limit:
 			t.Fatalf("nobody says %q", words)
 		}
+	}
+}
+
+// A listener that joins again and again says it once.
+func TestUnnamedServerIsToldOnce(t *testing.T) {
+	s := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true, Extra: login})
+	other, network := newThief(t, nil), s.Network()
+	network.Lie(tells(other.address))
+	said := make(chan string, 100)
+	o := options(t, s)
+	o.Servers, o.Auth = network.URL, conn.Auth{User: "ada", Password: "s3cret"}
+	o.Notify = func(line string) { said <- line }
+	r := run(t, member(o, "orders"), &recorder{})
+	network.Refuse(true)
+	network.Cut()
+	brokertest.Eventually(t, "the other server is tried three times", func() bool { return other.tries.Load() > 2 })
+	r.stopCleanly()
+	lines := 0
+	for len(said) > 0 {
+		if strings.Contains(<-said, "no password or token is sent to") {
+			lines++
+		}
+	}
+	if lines != 1 || other.heard() != "" {
+		t.Errorf("%d lines; the other server heard %q", lines, other.heard())
 	}
 }
 
