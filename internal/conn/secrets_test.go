@@ -200,6 +200,10 @@ func TestUnusableFiles(t *testing.T) {
 			}
 		}
 	}
+	o := conn.Options{Servers: other.address, Auth: conn.Auth{Creds: credsFile(t, "s3cret")}} // a seed, and what is no JWT
+	if err := refused(t, o); !errors.Is(err, conn.ErrConfig) || !strings.Contains(err.Error(), "no user JWT") {
+		t.Errorf("got %v", err)
+	}
 	if heard := other.heard(); heard != "" {
 		t.Errorf("the server heard %q", heard)
 	}
