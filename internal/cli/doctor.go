@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -193,6 +194,8 @@ func (d *doctor) monitoring(ctx context.Context, found conn.Diagnosis) conn.Find
 	switch {
 	case errors.Is(err, monitor.ErrForeign):
 		f.What, f.Hint = fmt.Sprintf("%s answers, but it is %s", base, clipped(err.Error())), howToMonitor
+	case errors.As(err, new(x509.UnknownAuthorityError)):
+		f.What, f.Hint = base+" shows a certificate whose authority is not trusted here", "name the file with its authority: --tlsca FILE (NATS_CA)"
 	case err != nil:
 		if u, ok := errors.AsType[*url.Error](err); ok {
 			err = u.Err

@@ -138,6 +138,9 @@ func (c *contextFile) check() error {
 		{"creds", c.Creds, "file:"}, {"nkey", c.NKey, "file:"}, {"cert", c.Cert, "file:"}, {"key", c.Key, "file:"}, {"ca", c.CA, "file:"},
 		{"password", c.Password, "env:"}, {"token", c.Token, "env:"}, {"user_jwt", c.UserJWT, "env:"}, {"user_seed", c.UserSeed, "env:"},
 	} {
+		if field.follows == "file:" && isContent(field.value) {
+			return fmt.Errorf("its %s must be the path of a file, and looks like the content of one (it is not shown)", field.name)
+		}
 		switch kind := reference(field.value); kind {
 		case "", field.follows:
 		case "nsc:":

@@ -2,6 +2,7 @@ package conn
 
 import (
 	"errors"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -30,14 +31,15 @@ func (l *link) connect(opts []nats.Option) (nc *nats.Conn, err error) {
 	o := l.opts
 	if len(l.servers.given) > 1 || len(o.Learned) > 0 {
 		l.sockets.brief.Store(true)
-		for _, servers := range []string{o.Servers, strings.Join(o.Learned, ",")} {
-			if servers == "" {
-				continue
-			}
-			nc, err = nats.Connect(servers, opts...)
+		nc, err = nats.Connect(o.Servers, opts...)
+		for _, i := range rand.Perm(len(o.Learned)) {
 			if err == nil || !unreachable(err) {
-				return nc, err
+				break
 			}
+			nc, err = nats.Connect(o.Learned[i], append(opts, l.sockets.guard.nameFor(o.Learned[i]))...)
+		}
+		if err == nil || !unreachable(err) {
+			return nc, err
 		}
 		l.sockets.brief.Store(false)
 	}

@@ -40,12 +40,12 @@ func (d *dialer) Dial(network, address string) (net.Conn, error) {
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
 	}
+	if d.guard != nil {
+		d.guard.found(address, addresses)
+	}
 	var c net.Conn
 	for _, a := range addresses {
 		if c, err = d.dial(network, a); err == nil {
-			if d.guard != nil {
-				d.guard.is(address, a)
-			}
 			return c, nil
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -52,12 +54,15 @@ func (g *guard) dialling(address string) {
 	g.shown.Store(nil)
 }
 
-// is notes the address of a host: who named the one named the other.
-func (g *guard) is(host, address string) {
-	if g.trusts(host) {
-		g.mu.Lock()
-		g.named[address] = true
-		g.mu.Unlock()
+// found notes the addresses of a host: who named the one named the others.
+func (g *guard) found(host string, addresses []string) {
+	if !g.trusts(host) {
+		return
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	for _, a := range addresses {
+		g.named[a] = true
 	}
 }
 
@@ -101,6 +106,22 @@ func (g *guard) set(o *nats.Options) error {
 		return jwt()
 	}
 	return nil
+}
+
+// nameFor is an option for nats.go, for a server that another one named: if it
+// has but an address, its certificate must be for a name that was given. (So
+// nats.go has it while the connection lasts on which the server was named.)
+func (g *guard) nameFor(server string) nats.Option {
+	return func(o *nats.Options) error {
+		u, err := parseServer(server)
+		if err != nil || o.TLSConfig == nil || net.ParseIP(u.Hostname()) == nil || g.trusts(hostOf(u)) {
+			return nil
+		}
+		if i := slices.IndexFunc(g.names, func(name string) bool { return net.ParseIP(name) == nil }); i >= 0 {
+			o.TLSConfig.ServerName = g.names[i]
+		}
+		return nil
+	}
 }
 
 // check returns an error that wraps errUntrusted for a server that must not see

@@ -238,6 +238,33 @@ func TestSecretsOfAdvertisedServersWithTLS(t *testing.T) {
 	}
 }
 
+// A listener goes on at another server of a cluster that advertises addresses,
+// with certificates for the one name that was given.
+func TestListenerGoesOnWithTLS(t *testing.T) {
+	good := newAuthority(t, "good")
+	cert, key := good.write("server", &x509.Certificate{
+		SerialNumber: big.NewInt(3), Subject: pkix.Name{CommonName: "server"}, DNSNames: []string{"localhost"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour), ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+	}, good.newKey())
+	config := brokertest.Config{Plain: true, JetStream: true, TLS: true, Extra: login + fmt.Sprintf("\ntls { cert_file: %q, key_file: %q }", cert, key)}
+	first, second := brokertest.Start(t, config), brokertest.Start(t, config)
+	first.URL = strings.Replace(first.URL, "tls", "nats", 1) // for the wire
+	w := (&wire{tells: strings.TrimPrefix(second.URL, "tls://")}).start(t, first)
+	o := options(t, first)
+	o.Servers, o.TLS = strings.Replace(w.url, "nats://127.0.0.1", "tls://localhost", 1), conn.TLS{CA: good.file}
+	o.Auth = conn.Auth{User: "ada", Password: "s3cret"}
+	again := make(chan bool, 10)
+	l := member(o, "orders")
+	l.Joined = func(_ []conn.Place, joinedAgain bool) { again <- joinedAgain }
+	r := run(t, l, &recorder{})
+	<-again
+	first.Kill()
+	if !<-again {
+		t.Error("not joined again")
+	}
+	r.stopCleanly()
+}
+
 // With tls:// for one server, none gets a word in clear: neither one beside it,
 // whatever it says, nor while a diagnosis looks.
 func TestNoSecretInClearBesideTLS(t *testing.T) {
