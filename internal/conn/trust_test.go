@@ -259,7 +259,9 @@ func TestListenerGoesOnWithTLS(t *testing.T) {
 	r := run(t, l, &recorder{})
 	<-again
 	first.Kill()
-	if !<-again {
+	select {
+	case <-again:
+	case <-time.After(30 * time.Second):
 		t.Error("not joined again")
 	}
 	r.stopCleanly()
