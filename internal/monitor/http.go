@@ -73,10 +73,14 @@ func (p *port) get(ctx context.Context, path string, into any) error {
 	if !IsURL(p.base) {
 		return errors.New("asking the monitoring port: its URL is none") // it is not shown: it may hold a password
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(strings.TrimSpace(p.base), "/")+path, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSpace(p.base), nil)
 	if err != nil {
 		return errors.New("asking the monitoring port: its URL is none")
 	}
+	path, query, _ := strings.Cut(path, "?")
+	request.URL.Path = strings.TrimSuffix(request.URL.Path, "/") + path
+	request.URL.RawPath = "" // the same is made of Path
+	request.URL.RawQuery = strings.Trim(request.URL.RawQuery+"&"+query, "&")
 	secure, err := tlsOf(ctx, request.URL)
 	if err != nil {
 		return fmt.Errorf("asking the monitoring port: %w", err)
@@ -94,7 +98,6 @@ func (p *port) get(ctx context.Context, path string, into any) error {
 		return fmt.Errorf("asking the monitoring port: %w", err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	path, _, _ = strings.Cut(path, "?")
 	switch response.StatusCode {
 	case http.StatusOK:
 	case http.StatusNotFound:

@@ -35,6 +35,24 @@ func TestSecuredPort(t *testing.T) {
 	}
 }
 
+// A port may stand behind a path and a query of its own.
+func TestPathOfAPort(t *testing.T) {
+	var asked string
+	port := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		asked = r.URL.String()
+		_, _ = w.Write([]byte(`{}`))
+	}))
+	defer port.Close()
+	for base, want := range map[string]string{"": "/streaming/channelsz?subs=1", "/": "/streaming/channelsz?subs=1", "/a/?b=c": "/a/streaming/channelsz?b=c&subs=1"} {
+		if _, err := monitor.GroupMembers(t.Context(), port.URL+base, []string{"x"}, "g", ""); err == nil && asked == "" {
+			t.Error("nothing was asked")
+		}
+		if !strings.HasPrefix(asked, want[:len(want)-len("subs=1")]) || !strings.Contains(asked, "subs=1") {
+			t.Errorf("%q asked for %q", base, asked)
+		}
+	}
+}
+
 // User, path and query of a port's URL may be secrets, and stay out of errors.
 func TestSecretsOfAPort(t *testing.T) {
 	deaf := httptest.NewServer(http.NotFoundHandler())
