@@ -11,6 +11,8 @@ import (
 	"sync/atomic"
 
 	"github.com/nats-io/nats.go"
+
+	"nats-test/internal/fault"
 )
 
 // errUntrusted: the log-in would show a secret to a server that the user did not
@@ -82,6 +84,7 @@ func (g *guard) set(o *nats.Options) error {
 	if o.TLSConfig != nil {
 		before := o.TLSConfig.VerifyConnection
 		o.TLSConfig.VerifyConnection = func(s tls.ConnectionState) error {
+			defer fault.Exit()
 			g.shown.Store(&s)
 			if before != nil {
 				return before(s)
@@ -91,6 +94,7 @@ func (g *guard) set(o *nats.Options) error {
 	}
 	if sign := o.SignatureCB; o.Nkey != "" && sign != nil { // then a JWT is not asked for
 		o.SignatureCB = func(nonce []byte) ([]byte, error) {
+			defer fault.Exit()
 			if err := g.check(); err != nil {
 				return nil, err
 			}
@@ -100,6 +104,7 @@ func (g *guard) set(o *nats.Options) error {
 	}
 	jwt := o.UserJWT
 	o.UserJWT = func() (string, error) {
+		defer fault.Exit()
 		if err := g.check(); err != nil || jwt == nil {
 			return "", err
 		}
