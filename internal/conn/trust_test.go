@@ -102,12 +102,13 @@ func TestSecretsOfAdvertisedServers(t *testing.T) {
 		trust       bool
 		want        string // what comes to the other server; "" for nothing
 	}{
-		"password":         {login, "", ada, false, ""},
-		"token":            {"authorization { token: s3cret }", "", conn.Auth{Token: "s3cret"}, false, ""},
-		"password in URL":  {login, "ada:s3cret@", conn.Auth{}, false, ""},
-		"password trusted": {login, "", ada, true, `"pass":"s3cret"`},
-		"nkey":             {"authorization { users: [{nkey: " + public + "}] }", "", conn.Auth{NKey: file}, false, `"nkey":"` + public},
-		"none":             {"", "", conn.Auth{}, false, "CONNECT"},
+		"password":          {login, "", ada, false, ""},
+		"token":             {"authorization { token: s3cret }", "", conn.Auth{Token: "s3cret"}, false, ""},
+		"password in URL":   {login, "ada:s3cret@", conn.Auth{}, false, ""},
+		"password trusted":  {login, "", ada, true, `"pass":"s3cret"`},
+		"nkey":              {"authorization { users: [{nkey: " + public + "}] }", "", conn.Auth{NKey: file}, false, `"nkey":"` + public},
+		"token beside nkey": {"authorization { users: [{nkey: " + public + "}] }", "", conn.Auth{NKey: file, Token: "s3cret"}, false, ""},
+		"none":              {"", "", conn.Auth{}, false, "CONNECT"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
