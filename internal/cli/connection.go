@@ -4,13 +4,15 @@ import (
 	"context"
 	"fmt"
 	"net"
-	"net/url"
+	"strconv"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"nats-test/internal/conn"
+	"nats-test/internal/monitor"
 )
 
 // connection holds the flags that both programs share.
@@ -34,20 +36,22 @@ func (c *connection) addFlags(cmd *cobra.Command) {
 		"giving one selects NATS Streaming, unless --backend is given")
 	f.StringVar(&c.flags.Stream, "stream", "", "`NAME` of the JetStream stream (default the one that covers the subject);\n"+
 		"mirrors and streams with sources are found by name only")
-	f.StringVar(&c.flags.Domain, "domain", "", "JetStream domain `NAME`, to reach it through a leaf node")
+	f.StringVar(&c.flags.Domain, "domain", "", "JetStream domain `NAME`, to reach it through a leaf node (NATS_DOMAIN)")
 	f.StringVar(&c.flags.ClientID, "client-id", "", "client `ID` (default "+cmd.Name()+"- and random characters)")
 	f.StringVar(&c.backend, "backend", "", "`KIND` of broker: auto, stan or jetstream (NATS_BACKEND; default auto). auto takes NATS Streaming where the\n"+
 		"cluster answers; JetStream only where no NATS Streaming answers and none was asked for")
 	f.StringVar(&c.context, "context", "", "NATS context `NAME`, as the nats CLI keeps them (NATS_CONTEXT)")
-	f.StringVar(&c.flags.Auth.User, "user", "", "user `NAME` (NATS_USER)")
+	f.StringVar(&c.flags.Auth.User, "user", "", "user `NAME`, or a token, where no password is given (NATS_USER)")
 	f.StringVar(&c.flags.Auth.Password, "password", "", "`PASSWORD`; others on this machine can see it, NATS_PASSWORD they can't")
 	f.StringVar(&c.flags.Auth.Token, "token", "", "`TOKEN`; as with --password, rather NATS_TOKEN")
 	f.StringVar(&c.flags.Auth.Creds, "creds", "", "credentials `FILE` (NATS_CREDS)")
 	f.StringVar(&c.flags.Auth.NKey, "nkey", "", "`FILE` with a nkey seed (NATS_NKEY)")
 	f.StringVar(&c.flags.TLS.Cert, "tlscert", "", "client certificate `FILE` (NATS_CERT)")
 	f.StringVar(&c.flags.TLS.Key, "tlskey", "", "client certificate's key `FILE` (NATS_KEY)")
-	f.StringVar(&c.flags.TLS.CA, "tlsca", "", "`FILE` with the authority of the server's certificate (NATS_CA)")
-	f.StringVar(&c.flags.InboxPrefix, "inbox-prefix", "", "`PREFIX` of the subjects of answers, where permissions ask for it (default _INBOX)")
+	f.StringVar(&c.flags.TLS.CA, "tlsca", "", "`FILE` with the authority of the server's certificate, and of an https monitoring port's (NATS_CA)")
+	f.BoolVar(&c.flags.TrustAdvertised, "trust-advertised", false, "send a password or token also to servers that only a server named, without TLS\n"+
+		"that proves a name of yours (NATS_TRUST_ADVERTISED=1)")
+	f.StringVar(&c.flags.InboxPrefix, "inbox-prefix", "", "`PREFIX` of the subjects of answers, where permissions ask for it\n(NATS_INBOX_PREFIX; default _INBOX)")
 	f.DurationVar(&c.flags.Timeout, "timeout", 0, "for connecting, for each answer, and while no ack comes (NATS_TIMEOUT; default 5s)")
 	f.StringVar(&c.monitor, "monitor", "", "`URL` of the monitoring port (NATS_MONITOR_URL; default port 8222 of the server's host)")
 	f.StringVar(&c.color, "color", "auto", "colour: auto, always or never (NO_COLOR turns auto off)")
@@ -103,10 +107,19 @@ func (c *connection) resolve(s *System, cmd *cobra.Command) error {
 		Servers: s.Getenv("NATS_URL"),
 		Cluster: s.Getenv("NATS_CLUSTER_ID"),
 		Auth: conn.Auth{
-			User: s.Getenv("NATS_USER"), Password: s.Getenv("NATS_PASSWORD"), Token: s.Getenv("NATS_TOKEN"),
+			User: s.secret("NATS_USER"), Password: s.secret("NATS_PASSWORD"), Token: s.secret("NATS_TOKEN"),
 			Creds: s.Getenv("NATS_CREDS"), NKey: s.Getenv("NATS_NKEY"),
 		},
-		TLS: conn.TLS{Cert: s.Getenv("NATS_CERT"), Key: s.Getenv("NATS_KEY"), CA: s.Getenv("NATS_CA")},
+		TLS:         conn.TLS{Cert: s.Getenv("NATS_CERT"), Key: s.Getenv("NATS_KEY"), CA: s.Getenv("NATS_CA")},
+		Domain:      s.Getenv("NATS_DOMAIN"),
+		InboxPrefix: s.Getenv("NATS_INBOX_PREFIX"),
+	}
+	if text := s.Getenv("NATS_TRUST_ADVERTISED"); text != "" {
+		yes, err := strconv.ParseBool(text)
+		if err != nil {
+			return usage(cmd, "NATS_TRUST_ADVERTISED=%q: must be true or false", text)
+		}
+		env.TrustAdvertised = yes
 	}
 	if text := s.Getenv("NATS_TIMEOUT"); text != "" {
 		d, err := time.ParseDuration(text)
@@ -129,13 +142,17 @@ func (c *connection) resolve(s *System, cmd *cobra.Command) error {
 		c.options.Backend = conn.STAN
 	}
 	c.monitor = firstOf(c.monitor, s.Getenv("NATS_MONITOR_URL"))
-	if c.monitor != "" {
-		if u, err := url.Parse(c.monitor); err != nil || u.Host == "" {
-			return usage(cmd, "--monitor (NATS_MONITOR_URL): must be a URL, such as http://127.0.0.1:8222")
-		}
+	if c.monitor != "" && !monitor.IsURL(c.monitor) {
+		return usage(cmd, "--monitor (NATS_MONITOR_URL): must be a URL, such as http://127.0.0.1:8222 (in a user or password, / ? # and @ are %%-encoded)")
 	}
+	t := c.options.TLS
+	cmd.SetContext(monitor.WithTLS(cmd.Context(), monitor.TLS{CA: t.CA, Cert: t.Cert, Key: t.Key}))
 	return nil
 }
+
+// secret is a user, password or token in the environment. A secret mounted from
+// a file ends in a newline, often, and none of them holds one.
+func (s *System) secret(name string) string { return strings.TrimRight(s.Getenv(name), "\r\n") }
 
 func (c *connection) monitorURL() string {
 	if c.monitor != "" {

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -64,7 +65,7 @@ With several servers each is told, and one that works is enough.`,
 			}
 			switch d.output {
 			case "text":
-				sheet := newSheet(s, d.color, strings.Contains(d.options.Servers, ","))
+				sheet := newSheet(s, d.color, len(d.options.Hosts()) > 1)
 				d.show = func(f conn.Finding) error {
 					if f.Err != nil && d.faults == 1 { // its hint is told in the end
 						f.Hint = ""
@@ -187,14 +188,14 @@ const howToMonitor = "open it with -m 8222 at the server's start, forward it fro
 func (d *doctor) monitoring(ctx context.Context, found conn.Diagnosis) conn.Finding {
 	base := d.monitorURL()
 	about, err := monitor.About(ctx, base)
-	if u, err := url.Parse(base); err == nil {
-		base = u.Redacted()
-	}
+	base = conn.ShownURL(base)
 	f := conn.Finding{Step: stepMonitoring, Server: found.Server, State: conn.StateNone}
 	reached := len(found.Servers) > 0
 	switch {
 	case errors.Is(err, monitor.ErrForeign):
 		f.What, f.Hint = fmt.Sprintf("%s answers, but it is %s", base, clipped(err.Error())), howToMonitor
+	case errors.As(err, new(x509.UnknownAuthorityError)):
+		f.What, f.Hint = base+" shows a certificate whose authority is not trusted here", "name the file with its authority: --tlsca FILE (NATS_CA)"
 	case err != nil:
 		if u, ok := errors.AsType[*url.Error](err); ok {
 			err = u.Err

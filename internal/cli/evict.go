@@ -161,7 +161,7 @@ func (c *connection) sameServer(ctx context.Context, from *monitor.Streaming, vi
 		return c.explainMonitor(err, from)
 	}
 	if !known {
-		return &explained{fmt.Errorf("the monitoring port at %s belongs to another server than %s", withoutUser(c.monitorURL()), c.options.Where()),
+		return &explained{fmt.Errorf("the monitoring port at %s belongs to another server than %s", conn.ShownURL(c.monitorURL()), c.options.Where()),
 			errMonitor, "check --monitor (NATS_MONITOR_URL) and --server (NATS_URL)"}
 	}
 	return nil

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -42,15 +41,6 @@ func hintFor(err error) string {
 	return ""
 }
 
-// withoutUser is a URL without the secret in it.
-func withoutUser(base string) string {
-	u, err := url.Parse(base)
-	if err != nil {
-		return "(no URL)"
-	}
-	return u.Redacted()
-}
-
 // explain adds to the error of a connection what it could not tell by itself:
 // what to type next, and at which step it failed.
 func (c *connection) explain(ctx context.Context, err error) error {
@@ -68,7 +58,7 @@ func (c *connection) askMonitor(ctx context.Context, err error) error {
 	}
 	base := c.monitorURL()
 	found, asking := monitor.Clusters(ctx, base)
-	base = withoutUser(base)
+	base = conn.ShownURL(base)
 	switch {
 	case asking != nil:
 		return hinted(err, "name the right cluster with --cluster (NATS_CLUSTER_ID), or --backend jetstream if that is meant; "+

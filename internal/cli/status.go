@@ -189,7 +189,7 @@ func (c *connection) explainMonitor(err error, from looker) error {
 	}
 	return &explained{fmt.Errorf("looking at %s: %w", c.options.Where(), err), errMonitor,
 		fmt.Sprintf("NATS Streaming tells how it stands on its monitoring port, asked at %s: start the server with -m 8222, "+
-			"forward the port (make pf MONITOR=1), or say where it is with --monitor (NATS_MONITOR_URL)", withoutUser(c.monitorURL()))}
+			"forward the port (make pf MONITOR=1), or say where it is with --monitor (NATS_MONITOR_URL)", conn.ShownURL(c.monitorURL()))}
 }
 
 // How often a watch looks, and how soon a look that leaves a doubt is repeated:

@@ -18,7 +18,8 @@ import (
 func Dial(ctx context.Context, o Options) (Session, error) {
 	o = o.Or(defaults)
 	o.ClientID = or(o.ClientID, NewClientID("client"))
-	if err := o.checkWords(); err != nil {
+	o, err := o.normal()
+	if err != nil {
 		return nil, err
 	}
 	session, err := dial(ctx, o)
@@ -61,14 +62,25 @@ func (o Options) startingAt(i int) Options {
 	return o
 }
 
-// checkWords refuses names and URLs that are none.
-func (o Options) checkWords() error {
-	for _, err := range []error{CheckClientID(o.ClientID), CheckCluster(o.Cluster), o.checkJetStream(), o.checkServers()} {
+// normal returns o with its servers as [Options.urls] has them. It refuses names
+// and URLs that are none.
+func (o Options) normal() (Options, error) {
+	for _, err := range []error{CheckClientID(o.ClientID), CheckCluster(o.Cluster), o.checkJetStream()} {
 		if err != nil {
-			return err
+			return o, err
 		}
 	}
-	return nil
+	urls, err := o.urls()
+	if err != nil {
+		return o, err
+	}
+	var servers []string
+	for _, u := range urls {
+		servers = append(servers, textOf(u))
+	}
+	o.Servers = strings.Join(servers, ",")
+	o.named = or(o.named, o.Servers)
+	return o, nil
 }
 
 // attempted names what o leads to, for an error.

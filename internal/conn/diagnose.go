@@ -27,7 +27,7 @@ type Step string
 // The steps, in their order. With a handshake before the greeting, NATS comes
 // after TLS.
 const (
-	StepSettings  Step = "settings" // found only as a fault
+	StepSettings  Step = "settings" // found only as a fault or a note
 	StepName      Step = "name"
 	StepTCP       Step = "tcp"
 	StepNATS      Step = "nats"
@@ -75,9 +75,14 @@ func Diagnose(ctx context.Context, o Options, subjects []string, found func(Find
 	o.NoReconnect, o.CreateStream = true, false
 	o.Notify = func(string) {} // what matters is found in the errors
 	d := &diagnosing{report: found}
-	if err := o.check(ctx); err != nil {
+	o, err := o.check(ctx)
+	if err != nil {
 		d.fault(Finding{Step: StepSettings, What: err.Error(), Err: err})
 		return d.Diagnosis
+	}
+	for _, file := range o.open() {
+		d.tell(Finding{Step: StepSettings, State: StateNote, What: fmt.Sprintf("others on this machine can read %q, which holds a secret", file),
+			Hint: fmt.Sprintf("chmod go= %s", quotedPath(file))})
 	}
 	for s := range strings.SplitSeq(o.Servers, ",") {
 		if ctx.Err() != nil {
@@ -85,7 +90,7 @@ func Diagnose(ctx context.Context, o Options, subjects []string, found func(Find
 		}
 		one := o
 		one.Servers = strings.TrimSpace(s)
-		d.server = withoutSecrets(s)
+		d.server = ShownURL(s)
 		l := d.reach(ctx, one)
 		switch {
 		case l == nil:
@@ -106,21 +111,23 @@ func Diagnose(ctx context.Context, o Options, subjects []string, found func(Find
 	return d.Diagnosis
 }
 
-// check looks at what needs no server. Its error is that of Dial.
-func (o Options) check(ctx context.Context) error {
-	if err := o.checkWords(); err != nil {
-		return err
+// check looks at what needs no server, and returns o as Dial uses it. Its error
+// is that of Dial.
+func (o Options) check(ctx context.Context) (Options, error) {
+	o, err := o.normal()
+	if err != nil {
+		return o, err
 	}
 	opts, err := o.natsOptions(&dialer{life: ctx, timeout: o.Timeout, silence: o.Timeout, bears: o.Timeout})
 	if err != nil {
-		return err
+		return o, err
 	}
 	for _, set := range opts { // some read files
 		if err := explainOption(set(&nats.Options{})); err != nil {
-			return err
+			return o, err
 		}
 	}
-	return nil
+	return o, nil
 }
 
 // explainOption finds the reason behind an error of an option for nats.go.

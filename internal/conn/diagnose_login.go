@@ -18,6 +18,7 @@ import (
 type handshake struct {
 	options  Options
 	url      *url.URL
+	local    bool // on this machine's loopback
 	known    bool // it greeted
 	greeting greeting
 }
@@ -27,11 +28,9 @@ type handshake struct {
 func (d *diagnosing) logIn(ctx context.Context, h handshake) *link {
 	var secured *tls.ConnectionState
 	watch := func(o *nats.Options) error {
-		if o.TLSConfig == nil {
-			if h.url.Scheme == "ws" { // where having one asks for TLS
-				return nil
-			}
-			o.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+		o.IgnoreDiscoveredServers = true // it is this one that is looked at
+		if o.TLSConfig == nil {          // a WebSocket without TLS
+			return nil
 		}
 		o.TLSConfig.VerifyConnection = func(s tls.ConnectionState) error {
 			secured = &s
@@ -53,7 +52,7 @@ func (d *diagnosing) logIn(ctx context.Context, h handshake) *link {
 	case secured != nil:
 		d.found(StepTLS, StateOK, "TLS ok", "%s, %s", tls.VersionName(secured.Version), certificate(secured.PeerCertificates, time.Now()))
 	case err == nil || errors.Is(err, ErrAuth):
-		d.found(StepTLS, StateNone, "", "the connection is not encrypted: neither side asked for that")
+		d.notEncrypted(h)
 	}
 	if err == nil && !h.known {
 		h.greeting = greeting{
@@ -63,6 +62,9 @@ func (d *diagnosing) logIn(ctx context.Context, h handshake) *link {
 		d.greeted(h.greeting)
 	}
 	what := presented(h.options.Auth, h.url)
+	if err == nil && secured == nil {
+		d.unnamed(h, l.sockets.guard)
+	}
 	switch {
 	case err != nil:
 		d.fault(h.refusal(what, err))
@@ -77,10 +79,45 @@ func (d *diagnosing) logIn(ctx context.Context, h handshake) *link {
 	return l
 }
 
+// notEncrypted tells of a connection without TLS, and warns of a secret that
+// went over a network like that.
+func (d *diagnosing) notEncrypted(h handshake) {
+	const why = "the connection is not encrypted: neither side asked for that"
+	if h.local || !h.options.reveals() {
+		d.found(StepTLS, StateNone, "", why)
+		return
+	}
+	d.tell(Finding{Step: StepTLS, State: StateNote, What: why + ", and the password or token goes over the network as it is",
+		Hint: "give the server a tls block, and name it with tls://"})
+}
+
+// unnamed warns that a loss of the connection may last as long as the server is
+// away: others are there, and the secret is not sent to them.
+func (d *diagnosing) unnamed(h handshake, g *guard) {
+	if !g.secret {
+		return
+	}
+	const most = 3
+	var others []string
+	for _, o := range h.greeting.Others {
+		if !g.trusts(o) {
+			others = append(others, clipWord(o))
+		}
+	}
+	if len(others) > most {
+		others = append(others[:most], "others")
+	}
+	if len(others) > 0 {
+		d.tell(Finding{Step: StepAuth, State: StateNote,
+			What: "the server names " + strings.Join(others, ", ") + ", and no password or token is sent there when this one is lost: you did not name them, and without TLS they can't prove who they are",
+			Hint: "name the cluster's servers, too (--server URL,URL), or allow it with --trust-advertised (NATS_TRUST_ADVERTISED=1), or use TLS"})
+	}
+}
+
 // presented says which credentials are sent, without any secret: a URL's rank
 // first, and a name without a password is a token there (nats.go, connectProto).
 func presented(a Auth, u *url.URL) string {
-	if u.User != nil {
+	if u.User != nil && a.kind() == "" {
 		if _, ok := u.User.Password(); ok {
 			return fmt.Sprintf("user %s with the password in the URL", clip(u.User.Username()))
 		}
@@ -88,6 +125,13 @@ func presented(a Auth, u *url.URL) string {
 	}
 	switch a.kind() {
 	case "user":
+		if u.User != nil {
+			a.User = u.User.Username()
+			a.Password, _ = u.User.Password()
+		}
+		if a.Password == "" { // it may be a token, which is not shown
+			return "a user without a password, taken for a token, too"
+		}
 		return fmt.Sprintf("user %s with a password", clip(a.User))
 	case "token":
 		return "a token"

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net"
-	"net/url"
 	"os"
 	"strings"
 	"time"
@@ -25,12 +24,13 @@ func (d *diagnosing) reach(ctx context.Context, o Options) *link {
 	if len(addresses) == 0 {
 		return nil
 	}
-	c := d.connect(ctx, o, addresses, portOf(u))
+	_, port, _ := net.SplitHostPort(hostOf(u))
+	c := d.connect(ctx, o, addresses, port)
 	if c == nil {
 		return nil
 	}
 	defer func() { _ = c.Close() }()
-	h := handshake{options: o, url: u, known: u.Scheme != "ws" && u.Scheme != "wss" && !o.TLS.First}
+	h := handshake{options: o, url: u, local: local(c), known: u.Scheme != "ws" && u.Scheme != "wss" && !o.TLS.First}
 	if h.known {
 		h.greeting, err = greet(c, o.Timeout)
 		if ctx.Err() != nil {
@@ -46,16 +46,10 @@ func (d *diagnosing) reach(ctx context.Context, o Options) *link {
 	return d.logIn(ctx, h)
 }
 
-func portOf(u *url.URL) string {
-	switch {
-	case u.Port() != "":
-		return u.Port()
-	case u.Scheme == "ws":
-		return "80"
-	case u.Scheme == "wss":
-		return "443"
-	}
-	return "4222"
+// local reports whether a connection stays on this machine.
+func local(c net.Conn) bool {
+	address, ok := c.RemoteAddr().(*net.TCPAddr)
+	return ok && address.IP.IsLoopback()
 }
 
 // lookUp returns the addresses of a host, none after a fault.

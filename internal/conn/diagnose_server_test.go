@@ -174,9 +174,9 @@ func TestDiagnosisOfAddresses(t *testing.T) {
 	f.has(conn.StepName, conn.StateOK, "127.0.0.1 is an address")
 	f = diagnose(t, conn.Options{Servers: "nats://[::1]:1"})
 	f.faulty(conn.StepTCP, conn.ErrNoServer, "[::1]:1: ", "")
-	f = diagnose(t, conn.Options{Servers: "127.0.0.1:1, ws://127.0.0.1:1"})
+	f = diagnose(t, conn.Options{Servers: "127.0.0.1:1, nats://127.0.0.1:2,"})
 	f.faulty(conn.StepTCP, conn.ErrNoServer, "connection refused", "")
-	if len(f.all) != 4 || f.all[0].Server != "nats://127.0.0.1:1" || f.all[2].Server != "ws://127.0.0.1:1" {
+	if len(f.all) != 4 || f.all[0].Server != "nats://127.0.0.1:1" || f.all[2].Server != "nats://127.0.0.1:2" {
 		t.Errorf("not both servers:\n%s", f)
 	}
 }

@@ -310,7 +310,7 @@ func TestDiagnosisOfACluster(t *testing.T) {
 func TestDiagnosisOfSettings(t *testing.T) {
 	for name, o := range map[string]conn.Options{
 		"no URL":        {Servers: "nats://ada:s3cret@127.0.0.1:port"},
-		"other scheme":  {Servers: "http://ada:s3cret@127.0.0.1"},
+		"other scheme":  {Servers: "https://ada:s3cret@127.0.0.1"},
 		"no creds file": {Auth: conn.Auth{Creds: "missing"}},
 		"no PEM":        {TLS: conn.TLS{CA: "diagnose_test.go"}},
 		"no prefix":     {InboxPrefix: "a.>"},

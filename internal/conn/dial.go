@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/url"
-	"os"
 	"strings"
 	"syscall"
 	"time"
@@ -16,65 +14,6 @@ import (
 	"github.com/cenkalti/backoff/v5"
 	"github.com/nats-io/nats.go"
 )
-
-// Where returns the servers of o without their secrets, for people to read.
-func (o Options) Where() string {
-	var servers []string
-	for s := range strings.SplitSeq(o.Or(defaults).Servers, ",") {
-		servers = append(servers, withoutSecrets(s))
-	}
-	return strings.Join(servers, ",")
-}
-
-// Hosts returns the host name of each server of o.
-func (o Options) Hosts() []string {
-	var hosts []string
-	for s := range strings.SplitSeq(o.Or(defaults).Servers, ",") {
-		if u, err := parseServer(s); err == nil {
-			hosts = append(hosts, u.Hostname())
-		}
-	}
-	return hosts
-}
-
-func parseServer(s string) (*url.URL, error) {
-	s = strings.TrimSpace(s)
-	if !strings.Contains(s, "://") {
-		s = "nats://" + s
-	}
-	return url.Parse(s)
-}
-
-// withoutSecrets keeps the part of a URL that is safe to show.
-func withoutSecrets(server string) string {
-	u, err := parseServer(server)
-	if err != nil {
-		return "(no URL)"
-	}
-	return u.Scheme + "://" + u.Host
-}
-
-// checkServers looks at the URLs before the library does, whose errors show
-// them with their passwords.
-func (o Options) checkServers() error {
-	for i, s := range strings.Split(o.Servers, ",") {
-		problem := ""
-		u, err := parseServer(s)
-		switch {
-		case err != nil:
-			problem = "not a URL"
-		case u.Hostname() == "":
-			problem = "no host in it"
-		case !strings.Contains(" nats tls ws wss ", " "+u.Scheme+" "):
-			problem = "the scheme must be nats, tls, ws or wss"
-		}
-		if problem != "" {
-			// It isn't shown: without a form, there is no telling a password.
-			return fmt.Errorf("URL %d of the servers: %w", i+1, because(ErrConfig, errors.New(problem)))
-		}
-	}
-	return nil
-}
 
 // The broker is asked for a sign of life every 3 s; 5 missing answers end the
 // session after about 15 s. (stan.go's own defaults take 440 s.)
@@ -110,6 +49,7 @@ func (o Options) natsOptions(d *dialer) ([]nats.Option, error) {
 		nats.MaxPingsOutstanding(int(o.bears() / (pingSeconds * time.Second))),
 		nats.FlusherTimeout(0), // see socket.Write
 		nats.SetCustomDialer(d),
+		nats.SkipHostLookup(), // d does it
 		// Never buffer while disconnected: what the caller was told has
 		// failed must not be sent later.
 		nats.ReconnectBufSize(-1),
@@ -122,25 +62,38 @@ func (o Options) natsOptions(d *dialer) ([]nats.Option, error) {
 	if o.TLS.First {
 		opts = append(opts, nats.TLSHandshakeFirst())
 	}
-	for _, file := range []string{o.TLS.CA, o.TLS.Cert, o.TLS.Key, o.Auth.Creds, o.Auth.NKey} {
-		if err := readable(file); err != nil {
-			return nil, because(ErrConfig, err)
-		}
+	if err := o.checkFiles(); err != nil {
+		return nil, err
 	}
 	if o.TLS.CA != "" {
 		opts = append(opts, nats.RootCAs(o.TLS.CA))
 	}
-	if (o.TLS.Cert == "") != (o.TLS.Key == "") {
-		return nil, because(ErrConfig, errors.New("a client certificate needs its key, and a key its certificate"))
-	}
 	if o.TLS.Cert != "" {
 		opts = append(opts, nats.ClientCert(o.TLS.Cert, o.TLS.Key))
 	}
+	if !strings.HasPrefix(o.Servers, "ws:") || o.TLS.CA != "" || o.TLS.Cert != "" { // there, having one asks for TLS
+		opts = append(opts, func(n *nats.Options) error {
+			n.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
+			return nil
+		})
+	}
+	login, err := o.logIn()
+	return append(opts, login...), err
+}
+
+// logIn are the options for nats.go that have the credentials.
+func (o Options) logIn() ([]nats.Option, error) {
+	if _, err := o.userClaims(); err != nil {
+		return nil, err
+	}
+	var opts []nats.Option
+	token := o.Auth.Token
 	switch a := o.Auth; a.kind() {
 	case "user":
 		opts = append(opts, nats.UserInfo(a.User, a.Password))
-	case "token":
-		opts = append(opts, nats.Token(a.Token))
+		if token == "" && a.Password == "" {
+			token = a.User
+		}
 	case "creds":
 		opts = append(opts, nats.UserCredentials(a.Creds))
 	case "nkey":
@@ -150,20 +103,17 @@ func (o Options) natsOptions(d *dialer) ([]nats.Option, error) {
 		}
 		opts = append(opts, seed)
 	case "jwt":
-		opts = append(opts, nats.UserJWTAndSeed(a.UserJWT, a.UserSeed))
+		if a.UserSeed == "" { // of a bearer
+			unsigned := func([]byte) ([]byte, error) { return nil, nil }
+			opts = append(opts, nats.UserJWT(func() (string, error) { return a.UserJWT, nil }, unsigned))
+		} else {
+			opts = append(opts, nats.UserJWTAndSeed(a.UserJWT, a.UserSeed))
+		}
+	}
+	if token != "" {
+		opts = append(opts, nats.Token(token))
 	}
 	return opts, nil
-}
-
-func readable(file string) error {
-	if file == "" {
-		return nil
-	}
-	f, err := os.Open(file)
-	if err != nil {
-		return err
-	}
-	return f.Close()
 }
 
 // newBackoff is the pace of every attempt to get a connection back: from about
@@ -190,6 +140,11 @@ func explain(err error) error {
 		timeout   interface{ Timeout() bool }
 	)
 	switch {
+	case errors.Is(err, errUntrusted):
+		return because(ErrAuth, err)
+	case strings.Contains(err.Error(), "failed to find any PEM"), strings.Contains(err.Error(), "failed to parse root certificate"),
+		strings.Contains(err.Error(), "error loading or parsing rootCA"):
+		return because(ErrConfig, err)
 	case errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &invalid),
 		errors.As(err, &record), errors.As(err, &alert), errors.As(err, &verify),
 		errors.Is(err, nats.ErrSecureConnRequired), errors.Is(err, nats.ErrSecureConnWanted),
@@ -208,8 +163,6 @@ func explain(err error) error {
 	case errors.Is(err, nats.ErrNoServers), errors.As(err, &network),
 		errors.Is(err, nats.ErrNoInfoReceived), errors.Is(err, io.EOF), errors.Is(err, errGreeting): // none of NATS
 		return because(ErrNoServer, err)
-	case strings.Contains(err.Error(), "failed to parse root certificate"):
-		return because(ErrConfig, err)
 	}
 	return because(ErrRefused, err)
 }

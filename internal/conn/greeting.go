@@ -30,6 +30,8 @@ type greeting struct {
 	TLSAvailable bool   `json:"tls_available"`
 	JetStream    bool   `json:"jetstream"`
 	LameDuck     bool   `json:"ldm"`
+
+	Others []string `json:"connect_urls"` // hosts and ports of the cluster's servers
 }
 
 // String is what people read of a greeting. It may hold what a server likes.

@@ -57,6 +57,7 @@ func newLink(ctx context.Context, o Options, more ...nats.Option) (*link, error)
 	l.life, l.end = context.WithCancel(context.Background())
 	l.sockets = &dialer{life: l.life, timeout: o.Timeout, silence: min(o.Timeout, o.bears()), bears: o.bears()}
 	l.servers.given = o.hosts()
+	l.sockets.guard = newGuard(o)
 	interrupted := context.AfterFunc(ctx, l.end)
 	defer interrupted()
 	opts, err := o.natsOptions(l.sockets)
@@ -73,7 +74,7 @@ func newLink(ctx context.Context, o Options, more ...nats.Option) (*link, error)
 		nats.ReconnectHandler(func(nc *nats.Conn) {
 			defer fault.Exit()
 			l.at.Store(serverOf(nc))
-			o.Notify("connected again to " + withoutSecrets(nc.ConnectedUrl()))
+			o.Notify("connected again to " + ShownURL(nc.ConnectedUrl()))
 		}),
 		nats.ClosedHandler(func(nc *nats.Conn) {
 			defer fault.Exit()
@@ -83,10 +84,11 @@ func newLink(ctx context.Context, o Options, more ...nats.Option) (*link, error)
 			defer fault.Exit()
 			l.heard(err)
 		}),
+		l.sockets.guard.set,
 	)
 	if l.nc, err = l.connect(opts); err != nil {
 		l.end()
-		return nil, explain(err)
+		return nil, o.expired(explain(err))
 	}
 	l.at.Store(serverOf(l.nc))
 	return l, nil
@@ -102,6 +104,9 @@ func serverOf(nc *nats.Conn) string {
 
 // heard takes what the server says outside of any answer.
 func (l *link) heard(err error) {
+	if errors.Is(err, errUntrusted) { // the guard told of it
+		return
+	}
 	if !errors.Is(err, nats.ErrPermissionViolation) {
 		l.opts.Notify("the connection says: " + err.Error())
 		return

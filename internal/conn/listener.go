@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -120,6 +121,7 @@ func (l *Listener) Members(ctx context.Context) ([]string, error) {
 func (l *Listener) Run(ctx context.Context, handler Handler) (End, error) {
 	o := l.Options.Or(defaults)
 	o.ClientID = or(o.ClientID, NewClientID("listen"))
+	o.told = new(sync.Map)
 	positions := make(map[string]*position, len(l.Subjects))
 	for _, subject := range l.Subjects {
 		positions[subject] = &position{handled: newHandledSet(l.Subscription.MaxInFlight, len(l.Subjects))}

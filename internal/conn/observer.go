@@ -21,7 +21,8 @@ type Observer struct {
 func Observe(ctx context.Context, o Options) (*Observer, error) {
 	o = o.Or(defaults)
 	o.ClientID = or(o.ClientID, NewClientID("client"))
-	if err := o.checkWords(); err != nil {
+	o, err := o.normal()
+	if err != nil {
 		return nil, err
 	}
 	l, err := newLink(ctx, o)

@@ -1,6 +1,12 @@
 package conn
 
-import "time"
+import (
+	"net/url"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+)
 
 // Options say how a broker is reached. [Options.Resolve] fills them from a
 // NATS context and from defaults.
@@ -27,8 +33,13 @@ type Options struct {
 	// only. NATS Streaming is refused then.
 	Stream string
 
-	Auth        Auth
-	TLS         TLS
+	Auth Auth
+	TLS  TLS
+
+	// TrustAdvertised sends passwords and tokens also to servers that a server
+	// named; default: only if TLS proves that they have a name that was given.
+	TrustAdvertised bool
+
 	InboxPrefix string // for replies; default "_INBOX"
 
 	Timeout time.Duration // for connecting and for each ack; default [DefaultTimeout]
@@ -42,6 +53,13 @@ type Options struct {
 	// Notify is told, in one line, what befalls the connection. It may be
 	// called from several goroutines. Default: nobody is told.
 	Notify func(line string)
+
+	// SecretFile is the path of the context that Auth comes from, if the secret
+	// stands there.
+	SecretFile string
+
+	named string    // the servers that the user named, where Servers are a part of them
+	told  *sync.Map // of guards that follow each other: host and port of which one told
 }
 
 // The defaults of Options.
@@ -57,6 +75,8 @@ const (
 
 // Auth holds credentials of one kind: user and password, or a token, or the
 // path of a credentials file, or that of a nkey seed, or a user JWT and seed.
+// A user without a password may be a token, as for the nats CLI. A token beside
+// credentials of another kind is sent with them, as the nats CLI does.
 type Auth struct {
 	User, Password string
 	Token          string
@@ -71,14 +91,14 @@ func (a Auth) kind() string {
 	switch {
 	case a.User != "" || a.Password != "":
 		return "user"
-	case a.Token != "":
-		return "token"
 	case a.Creds != "":
 		return "creds"
 	case a.NKey != "":
 		return "nkey"
 	case a.UserJWT != "" || a.UserSeed != "":
 		return "jwt"
+	case a.Token != "":
+		return "token"
 	}
 	return ""
 }
@@ -91,8 +111,20 @@ type TLS struct {
 }
 
 // Or fills what o leaves open from lower, which ranks below it. Credentials of
-// another kind than those of o are not mixed in.
+// another kind than those of o are not mixed in, and those in the URLs of o rank
+// above all of lower's; those in URLs rank below all others of the same Options.
 func (o Options) Or(lower Options) Options {
+	switch o.Auth.kind() {
+	case "":
+		if o.mayHave(lower.Auth) {
+			o.Auth, o.SecretFile = lower.Auth, lower.SecretFile
+		}
+	case "user":
+		o.Auth.User = or(o.Auth.User, lower.Auth.User)
+		if o.Auth.Password == "" && lower.Auth.Password != "" {
+			o.Auth.Password, o.SecretFile = lower.Auth.Password, lower.SecretFile
+		}
+	}
 	o.Servers = or(o.Servers, lower.Servers)
 	o.Cluster = or(o.Cluster, lower.Cluster)
 	o.ClientID = or(o.ClientID, lower.ClientID)
@@ -105,13 +137,7 @@ func (o Options) Or(lower Options) Options {
 	o.InboxPrefix = or(o.InboxPrefix, lower.InboxPrefix)
 	o.Timeout = or(o.Timeout, lower.Timeout)
 	o.Window = or(o.Window, lower.Window)
-	switch o.Auth.kind() {
-	case "":
-		o.Auth = lower.Auth
-	case "user":
-		o.Auth.User = or(o.Auth.User, lower.Auth.User)
-		o.Auth.Password = or(o.Auth.Password, lower.Auth.Password)
-	}
+	o.TrustAdvertised = o.TrustAdvertised || lower.TrustAdvertised
 	o.TLS.Cert = or(o.TLS.Cert, lower.TLS.Cert)
 	o.TLS.Key = or(o.TLS.Key, lower.TLS.Key)
 	o.TLS.CA = or(o.TLS.CA, lower.TLS.CA)
@@ -120,6 +146,19 @@ func (o Options) Or(lower Options) Options {
 		o.Notify = lower.Notify
 	}
 	return o
+}
+
+// mayHave reports whether credentials that rank lower count beside those in the
+// URLs of o: where these lack only the password.
+func (o Options) mayHave(lower Auth) bool {
+	if o.Servers == "" || !strings.Contains(o.Servers, "@") {
+		return true
+	}
+	urls, _ := o.urls() // what is wrong with them is told later
+	return lower.kind() == "user" && slices.ContainsFunc(urls, func(u *url.URL) bool {
+		_, complete := u.User.Password()
+		return u.User != nil && !complete && lower.Password != "" && (lower.User == "" || lower.User == u.User.Username())
+	})
 }
 
 func or[T comparable](value, otherwise T) T {

@@ -49,7 +49,7 @@ func TestWhyNoConnection(t *testing.T) {
 		"bad cluster":         {conn.Options{Servers: streaming.URL, Cluster: "a b"}, conn.ErrName},
 		"no URL":              {conn.Options{Servers: "nats://ada:s3cret@127.0.0.1:port"}, conn.ErrConfig},
 		"no host":             {conn.Options{Servers: "nats://"}, conn.ErrConfig},
-		"other scheme":        {conn.Options{Servers: "http://ada:s3cret@127.0.0.1"}, conn.ErrConfig},
+		"other scheme":        {conn.Options{Servers: "https://ada:s3cret@127.0.0.1"}, conn.ErrConfig},
 		"no creds file":       {conn.Options{Servers: plain.URL, Auth: conn.Auth{Creds: missing}}, conn.ErrConfig},
 		"no nkey file":        {conn.Options{Servers: plain.URL, Auth: conn.Auth{NKey: missing}}, conn.ErrConfig},
 		"no CA file":          {conn.Options{Servers: plain.URL, TLS: conn.TLS{CA: missing}}, conn.ErrConfig},

@@ -2,8 +2,7 @@ package conn
 
 import (
 	"errors"
-	"net"
-	"net/url"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"time"
@@ -12,20 +11,6 @@ import (
 
 	"nats-test/internal/fault"
 )
-
-// hostOf is host and port of a server's URL, as nats.go completes it.
-func hostOf(u *url.URL) string {
-	if u.Port() != "" {
-		return u.Host
-	}
-	switch u.Scheme {
-	case "ws":
-		return net.JoinHostPort(u.Hostname(), "80")
-	case "wss":
-		return net.JoinHostPort(u.Hostname(), "443")
-	}
-	return net.JoinHostPort(u.Hostname(), "4222")
-}
 
 // hosts are the hosts and ports of o.Servers.
 func (o Options) hosts() map[string]bool {
@@ -46,22 +31,30 @@ func (l *link) connect(opts []nats.Option) (nc *nats.Conn, err error) {
 	o := l.opts
 	if len(l.servers.given) > 1 || len(o.Learned) > 0 {
 		l.sockets.brief.Store(true)
-		for _, servers := range []string{o.Servers, strings.Join(o.Learned, ",")} {
-			if servers == "" {
-				continue
-			}
-			nc, err = nats.Connect(servers, opts...)
+		nc, err = nats.Connect(o.Servers, opts...)
+		for _, i := range rand.Perm(len(o.Learned)) {
 			if err == nil || !unreachable(err) {
-				return nc, err
+				break
 			}
+			nc, err = nats.Connect(o.Learned[i], append(opts, l.sockets.guard.nameFor(o.Learned[i]))...)
+		}
+		if err == nil || !unreachable(err) {
+			return nc, err
 		}
 		l.sockets.brief.Store(false)
 	}
-	return nats.Connect(o.Servers, opts...)
+	nc, err = nats.Connect(o.Servers, opts...)
+	if errors.Is(err, errUntrusted) { // a server that was named by one of those given hides why these failed
+		nc, err = nats.Connect(o.Servers, append(opts, nats.IgnoreDiscoveredServers())...)
+	}
+	return nc, err
 }
 
 // unreachable reports that another server, or more time, may do better.
 func unreachable(err error) bool {
+	if errors.Is(err, errUntrusted) {
+		return true
+	}
 	err = explain(err)
 	return errors.Is(err, ErrNoServer) || errors.Is(err, ErrHung)
 }
@@ -97,7 +90,9 @@ func (l *link) nextServer(servers []nats.Server, _ nats.ServerInfo) (*nats.Serve
 			given = append(given, s)
 			continue
 		}
-		told = append(told, s)
+		if !l.sockets.guard.denies(s.URL.Host) {
+			told = append(told, s)
+		}
 		advertised += c.tries[s.URL.Host]
 	}
 	order := func(a, b nats.Server) int {
@@ -108,6 +103,9 @@ func (l *link) nextServer(servers []nats.Server, _ nats.ServerInfo) (*nats.Serve
 			return 2 * c.tries[s.URL.Host]
 		}
 		return tried(a) - tried(b)
+	}
+	if len(given) == 0 && len(told) == 0 {
+		given = servers
 	}
 	from := given
 	if len(told) > 0 && (len(given) == 0 || c.tries[slices.MinFunc(given, order).URL.Host] > advertised) {
@@ -143,7 +141,7 @@ func (l *link) Others() string {
 	}
 	var others []string
 	for _, s := range l.nc.DiscoveredServers() {
-		if u, err := parseServer(s); err == nil && !known[hostOf(u)] {
+		if u, err := parseServer(s); err == nil && !known[hostOf(u)] && !l.sockets.guard.denies(u.Host) {
 			others = append(others, u.Scheme+"://"+user+u.Host)
 		}
 	}

@@ -93,6 +93,7 @@ func TestContextFile(t *testing.T) {
 			UserJWT: "j", UserSeed: "s"},
 		TLS:         conn.TLS{Cert: "/x", Key: "/y", CA: "/z", First: true},
 		InboxPrefix: "_I", Domain: "d",
+		SecretFile: filepath.Join(folder, "dev.json"),
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v", got)
@@ -120,7 +121,7 @@ func TestHigherOptionsWin(t *testing.T) {
 	if got := (conn.Options{Auth: conn.Auth{Token: "high"}}).Or(low).Auth; got != (conn.Auth{Token: "high"}) {
 		t.Errorf("kinds of credentials were mixed: %+v", got)
 	}
-	if where := (conn.Options{Servers: "nats://a:b@h:1, tok@h2, tls://h3"}).Where(); where != "nats://h:1,nats://h2,tls://h3" {
+	if where := (conn.Options{Servers: "nats://a:b@h:1, nats://tok@h2, h3,"}).Where(); where != "nats://h:1,nats://h2,nats://h3" {
 		t.Errorf("secrets in %s", where)
 	}
 }

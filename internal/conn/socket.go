@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"math/rand/v2"
 	"net"
+	"net/netip"
 	"os"
 	"sync/atomic"
 	"time"
@@ -18,6 +20,7 @@ type dialer struct {
 	bears   time.Duration             // how long a server may say nothing while a write waits
 	brief   atomic.Bool               // the next attempt takes no longer than briefAttempt
 	moved   atomic.Pointer[time.Time] // when a write last went on that had to wait
+	guard   *guard                    // of the log-ins, or nil
 }
 
 // briefAttempt bounds dialling and handshake where another server may do better.
@@ -26,7 +29,46 @@ const briefAttempt = time.Second
 // Dial is called by nats.go for the first connection and for every later one.
 // The connection is closed when life is done, so that a hung handshake can be
 // interrupted.
+//
+// nats.go would look the name up by itself, and hand on an address that is none
+// of those given.
 func (d *dialer) Dial(network, address string) (net.Conn, error) {
+	if d.guard != nil {
+		d.guard.dialling(address)
+	}
+	addresses, err := d.lookUp(address)
+	if err != nil {
+		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
+	}
+	if d.guard != nil {
+		d.guard.found(address, addresses)
+	}
+	var c net.Conn
+	for _, a := range addresses {
+		if c, err = d.dial(network, a); err == nil {
+			return c, nil
+		}
+	}
+	return nil, err
+}
+
+// lookUp returns all addresses of a host, each with the port, in any order.
+func (d *dialer) lookUp(address string) ([]string, error) {
+	host, port, err := net.SplitHostPort(address)
+	if _, none := netip.ParseAddr(host); none == nil || err != nil {
+		return []string{address}, err
+	}
+	ctx, stop := context.WithTimeout(d.life, d.timeout)
+	defer stop()
+	addresses, err := net.DefaultResolver.LookupHost(ctx, host)
+	for i, a := range addresses {
+		addresses[i] = net.JoinHostPort(a, port)
+	}
+	rand.Shuffle(len(addresses), func(i, j int) { addresses[i], addresses[j] = addresses[j], addresses[i] })
+	return addresses, err
+}
+
+func (d *dialer) dial(network, address string) (net.Conn, error) {
 	var limit time.Time
 	if d.brief.Load() {
 		limit = time.Now().Add(min(briefAttempt, d.timeout))

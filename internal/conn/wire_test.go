@@ -31,7 +31,16 @@ type wire struct {
 // start has the wire carry connections to s until the test ends.
 func (w *wire) start(t *testing.T, s *brokertest.Server) *wire {
 	t.Helper()
-	listener := listen(t)
+	return w.startAt(t, s, "127.0.0.1")
+}
+
+// startAt has the wire begin at another address of this machine.
+func (w *wire) startAt(t *testing.T, s *brokertest.Server, host string) *wire {
+	t.Helper()
+	listener, err := net.Listen("tcp", net.JoinHostPort(host, "0"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	w.url, w.far = "nats://"+listener.Addr().String(), strings.TrimPrefix(s.URL, "nats://")
 	var carrying sync.WaitGroup
 	carrying.Go(func() {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strings"
 	"time"
 )
@@ -69,21 +70,34 @@ func get(ctx context.Context, base, path string, into any) error {
 func (p *port) get(ctx context.Context, path string, into any) error {
 	ctx, cancel := context.WithTimeout(ctx, p.timeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSuffix(p.base, "/")+path, nil)
+	if !IsURL(p.base) {
+		return errors.New("asking the monitoring port: its URL is none") // it is not shown: it may hold a password
+	}
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSpace(p.base), nil)
+	if err != nil {
+		return errors.New("asking the monitoring port: its URL is none")
+	}
+	path, query, _ := strings.Cut(path, "?")
+	request.URL.Path = strings.TrimSuffix(request.URL.Path, "/") + path
+	request.URL.RawPath = "" // the same is made of Path
+	request.URL.RawQuery = strings.Trim(request.URL.RawQuery+"&"+query, "&")
+	secure, err := tlsOf(ctx, request.URL)
 	if err != nil {
 		return fmt.Errorf("asking the monitoring port: %w", err)
 	}
 	client := http.Client{
-		Transport: &http.Transport{DisableKeepAlives: true},
+		Transport: &http.Transport{DisableKeepAlives: true, TLSClientConfig: secure},
 		// What is asked for is the server's own word, not that of another.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	response, err := client.Do(request)
+	if failed, ok := errors.AsType[*url.Error](err); ok { // user, path and query may be secrets
+		failed.URL = request.URL.Scheme + "://" + request.URL.Host
+	}
 	if err != nil {
 		return fmt.Errorf("asking the monitoring port: %w", err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	path, _, _ = strings.Cut(path, "?")
 	switch response.StatusCode {
 	case http.StatusOK:
 	case http.StatusNotFound:

@@ -1,0 +1,263 @@
+package conn_test
+
+import (
+	"encoding/base64"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nkeys"
+
+	"nats-test/internal/brokertest"
+	"nats-test/internal/conn"
+)
+
+// What a URL is taken for; what is none is told without any part of it, and
+// nothing of it is looked up as a name.
+func TestServerURLs(t *testing.T) {
+	for servers, want := range map[string]string{
+		"":                             "nats://127.0.0.1:4222",
+		"localhost:4222":               "nats://localhost:4222",
+		" nats://h:1 , nats://h:2,\r":  "nats://h:1,nats://h:2",
+		"http://localhost:4222":        "nats://localhost:4222",
+		"tcp://h:1":                    "nats://h:1",
+		"NATS://LOCALHOST:4222":        "nats://localhost:4222",
+		"nats://h:1,tls://i,j":         "tls://h:1,tls://i,tls://j",
+		"ws://h,wss://i":               "wss://h,wss://i",
+		"wss://h/s3cret?t=s3cret":      "wss://h",
+		"nats://h:1/s3cret?x=s3cret#s": "nats://h:1",
+		"nats://ada:s3@cret@h":         "nats://h",
+		"nats://[::1]:4222":            "nats://[::1]:4222",
+		"nats://h:":                    "nats://h",
+	} {
+		if where := (conn.Options{Servers: servers}).Where(); where != want {
+			t.Errorf("%q: %s, want %s", servers, where, want)
+		}
+	}
+	for servers, want := range map[string]string{
+		",":                                 "no URL",
+		"'nats://h:1'":                      "quotes",
+		"nats://h:1 nats://i:1":             "commas",
+		"nats://h:1;nats://i:1":             "commas",
+		"h:1 i:1":                           "commas",
+		"nats://::1:4222":                   "in brackets",
+		"::1:4222":                          "in brackets",
+		"nats:127.0.0.1:4222":               "nats://HOST:PORT",
+		"nats//127.0.0.1:4222":              "nats://HOST:PORT",
+		"nats://ada:s3cret":                 "nats://HOST:PORT",
+		"nats://ada:s3cret@":                "no host",
+		"nats://h:0":                        "from 1 to 65535",
+		"nats://h:70000":                    "from 1 to 65535",
+		"https://s3cret@h":                  "TLS is tls://",
+		"redis://h":                         "the scheme must be",
+		"nats://h,ws://h":                   "mixed",
+		"nats://s3cret/s3cret@h:1":          "%2F for /",
+		"s3cret/s3cret@h:1":                 "%2F for /",
+		"nats://s3cret#s3cret@h:1":          "%2F for /",
+		"nats://s3cret?s3cret@h:1":          "%2F for /",
+		"nats://s3cret,s3cret@h:1":          "%2F for /",
+		"nats://ada:1,s3cret@h:1":           "NATS_PASSWORD",
+		"nats://ada:s3cret,s3cret@h:1":      "%2F for /",
+		"nats://ada:s3cret%zz@h:1":          "%2F for /",
+		"nats://ada:s3cret s3cret@h:1":      "%2F for /",
+		"nats://ada:s3cret^@h:1":            "NATS_TOKEN",
+		"nats://ada:1/s3cret@h,nats://i":    "%2F for /",
+		"nats://ok,nats://ada:1#s3cret@h:1": "URL 2 of the servers",
+	} {
+		err := refused(t, conn.Options{Servers: servers})
+		if !errors.Is(err, conn.ErrConfig) || !strings.Contains(err.Error(), want) {
+			t.Errorf("%q: %v, want %q", servers, err, want)
+		}
+		for _, shown := range []string{(conn.Options{Servers: servers}).Where(), diagnose(t, conn.Options{Servers: servers}).String()} {
+			if strings.Contains(shown, "s3cret") {
+				t.Errorf("%q shows as %q", servers, shown)
+			}
+		}
+	}
+}
+
+// Which credentials count, of those in several places: the first that are given
+// in the order of flag, environment, context; those in a URL rank below the
+// others of the same place.
+func TestCredentialsRank(t *testing.T) {
+	password, token := login, "authorization { token: s3cret }"
+	auth := func(user, password string) conn.Auth { return conn.Auth{User: user, Password: password} }
+	for name, test := range map[string]struct {
+		server    string
+		high, low conn.Options // the URL stands for the user in it
+	}{
+		"flags over the URL":            {password, conn.Options{Auth: auth("ada", "s3cret")}, conn.Options{Servers: "bob:x@"}},
+		"beside the URL":                {password, conn.Options{Servers: "bob:x@", Auth: auth("ada", "s3cret")}, conn.Options{}},
+		"URL over what is lower":        {password, conn.Options{Servers: "ada:s3cret@"}, conn.Options{Auth: auth("bob", "x")}},
+		"URL over a lower token":        {password, conn.Options{Servers: "ada:s3cret@"}, conn.Options{Auth: conn.Auth{Token: "x"}}},
+		"token over the URL":            {token, conn.Options{Auth: conn.Auth{Token: "s3cret"}}, conn.Options{Servers: "bob:x@"}},
+		"password for the user of URL":  {password, conn.Options{Auth: auth("", "s3cret")}, conn.Options{Servers: "ada@"}},
+		"lower password for that user":  {password, conn.Options{Servers: "ada@"}, conn.Options{Auth: auth("", "s3cret")}},
+		"lower one for the same user":   {password, conn.Options{Servers: "ada@"}, conn.Options{Auth: auth("ada", "s3cret")}},
+		"password over that of the URL": {password, conn.Options{Auth: auth("", "s3cret")}, conn.Options{Servers: "ada:x@"}},
+		"user alone is a token":         {token, conn.Options{Auth: auth("s3cret", "")}, conn.Options{}},
+		"user and the same token":       {token, conn.Options{Auth: conn.Auth{User: "s3cret", Token: "s3cret"}}, conn.Options{}},
+		"token in the URL":              {token, conn.Options{Servers: "s3cret@"}, conn.Options{Auth: auth("bob", "x")}},
+		"token beside a user":           {token, conn.Options{Auth: conn.Auth{User: "ada", Password: "x", Token: "s3cret"}}, conn.Options{}},
+		"odd signs":                     {`authorization { user: ada, password: "s3cret,/?#@%^ *" }`, conn.Options{Auth: auth("", "s3cret,/?#@%^ *")}, conn.Options{Servers: "ada@"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true, Extra: test.server})
+			at := func(o conn.Options) conn.Options {
+				if o.Servers != "" {
+					o.Servers = strings.Replace(s.URL, "nats://", "nats://"+o.Servers, 1)
+				}
+				return o
+			}
+			o := at(test.high).Or(at(test.low)).Or(conn.Options{Servers: s.URL})
+			if err := refused(t, o); err != nil {
+				t.Error(err)
+			}
+			diagnose(t, o).works(conn.JetStream)
+		})
+	}
+}
+
+// A secret in the place of a file's name is not shown, nor is it looked for.
+func TestContentInPlaceOfAFile(t *testing.T) {
+	seed := "SUAM" + strings.Repeat("A", 54)
+	creds := "-----BEGIN NATS USER JWT-----\neyJ0eXAi.s3cret\n"
+	for _, content := range []string{
+		seed, " " + seed, seed + "\n", "SAAM" + seed[4:], "s3cret\n", creds, strings.ReplaceAll(creds, "\n", " "), "eyJ0eXAi.s3cret.s3cret",
+		base64.StdEncoding.EncodeToString([]byte(creds)), "data:;base64,s3cret", strings.Repeat("s3cret", 1000),
+	} {
+		for setting, o := range map[string]conn.Options{
+			"NATS_CREDS": {Auth: conn.Auth{Creds: content}}, "NATS_NKEY": {Auth: conn.Auth{NKey: content}},
+			"NATS_KEY": {TLS: conn.TLS{Key: content, Cert: "x"}}, "NATS_CERT": {TLS: conn.TLS{Cert: content}}, "NATS_CA": {TLS: conn.TLS{CA: content}},
+		} {
+			err := refused(t, o)
+			if !errors.Is(err, conn.ErrConfig) || !strings.Contains(err.Error(), setting) || strings.Contains(err.Error(), strings.TrimSpace(content)) {
+				t.Errorf("%s=%q: %v", setting, content, err)
+			}
+		}
+		if _, err := conn.FromContext(content, os.Getenv); err == nil || strings.Contains(err.Error(), strings.TrimSpace(content)) {
+			t.Errorf("the context %q: %v", content, err)
+		}
+	}
+}
+
+// credsFile writes a credentials file whose JWT has the claims given.
+func credsFile(t *testing.T, claims string) string {
+	t.Helper()
+	pair, err := nkeys.CreateUser()
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed, err := pair.Seed()
+	if err != nil {
+		t.Fatal(err)
+	}
+	part := func(s string) string { return base64.RawURLEncoding.EncodeToString([]byte(s)) }
+	file := filepath.Join(t.TempDir(), "user.creds")
+	text := fmt.Sprintf("-----BEGIN NATS USER JWT-----\n%s.%s.%s\n------END NATS USER JWT------\n\n-----BEGIN USER NKEY SEED-----\n%s\n------END USER NKEY SEED------\n",
+		part(`{"typ":"JWT"}`), part(claims), part("signature"), seed)
+	if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+func TestExpiredCredentials(t *testing.T) {
+	s := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true, Extra: login})
+	o := conn.Options{Servers: s.URL, Auth: conn.Auth{Creds: credsFile(t, `{"exp":1700000000}`)}}
+	if err := refused(t, o); !errors.Is(err, conn.ErrAuth) || !strings.Contains(err.Error(), "ended on 2023-11-14 22:13 UTC") {
+		t.Errorf("got %v", err)
+	}
+	diagnose(t, o).faulty(conn.StepAuth, conn.ErrAuth, "ended on 2023-11-14", "")
+	o.Auth.Creds = credsFile(t, `{"exp":7000000000}`)
+	if err := refused(t, o); !errors.Is(err, conn.ErrAuth) || strings.Contains(err.Error(), "ended on") {
+		t.Errorf("got %v", err)
+	}
+}
+
+// Files that can't be used are told before anything is sent.
+func TestUnusableFiles(t *testing.T) {
+	folder := t.TempDir()
+	junk := filepath.Join(folder, "junk")
+	if err := os.WriteFile(junk, []byte("s3cret\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	other := newThief(t, nil)
+	for _, file := range []string{folder, junk, filepath.Join(folder, "missing")} {
+		for _, o := range []conn.Options{
+			{Auth: conn.Auth{Creds: file}}, {Auth: conn.Auth{NKey: file}}, {TLS: conn.TLS{CA: file}}, {TLS: conn.TLS{Cert: file, Key: file}},
+		} {
+			o.Servers = other.address
+			if err := refused(t, o); !errors.Is(err, conn.ErrConfig) || !strings.Contains(err.Error(), file) && o.TLS.Cert == "" {
+				t.Errorf("%+v: %v", o, err)
+			}
+		}
+	}
+	o := conn.Options{Servers: other.address, Auth: conn.Auth{Creds: credsFile(t, "s3cret")}} // a seed, and what is no JWT
+	if err := refused(t, o); !errors.Is(err, conn.ErrConfig) || !strings.Contains(err.Error(), "no user JWT") {
+		t.Errorf("got %v", err)
+	}
+	if heard := other.heard(); heard != "" {
+		t.Errorf("the server heard %q", heard)
+	}
+}
+
+// A diagnosis warns of secrets that others can read: in a file, or on the way.
+func TestDiagnosisWarnsOfOpenSecrets(t *testing.T) {
+	if runtime.GOOS == "windows" {
+		t.Skip("modes tell nothing there")
+	}
+	s := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
+	file := credsFile(t, "{}")
+	o := conn.Options{Servers: s.URL, Auth: conn.Auth{Creds: file}}
+	if text := diagnose(t, o).String(); strings.Contains(text, "can read") {
+		t.Errorf("warned of a file of one's own:\n%s", text)
+	}
+	if err := os.Chmod(file, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	diagnose(t, o).has(conn.StepSettings, conn.StateNote, "others on this machine can read")
+	o.Auth = conn.Auth{Token: "s3cret"}
+	diagnose(t, o).has(conn.StepTLS, conn.StateNone, "not encrypted")
+	o.Servers = new(wire).startAt(t, s, ownAddress(t)).url
+	diagnose(t, o).has(conn.StepTLS, conn.StateNote, "the password or token goes over the network as it is")
+	o.Auth = conn.Auth{}
+	diagnose(t, o).has(conn.StepTLS, conn.StateNone, "not encrypted")
+}
+
+// ownAddress is an address of this machine that is none of its loopback.
+func ownAddress(t *testing.T) string {
+	t.Helper()
+	addresses, err := net.InterfaceAddrs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, a := range addresses {
+		if n, ok := a.(*net.IPNet); ok && n.IP.To4() != nil && !n.IP.IsLoopback() {
+			return n.IP.String()
+		}
+	}
+	t.Skip("this machine has no network")
+	return ""
+}
+
+// A JWT that suffices for the log-in goes to no server that was not named.
+func TestSecretsOfABearer(t *testing.T) {
+	for claims, want := range map[string]bool{`{"nats":{"bearer_token":true}}`: false, `{}`: true} {
+		other := newThief(t, nil)
+		first := strings.TrimPrefix(impostor(t, func(c net.Conn, _ <-chan struct{}) {
+			_, _ = fmt.Fprintf(c, "INFO {\"server_id\":\"A\",\"max_payload\":1024,\"nonce\":\"abc\",\"connect_urls\":[%q]}\r\n-ERR 'Maximum Connections Exceeded'\r\n", other.address)
+		}), "nats://")
+		err := refused(t, conn.Options{Servers: first, Auth: conn.Auth{Creds: credsFile(t, claims)}, Timeout: time.Second, Backend: conn.JetStream})
+		if got := strings.Contains(other.heard(), `"jwt":`); err == nil || got != want {
+			t.Errorf("%s: sent %v, %v", claims, got, err)
+		}
+	}
+}
