@@ -157,6 +157,7 @@ end() {
 # it became another program would run it, too.
 leave() {
   trap '' INT TERM HUP PIPE
+  set +m # or bash tells that a job ended
   # shellcheck disable=SC2046 # numbers
   end $(jobs -p)
   [ -z "$mine" ] || rm -rf "$dir"
