@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -159,6 +160,8 @@ func TestNothingHostileReachesATerminal(t *testing.T) {
 		safe(t, fmt.Sprintf("%q", args), screen)
 		if rows++; strings.Contains(screen, `\u202e`) {
 			shown++
+		} else {
+			t.Logf("%q shows none of it: %q", args, screen)
 		}
 	}
 	// The watch moves the cursor itself.
@@ -195,8 +198,9 @@ func hostileCatalogue(t *testing.T, dir string) string {
 	must(t, os.MkdirAll(folder, 0o700))
 	schema := jsonOf(t, map[string]any{"type": "object", "description": unseen + escapes, "properties": map[string]any{"p" + unseen: map[string]any{"type": "string"}}})
 	must(t, os.WriteFile(filepath.Join(folder, "odd.json"), []byte(schema), 0o600))
+	quote := strconv.QuoteToASCII // YAML knows its escapes
 	manifest := fmt.Sprintf("events:\n  odd:\n    description: %s\n    contract: odd.json\n    example: %s\n  %s:\n    contract: %s\n",
-		jsonOf(t, controls+escapes+unseen), jsonOf(t, `{"p`+unseen+`": 1}`), jsonOf(t, "odd"+unseen), jsonOf(t, "none"+unseen+".json"))
+		quote(controls+escapes+unseen), quote(`{"p`+unseen+`": 1}`), quote("odd"+unseen), quote("none"+unseen+".json"))
 	must(t, os.WriteFile(filepath.Join(folder, "events.yaml"), []byte(manifest), 0o600))
 	return folder
 }
