@@ -113,3 +113,32 @@ func TestFaultsAreShort(t *testing.T) {
 		t.Errorf("%s, want %s", listed(faults), want)
 	}
 }
+
+// What explains a fault costs no more than what finds it.
+func TestExplainingCostsLittle(t *testing.T) {
+	items := func(item string) []byte { return []byte("[" + strings.Repeat(item+",", 50_000) + item + "]") }
+	times := func(last string) []byte {
+		return []byte(`{"t":[` + strings.Repeat(`"2030-01-02T03:04:05Z",`, 50_000) + `"2030-01-02T03:04:05Z"],"n":` + last + `}`)
+	}
+	proto, err := protobufFrom(t, reference{file: "a.proto"}, map[string]string{"a.proto": `syntax = "proto3"; import "google/protobuf/timestamp.proto";
+		message M { repeated google.protobuf.Timestamp t = 1; int32 n = 2; }`})
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := compileJSON(t, `{"items":{"type":"string","minLength":1}}`)
+	more := []byte(`{"id":"1","version":1,"status":"created","userId":"1","expiresAt":"2030-01-02T03:04:05Z","ticket":{"id":"1","price":1}` + lines(`,"a%d":1`, 50_000) + "}")
+	for name, c := range map[string]struct {
+		right, wrong func([]byte) ([]byte, []Fault)
+		a, b         []byte
+	}{
+		"JSON Schema": {list.encode, list.encode, items(`"a"`), items(`""`)},
+		"built-in":    {ticketingCodec(t).decode, ticketingCodec(t).encode, more, more},
+		"Protobuf":    {proto.encode, proto.encode, times("1"), times(`"x"`)},
+	} {
+		right, none := cost(c.right, c.a)
+		wrong, faults := cost(c.wrong, c.b)
+		if none != nil || faults == nil || wrong > 3*right {
+			t.Errorf("%s: %d kB if it is right, %d kB if it is not: %.200v %.200v", name, right>>10, wrong>>10, none, faults)
+		}
+	}
+}
