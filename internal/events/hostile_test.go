@@ -137,7 +137,7 @@ func TestExplainingCostsLittle(t *testing.T) {
 	} {
 		right, none := cost(c.right, c.a)
 		wrong, faults := cost(c.wrong, c.b)
-		if none != nil || faults == nil || wrong > 3*right {
+		if none != nil || faults == nil || wrong > right*17/10 {
 			t.Errorf("%s: %d kB if it is right, %d kB if it is not: %.200v %.200v", name, right>>10, wrong>>10, none, faults)
 		}
 	}
