@@ -18,9 +18,15 @@ type avroWriter struct {
 	way    []string
 	depth  int
 	empty  int
+	large  bool // too large: nothing more is looked at
 }
 
-func (w *avroWriter) full() bool { return len(w.faults) > maxFaults }
+func (w *avroWriter) tooLarge() {
+	w.fault(tooLarge)
+	w.large = true
+}
+
+func (w *avroWriter) full() bool { return len(w.faults) > maxFaults || w.large }
 
 func (w *avroWriter) fault(format string, args ...any) {
 	if !w.full() {
@@ -46,7 +52,7 @@ func (w *avroWriter) write(t *avroType, value any) {
 	}
 	before := len(w.wire)
 	if before > maxMade {
-		w.fault(tooLarge)
+		w.tooLarge()
 	}
 	w.writeKind(t, value)
 	w.depth--

@@ -89,8 +89,8 @@ func (u unit) parse(text, word string) (n int64, problem string) {
 	case !strings.HasSuffix(u.layout, "Z"):
 		full += "Z"
 	}
-	var at time.Time
-	if len(text) > 64 || strings.Contains(text, ",") || at.UnmarshalText([]byte(full)) != nil {
+	at, ok := parseTime(full)
+	if len(text) > 64 || !ok {
 		return 0, fmt.Sprintf("%s is no %s, such as %s", quote(text), word, u.example)
 	}
 	_, fraction, _ := strings.Cut(full, ".")

@@ -60,7 +60,7 @@ func (w *avroWriter) decimal(t *avroType, text string) {
 		w.count(len(b))
 	}
 	if t.size > maxMade {
-		w.fault(tooLarge)
+		w.tooLarge()
 		return
 	}
 	for range t.size - len(b) {

@@ -295,3 +295,16 @@ func BenchmarkCheck(b *testing.B) {
 		})
 	}
 }
+
+// Go's time takes more than RFC 3339 allows.
+func TestParseTime(t *testing.T) {
+	for text, want := range map[string]bool{
+		"2030-01-02T03:04:05Z": true, "2030-01-02t03:04:05.5z": true, "2030-01-02T03:04:05+23:59": true,
+		"2030-01-02T3:04:05Z": false, "0000-01-01T0:00:00Z": false, "2030-01-02T03:04:05,5Z": false,
+		"2030-01-02T03:04:05+24:00": false, "2030-01-02T03:04:05-23:60": false, "2030-02-29T03:04:05Z": false, "Z": false, "": false,
+	} {
+		if _, ok := parseTime(text); ok != want {
+			t.Errorf("%s: %v", text, ok)
+		}
+	}
+}

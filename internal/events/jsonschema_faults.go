@@ -1,10 +1,8 @@
 package events
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"math/big"
 	neturl "net/url"
 	"regexp/syntax"
@@ -239,72 +237,6 @@ func counted(n int, what string) string {
 func number(r *big.Rat) string {
 	digits, _ := r.FloatPrec()
 	return shorten(r.FloatString(digits))
-}
-
-// display returns a value as an error shows it.
-func display(value any) string {
-	switch v := value.(type) {
-	case string:
-		return quote(v)
-	case json.Number:
-		return shorten(string(v))
-	}
-	return shorten(string(appendShort(nil, value)))
-}
-
-// appendShort appends a decoded value as JSON, but no more of it than is shown.
-func appendShort(text []byte, value any) []byte {
-	switch v := value.(type) {
-	case string:
-		return append(text, jsonText(cutOff(v))...)
-	case []any:
-		text = append(text, '[')
-		for i, item := range v {
-			if len(text) > longestShown {
-				return text
-			}
-			if i > 0 {
-				text = append(text, ',')
-			}
-			text = appendShort(text, item)
-		}
-		return append(text, ']')
-	case map[string]any:
-		if len(v) > mostChoices { // only in order would it be the same each time
-			return append(text, fmt.Sprintf("{… %d fields}", len(v))...)
-		}
-		text = append(text, '{')
-		for i, name := range slices.Sorted(maps.Keys(v)) {
-			if len(text) > longestShown {
-				return text
-			}
-			if i > 0 {
-				text = append(text, ',')
-			}
-			text = appendShort(append(append(text, jsonText(cutOff(name))...), ':'), v[name])
-		}
-		return append(text, '}')
-	}
-	return append(text, jsonText(value)...)
-}
-
-func displayed(values []any) []string {
-	all := make([]string, min(len(values), mostChoices+1))
-	for i := range all {
-		all[i] = display(values[i])
-	}
-	return all
-}
-
-// jsonText returns a decoded value as JSON.
-func jsonText(value any) string {
-	var b strings.Builder
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if err := e.Encode(value); err != nil {
-		return fmt.Sprint(value)
-	}
-	return strings.TrimSpace(b.String())
 }
 
 // isUnknownField reports whether the schema that refused everything was that

@@ -178,8 +178,7 @@ func (r *rule) faults(value any, at *place, newer bool, list []Fault) []Fault {
 			return fault("is %s, must be one of %s", quote(value.(string)), strings.Join(quoted(r.values), ", "))
 		}
 	case ruleTime:
-		var t time.Time
-		if t.UnmarshalText([]byte(strings.ToUpper(value.(string)))) != nil {
+		if _, ok := parseTime(value.(string)); !ok {
 			return fault("%s is no date-time, such as 2030-01-02T03:04:05Z", quote(value.(string)))
 		}
 	}
@@ -265,6 +264,21 @@ func kindOf(value any) ruleKind {
 		return "boolean"
 	}
 	return "null"
+}
+
+// parseTime parses a date-time. Go takes what RFC 3339 does not: T3:04:05Z, a
+// comma in seconds, and zones that are 24 hours away (https://go.dev/issue/54580).
+func parseTime(text string) (at time.Time, ok bool) {
+	const hour = len("2006-01-02T15")
+	text = strings.ToUpper(text)
+	if len(text) <= hour || text[hour] != ':' || strings.Contains(text, ",") {
+		return at, false
+	}
+	if zone := text[len(text)-len("07:00"):]; !strings.HasSuffix(text, "Z") && (zone > "23:59" || zone[3] > '5') {
+		return at, false
+	}
+	err := at.UnmarshalText([]byte(text))
+	return at, err == nil
 }
 
 // isInteger reports whether a JSON number has no fraction: 1, 1.0 and 10e-1
