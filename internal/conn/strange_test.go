@@ -267,3 +267,24 @@ func TestRollCallAnswersGoToInboxes(t *testing.T) {
 	}
 	r.stopCleanly()
 }
+
+// A neighbour that says in the server's words that nobody is there does not hide
+// who answers a little later.
+func TestForgedAbsenceOfMembers(t *testing.T) {
+	s, _ := onJetStream(t, "")
+	nc := s.Nats()
+	roll := conn.RollOf("jetstream", "orders", "workers_orders")
+	if _, err := nc.Subscribe(roll, func(m *nats.Msg) {
+		_ = nc.PublishMsg(&nats.Msg{Subject: m.Reply, Header: status("503", "")})
+		time.AfterFunc(5*time.Millisecond, func() { _ = m.Respond([]byte(`{"client":"late"}`)) })
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	found, err := observe(t, options(t, s)).Consumers(t.Context(), [][2]string{{"orders", "workers_orders"}})
+	if err != nil || len(found) != 1 || len(found[0]) != 1 || found[0][0].Client != "late" {
+		t.Errorf("%+v, %v", found, err)
+	}
+}
