@@ -288,3 +288,50 @@ func TestForgedAbsenceOfMembers(t *testing.T) {
 		t.Errorf("%+v, %v", found, err)
 	}
 }
+
+// Who knows one of a listener's inboxes can't tell the others from it.
+func TestInboxesHaveNothingInCommon(t *testing.T) {
+	s, _ := onJetStream(t, "")
+	o := options(t, s)
+	publish(t, o, "orders", 1, 1)
+	publish(t, o, "bills", 1, 1)
+	nc := s.Nats()
+	requests, err := nc.SubscribeSync("*.>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	l := member(o, "orders")
+	l.Options.Backend = conn.JetStream // who hears all would seem to be NATS Streaming
+	l.Subjects = append(l.Subjects, "bills")
+	r := run(t, l, &recorder{})
+	r.await(2)
+	if _, err := l.Members(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	begins := map[string]string{} // of inboxes, with what they are for
+	for kinds := map[string]bool{}; len(kinds) < 4; {
+		m, err := requests.NextMsgWithContext(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		what, own := "requests", strings.HasPrefix(m.Reply, "_INBOX.")
+		switch {
+		case !own:
+			continue
+		case strings.Contains(m.Subject, ".MSG.NEXT."):
+			what = m.Subject
+		case strings.HasPrefix(m.Subject, "_LISTEN.members."):
+			what = "roll calls"
+		}
+		kinds[what] = true
+		begin := m.Reply[:len("_INBOX.")+6]
+		if other, twice := begins[begin]; twice && other != what {
+			t.Errorf("inboxes of %s and %s begin with %s", other, what, begin)
+		}
+		begins[begin] = what
+	}
+	r.stopCleanly()
+}
