@@ -25,28 +25,30 @@ const (
 	checkStep = 500 * time.Millisecond
 )
 
-// check adds to err, if it is one of connecting, where the connection fails.
-func (c *connection) check(ctx context.Context, err error) error {
-	is := func(reasons ...error) bool {
-		return slices.ContainsFunc(reasons, func(reason error) bool { return errors.Is(err, reason) })
-	}
-	reached := is(conn.ErrAuth, conn.ErrNoCluster, conn.ErrNoJetStream) // a NATS server
-	if !reached && !is(conn.ErrNoServer, conn.ErrHung, conn.ErrTLS) || ctx.Err() != nil {
-		return err
+// reachedNATS reports that err came from a NATS server that let the client in
+// or refused its credentials.
+func reachedNATS(err error) bool {
+	return errors.Is(err, conn.ErrAuth) || errors.Is(err, conn.ErrNoCluster) || errors.Is(err, conn.ErrNoJetStream)
+}
+
+// check finds out where a connection fails, if that is what err is about. line
+// is what it found, "" for nothing.
+func (c *connection) check(ctx context.Context, err error) (found conn.Diagnosis, line string) {
+	connecting := reachedNATS(err) || slices.ContainsFunc([]error{conn.ErrNoServer, conn.ErrHung, conn.ErrTLS, conn.ErrHungUp, conn.ErrPort},
+		func(reason error) bool { return errors.Is(err, reason) })
+	if !connecting || ctx.Err() != nil {
+		return found, ""
 	}
 	looking, stop := context.WithTimeout(ctx, checkAll)
 	defer stop()
 	o := c.options
 	o.Timeout = min(checkStep, firstOf(o.Timeout, conn.DefaultTimeout))
 	var s summary
-	found := conn.Diagnose(looking, o, nil, s.add)
+	found = conn.Diagnose(looking, o, nil, s.add)
 	if ctx.Err() != nil || len(s.servers) == 0 {
-		return err
+		return conn.Diagnosis{}, ""
 	}
-	if _, has := errors.AsType[*explained](err); !has && !reached && found.Fault != nil && found.Fault.Hint != "" {
-		err = hinted(err, "%s", found.Fault.Hint) // it knows more
-	}
-	return &checked{err, "checked: " + s.String() + " (`listen doctor` tells more)"}
+	return found, "checked: " + s.String() + " (`listen doctor` tells more)"
 }
 
 // A summary is what findings are in a line.

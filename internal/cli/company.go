@@ -24,14 +24,15 @@ type company struct {
 	done     sync.WaitGroup
 	stop     context.CancelFunc // nil before it was started
 
-	members []string  // as last told; nil before
-	settled time.Time // since when they are the same
-	mute    bool      // nobody can be asked
-	byPort  bool      // the monitoring port told of the members
+	members []string             // as last told; nil before
+	gone    map[string]time.Time // when members were found to have left
+	mute    bool                 // nobody can be asked
+	byPort  bool                 // the monitoring port told of the members
 
 	mu     sync.Mutex
 	again  []redelivery // to be explained
 	places []conn.Place
+	began  time.Time // when the listener first joined
 	broke  time.Time // when the listener joined again after its connection broke
 }
 
@@ -48,7 +49,7 @@ const (
 )
 
 func newCompany(tell *teller, o *listenOptions) *company {
-	return &company{tell: tell, o: o, kick: make(chan struct{}, 1)}
+	return &company{tell: tell, o: o, kick: make(chan struct{}, 1), gone: make(map[string]time.Time)}
 }
 
 // joined notes what was joined, and begins to look after the members, until
@@ -57,6 +58,8 @@ func (c *company) joined(ctx context.Context, l *conn.Listener, b conn.Backend, 
 	c.mu.Lock()
 	if c.places != nil {
 		c.broke = time.Now()
+	} else {
+		c.began = time.Now()
 	}
 	c.places = places
 	c.mu.Unlock()
@@ -77,7 +80,7 @@ func (c *company) end() {
 		c.stop()
 		c.done.Wait()
 	}
-	c.explain(nil)
+	c.explain()
 }
 
 // look has the watch look now.
@@ -93,7 +96,7 @@ func (c *company) watch(ctx context.Context) {
 	for {
 		begin := time.Now()
 		if c.o.group == "" || c.mute {
-			c.explain(nil)
+			c.explain()
 		} else if c.ask(ctx) {
 			wait = companyLook
 		} else {
@@ -120,15 +123,18 @@ func (c *company) ask(ctx context.Context) (changed bool) {
 	case err != nil:
 		c.mute = true
 		c.tell.say("how many share group %s can't be told: %v", c.o.group, err)
-		c.explain(nil)
+		c.explain()
 		return false
 	}
 	before := c.members
 	joined, left := c.missing(now, before), c.missing(before, now)
 	c.members = now
 	changed = before == nil || len(joined)+len(left) > 0
-	if changed {
-		c.settled = time.Now()
+	for _, id := range now {
+		delete(c.gone, id)
+	}
+	for _, id := range left {
+		c.gone[id] = time.Now()
 	}
 	total := fmt.Sprintf("%d %ss now", len(now), noun)
 	if len(now) == 1 {
@@ -140,14 +146,16 @@ func (c *company) ask(ctx context.Context) (changed bool) {
 	case before == nil:
 		c.tell.say("%d %ss share group %s: this one, %s", len(now), noun, c.o.group, monitor.Some(joined))
 	default:
-		if len(left) > 0 {
+		if len(left) > 0 && c.byPort {
 			c.tell.say("%s left group %s: %s", monitor.Some(left), c.o.group, total)
+		} else if len(left) > 0 { // of those who don't answer, some may only hang
+			c.tell.say("%s left group %s, or does not answer: %s", monitor.Some(left), c.o.group, total)
 		}
 		if len(joined) > 0 {
 			c.tell.say("%s joined group %s: %s", monitor.Some(joined), c.o.group, total)
 		}
 	}
-	c.explain(left)
+	c.explain()
 	return changed
 }
 
@@ -185,6 +193,7 @@ func (c *company) cameAgain(m *conn.Message, left time.Time) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	r.fresh = m.Time.After(c.began)
 	r.broke = m.Time.Before(c.broke) && time.Since(c.broke) < 2*r.wait
 	i := slices.IndexFunc(c.again, r.like)
 	if i >= 0 {
@@ -196,15 +205,20 @@ func (c *company) cameAgain(m *conn.Message, left time.Time) {
 	c.look()
 }
 
-// explain tells of what came again; left is who has just left.
-func (c *company) explain(left []string) {
+// explain tells of what came again.
+func (c *company) explain() {
 	c.mu.Lock()
 	again := c.again
 	c.again = nil
 	c.mu.Unlock()
 	for _, r := range again {
-		r.group, r.durable, r.left = c.o.group, c.o.durable, left
-		r.steady = c.members != nil && time.Since(c.settled) >= r.wait
+		r.group, r.durable, r.others = c.o.group, c.o.durable, len(c.members) > 1
+		for id, at := range c.gone {
+			if time.Since(at) < r.wait+companySeldom { // what it held comes when the ack wait is over
+				r.left = append(r.left, id)
+			}
+		}
+		slices.Sort(r.left)
 		c.tell.say("%s", r)
 	}
 }

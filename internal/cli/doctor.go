@@ -32,6 +32,8 @@ type doctor struct {
 	faults int   // so far
 	first  error // that of the first
 	hints  map[error]string
+
+	reached []string // IDs of the servers that greeted
 }
 
 // newDoctor returns the command listen doctor.
@@ -160,6 +162,9 @@ func (d *doctor) tell(ctx context.Context, f conn.Finding) {
 	if d.broken != nil {
 		return
 	}
+	if f.ID != "" {
+		d.reached = append(d.reached, f.ID)
+	}
 	f.Hint = d.hint(ctx, f)
 	if f.Err != nil {
 		d.hints[f.Err] = f.Hint
@@ -177,7 +182,7 @@ func (d *doctor) hint(ctx context.Context, f conn.Finding) string {
 	if f.Hint != "" || f.State != conn.StateFault {
 		return f.Hint
 	}
-	return hintFor(d.askMonitor(ctx, f.Err))
+	return hintFor(d.askMonitor(ctx, f.Err, d.reached))
 }
 
 // howToMonitor is what to type where there is no monitoring port.

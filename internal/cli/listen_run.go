@@ -141,7 +141,7 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *teller, h *hand
 		}
 		return errRestart
 	case err != nil && h.joined:
-		return o.askMonitor(parent, err)
+		return o.askMonitor(parent, err, nil)
 	case err != nil:
 		return o.explain(parent, err)
 	case errors.Is(cause, errClosed):

@@ -18,15 +18,16 @@ type redelivery struct {
 	own    time.Duration // since they were left unacked here; 0 if they were not
 	broke  bool          // stored before this listener's connection broke, lately
 	group  string
-	steady bool     // the members of the group are the same for longer than the ack wait
-	left   []string // members who have just left
+	others bool     // members are there beside this one
+	left   []string // members who left within the ack wait
 
 	durable string // of a listener alone
+	fresh   bool   // stored after it began to listen
 }
 
 // like reports whether the same can be said of s.
 func (r redelivery) like(s redelivery) bool {
-	return r.subject == s.subject && r.broke == s.broke && (r.own > 0) == (s.own > 0)
+	return r.subject == s.subject && r.broke == s.broke && r.fresh == s.fresh && (r.own > 0) == (s.own > 0)
 }
 
 // String says why they came again, as far as that is known.
@@ -38,24 +39,28 @@ func (r redelivery) String() string {
 	return fmt.Sprintf("#%d of %s, delivery %d: %s%s", r.first, r.subject, r.delivery, r.why(), more)
 }
 
-// why is a guess but for what this listener did itself: no broker tells who had
-// an event before.
+// why is a guess, and says so, but for what this listener did itself: no broker
+// tells who had an event before.
 func (r redelivery) why() string {
 	switch {
 	case r.own > 0:
 		return fmt.Sprintf("left unacked here %v ago", r.own)
 	case r.broke && r.group == "":
-		return "on its way here, or not acked yet, when the connection broke"
+		return "probably on its way here, or not acked yet, when the connection broke"
 	case r.broke:
 		return "probably on its way here when the connection broke, or held by another member"
 	case r.group == "" && r.durable == "":
 		return fmt.Sprintf("not acked within %v here", r.wait)
+	case r.group == "" && r.fresh:
+		return fmt.Sprintf("probably not acked within %v here", r.wait)
 	case r.group == "":
-		return "delivered before and not acked, by an earlier session of durable " + r.durable
+		return "delivered before and not acked, probably by an earlier session of durable " + r.durable
+	case len(r.left) > 0 && r.others:
+		return "probably held by " + monitor.Some(r.left) + " until it left, or not acked in time by another member"
 	case len(r.left) > 0:
 		return "probably held by " + monitor.Some(r.left) + " until it left"
-	case r.steady:
-		return "not acked in time by another member"
+	case r.others:
+		return "probably not acked in time by another member"
 	}
-	return "not acked in time by another member, or given back by one that left"
+	return "delivered before and not acked in time, by whom is not known"
 }

@@ -8,14 +8,15 @@ import (
 func TestWhyEventsCameAgain(t *testing.T) {
 	const wait = 30 * time.Second
 	for want, r := range map[string]redelivery{
-		"left unacked here 31s ago":                                                     {own: 31 * time.Second, group: "g", left: []string{"a"}, broke: true},
-		"not acked within 30s here":                                                     {},
-		"probably held by a until it left":                                              {group: "g", left: []string{"a"}},
-		"probably held by a, b until it left":                                           {group: "g", left: []string{"a", "b"}, steady: true},
-		"not acked in time by another member":                                           {group: "g", steady: true},
-		"not acked in time by another member, or given back by one that left":           {group: "g"},
-		"delivered before and not acked, by an earlier session of durable d":            {durable: "d"},
-		"on its way here, or not acked yet, when the connection broke":                  {broke: true, durable: "d"},
+		"left unacked here 31s ago":        {own: 31 * time.Second, group: "g", left: []string{"a"}, broke: true},
+		"not acked within 30s here":        {},
+		"probably held by a until it left": {group: "g", left: []string{"a"}},
+		"probably held by a, b until it left, or not acked in time by another member":   {group: "g", left: []string{"a", "b"}, others: true},
+		"probably not acked in time by another member":                                  {group: "g", others: true},
+		"delivered before and not acked in time, by whom is not known":                  {group: "g"},
+		"probably not acked within 30s here":                                            {durable: "d", fresh: true},
+		"delivered before and not acked, probably by an earlier session of durable d":   {durable: "d"},
+		"probably on its way here, or not acked yet, when the connection broke":         {broke: true, durable: "d"},
 		"probably on its way here when the connection broke, or held by another member": {group: "g", broke: true, left: []string{"a"}},
 	} {
 		r.wait, r.subject, r.first, r.last, r.delivery, r.n = wait, "s", 7, 7, 2, 1

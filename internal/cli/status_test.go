@@ -260,6 +260,6 @@ func TestStatusIsNotPermitted(t *testing.T) {
 	] }`})
 	p := runProcess(t, strings.Replace(server.URL, "nats://", "nats://u:p@", 1), "listen", "status", "--backend", "jetstream")
 	p.endsWith(3, 30*time.Second)
-	p.awaitSaying("asking for the streams: the server refused the credentials: ")
+	p.awaitSaying("asking for the streams: the server does not permit it: ")
 	p.awaitSaying("hint: the user needs the permission to publish to $JS.API.STREAM.NAMES")
 }

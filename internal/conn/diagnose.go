@@ -14,6 +14,7 @@ import (
 type Finding struct {
 	Step   Step
 	Server string // URL
+	ID     string // of the server, in StepNATS, once it greeted
 	State  State
 	What   string // a sentence
 	Short  string // a few words; empty where there is nothing to tell in short

@@ -88,9 +88,9 @@ func (d *diagnosing) cluster(streaming error, took string, fault error, opened b
 	case streaming == nil:
 		f.Short, f.What = "cluster "+id+" takes no clients", id+" answers, but takes no client: "+words(fault)
 	case errors.Is(streaming, nats.ErrNoResponders):
-		f.State, f.Short, f.What = StateNone, "no cluster "+id, "no NATS Streaming cluster "+id+" is there"
+		f.State, f.Short, f.What = StateNone, "cluster "+id+" not found", "no NATS Streaming cluster "+id+" answers"
 		if errors.Is(fault, ErrNoJetStream) {
-			f.What += ", and no JetStream either"
+			f.What += ", nor JetStream"
 		}
 	case errors.Is(streaming, ErrAuth):
 		f.State, f.Short, f.What = StateUnknown, "cluster not asked for", "asking for "+id+" is not permitted: "+words(streaming)

@@ -151,10 +151,14 @@ func (h handshake) refusal(what string, err error) Finding {
 	switch {
 	case !h.known && !errors.Is(err, ErrAuth):
 		f.Step, f.Short, f.What = StepNATS, "not NATS", "it does not answer as a NATS server would: "+words(err)
+	case errors.Is(err, ErrExpired):
+		f.Short, f.What = "auth expired", what+": "+words(err)
 	case errors.Is(err, ErrAuth) && what == "":
 		f.Short, f.What = "auth missing", "no credentials were given, and the server asks for them: "+words(err)
 	case errors.Is(err, ErrAuth):
 		f.Short, f.What = "auth refused", what+": refused: "+words(err)
+		f.Hint = "check " + what + ": what is sent comes from a flag, the environment (NATS_USER, NATS_PASSWORD, NATS_TOKEN, NATS_CREDS, NATS_NKEY), " +
+			"a NATS context or the URL, the first that says something"
 	case errors.Is(err, ErrHung):
 		f.Short, f.What = "log-in without an answer", "the server does not answer to the log-in: "+words(err)
 	default:

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"slices"
 	"strings"
+	"syscall"
 	"time"
 )
 
@@ -119,7 +121,14 @@ func (d *diagnosing) connect(ctx context.Context, o Options, addresses []string,
 	}
 	if connected == nil {
 		f := Finding{Step: StepTCP, Short: "TCP refused", What: strings.Join(refusals, "; "), Err: explain(refusal)}
-		if errors.Is(f.Err, ErrHung) {
+		local := !slices.ContainsFunc(addresses, func(a string) bool { return !net.ParseIP(a).IsLoopback() })
+		switch {
+		case errors.Is(refusal, syscall.ECONNREFUSED) && local:
+			f.Hint = "start one with `make server`, or say where yours is with --server (NATS_URL); " +
+				"for one in Kubernetes, forward its port first: `make pf`"
+		case errors.Is(refusal, syscall.ECONNREFUSED):
+			f.Hint = "nothing listens at that port there: check host and port (--server, NATS_URL), and that the server runs"
+		case errors.Is(f.Err, ErrHung):
 			f.Short = "TCP without an answer"
 			f.Hint = "a firewall may be in between, or the address is that of no machine: check --server (NATS_URL)"
 		}
@@ -152,7 +161,7 @@ func (d *diagnosing) greeted(g greeting) {
 	if plainWord(g.Version) {
 		short = "NATS " + g.Version + " ok"
 	}
-	d.found(StepNATS, StateOK, short, "answers as %s", g)
+	d.tell(Finding{Step: StepNATS, ID: g.ServerID, State: StateOK, Short: short, What: "answers as " + g.String()})
 }
 
 func (d *diagnosing) noGreeting(err error) {
@@ -171,7 +180,11 @@ func (d *diagnosing) noGreeting(err error) {
 		f.Hint = "if it is a NATS server with handshake_first, set tls_first in a NATS context and name that with --context; else check --server (NATS_URL)"
 	case strings.Contains(err.Error(), "without a word"):
 		f.Short = "connection closed at once"
-		f.Hint = "a port-forward to what does not run does this: look at the pod, and forward its port again (make pf)"
+		f.Hint = "a proxy or a load balancer without a server behind it does this, or a server that is shutting down: look at what is behind " + d.server
+		if u, err := parseServer(d.server); err == nil && (u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback()) {
+			f.Hint = "a port-forward to what does not run does this: if it is one, look at the pod, and forward its port again (make pf)"
+		}
+	case errors.Is(err, ErrHTTP): // whose it is, the monitoring port may tell
 	default:
 		f.Hint = "another program answers at this port: check --server (NATS_URL); NATS servers take clients at port 4222, as a rule"
 	}

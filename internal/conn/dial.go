@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
@@ -150,14 +149,14 @@ func explain(err error) error {
 		errors.Is(err, nats.ErrSecureConnRequired), errors.Is(err, nats.ErrSecureConnWanted),
 		strings.Contains(err.Error(), "tls: "), strings.Contains(err.Error(), "tls error"):
 		return because(ErrTLS, err)
-	case errors.Is(err, nats.ErrAuthorization), errors.Is(err, nats.ErrAuthExpired),
-		errors.Is(err, nats.ErrAuthRevoked), errors.Is(err, nats.ErrAccountAuthExpired),
-		errors.Is(err, nats.ErrPermissionViolation), errors.Is(err, nats.ErrMaxAccountConnectionsExceeded):
-		return because(ErrAuth, err)
+	case reasonOf(err) != nil:
+		return because(reasonOf(err), err)
 	case errors.Is(err, nats.ErrTimeout), errors.As(err, &timeout) && timeout.Timeout():
 		return because(ErrHung, err)
-	case errors.As(err, &network) && network.Op == "write" && (errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)):
-		return because(ErrRefused, fmt.Errorf("it closed the connection during the log-in, perhaps for too many clients: %w", err))
+	case errors.Is(err, ErrHungUp):
+		return err
+	case strings.Contains(err.Error(), "malformed HTTP ") && strings.Contains(err.Error(), "server_id"): // of a greeting
+		return because(ErrPort, errNoWebSocket)
 	case errors.Is(err, nats.ErrNkeysNotSupported):
 		return because(ErrAuth, err)
 	case errors.Is(err, nats.ErrNoServers), errors.As(err, &network),

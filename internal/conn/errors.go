@@ -7,14 +7,28 @@ import "errors"
 var (
 	// ErrNoServer: nothing answers at the address.
 	ErrNoServer = errors.New("no server answers there")
+	// ErrNotNATS: what answers is no NATS server. It wraps ErrNoServer.
+	ErrNotNATS error = &kind{"no NATS server answers there", ErrNoServer}
+	// ErrHTTP: what answers speaks HTTP. It wraps ErrNotNATS.
+	ErrHTTP error = &kind{"no NATS server answers there", ErrNotNATS}
 	// ErrNoCluster: a NATS server answers, but no NATS Streaming cluster of that ID.
-	ErrNoCluster = errors.New("no NATS Streaming cluster of that ID is there")
+	ErrNoCluster = errors.New("no NATS Streaming cluster of that ID answers there")
 	// ErrNoJetStream: a NATS server answers, but the account has no JetStream.
 	ErrNoJetStream = errors.New("JetStream is not enabled there")
+	// ErrNotForAccount: the server has JetStream, the account does not. It wraps
+	// ErrNoJetStream.
+	ErrNotForAccount error = &kind{"JetStream is not enabled for this account", ErrNoJetStream}
+	// ErrNoDomain: nobody answers for the JetStream domain. It wraps ErrNoJetStream.
+	ErrNoDomain error = &kind{"no JetStream of that domain answers there", ErrNoJetStream}
 	// ErrNoStream: no JetStream stream stores the subject.
 	ErrNoStream = errors.New("no stream covers the subject")
+	// ErrNoSuchStream: there is no stream of the name given. It wraps ErrNoStream.
+	ErrNoSuchStream error = &kind{"no stream of that name is there", ErrNoStream}
 	// ErrOtherStream: the stream that was named does not store the subject.
 	ErrOtherStream = errors.New("the stream does not store the subject")
+	// ErrMirror: the stream that was named has its events from another one alone.
+	// It wraps ErrOtherStream.
+	ErrMirror error = &kind{"a mirror takes no events", ErrOtherStream}
 	// ErrOnlyJetStream: what was asked for is not there on NATS Streaming.
 	ErrOnlyJetStream = errors.New("NATS Streaming has no streams")
 	// ErrLimit: a limit of the account or stream allows no more streams, consumers or bytes.
@@ -23,8 +37,29 @@ var (
 	ErrNeedsMaxBytes = errors.New("the account wants a stream to have a limit of bytes")
 	// ErrHung: the server is there and did not answer in time.
 	ErrHung = errors.New("the server does not answer")
+	// ErrCrowded: the server or the account takes no more clients.
+	ErrCrowded = errors.New("no more clients are taken")
+	// ErrSubscriptions: the server or the account takes no more subscriptions.
+	ErrSubscriptions = errors.New("no more subscriptions are taken")
+	// ErrSlowLogIn: the server did not get the log-in in time.
+	ErrSlowLogIn = errors.New("the log-in came too late for the server")
+	// ErrExpired: the credentials were valid once. It wraps ErrAuth.
+	ErrExpired error = &kind{"the credentials are no longer valid", ErrAuth}
+	// ErrPort: the port of a NATS server, but not for clients, or not for such ones.
+	ErrPort = errors.New("that port is not for clients like this one")
+	// ErrHungUp: the server greeted, and closed the connection before it answered
+	// to the log-in.
+	ErrHungUp = errors.New("the server closed the connection during the log-in, without a word")
+	// ErrNoLeader: JetStream is there, and says that it can't answer now, or a
+	// stream does not. It wraps ErrHung.
+	ErrNoLeader error = &kind{"no leader answers", ErrHung}
+	// ErrOffline: the servers that store the stream are away, or can't serve it.
+	// It wraps ErrHung.
+	ErrOffline error = &kind{"it is offline", ErrHung}
 	// ErrAuth: the credentials were refused, or don't permit this.
 	ErrAuth = errors.New("the server refused the credentials")
+	// ErrDenied: the credentials don't permit this. It wraps ErrAuth.
+	ErrDenied error = &kind{"the server does not permit it", ErrAuth}
 	// ErrTLS: the two sides can't agree on a secure connection.
 	ErrTLS = errors.New("no secure connection")
 	// ErrClientIDTaken: another live client has that client ID.
@@ -39,8 +74,12 @@ var (
 	ErrNotAcked = errors.New("sent, but not acked in time")
 	// ErrRefused: the broker answered that it does not store the event.
 	ErrRefused = errors.New("the broker refused it")
+	// ErrSealed: the stream takes no events any more. It wraps ErrRefused.
+	ErrSealed error = &kind{"the stream is sealed", ErrRefused}
 	// ErrFull: the stream takes no more events; this one was not stored.
 	ErrFull = errors.New("the stream takes no more")
+	// ErrNoRoom: the account or the server takes no more events. It wraps ErrFull.
+	ErrNoRoom error = &kind{"the account or the server has no room for more", ErrFull}
 	// ErrTooLarge: larger than the broker takes; it was not sent.
 	ErrTooLarge = errors.New("larger than the broker takes")
 	// ErrStreamLimit: larger than the stream takes; it was not stored.
@@ -91,7 +130,21 @@ type failure struct {
 	cause  error
 }
 
-func because(reason, cause error) error { return &failure{reason, cause} }
+func because(reason, cause error) error {
+	if reason == ErrAuth && reasonOf(cause) == ErrDenied { //nolint:errorlint // not what wraps it
+		reason = ErrDenied
+	}
+	return &failure{reason, cause}
+}
+
+// A kind is a reason that is a case of a wider one.
+type kind struct {
+	text string
+	of   error
+}
+
+func (k *kind) Error() string { return k.text }
+func (k *kind) Unwrap() error { return k.of }
 
 func (f *failure) Error() string   { return f.reason.Error() + ": " + f.cause.Error() }
 func (f *failure) Unwrap() []error { return []error{f.reason, f.cause} }

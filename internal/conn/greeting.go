@@ -72,7 +72,8 @@ var (
 // greet reads the greeting of a NATS server from c within limit. What is
 // silent for a part of it is spoken to, since an HTTP server, for one, waits
 // for that. The error wraps [ErrHung] for one that stays silent, [ErrTLS] for
-// one that wants to begin with TLS, else [ErrNoServer].
+// one that wants to begin with TLS, [ErrNotNATS] for one that is another
+// program, else [ErrNoServer].
 func greet(c net.Conn, limit time.Duration) (greeting, error) {
 	var g greeting
 	begin := time.Now()
@@ -93,14 +94,18 @@ func greet(c net.Conn, limit time.Duration) (greeting, error) {
 	case bytes.HasPrefix(line, []byte{0x15, 3}), bytes.HasPrefix(line, []byte{0x16, 3}):
 		return g, because(ErrTLS, errSpeaksTLS)
 	case len(line) > maxGreeting, errors.Is(err, errGreeting):
-		return g, because(ErrNoServer, errGreeting)
+		return g, because(ErrNotNATS, errGreeting)
 	case isGreeting(line) && err == nil:
 		if json.Unmarshal(line[len("INFO"):], &g) == nil {
 			return g, nil
 		}
 		fallthrough
 	case len(line) > 0:
-		return g, because(ErrNoServer, fmt.Errorf("it answers, but not as a NATS server: %s", clip(strings.TrimRight(string(line), "\r\n"))))
+		reason := ErrNotNATS
+		if bytes.HasPrefix(line, []byte("HTTP/")) {
+			reason = ErrHTTP
+		}
+		return g, because(reason, fmt.Errorf("it answers, but not as a NATS server: %s", clip(strings.TrimRight(string(line), "\r\n"))))
 	case errors.Is(err, os.ErrDeadlineExceeded):
 		return g, because(ErrHung, fmt.Errorf("it takes the connection and says nothing for %v", since(begin)))
 	}

@@ -100,7 +100,10 @@ func (f *flight) pubAck(m *nats.Msg) (*jetstream.PubAck, error) {
 
 // explain says why an event was not acked. mu is held.
 func (f *flight) explain(out *outgoing) error {
+	api, isAPI := errors.AsType[*jetstream.APIError](out.err)
 	switch t := f.terms; {
+	case isAPI && api.ErrorCode == 10060 && t != nil && t.stream == f.s.opts.Stream: // another stream is expected
+		return t.otherStream(out.msg.Subject, out.err)
 	case out.doubt && !f.safe(out) && errors.Is(out.err, errLate):
 		return because(ErrNotAcked, f.unsafe())
 	case t != nil && t.maxSize > 0 && errors.Is(out.err, jetstream.ErrStreamMessageExceedsMaximum):

@@ -33,6 +33,11 @@ var notes = []note{
 		return fmt.Sprintf("%s stores events of %s under another subject (it maps %s to %s): listen to that one",
 			c.Name, subject, c.SubjectTransform.Source, c.SubjectTransform.Destination)
 	}},
+	{func(c jetstream.StreamConfig, subject string) bool { return renaming(c, subject).Source != "" }, true, func(c jetstream.StreamConfig, subject string) string {
+		t := renaming(c, subject)
+		return fmt.Sprintf("%s stores under another subject what other streams have of %s (it maps %s to %s): listen to that one",
+			c.Name, subject, t.Source, t.Destination)
+	}},
 	{func(c jetstream.StreamConfig, _ string) bool { return c.Mirror != nil }, true, func(c jetstream.StreamConfig, _ string) string {
 		return fmt.Sprintf("%s is a mirror of %s, and may lag behind", c.Name, c.Mirror.Name)
 	}},
@@ -75,6 +80,23 @@ func notesOn(c jetstream.StreamConfig, subject string, all bool) []string {
 func transforms(c jetstream.StreamConfig, subject string) bool {
 	t := c.SubjectTransform
 	return t != nil && (t.Source == "" || covers(t.Source, subject))
+}
+
+// renaming is how the events of subject that a stream has from others come to
+// another subject, the zero value if they don't.
+func renaming(c jetstream.StreamConfig, subject string) jetstream.SubjectTransformConfig {
+	sources := c.Sources
+	if c.Mirror != nil {
+		sources = []*jetstream.StreamSource{c.Mirror}
+	}
+	for _, source := range sources {
+		for _, t := range source.SubjectTransforms {
+			if covers(t.Source, subject) && t.Destination != "" && t.Destination != subject {
+				return t
+			}
+		}
+	}
+	return jetstream.SubjectTransformConfig{}
 }
 
 // explainConsumer finds the reason why a stream gives a listener no consumer.

@@ -59,13 +59,20 @@ func (s *jetSession) Mend(context.Context) error { return nil }
 
 // uncovered tells, after nobody answered for an event, if that is for want of
 // a stream, and makes one if it is to. Otherwise it is for want of a leader,
-// who will come; or only asking is forbidden. The answer may be lost with the
+// who will come; or only asking is forbidden. nobody: it has no responders. The answer may be lost with the
 // connection, so the wait for it is short.
-func (s *jetSession) uncovered(subject string, patience time.Duration) error {
+func (s *jetSession) uncovered(subject string, nobody bool, patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(s.life, patience)
 	defer cancel()
 	s.forget(subject)
-	_, missing := s.stream(ctx, subject)
+	info, missing := s.streamInfo(ctx, subject)
+	if missing == nil && nobody && s.opts.Stream != "" && !info.Created.IsZero() { // which may give events, and take none
+		mirrorOf := ""
+		if info.Config.Mirror != nil {
+			mirrorOf = info.Config.Mirror.Name
+		}
+		missing = refuses(s.opts.Stream, mirrorOf, len(info.Config.Sources), info.Config.Subjects, subject)
+	}
 	if errors.Is(missing, ErrHung) || errors.Is(missing, ErrLost) || errors.Is(missing, ErrAuth) {
 		return nil
 	}
@@ -102,16 +109,20 @@ func explainPublish(err error, doubt bool) error {
 		return err
 	case errors.Is(err, jetstream.ErrStreamMessageExceedsMaximum):
 		return because(ErrTooLarge, err)
-	case isAPI && slices.Contains([]jetstream.ErrorCode{10002, 10023, 10028, 10047, 10077}, api.ErrorCode):
+	case isAPI && slices.Contains([]jetstream.ErrorCode{10002, 10023, 10028, 10047}, api.ErrorCode):
+		return because(ErrNoRoom, err)
+	case isAPI && api.ErrorCode == 10077:
 		return because(ErrFull, err)
 	case errors.Is(err, nats.ErrNoResponders):
-		return because(ErrHung, fmt.Errorf("no stream takes it, or that has no leader now: %w", err))
+		return because(ErrNoLeader, fmt.Errorf("no stream takes it, or that has no leader now: %w", err))
 	case errors.Is(err, ErrLost):
 		return err
 	case unsendable(err):
 		return because(ErrLost, err)
 	case isAPI && transient(api):
-		return because(ErrHung, err)
+		return because(whyTransient(api), err)
+	case isAPI && api.ErrorCode == 10109:
+		return because(ErrSealed, err)
 	}
 	return because(ErrRefused, err)
 }

@@ -63,6 +63,9 @@ func TestFullStream(t *testing.T) {
 				}
 				sent, acked, inDoubt := p.Sent()
 				inStream := int(streamInfo(t, test.js, subject).State.Msgs)
+				if errors.Is(err, conn.ErrNoRoom) != (name == "account") {
+					t.Error(err)
+				}
 				if !errors.Is(err, conn.ErrFull) || !strings.Contains(err.Error(), fmt.Sprintf("event %d ", inStream+1)) {
 					t.Errorf("%d are stored: %v", inStream, err)
 				}

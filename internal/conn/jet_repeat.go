@@ -152,9 +152,9 @@ func (f *flight) repeatOne(out *outgoing) {
 			continue
 		}
 		if errors.Is(out.err, errLate) || errors.Is(out.err, nats.ErrNoResponders) {
-			patience := f.patience()
+			patience, nobody := f.patience(), errors.Is(out.err, nats.ErrNoResponders)
 			f.mu.Unlock()
-			missing := f.s.uncovered(out.msg.Subject, patience)
+			missing := f.s.uncovered(out.msg.Subject, nobody, patience)
 			f.mu.Lock()
 			if missing != nil {
 				out.err = missing

@@ -63,9 +63,13 @@ func (s *jetSession) findStream(ctx context.Context, subject string) (info *jets
 	case name != "" && errors.Is(err, ErrAuth) && s.Err() == nil:
 		return &jetstream.StreamInfo{Config: jetstream.StreamConfig{Name: name}}, nil
 	case name != "" && errors.Is(err, jetstream.ErrStreamNotFound):
-		return nil, because(ErrNoStream, fmt.Errorf("%s is not there: %w", name, err))
+		reason := ErrNoStream
+		if s.opts.Stream != "" {
+			reason = ErrNoSuchStream
+		}
+		return nil, because(reason, fmt.Errorf("%s: %w", name, err))
 	case err == nil && s.opts.Stream != "" && !mayStore(info.Config, subject):
-		return nil, because(ErrOtherStream, fmt.Errorf("%s stores %s, not %s", name, strings.Join(info.Config.Subjects, ", "), subject))
+		return nil, refuses(name, "", 0, info.Config.Subjects, subject)
 	}
 	return info, err
 }
@@ -86,6 +90,20 @@ func (s *jetSession) look(ctx context.Context, name string) (*jetstream.StreamIn
 func mayStore(c jetstream.StreamConfig, subject string) bool {
 	return c.Mirror != nil || len(c.Sources) > 0 || c.SubjectTransform != nil ||
 		slices.ContainsFunc(c.Subjects, func(filter string) bool { return covers(filter, subject) })
+}
+
+// refuses returns why the stream of that name stores no event that is published
+// to subject, nil if it does.
+func refuses(name, mirrorOf string, sources int, subjects []string, subject string) error {
+	switch {
+	case mirrorOf != "":
+		return because(ErrMirror, fmt.Errorf("%s has its events from %s alone", name, mirrorOf))
+	case len(subjects) == 0 && sources > 0:
+		return because(ErrOtherStream, fmt.Errorf("%s has its events from other streams alone", name))
+	case len(subjects) > 0 && !slices.ContainsFunc(subjects, func(filter string) bool { return covers(filter, subject) }):
+		return because(ErrOtherStream, fmt.Errorf("%s stores %s, not %s", name, strings.Join(subjects, ", "), subject))
+	}
+	return nil
 }
 
 func (s *jetSession) createStream(ctx context.Context, subject string) (string, error) {

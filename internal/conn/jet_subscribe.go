@@ -26,7 +26,7 @@ func (s *jetSession) Covered(ctx context.Context, subjects []string) error {
 	var missing []string
 	for _, subject := range subjects {
 		switch _, err := s.stream(ctx, subject); {
-		case errors.Is(err, ErrNoStream):
+		case errors.Is(err, ErrNoStream) && !errors.Is(err, ErrNoSuchStream):
 			missing = append(missing, strconv.Quote(subject))
 		case err != nil:
 			return err

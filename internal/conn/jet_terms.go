@@ -20,6 +20,9 @@ type terms struct {
 
 	repeats   time.Duration // a repeat is known for so long; 0: unknown
 	clock     time.Duration // by how much the stream's clock is ahead of ours, at least
+	subjects  []string      // that it stores
+	mirrorOf  string        // the stream whose mirror it is
+	sources   int           // streams that it has events from
 	noAck     bool          // publishers get no answers
 	transform bool          // events may be stored under another subject
 	maxSize   int           // of an event in bytes; 0: no limit
@@ -79,10 +82,15 @@ type streamAnswer struct {
 	Config struct {
 		Duplicates time.Duration             `json:"duplicate_window"`
 		Retention  jetstream.RetentionPolicy `json:"retention"`
-		NoAck      bool                      `json:"no_ack"`
-		MaxMsgSize int                       `json:"max_msg_size"`
-		MaxBytes   int64                     `json:"max_bytes"`
-		Transform  *struct{}                 `json:"subject_transform"`
+		Subjects   []string                  `json:"subjects"`
+		Mirror     struct {
+			Name string `json:"name"`
+		} `json:"mirror"`
+		Sources    []struct{} `json:"sources"`
+		NoAck      bool       `json:"no_ack"`
+		MaxMsgSize int        `json:"max_msg_size"`
+		MaxBytes   int64      `json:"max_bytes"`
+		Transform  *struct{}  `json:"subject_transform"`
 	} `json:"config"`
 	Time time.Time `json:"ts"`
 }
@@ -135,6 +143,7 @@ func (s *jetSession) terms(name, subject string) *terms {
 		return t
 	}
 	t.repeats, t.clock = a.Config.Duplicates, time.Until(a.Time)
+	t.subjects, t.mirrorOf, t.sources = a.Config.Subjects, a.Config.Mirror.Name, len(a.Config.Sources)
 	t.noAck, t.maxSize, t.maxBytes = a.Config.NoAck, max(a.Config.MaxMsgSize, 0), max(a.Config.MaxBytes, 0)
 	t.transform = a.Config.Transform != nil
 	if a.Config.Retention == jetstream.InterestPolicy {
@@ -278,4 +287,16 @@ func (f *flight) kept(out *outgoing) error {
 		subject = f.renamed[subject]
 	}
 	return t.keeps(subject)
+}
+
+// otherStream says why the stream that was named is not the one that an event
+// came to.
+func (t *terms) otherStream(subject string, answer error) error {
+	switch {
+	case errors.Is(t.err, jetstream.ErrStreamNotFound):
+		return because(ErrNoSuchStream, fmt.Errorf("%s: %w", t.stream, answer))
+	case t.err != nil:
+		return because(ErrRefused, answer)
+	}
+	return or(refuses(t.stream, t.mirrorOf, t.sources, t.subjects, subject), because(ErrRefused, answer))
 }

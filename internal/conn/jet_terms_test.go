@@ -243,7 +243,7 @@ func TestNamedStreamIsTheOneThatStores(t *testing.T) {
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
 	createStream(t, js, jetstream.StreamConfig{Name: "other", Subjects: []string{"other"}})
-	for stream, want := range map[string]error{"orders": nil, "other": conn.ErrRefused} {
+	for stream, want := range map[string]error{"orders": nil, "other": conn.ErrOtherStream} {
 		_, err := publishOne(t, dial(t, conn.Options{Servers: s.URL, Stream: stream, Timeout: long}), conn.Event{Subject: "orders"})
 		if !errors.Is(err, want) {
 			t.Errorf("%s: %v", stream, err)
@@ -255,6 +255,26 @@ func TestNamedStreamIsTheOneThatStores(t *testing.T) {
 	}
 	if n := streamInfo(t, js, "orders").State.Msgs; n != 1 {
 		t.Errorf("%d stored", n)
+	}
+}
+
+// A stream that has its events from others takes none, whoever takes the event.
+func TestNamedStreamThatTakesNoEvents(t *testing.T) {
+	s, js := onJetStream(t, "")
+	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
+	createStream(t, js, jetstream.StreamConfig{Name: "mirror", Mirror: &jetstream.StreamSource{Name: "orders"}})
+	createStream(t, js, jetstream.StreamConfig{Name: "all", Sources: []*jetstream.StreamSource{{Name: "orders"}}})
+	for range 2 {
+		for stream, want := range map[string]error{"mirror": conn.ErrMirror, "all": conn.ErrOtherStream, "nowhere": conn.ErrNoSuchStream} {
+			begin := time.Now()
+			_, err := publishOne(t, dial(t, conn.Options{Servers: s.URL, Stream: stream, Timeout: long}), conn.Event{Subject: "orders"})
+			if !errors.Is(err, want) || time.Since(begin) > long/2 {
+				t.Errorf("%s: %v after %v", stream, err, time.Since(begin))
+			}
+		}
+		if err := js.DeleteStream(t.Context(), "orders"); err != nil && !errors.Is(err, jetstream.ErrStreamNotFound) { // then nobody takes it
+			t.Fatal(err)
+		}
 	}
 }
 

@@ -65,6 +65,9 @@ func (l *link) account(ctx context.Context, js jetstream.JetStream) (*jetstream.
 	began := time.Now()
 	info, err := inquire(ctx, l, js.AccountInfo)
 	l.took = time.Since(began)
+	if l.opts.Domain != "" && errors.Is(explainJetStream(err), ErrNoJetStream) && !errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) {
+		return nil, because(ErrNoDomain, fmt.Errorf("%q: %w", l.opts.Domain, err))
+	}
 	return info, explainJetStream(err)
 }
 
@@ -191,14 +194,26 @@ func transient(err *jetstream.APIError) bool {
 	return false
 }
 
+// whyTransient is the reason that such an answer gives.
+func whyTransient(err *jetstream.APIError) error {
+	switch err.ErrorCode {
+	case 10005, 10118, 10119, 10194:
+		return ErrOffline
+	case 10158, 10167: // busy
+		return ErrHung
+	}
+	return ErrNoLeader
+}
+
 // explainJetStream finds the reason behind an error of the JetStream API.
 func explainJetStream(err error) error {
 	api, isAPI := errors.AsType[*jetstream.APIError](err)
 	switch {
 	case err == nil, errors.Is(err, ErrAuth), errors.Is(err, ErrHung), errors.Is(err, ErrLost):
 		return err
-	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount),
-		errors.Is(err, nats.ErrNoResponders):
+	case errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
+		return because(ErrNotForAccount, err)
+	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, nats.ErrNoResponders):
 		return because(ErrNoJetStream, err)
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return because(ErrNoStream, err)
@@ -206,7 +221,9 @@ func explainJetStream(err error) error {
 		return because(ErrRefused, because(ErrNeedsMaxBytes, err))
 	case isAPI && slices.Contains([]jetstream.ErrorCode{10002, 10026, 10027, 10028, 10047}, api.ErrorCode):
 		return because(ErrRefused, because(ErrLimit, err))
-	case isAPI && transient(api), errors.Is(err, nats.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
+	case isAPI && transient(api):
+		return because(whyTransient(api), err)
+	case errors.Is(err, nats.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
 		return because(ErrHung, err)
 	case unsendable(err):
 		return because(ErrLost, err)

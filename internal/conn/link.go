@@ -88,7 +88,7 @@ func newLink(ctx context.Context, o Options, more ...nats.Option) (*link, error)
 	)
 	if l.nc, err = l.connect(opts); err != nil {
 		l.end()
-		return nil, o.expired(explain(err))
+		return nil, o.expired(l.sockets.explain(err))
 	}
 	l.at.Store(serverOf(l.nc))
 	return l, nil
@@ -105,6 +105,10 @@ func serverOf(nc *nats.Conn) string {
 // heard takes what the server says outside of any answer.
 func (l *link) heard(err error) {
 	if errors.Is(err, errUntrusted) { // the guard told of it
+		return
+	}
+	if errors.Is(err, nats.ErrMaxSubscriptionsExceeded) { // which one is missing, it does not say
+		l.leave(because(ErrSubscriptions, err))
 		return
 	}
 	if !errors.Is(err, nats.ErrPermissionViolation) {

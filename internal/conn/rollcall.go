@@ -181,7 +181,7 @@ func closed(done <-chan struct{}) bool {
 
 func (l *link) rollError() error {
 	if l.rollDenied.Load() {
-		return because(ErrAuth, errors.New("roll calls are not permitted"))
+		return because(ErrDenied, errors.New("roll calls"))
 	}
 	return nil
 }

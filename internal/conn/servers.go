@@ -33,12 +33,12 @@ func (l *link) connect(opts []nats.Option) (nc *nats.Conn, err error) {
 		l.sockets.brief.Store(true)
 		nc, err = nats.Connect(o.Servers, opts...)
 		for _, i := range rand.Perm(len(o.Learned)) {
-			if err == nil || !unreachable(err) {
+			if err == nil || !unreachable(l.sockets.explain(err)) {
 				break
 			}
 			nc, err = nats.Connect(o.Learned[i], append(opts, l.sockets.guard.nameFor(o.Learned[i]))...)
 		}
-		if err == nil || !unreachable(err) {
+		if err == nil || !unreachable(l.sockets.explain(err)) {
 			return nc, err
 		}
 		l.sockets.brief.Store(false)
@@ -55,8 +55,7 @@ func unreachable(err error) bool {
 	if errors.Is(err, errUntrusted) {
 		return true
 	}
-	err = explain(err)
-	return errors.Is(err, ErrNoServer) || errors.Is(err, ErrHung)
+	return errors.Is(err, ErrNoServer) || errors.Is(err, ErrHung) || errors.Is(err, ErrCrowded) || errors.Is(err, ErrHungUp)
 }
 
 // serverChoice is how a lost connection is made again. Its fields but given

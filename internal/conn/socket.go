@@ -21,6 +21,7 @@ type dialer struct {
 	brief   atomic.Bool               // the next attempt takes no longer than briefAttempt
 	moved   atomic.Pointer[time.Time] // when a write last went on that had to wait
 	guard   *guard                    // of the log-ins, or nil
+	refused atomic.Pointer[string]    // what the server said after its greeting, before any TLS
 }
 
 // briefAttempt bounds dialling and handshake where another server may do better.
@@ -78,6 +79,7 @@ func (d *dialer) dial(network, address string) (net.Conn, error) {
 		return nil, err
 	}
 	limitUnsent(c)
+	d.refused.Store(nil)
 	s := &socket{Conn: c, dialer: d, limit: limit, stop: context.AfterFunc(d.life, func() { _ = c.Close() })}
 	s.read.Store(time.Now().UnixNano())
 	return s, nil
@@ -91,11 +93,15 @@ type socket struct {
 	stop    func() bool
 	greeted int          // bytes of the first line, or past maxGreeting once it has ended
 	read    atomic.Int64 // when something was read last, in ns since 1970
+	login   login
 }
 
 // SetDeadline is called by nats.go for the handshake, which the limit of the
-// attempt bounds, too.
-func (c *socket) SetDeadline(t time.Time) error { return c.Conn.SetDeadline(c.within(t)) }
+// attempt bounds, too, and after it, without one.
+func (c *socket) SetDeadline(t time.Time) error {
+	c.login.over.Store(t.IsZero())
+	return c.Conn.SetDeadline(c.within(t))
+}
 
 // SetReadDeadline is called by nats.go for the handshake of a WebSocket.
 func (c *socket) SetReadDeadline(t time.Time) error { return c.Conn.SetReadDeadline(c.within(t)) }
@@ -131,7 +137,10 @@ func (c *socket) Write(p []byte) (n int, err error) {
 				c.dialer.moved.Store(&now)
 			}
 		}
-		if !errors.Is(err, os.ErrDeadlineExceeded) {
+		switch {
+		case gone(err) && !c.login.over.Load():
+			return len(p), nil // what the server said before is read next, or that it is gone
+		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return n, err
 		}
 		still, quiet := now.Sub(moved), now.Sub(time.Unix(0, c.read.Load()))
@@ -146,6 +155,9 @@ func (c *socket) Write(p []byte) (n int, err error) {
 func (c *socket) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.read.Store(time.Now().UnixNano())
+	if !c.login.over.Load() {
+		err = c.hear(p[:n], err)
+	}
 	if c.greeted <= maxGreeting {
 		if c.greeted += n; bytes.IndexByte(p[:n], '\n') >= 0 {
 			c.greeted = maxGreeting + 1

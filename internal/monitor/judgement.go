@@ -49,7 +49,7 @@ const nearly = 0.9
 func (s *Snapshot) Judge(settled time.Duration) []Judgement {
 	var all []Judgement
 	for _, name := range s.Absent {
-		why := "is not there: nothing was published to it yet, and nobody listens"
+		why := "is not there: nothing is stored, and nobody listens"
 		if s.Backend == "jetstream" {
 			why = "is in no stream: its events are not stored"
 		}
@@ -106,7 +106,7 @@ func (c *Channel) judge(backend string) []Judgement {
 	if part < nearly {
 		return all
 	}
-	j := Judgement{Kind: "near-limit", Channel: c.Name, Hint: "raise the limit, or see to it that events are taken faster"}
+	j := Judgement{Kind: "near-limit", Channel: c.Name, Hint: "raise the limit, or remove events"}
 	var late []string // who has not got the oldest event
 	for _, sub := range c.Subscriptions {
 		if sub.Lag > 0 && sub.Delivered < c.First && sub.Survives() && sub.wantsAll(c) {
@@ -127,7 +127,7 @@ func (c *Channel) judge(backend string) []Judgement {
 		j.Text = fmt.Sprintf("%s is at %d %% of its limit of %s: the oldest events will be dropped", what, int(part*100), limit)
 	}
 	if len(late) > 0 && !c.Refuses {
-		j.Stuck = true
+		j.Stuck, j.Hint = true, "raise the limit, or see to it that events are taken faster"
 		j.Text += ", which did not reach " + Some(late) + " yet"
 	}
 	return append(all, j)
@@ -199,15 +199,16 @@ func (s *Subscription) judge(c *Channel, settled time.Duration) []Judgement {
 		if !m.Stalled || m.State != Alive || m.Quiet < settled || s.Lag == 0 && m.Quiet < m.AckWait {
 			continue
 		}
-		who, waits := "client "+m.Client, ""
+		who, waits, hint := "client "+m.Client, "", "look at what it does with an event"
 		if s.Group != "" || s.Consumer != "" {
 			who = fmt.Sprintf("member %s of %s", m.Client, s.Who())
+			hint += "; others can take over what it does not hold: start another member"
 		}
 		if s.Lag > 0 {
 			waits = fmt.Sprintf(", %s wait", events(s.Lag))
 		}
 		add(Judgement{Kind: "stalled-member", Stuck: true, Client: m.Client, Events: s.Lag,
-			Hint: "look at what it does with an event; others can take over what it does not hold: start another member"},
+			Hint: hint},
 			"%s is stalled on %s: %d of %d in flight, nothing acked for %v%s",
 			who, on, m.Unacked, m.MaxInFlight, m.Quiet.Round(time.Second), waits)
 	}

@@ -16,9 +16,14 @@ type Server struct {
 	Version string
 	Cluster string // that of NATS, "" for none
 
+	Port int  // for clients; 0 where it does not say
+	Leaf bool // it is connected to others as a leaf node
+
 	// Streaming is the ID of the NATS Streaming cluster whose monitoring is
-	// served at this port, "" if none is.
-	Streaming string
+	// served at this port, "" if none is. State and Role are its server's own
+	// words, such as CLUSTERED and Follower.
+	Streaming   string
+	State, Role string
 }
 
 // ErrForeign is wrapped by the error of a port that answers, but not as a
@@ -35,6 +40,10 @@ func About(ctx context.Context, base string) (Server, error) {
 		Cluster struct {
 			Name string `json:"name"`
 		} `json:"cluster"`
+		Port int `json:"port"`
+		Leaf struct {
+			Remotes list[struct{}] `json:"remotes"`
+		} `json:"leaf"`
 	}
 	if err := get(ctx, base, "/varz", &vars); err != nil {
 		// Only what reached no HTTP server leaves it open what is there.
@@ -54,7 +63,12 @@ func About(ctx context.Context, base string) (Server, error) {
 	}
 	var own struct {
 		ClusterID string `json:"cluster_id"`
+		State     string `json:"state"`
+		Role      string `json:"role"`
 	}
 	_ = get(ctx, base, "/streaming/serverz", &own) // its absence is an answer
-	return Server{ID: vars.ID, Name: vars.Name, Version: vars.Version, Cluster: vars.Cluster.Name, Streaming: own.ClusterID}, nil
+	return Server{
+		ID: vars.ID, Name: vars.Name, Version: vars.Version, Cluster: vars.Cluster.Name, Port: vars.Port, Leaf: len(vars.Leaf.Remotes) > 0,
+		Streaming: own.ClusterID, State: own.State, Role: own.Role,
+	}, nil
 }

@@ -1,0 +1,84 @@
+package conn
+
+import (
+	"bytes"
+	"errors"
+	"io"
+	"strings"
+	"sync/atomic"
+	"syscall"
+)
+
+// A login is how far a connection has come.
+type login struct {
+	over    atomic.Bool
+	greeted bool // the first line has ended
+}
+
+// hear takes what was read during the log-in, and returns the error of the
+// reading. It notes an -ERR that follows the greeting in clear: where a TLS
+// handshake is next, nats.go takes it for a part of that.
+func (c *socket) hear(p []byte, err error) error {
+	const most = 300
+	if c.login.greeted && (errors.Is(err, io.EOF) || gone(err)) {
+		err = because(ErrHungUp, err)
+	}
+	if !c.login.greeted {
+		_, p, c.login.greeted = bytes.Cut(p, []byte{'\n'})
+	}
+	if line, _, _ := bytes.Cut(p, []byte{'\r'}); c.login.greeted && bytes.HasPrefix(line, []byte("-ERR ")) {
+		words := strings.Trim(strings.ToValidUTF8(string(line[len("-ERR "):min(len(line), most)]), ""), "'")
+		c.dialer.refused.Store(&words)
+	}
+	return err
+}
+
+// explain finds the reason behind an error of nats.Connect over d's connections.
+func (d *dialer) explain(err error) error {
+	if words := d.refused.Load(); words != nil {
+		if said := errors.New("nats: " + *words); reasonOf(said) != nil { // not what it says to a handshake
+			err = said
+		}
+	}
+	return explain(err)
+}
+
+// refusals are the words (-ERR) with which a server turns a client away, in
+// small letters, and what they mean (nats-server, server/client.go and errors.go).
+var refusals = []struct {
+	words  string
+	reason error
+}{
+	{"tls required", ErrTLS},
+	{"maximum connections exceeded", ErrCrowded},
+	{"maximum account active connections exceeded", ErrCrowded},
+	{"connection throttling is active", ErrCrowded},
+	{"maximum subscriptions exceeded", ErrSubscriptions},
+	{"authorization violation", ErrAuth},
+	{"authentication timeout", ErrSlowLogIn},
+	{"user authentication expired", ErrExpired},
+	{"account authentication expired", ErrExpired},
+	{"nats: authentication expired", ErrExpired},
+	{"authentication revoked", ErrExpired},
+	{"permissions violation", ErrDenied},
+	{"attempted to connect to", ErrPort},
+}
+
+// reasonOf returns the reason that a server's words in err give, nil for none.
+func reasonOf(err error) error {
+	words := strings.ToLower(err.Error())
+	for _, r := range refusals {
+		if strings.Contains(words, r.words) {
+			return r.reason
+		}
+	}
+	return nil
+}
+
+// errNoWebSocket: the answer to the beginning of a WebSocket is a greeting.
+var errNoWebSocket = errors.New("it is a NATS server's, but not the one for WebSockets")
+
+// gone reports that the other side has closed the connection.
+func gone(err error) bool {
+	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
+}

@@ -1,0 +1,58 @@
+package conn_test
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+	"testing"
+	"time"
+
+	"nats-test/internal/brokertest"
+	"nats-test/internal/conn"
+)
+
+// What a server says before it closes is the reason, also where a handshake of
+// TLS comes between, and where it closes without a word.
+func TestReasonOfAClosedConnection(t *testing.T) {
+	a := newAuthority(t, "good")
+	cert, key := a.issue("server", time.Now().Add(time.Hour))
+	block := fmt.Sprintf("tls { cert_file: %q, key_file: %q, ca_file: %q", cert, key, a.file)
+	trusted := conn.TLS{CA: a.file}
+	full := brokertest.Start(t, brokertest.Config{Plain: true, TLS: true, Extra: "max_connections: -1\n" + block + " }"})
+	secret := brokertest.Start(t, brokertest.Config{Plain: true, TLS: true, Extra: "authorization { user: ada, password: s3cret }\n" + block + " }"})
+	mutual := brokertest.Start(t, brokertest.Config{Plain: true, TLS: true, Extra: block + ", verify: true }"})
+	const info = `INFO {"server_id":"ID","version":"2.15.2","max_payload":1000}` + "\r\n"
+	closes := func(words string) string {
+		return impostor(t, func(c net.Conn, _ <-chan struct{}) { _, _ = c.Write([]byte(info + words)) })
+	}
+	for name, test := range map[string]struct {
+		o     conn.Options
+		want  error
+		words string
+	}{
+		"full, TLS":           {conn.Options{Servers: full.URL, TLS: trusted}, conn.ErrCrowded, "maximum connections exceeded"},
+		"password, TLS":       {conn.Options{Servers: secret.URL, TLS: trusted, Auth: as("bob")}, conn.ErrAuth, "Authorization Violation"},
+		"certificate missing": {conn.Options{Servers: mutual.URL, TLS: trusted}, conn.ErrTLS, ""},
+		"no TLS to a server that wants it": {
+			conn.Options{Servers: "nats" + strings.TrimPrefix(mutual.URL, "tls")}, conn.ErrTLS, ""},
+		"timeout":          {conn.Options{Servers: closes("-ERR 'Authentication Timeout'\r\n")}, conn.ErrSlowLogIn, "Authentication Timeout"},
+		"expired":          {conn.Options{Servers: closes("-ERR 'User Authentication Expired'\r\n")}, conn.ErrExpired, "User Authentication Expired"},
+		"account, expired": {conn.Options{Servers: closes("-ERR 'Account Authentication Expired'\r\n")}, conn.ErrExpired, "Account"},
+		"revoked":          {conn.Options{Servers: closes("-ERR 'User Authentication Revoked'\r\n")}, conn.ErrExpired, "Revoked"},
+		"throttled":        {conn.Options{Servers: closes("-ERR 'Connection throttling is active. Please try again later.'\r\n")}, conn.ErrCrowded, "throttling"},
+		"other words":      {conn.Options{Servers: closes("-ERR 'no such luck'\r\n")}, conn.ErrRefused, "no such luck"},
+		"no word":          {conn.Options{Servers: closes("")}, conn.ErrHungUp, ""},
+		"half a word":      {conn.Options{Servers: closes("-ERR 'no su")}, conn.ErrHungUp, ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			for range 50 {
+				test.o.Timeout = long
+				err := refused(t, test.o)
+				if !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.words) || errors.Is(err, conn.ErrNoServer) {
+					t.Fatalf("%v, want %v with %q", err, test.want, test.words)
+				}
+			}
+		})
+	}
+}
