@@ -100,6 +100,8 @@ var ends = []struct {
 		"ask for less (--max-bytes), or have the limit raised"},
 	{conn.ErrNotAcked, exitNotAcked, "the broker may have stored it all the same: look (listen --deliver since:1m --until-end SUBJECT) " +
 		"before you publish it again. JetStream knows a repeat by its --id; NATS Streaming does not"},
+	{conn.ErrGarbled, exitBroker, "look at what listens there, and at what lies in between (`listen doctor`): " +
+		"a NATS server does not say this; another one is named with --server (NATS_URL)"},
 	{conn.ErrNoServer, exitBroker, "start one with `make server`, or say where yours is with --server (NATS_URL); " +
 		"for one in Kubernetes, forward its port first: `make pf`"},
 	{conn.ErrNoCluster, exitBroker, "name the right cluster with --cluster (NATS_CLUSTER_ID), or --backend jetstream if that is meant"},
