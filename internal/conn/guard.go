@@ -162,15 +162,14 @@ func (g *inspector) take(line []byte) error {
 
 // message judges what announces a message: a subject, the number of the
 // subscription, perhaps a subject for replies, the size of the headers in an
-// HMSG, and that of all of it. Where nats.go parts the words otherwise, at tabs,
-// the sizes stay the last of them.
+// HMSG, and that of all of it. (nats.go parts them at tabs and returns, too.)
 func (g *inspector) message(line, args []byte, headers bool) error {
 	args, ok := bytes.CutSuffix(args, []byte("\r\n"))
 	spaces, least := bytes.Count(args, []byte(" ")), 2
 	if headers {
 		least = 3
 	}
-	if !ok || spaces != least && spaces != least+1 {
+	if !ok || spaces != least && spaces != least+1 || bytes.IndexByte(args, '\t') >= 0 || bytes.IndexByte(args, '\r') >= 0 {
 		return garbled(line, "no message")
 	}
 	first, last := bytes.IndexByte(args, ' '), bytes.LastIndexByte(args, ' ')
