@@ -30,13 +30,14 @@ func read(c checker, text string, cut func(left int) int) (passed string, err er
 
 func whole(left int) int { return left }
 
-// bytewise cuts between all bytes, unless they are so many that it takes longer
-// than a flood.
-func bytewise(left int) int {
-	if left > 2*maxLine {
-		return 997
-	}
-	return 1
+func bytewise(int) int { return 1 }
+
+// still is a guard for which no time passes.
+func still() *inspector {
+	g := newInspector()
+	g.lines.SetLimit(0)
+	g.infos.SetLimit(0)
+	return g
 }
 
 func TestGuard(t *testing.T) {
@@ -95,7 +96,7 @@ func TestGuard(t *testing.T) {
 			strings.Repeat(`INFO {"connect_urls":[`+servers(1000)+"]}\r\n", 2*floodInfo/64/1000), false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			passed, err := read(newInspector(), hello+test.says, whole)
+			passed, err := read(still(), hello+test.says, whole)
 			if (err == nil) != test.passes {
 				t.Errorf("whole: %v", err)
 			}
@@ -105,7 +106,7 @@ func TestGuard(t *testing.T) {
 			if err != nil && (!errors.Is(err, ErrGarbled) || len(err.Error()) > 300) {
 				t.Errorf("%v", err)
 			}
-			if _, split := read(newInspector(), hello+test.says, bytewise); (split == nil) != test.passes {
+			if _, split := read(still(), hello+test.says, bytewise); (split == nil) != test.passes {
 				t.Errorf("byte by byte: %v", split)
 			}
 		})
@@ -189,11 +190,11 @@ func TestFrameGuard(t *testing.T) {
 		"flood of control": {response + binary(info) + strings.Repeat(frame(0x89, 0, ""), floodLines+floodLines/2), false},
 	} {
 		t.Run(name, func(t *testing.T) {
-			passed, err := read(newFrameGuard(), test.says, whole)
+			passed, err := read(&frameGuard{guard: still()}, test.says, whole)
 			if (err == nil) != test.passes || err == nil && passed != test.says {
 				t.Errorf("whole: %v, passed %.200q", err, passed)
 			}
-			if _, split := read(newFrameGuard(), test.says, bytewise); (split == nil) != test.passes {
+			if _, split := read(&frameGuard{guard: still()}, test.says, bytewise); (split == nil) != test.passes {
 				t.Errorf("byte by byte: %v", split)
 			}
 		})
