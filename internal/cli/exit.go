@@ -104,6 +104,8 @@ var ends = []struct {
 	{conn.ErrNotAcked, exitNotAcked, "the broker may have stored it all the same: look (listen --deliver since:1m --until-end SUBJECT) " +
 		"before you publish it again. JetStream knows a repeat by its --id; NATS Streaming does not"},
 	{conn.ErrHTTP, exitBroker, "if it is a NATS server's port for WebSockets, use ws:// or wss:// (--server, NATS_URL); else name its port for clients, 4222 as a rule"},
+	{conn.ErrGarbled, exitBroker, "look at what listens there, and at what lies in between (`listen doctor`): " +
+		"a NATS server does not say this; another one is named with --server (NATS_URL)"},
 	{conn.ErrNoServer, exitBroker, "say where a NATS server is with --server (NATS_URL)"},
 	{conn.ErrNoDomain, exitBroker, "check the domain (--domain, or that of the NATS context); without one, the server's own JetStream is asked"},
 	{conn.ErrNotForAccount, exitBroker, forAccount},

@@ -76,7 +76,14 @@ func Main(build func(*System) *cobra.Command) int {
 		newTeller(s, cmd).fail(errShut)
 		return exitCode(errShut)
 	}
-	return Run(ctx, s, cmd, os.Args[1:])
+	t := newTeller(s, cmd)
+	strays := divert(t)
+	code := Run(ctx, s, cmd, os.Args[1:])
+	if err := strays.end(); err != nil && code == exitDone {
+		t.fail(err)
+		code = exitCode(err)
+	}
+	return code
 }
 
 var errShut = &explained{errors.New("stdout is closed: nobody would see what is written there"), errUsage,

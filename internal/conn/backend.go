@@ -114,6 +114,9 @@ func dial(ctx context.Context, o Options) (Session, error) {
 		session, err = newJetStream(ctx, l, o.Backend == Auto)
 	}
 	if err != nil {
+		if lost := l.Err(); errors.Is(lost, ErrGarbled) {
+			err = lost
+		}
 		l.abandon()
 		return nil, err
 	}

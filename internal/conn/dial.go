@@ -139,6 +139,8 @@ func explain(err error) error {
 		timeout   interface{ Timeout() bool }
 	)
 	switch {
+	case errors.Is(err, ErrGarbled): // first: it quotes what the server says
+		return err
 	case errors.Is(err, errUntrusted):
 		return because(ErrAuth, err)
 	case strings.Contains(err.Error(), "failed to find any PEM"), strings.Contains(err.Error(), "failed to parse root certificate"),

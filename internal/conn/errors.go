@@ -72,6 +72,8 @@ var (
 	ErrLost = errors.New("the connection was lost")
 	// ErrNotAcked: sent, and not acked in time. The event may be stored.
 	ErrNotAcked = errors.New("sent, but not acked in time")
+	// ErrGarbled: what the server says is not NATS, or forged or broken.
+	ErrGarbled = errors.New("what the server says is not NATS, or broken")
 	// ErrRefused: the broker answered that it does not store the event.
 	ErrRefused = errors.New("the broker refused it")
 	// ErrSealed: the stream takes no events any more. It wraps ErrRefused.

@@ -66,14 +66,14 @@ type pull struct {
 func newPull(s *jetSession, info *jetstream.ConsumerInfo, sub Subscription, deliver func(*Message, bool) bool) (*pull, error) {
 	p := &pull{
 		s: s, name: info.Name, stream: info.Stream, subject: sub.Subject, deliver: deliver, limit: sub.MaxInFlight,
-		batch: or(info.Config.MaxRequestBatch, sub.MaxInFlight), maxBytes: or(info.Config.MaxRequestMaxBytes, mostBytes),
-		expires: min(pullExpires, or(info.Config.MaxRequestExpires, pullExpires)),
+		batch: positive(info.Config.MaxRequestBatch, sub.MaxInFlight), maxBytes: positive(info.Config.MaxRequestMaxBytes, mostBytes),
+		expires: min(pullExpires, positive(info.Config.MaxRequestExpires, pullExpires)),
 		held:    make(map[*held]struct{}), heard: time.Now(), moved: time.Now(), drained: make(chan struct{}),
 		blocked: sub.Blocked, earlier: sub.Earlier, window: firstBytes,
 		filters: filtersOf(info.Config), created: info.Created,
 	}
 	if info.Config.AckPolicy != jetstream.AckNonePolicy {
-		p.ackWait = info.Config.AckWait
+		p.ackWait = positive(info.Config.AckWait, sub.AckWait)
 	}
 	p.changed = sync.NewCond(&p.mu)
 	if err := p.subscribe(); err != nil {
@@ -88,6 +88,14 @@ func newPull(s *jetSession, info *jetstream.ConsumerInfo, sub Subscription, deli
 	p.ask()
 	p.mu.Unlock()
 	return p, nil
+}
+
+// positive returns value, unless a server leaves it out, or lies.
+func positive[T int | time.Duration](value, otherwise T) T {
+	if value > 0 {
+		return value
+	}
+	return otherwise
 }
 
 // subscribe takes answers on a new inbox.

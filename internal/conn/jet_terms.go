@@ -161,8 +161,13 @@ func (s *jetSession) consumersOf(stream string) (map[string]wanting, error) {
 		if err != nil {
 			return nil, err
 		}
+		ctx, cancel := context.WithCancel(ctx)
+		defer cancel() // ends the list, also where it is left early
 		list := handle.ListConsumers(ctx)
 		for c := range list.Info() {
+			if c == nil {
+				return nil, errors.New("no answer of JetStream: a list with a consumer missing")
+			}
 			w := wanting{c.Config.FilterSubjects, c.Created}
 			if c.Config.FilterSubject != "" {
 				w.filters = []string{c.Config.FilterSubject}

@@ -26,6 +26,8 @@ type link struct {
 	servers serverChoice
 	took    time.Duration // that the answer about the account took
 
+	notices Notices
+
 	breaks chan struct{} // cap 1: the connection broke
 	broken atomic.Bool   // the connection broke and was not mended yet
 	at     atomic.Value  // string: host and port of the server
@@ -55,9 +57,15 @@ type link struct {
 func newLink(ctx context.Context, o Options, more ...nats.Option) (*link, error) {
 	l := &link{opts: o, denied: make(chan string, 1), breaks: make(chan struct{}, 1), lost: make(chan struct{})}
 	l.life, l.end = context.WithCancel(context.Background())
-	l.sockets = &dialer{life: l.life, timeout: o.Timeout, silence: min(o.Timeout, o.bears()), bears: o.bears()}
+	l.sockets = &dialer{life: l.life, timeout: o.Timeout, silence: min(o.Timeout, o.bears()), bears: o.bears(), webSocket: o.webSocket()}
+	l.sockets.garbled = func() {
+		if l.at.Load() != nil { // else there may be another server to connect to
+			l.lose(l.sockets.refusal())
+		}
+	}
 	l.servers.given = o.hosts()
 	l.sockets.guard = newGuard(o)
+	l.notices.Tell = o.Notify
 	interrupted := context.AfterFunc(ctx, l.end)
 	defer interrupted()
 	opts, err := o.natsOptions(l.sockets)
@@ -80,9 +88,9 @@ func newLink(ctx context.Context, o Options, more ...nats.Option) (*link, error)
 			defer fault.Exit()
 			l.lose(or(nc.LastError(), nats.ErrConnectionClosed))
 		}),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+		nats.ErrorHandler(func(_ *nats.Conn, s *nats.Subscription, err error) {
 			defer fault.Exit()
-			l.heard(err)
+			l.heard(s, err)
 		}),
 		l.sockets.guard.set,
 	)
@@ -91,6 +99,9 @@ func newLink(ctx context.Context, o Options, more ...nats.Option) (*link, error)
 		return nil, o.expired(l.sockets.explain(err))
 	}
 	l.at.Store(serverOf(l.nc))
+	if refusal := l.sockets.refusal(); refusal != nil {
+		l.lose(refusal)
+	}
 	return l, nil
 }
 
@@ -102,8 +113,9 @@ func serverOf(nc *nats.Conn) string {
 	return hostOf(u)
 }
 
-// heard takes what the server says outside of any answer.
-func (l *link) heard(err error) {
+// heard takes what the server says outside of any answer, and what nats.go says
+// of a subscription.
+func (l *link) heard(s *nats.Subscription, err error) {
 	if errors.Is(err, errUntrusted) { // the guard told of it
 		return
 	}
@@ -111,8 +123,14 @@ func (l *link) heard(err error) {
 		l.leave(because(ErrSubscriptions, err))
 		return
 	}
+	if errors.Is(err, nats.ErrSlowConsumer) && s != nil {
+		if _, limit, _ := s.PendingLimits(); limit == mostWaiting {
+			l.leave(&ended{fmt.Errorf("more than %d MiB of events came at once, and some were dropped", mostWaiting>>20)})
+			return
+		}
+	}
 	if !errors.Is(err, nats.ErrPermissionViolation) {
-		l.opts.Notify("the connection says: " + err.Error())
+		l.notices.Say("the connection says: " + err.Error())
 		return
 	}
 	words := err.Error()
@@ -134,7 +152,7 @@ func (l *link) heard(err error) {
 	case strict && !question:
 		l.leave(because(ErrAuth, err))
 	case !asking:
-		l.opts.Notify("the server says: " + words)
+		l.notices.Say("the server says: " + words)
 	}
 }
 
@@ -148,19 +166,21 @@ func (l *link) disconnected(err error) {
 		return
 	}
 	l.broken.Store(true)
+	if errors.Is(l.Err(), ErrGarbled) {
+		return
+	}
 	select {
 	case l.breaks <- struct{}{}:
 	default:
 	}
-	why := "the server closed it"
-	if err != nil {
-		why = err.Error()
+	if err == nil {
+		err = errors.New("the server closed it")
 	}
 	if l.opts.NoReconnect {
-		l.lose(errors.New(why))
+		l.lose(err)
 		return
 	}
-	l.opts.Notify(fmt.Sprintf("connection to %s lost (%s), connecting again", l.opts.Where(), why))
+	l.opts.Notify(fmt.Sprintf("connection to %s lost (%v), connecting again", l.opts.Where(), err))
 }
 
 // lose ends the session because its connection or its place at the broker is
@@ -201,4 +221,5 @@ func (l *link) abandon() {
 	l.close()
 	l.end() // first: Close would wait for a write that hangs
 	l.nc.Close()
+	l.notices.End()
 }

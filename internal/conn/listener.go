@@ -151,7 +151,9 @@ func (l *Listener) Run(ctx context.Context, handler Handler) (End, error) {
 			return EndStopped, because(ErrUnfinished, s.lost)
 		}
 		if s.joined {
-			pace.Reset()
+			if !errors.Is(s.lost, ErrGarbled) { // it would come to the same
+				pace.Reset()
+			}
 			lostAt = time.Now()
 		}
 		wait := pace.NextBackOff()

@@ -132,8 +132,12 @@ func (l *link) askOnce(ctx context.Context, request func(context.Context) error)
 		}
 	}()
 	err := request(ctx)
-	if _, answered := errors.AsType[*jetstream.APIError](err); err != nil && ctx.Err() != nil && !answered {
-		err = context.Cause(ctx)
+	if _, answered := errors.AsType[*jetstream.APIError](err); err != nil && !answered {
+		if lost := l.Err(); errors.Is(lost, ErrGarbled) {
+			err = lost
+		} else if ctx.Err() != nil {
+			err = context.Cause(ctx)
+		}
 	}
 	stop()
 	cancel(nil)

@@ -23,6 +23,14 @@ func (o Options) hosts() map[string]bool {
 	return hosts
 }
 
+// webSocket reports whether the servers of o are reached by WebSocket: all are,
+// or none (nats.go).
+func (o Options) webSocket() bool {
+	first, _, _ := strings.Cut(o.Servers, ",")
+	u, err := parseServer(first)
+	return err == nil && (u.Scheme == "ws" || u.Scheme == "wss")
+}
+
 // connect tries the servers that were given, and then those that they told of
 // earlier: what they advertise may not be reachable from here. Where there are
 // several, none delays the others for long: that one needs longer is found out

@@ -1,7 +1,6 @@
 package conn
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"math/rand/v2"
@@ -14,14 +13,18 @@ import (
 
 // A dialer makes the connections of one link.
 type dialer struct {
-	life    context.Context           // ends with the session; not with the call that dialled
-	timeout time.Duration             // for dialling
-	silence time.Duration             // how long a write may wait while nothing moves
-	bears   time.Duration             // how long a server may say nothing while a write waits
-	brief   atomic.Bool               // the next attempt takes no longer than briefAttempt
-	moved   atomic.Pointer[time.Time] // when a write last went on that had to wait
-	guard   *guard                    // of the log-ins, or nil
-	refused atomic.Pointer[string]    // what the server said after its greeting, before any TLS
+	life      context.Context           // ends with the session; not with the call that dialled
+	timeout   time.Duration             // for dialling
+	webSocket bool                      // HTTP comes first, then frames
+	silence   time.Duration             // how long a write may wait while nothing moves
+	bears     time.Duration             // how long a server may say nothing while a write waits
+	brief     atomic.Bool               // the next attempt takes no longer than briefAttempt
+	moved     atomic.Pointer[time.Time] // when a write last went on that had to wait
+	guard     *guard                    // of the log-ins, or nil
+	refused   atomic.Pointer[string]    // what the server said after its greeting, before any TLS
+
+	latest  atomic.Pointer[guarded] // the connection made last
+	garbled func()                  // called when the guard has ended a connection; nil for nobody
 }
 
 // briefAttempt bounds dialling and handshake where another server may do better.
@@ -44,10 +47,10 @@ func (d *dialer) Dial(network, address string) (net.Conn, error) {
 	if d.guard != nil {
 		d.guard.found(address, addresses)
 	}
-	var c net.Conn
 	for _, a := range addresses {
-		if c, err = d.dial(network, a); err == nil {
-			return c, nil
+		g, failed := d.dial(network, a)
+		if err = failed; err == nil {
+			return g, nil
 		}
 	}
 	return nil, err
@@ -69,7 +72,7 @@ func (d *dialer) lookUp(address string) ([]string, error) {
 	return addresses, err
 }
 
-func (d *dialer) dial(network, address string) (net.Conn, error) {
+func (d *dialer) dial(network, address string) (*guarded, error) {
 	var limit time.Time
 	if d.brief.Load() {
 		limit = time.Now().Add(min(briefAttempt, d.timeout))
@@ -82,18 +85,22 @@ func (d *dialer) dial(network, address string) (net.Conn, error) {
 	d.refused.Store(nil)
 	s := &socket{Conn: c, dialer: d, limit: limit, stop: context.AfterFunc(d.life, func() { _ = c.Close() })}
 	s.read.Store(time.Now().UnixNano())
-	return s, nil
+	g := &guarded{Conn: s, guard: newInspector(), dialer: d}
+	if d.webSocket {
+		g.guard = newFrameGuard()
+	}
+	d.latest.Store(g)
+	return g, nil
 }
 
 // A socket is one connection of a dialer.
 type socket struct {
 	net.Conn
-	dialer  *dialer
-	limit   time.Time // of the handshake; zero for that of nats.go
-	stop    func() bool
-	greeted int          // bytes of the first line, or past maxGreeting once it has ended
-	read    atomic.Int64 // when something was read last, in ns since 1970
-	login   login
+	dialer *dialer
+	limit  time.Time // of the handshake; zero for that of nats.go
+	stop   func() bool
+	read   atomic.Int64 // when something was read last, in ns since 1970
+	login  login
 }
 
 // SetDeadline is called by nats.go for the handshake, which the limit of the
@@ -151,20 +158,12 @@ func (c *socket) Write(p []byte) (n int, err error) {
 	}
 }
 
-// Read bounds the server's first line, of which nats.go would read any amount.
+// Read notes when something came.
 func (c *socket) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.read.Store(time.Now().UnixNano())
 	if !c.login.over.Load() {
 		err = c.hear(p[:n], err)
-	}
-	if c.greeted <= maxGreeting {
-		if c.greeted += n; bytes.IndexByte(p[:n], '\n') >= 0 {
-			c.greeted = maxGreeting + 1
-		} else if c.greeted > maxGreeting {
-			c.greeted = maxGreeting
-			return 0, errGreeting
-		}
 	}
 	return n, err
 }

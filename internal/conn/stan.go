@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"sync"
 	"time"
@@ -66,6 +67,8 @@ func (s *stanSession) explainConnect(err error) error {
 		return because(ErrHung, err)
 	case strings.Contains(err.Error(), "clientID already registered"): // stan.go has no value for it
 		return because(ErrClientIDTaken, err)
+	case strings.HasPrefix(err.Error(), "proto: "), errors.Is(err, io.ErrUnexpectedEOF): // not what a cluster answers
+		return because(ErrGarbled, err)
 	}
 	return err
 }

@@ -74,6 +74,7 @@ func (s *stanSession) Subscribe(ctx context.Context, sub Subscription, deliver f
 	if err != nil {
 		return Place{}, fmt.Errorf("subscribing to %q: %w", sub.Subject, explainSubscribe(err))
 	}
+	_ = subscription.SetPendingLimits(-1, mostWaiting) // the connection may be gone
 	s.listening.Lock()
 	s.subs = append(s.subs, subscription)
 	s.listening.Unlock()
@@ -89,6 +90,10 @@ func (s *stanSession) Subscribe(ctx context.Context, sub Subscription, deliver f
 const (
 	pushBytes  = 8 << 20
 	mostPushed = 64 << 20
+
+	// mostWaiting is more than waits where mostPushed is noticed in time. More is
+	// dropped, which ends the session, too.
+	mostWaiting = 2*mostPushed + 1
 )
 
 func (s *stanSession) inFlight(sub Subscription) int {

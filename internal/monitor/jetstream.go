@@ -88,20 +88,13 @@ func (r *JetStream) consumers(ctx context.Context, stream string, most int) ([]*
 	var found []*jetstream.ConsumerInfo
 	err := r.Ask(ctx, func(ctx context.Context) error {
 		found = nil
-		handle, err := r.JS.Stream(ctx, stream)
-		if err != nil {
-			return err
-		}
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel() // ends the list, also if it is longer than what is read
-		list := handle.ListConsumers(ctx)
-		for info := range list.Info() {
+		return pages[jetstream.ConsumerInfo](r.JS, "CONSUMER.LIST."+stream).all(ctx, func(info jetstream.ConsumerInfo) error {
 			if len(found) == most {
 				return fmt.Errorf("more than %d consumers: name the subjects that are to be looked at", mostConsumers)
 			}
-			found = append(found, info)
-		}
-		return list.Err()
+			found = append(found, &info)
+			return nil
+		})
 	})
 	if err != nil {
 		return nil, fmt.Errorf("asking for the consumers of %q: %w", stream, err)
@@ -150,7 +143,7 @@ func stream(info *jetstream.StreamInfo) *Channel {
 	if info.Cluster != nil && info.Config.Replicas > 1 {
 		c.Leaderless = info.Cluster.Leader == ""
 		for _, replica := range info.Cluster.Replicas {
-			if !replica.Current && (replica.Offline || replica.Active == 0 || replica.Active > longAway) {
+			if replica != nil && !replica.Current && (replica.Offline || replica.Active == 0 || replica.Active > longAway) {
 				c.Away = append(c.Away, replica.Name)
 			}
 		}

@@ -16,21 +16,21 @@ import (
 func (r *JetStream) streams(ctx context.Context) (found []*jetstream.StreamInfo, err error) {
 	var names []string
 	err = r.Ask(ctx, func(ctx context.Context) error {
-		list := r.JS.StreamNames(ctx)
-		for name := range list.Name() {
+		names = nil
+		return pages[string](r.JS, "STREAM.NAMES").all(ctx, func(name string) error {
 			names = append(names, name)
-		}
-		return list.Err()
+			return nil
+		})
 	})
 	if err != nil {
 		return nil, err
 	}
 	err = r.Ask(ctx, func(ctx context.Context) error {
-		list := r.JS.ListStreams(ctx)
-		for info := range list.Info() {
-			found = append(found, info)
-		}
-		return list.Err()
+		found = nil
+		return pages[jetstream.StreamInfo](r.JS, "STREAM.LIST").all(ctx, func(info jetstream.StreamInfo) error {
+			found = append(found, &info)
+			return nil
+		})
 	})
 	if err != nil {
 		return nil, err

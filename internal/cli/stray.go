@@ -1,0 +1,67 @@
+package cli
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"os"
+
+	"nats-test/internal/conn"
+	"nats-test/internal/fault"
+)
+
+// A stray is what a library prints on stdout, where records alone belong:
+// stan.go does so for a message that it can't read, and drops it.
+type stray struct {
+	stdout, pipe *os.File
+	over         chan struct{}
+	lines        int // to be read once over is closed
+}
+
+// divert has what is printed on stdout by others than s told by t.
+func divert(t *teller) *stray {
+	s := &stray{stdout: os.Stdout, over: make(chan struct{})}
+	from, to, err := os.Pipe()
+	if err != nil {
+		close(s.over)
+		os.Stdout = os.Stderr
+		return s
+	}
+	s.pipe, os.Stdout = to, to
+	go s.read(from, t)
+	return s
+}
+
+func (s *stray) read(from io.ReadCloser, t *teller) {
+	defer close(s.over)
+	defer func() { _ = from.Close() }()
+	defer fault.Exit()
+	told := conn.Notices{Tell: func(line string) { t.warn("%s", line) }}
+	defer told.End()
+	in := bufio.NewReader(from)
+	for {
+		line, more, err := in.ReadLine()
+		if err != nil {
+			return
+		}
+		if s.lines++; len(line) > 0 {
+			told.Say(fmt.Sprintf("what the broker sent can't be read, and is dropped: %s", line))
+		}
+		for more && err == nil {
+			_, more, err = in.ReadLine()
+		}
+	}
+}
+
+// end gives stdout back, and returns an error if anything was printed there.
+func (s *stray) end() error {
+	os.Stdout = s.stdout
+	if s.pipe != nil {
+		_ = s.pipe.Close()
+	}
+	<-s.over
+	if s.lines == 0 {
+		return nil
+	}
+	return fmt.Errorf("%d of the broker's messages were dropped, and not handled: %w", s.lines, conn.ErrGarbled)
+}

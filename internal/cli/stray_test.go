@@ -1,0 +1,58 @@
+//go:build unix
+
+package cli_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+	"time"
+
+	"nats-test/internal/brokertest"
+)
+
+// An event that stan.go can't read is dropped by it, which it says on stdout.
+// There, it would be a record; and the listener has not handled everything.
+func TestAnEventThatCantBeRead(t *testing.T) {
+	server := brokertest.Start(t, brokertest.Config{})
+	store(t, server, 3)
+	network := server.Network()
+	network.Lie(func(message []byte) []byte {
+		if payload := payloadOf(message); bytes.HasPrefix(payload, []byte("\x08\x02")) { // event 2
+			return brokertest.WithPayload(message, "\x08\x02\x12\xff")
+		}
+		return message
+	})
+	for _, group := range []string{"", "-g g --ack-wait 1s"} {
+		p := runProcess(t, network.URL, strings.Fields("listen "+subject+" --idle 500ms --no-reconnect -o json "+group)...)
+		p.endsWith(3, 30*time.Second)
+		p.awaitSaying("what the broker sent can't be read, and is dropped: error during message unmarshal")
+		p.awaitSaying("were dropped, and not handled")
+		for i, line := range p.out.lines() {
+			if !strings.HasPrefix(line, `{"subject":"ticket:created"`) || strings.Contains(line, `"sequence":2`) {
+				t.Errorf("record %d: %s", i, line)
+			}
+		}
+		if n := len(p.out.lines()); n != 2 {
+			t.Errorf("%d records", n)
+		}
+	}
+}
+
+// Nor is an ack that can't be read a record.
+func TestAnAckThatCantBeRead(t *testing.T) {
+	server := brokertest.Start(t, brokertest.Config{})
+	network := server.Network()
+	network.Lie(func(message []byte) []byte {
+		if bytes.HasPrefix(message, []byte("MSG _STAN.acks.")) {
+			return brokertest.WithPayload(message, "\x0f")
+		}
+		return message
+	})
+	p := runProcess(t, network.URL, strings.Fields("publish "+subject+" --sample --timeout 1s")...)
+	p.endsWith(5, 30*time.Second)
+	p.awaitSaying("error during ack unmarshal")
+	if lines := p.out.lines(); len(lines) > 0 {
+		t.Errorf("on stdout: %q", lines)
+	}
+}
