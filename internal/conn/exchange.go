@@ -45,7 +45,7 @@ func (o *Observer) exchange(ctx context.Context, subject string, question interf
 		defer stop()
 		result := because(ErrNoCluster, nats.ErrNoResponders)
 		for {
-			if err == nil && !(len(reply.Data) == 0 && reply.Header.Get("Status") == "503") {
+			if err == nil && (len(reply.Data) > 0 || reply.Header.Get("Status") != "503") {
 				refusal, unread := read(reply.Data)
 				switch {
 				case unread != nil:
