@@ -113,6 +113,8 @@ var ends = []struct {
 	{conn.ErrNoJetStream, exitBroker, "enable JetStream there (nats-server -js, or a jetstream block in its configuration), or connect to another server with --server"},
 	{conn.ErrOffline, exitBroker, "the servers that store it are away, or can't serve it: look at them and their logs, or wait longer with --timeout"},
 	{conn.ErrNoLeader, exitBroker, "most servers of its cluster must run, and reach each other: look at them, or wait longer with --timeout"},
+	{conn.ErrSilentCluster, exitBroker, "say which broker it is with --backend (jetstream or stan). A client that subscribes to everything (nats sub '>') " +
+		"keeps the server from saying that there is no cluster; one that is starting, stopped or overloaded says nothing, either"},
 	{conn.ErrHung, exitBroker, "the server may be starting, stopped or overloaded: look at it, or wait longer with --timeout"},
 	{conn.ErrCrowded, exitBroker, "try again later, stop clients that nobody needs, or have max_connections raised, the server's or, if the words name it, the account's"},
 	{conn.ErrSubscriptions, exitBroker, "have max_subscriptions raised, the server's or the account's: each client needs some for the answers, and some to listen"},

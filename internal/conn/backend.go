@@ -155,6 +155,9 @@ func choose(cluster string, streaming, jetStream error) (Backend, error) {
 	case streaming == nil:
 		return STAN, nil
 	case !absent && !errors.Is(streaming, ErrAuth): // without the permission to ask there is none to use it, either
+		if errors.Is(streaming, ErrHung) {
+			streaming = because(ErrSilentCluster, streaming)
+		}
 		return "", fmt.Errorf("asking for the NATS Streaming cluster %q: %w", cluster, streaming)
 	case jetStream == nil, errors.Is(jetStream, ErrAuth) && absent:
 		return JetStream, nil // only asking is forbidden, perhaps

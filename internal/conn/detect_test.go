@@ -150,6 +150,7 @@ func TestSilenceIsNoAbsence(t *testing.T) {
 		"frozen NATS Streaming": {brokertest.Config{}, ""},
 		"frozen JetStream":      {brokertest.Config{Plain: true, JetStream: true}, ""},
 		"NATS Streaming hangs":  {brokertest.Config{Plain: true, JetStream: true}, "_STAN.discover.ticketing.pings"},
+		"all is listened to":    {brokertest.Config{Plain: true, JetStream: true}, ">"},
 		"JetStream hangs":       {brokertest.Config{Plain: true}, "$JS.API.INFO"},
 	}
 	for name, test := range tests {
@@ -170,6 +171,9 @@ func TestSilenceIsNoAbsence(t *testing.T) {
 			_, err := conn.Dial(t.Context(), conn.Options{Servers: server.URL, Timeout: 300 * time.Millisecond})
 			if !errors.Is(err, conn.ErrHung) || errors.Is(err, conn.ErrNoCluster) || errors.Is(err, conn.ErrNoJetStream) {
 				t.Error(err)
+			}
+			if unknown := test.config.JetStream && test.silent != ""; errors.Is(err, conn.ErrSilentCluster) != unknown {
+				t.Errorf("the cluster is unknown: %v: %v", unknown, err)
 			}
 		})
 	}

@@ -53,6 +53,9 @@ var (
 	// ErrNoLeader: JetStream is there, and says that it can't answer now, or a
 	// stream does not. It wraps ErrHung.
 	ErrNoLeader error = &kind{"no leader answers", ErrHung}
+	// ErrSilentCluster: asked for a cluster of NATS Streaming, the server says
+	// neither that it is there nor that there is none. It wraps ErrHung.
+	ErrSilentCluster error = &kind{"it is not known whether there is one", ErrHung}
 	// ErrOffline: the servers that store the stream are away, or can't serve it.
 	// It wraps ErrHung.
 	ErrOffline error = &kind{"it is offline", ErrHung}
