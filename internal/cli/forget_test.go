@@ -140,6 +140,10 @@ func TestForgetNamesTheStream(t *testing.T) {
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "copy", Mirror: &jetstream.StreamSource{Name: subject}}); err != nil {
 		t.Fatal(err)
 	}
+	brokertest.Eventually(t, "the mirror has the events", func() bool {
+		copied, err := js.Stream(t.Context(), "copy")
+		return err == nil && copied.CachedInfo().State.Msgs == 3
+	})
 	name := "g_" + subject
 	create := func(stream string) {
 		t.Helper()

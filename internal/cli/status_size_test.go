@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"slices"
 	"strings"
 	"syscall"
@@ -22,8 +24,17 @@ import (
 func told(t *testing.T, answers map[string]string) (server *brokertest.Server, monitor string, asked chan string) {
 	t.Helper()
 	server, asked = brokertest.Start(t, brokertest.Config{Plain: true}), make(chan string, 1000)
+	own, err := url.Parse(server.Monitor)
+	if err != nil {
+		t.Fatal(err)
+	}
+	truth := httputil.NewSingleHostReverseProxy(own)
 	port := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked <- r.URL.Path
+		if r.URL.Path == "/varz" { // that of the server
+			truth.ServeHTTP(w, r)
+			return
+		}
 		_, _ = w.Write([]byte(answers[r.URL.Path]))
 	}))
 	t.Cleanup(port.Close)

@@ -39,9 +39,9 @@ func publishSlowly(t *testing.T, o conn.Options, events, size int, worse func(n 
 
 // Everything takes longer than the time-out, and answers come all the time.
 func TestSlowUplinkIsNoTimeout(t *testing.T) {
-	for name, test := range map[string]struct{ events, size int }{"many": {500, 2000}, "large": {4, 250_000}} {
+	for name, test := range map[string]struct{ events, size int }{"many": {500, 2000}, "large": {3, 900_000}} {
 		t.Run(name, func(t *testing.T) {
-			publishSlowly(t, conn.Options{Timeout: time.Second}, test.events, test.size, func(n *brokertest.Network) { n.Throttle(250_000, 0) })
+			publishSlowly(t, conn.Options{Timeout: 3 * time.Second}, test.events, test.size, func(n *brokertest.Network) { n.Throttle(250_000, 0) })
 		})
 	}
 }

@@ -31,7 +31,7 @@ func TestCostIsLinear(t *testing.T) {
 					if b > 3*a+1<<20 && !spent(before) && !spent(faults) {
 						t.Errorf("%s, %s: %d kB allocate %d kB, %d kB allocate %d kB", way, shape, len(once)>>10, a>>10, len(twice)>>10, b>>10)
 					}
-					if most := uint64(24<<20 + 600*len(twice)); b > most {
+					if most := uint64(24<<20 + 900*len(twice)); b > most {
 						t.Errorf("%s, %s: %d kB allocate %d kB", way, shape, len(twice)>>10, b>>10)
 					}
 					told := 0
