@@ -37,8 +37,10 @@ echo '%s'
 `, done, kubetest.Credential)))
 	f.awaitSaying(`pf: kubectl: To sign in, open https://example.com/device and enter "ABCD"?[31m`)
 	f.awaitSaying("pf: kubectl: Code: ")
-	f.awaitSaying("pf: kubectl has no answer after 5 s; the credential plugin ")
-	f.says("my-login may wait for you to log in")
+	f.awaitSaying("pf: kubectl has no answer after 5 s")
+	if knowsItsContext(f) {
+		f.says("5 s; the credential plugin ", "my-login may wait for you to log in")
+	}
 	if err := os.WriteFile(done, nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -57,8 +59,16 @@ func TestStopWhileAPluginWaits(t *testing.T) {
 
 	f = s.forward(s.plugin("sleep 600\n"), "WAIT=1")
 	f.endsWith(3)
-	f.says("kubectl had no answer within 1 s", "pf: hint: log in first")
+	f.says("kubectl had no answer within 1 s", "pf: hint: ")
+	if knowsItsContext(f) {
+		f.says("pf: hint: log in first")
+	}
 }
+
+// knowsItsContext reports whether kubectl told the context and its plugin without
+// running that: one that first asks the cluster which kubectl is right for it
+// (gcloud's dispatcher) does not.
+func knowsItsContext(f *forwarder) bool { return strings.Contains(f.said(), "pf: looking for ") }
 
 // What one says that fails is shown whole, though it looks like kubectl's own.
 func TestPluginFails(t *testing.T) {
