@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"flag"
 	"os"
 	"os/exec"
 	"strings"
@@ -21,6 +22,10 @@ func TestMain(m *testing.M) {
 		os.Exit(cli.WatchThatPanics())
 	case "command":
 		os.Exit(cli.Main(func(*cli.System) *cobra.Command { panic("odds") }))
+	}
+	flag.Parse()
+	if err := flag.Set("test.parallel", "4"); err != nil { // most of a test is waiting
+		panic(err)
 	}
 	code := m.Run()
 	brokertest.RemovePrograms()
