@@ -23,7 +23,6 @@ func TestMain(m *testing.M) {
 	case "command":
 		os.Exit(cli.Main(func(*cli.System) *cobra.Command { panic("odds") }))
 	}
-	flag.Parse()
 	if err := flag.Set("test.parallel", "4"); err != nil { // most of a test is waiting
 		panic(err)
 	}
