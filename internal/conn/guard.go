@@ -33,6 +33,9 @@ const (
 	// more, and this one may have, before its configuration changed.
 	mostPayload   = 64 << 20
 	payloadMargin = 8
+	// leastPayload is what any message may have: what is stored, and what another
+	// server of a cluster takes, does not follow this one's configuration.
+	leastPayload = 8 << 20
 	// headerMargin is for a message's headers, and for what a broker adds.
 	headerMargin = 1 << 20
 	// mostServers is how many addresses of other servers one may tell of.
@@ -216,7 +219,7 @@ func (g *inspector) announced(line []byte) error {
 	if json.Unmarshal(line[len("INFO "):], &said) == nil {
 		g.most = mostPayload
 		if 0 < said.MaxPayload && said.MaxPayload < mostPayload/payloadMargin {
-			g.most = int(said.MaxPayload) * payloadMargin
+			g.most = max(leastPayload, int(said.MaxPayload)*payloadMargin)
 		}
 		g.most += headerMargin
 	}

@@ -1,6 +1,9 @@
 package conn
 
-import "encoding/binary"
+import (
+	"bytes"
+	"encoding/binary"
+)
 
 // A checker reads what comes from a server before the library does, and
 // returns how much of it may be read. It keeps nothing of p.
@@ -17,7 +20,9 @@ type frameGuard struct {
 	read   int      // bytes of the response
 	line   int      // and of the line of it that has not ended
 	latest byte     // of that line
+	status []byte   // the begin of its first line
 	opened bool     // the response has ended
+	denied bool     // it opens no WebSocket: nats.go reads no frame
 	header [10]byte // of a frame
 	have   int      // bytes of it
 	left   uint64   // bytes of the frame that have not come
@@ -35,6 +40,8 @@ func newFrameGuard() *frameGuard { return &frameGuard{guard: newInspector()} }
 func (f *frameGuard) check(p []byte) (good int, err error) {
 	for rest := p; len(rest) > 0; good = len(p) - len(rest) {
 		switch {
+		case f.denied:
+			return len(p), nil
 		case !f.opened:
 			n, err := f.response(rest)
 			if err != nil {
@@ -68,11 +75,14 @@ func (f *frameGuard) response(p []byte) (int, error) {
 		if f.read++; f.read > maxResponse {
 			return 0, garbled(p, "an HTTP response of more than %d bytes", maxResponse)
 		}
+		if f.read <= len("HTTP/1.1 101") {
+			f.status = append(f.status, b)
+		}
 		switch {
 		case b != '\n':
 			f.line, f.latest = f.line+1, b
 		case f.line == 0, f.line == 1 && f.latest == '\r':
-			f.opened = true
+			f.opened, f.denied = true, !bytes.HasSuffix(f.status, []byte(" 101"))
 			return i + 1, nil
 		default:
 			f.line = 0

@@ -120,14 +120,15 @@ func TestGuardTakesTheServersBound(t *testing.T) {
 		says string
 		most int
 	}{
-		{announce("1024"), 8*1024 + headerMargin},
+		{announce("1024"), leastPayload + headerMargin},
+		{announce("2000000"), 8*2000000 + headerMargin},
 		{announce("8388607"), 8*8388607 + headerMargin},
 		{announce("8388608"), mostPayload + headerMargin},
 		{announce("9223372036854775807"), mostPayload + headerMargin},
 		{announce("-1"), mostPayload + headerMargin},
-		{announce("1024") + announce("2048"), 8*2048 + headerMargin},
-		{announce("1024") + announce(`"much"`), 8*1024 + headerMargin},
-		{announce("1024") + "INFO junk\r\n", 8*1024 + headerMargin},
+		{announce("1024") + announce("2000000"), 8*2000000 + headerMargin},
+		{announce("2000000") + announce(`"much"`), 8*2000000 + headerMargin},
+		{announce("2000000") + "INFO junk\r\n", 8*2000000 + headerMargin},
 	} {
 		for size, passes := range map[int]bool{test.most: true, test.most + 1: false} {
 			_, err := read(newInspector(), test.says+fmt.Sprintf("MSG a 1 %d\r\n", size), whole)

@@ -35,7 +35,7 @@ func (g *guarded) Read(p []byte) (int, error) {
 	n, refusal := g.guard.check(p[:n])
 	if refusal != nil {
 		g.failure.Store(&refusal)
-		if g.dialer.garbled != nil {
+		if g.dialer.garbled != nil && g.loggedIn() {
 			g.dialer.garbled()
 		}
 		if err = nil; n == 0 {
@@ -48,6 +48,13 @@ func (g *guarded) Read(p []byte) (int, error) {
 		}
 	}
 	return n, err
+}
+
+// loggedIn reports whether nats.go has this connection for its own: one that is
+// garbled before is an attempt that failed, and the next may do better.
+func (g *guarded) loggedIn() bool {
+	s, ok := g.Conn.(*socket)
+	return !ok || s.login.over.Load()
 }
 
 func (g *guarded) Write(p []byte) (int, error) {

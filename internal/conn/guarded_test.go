@@ -107,6 +107,20 @@ func TestNothingIsWrittenAfterAFailedHandshake(t *testing.T) {
 	}
 }
 
+// What a proxy says while the server behind it is away is no frame.
+func TestProxyWithoutItsServer(t *testing.T) {
+	url := impostor(t, func(c net.Conn, done <-chan struct{}) {
+		if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
+			_, _ = io.WriteString(c, "HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\n\r\n<html>the server is away</html>\r\n")
+			<-done
+		}
+	})
+	_, err := conn.Dial(t.Context(), conn.Options{Servers: strings.Replace(url, "nats", "ws", 1), Timeout: 2 * time.Second})
+	if err == nil || errors.Is(err, conn.ErrGarbled) {
+		t.Errorf("%v", err)
+	}
+}
+
 // A WebSocket's frames are looked into.
 func TestForgedWebSocket(t *testing.T) {
 	url := impostor(t, func(c net.Conn, done <-chan struct{}) {
@@ -140,10 +154,16 @@ func TestFloodIsTold(t *testing.T) {
 		t.Fatal(err)
 	}
 	const times = 20_000
-	network.Say(strings.Repeat("-ERR 'Permissions Violation for Publish to \"a\"'\r\n", 2*times) + "-ERR 'Permissions Violation for something: \"the end\"'\r\n")
+	network.Say(strings.Repeat("-ERR 'Permissions Violation for Publish to \"$JS.API.X\"'\r\n", 2*times) +
+		"-ERR 'Permissions Violation for Subscription to \"$JS.API.the end\"'\r\n")
 	told, more := 0, 0
 	for over := false; !over || len(lines) > 0; {
-		line := <-lines
+		var line string
+		select {
+		case line = <-lines:
+		case <-time.After(30 * time.Second):
+			t.Fatalf("the end is not told after %d lines", told)
+		}
 		if strings.Contains(line, "the end") {
 			over = true
 			_ = session.Close() // it tells the rest

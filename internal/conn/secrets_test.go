@@ -35,6 +35,7 @@ func TestServerURLs(t *testing.T) {
 		"nats://ada:s3@cret@h":         "nats://h",
 		"nats://[::1]:4222":            "nats://[::1]:4222",
 		"nats://h:":                    "nats://h",
+		"ada:s3@h:1,bob:s3@i:2":        "nats://h:1,nats://i:2",
 	} {
 		if where := (conn.Options{Servers: servers}).Where(); where != want {
 			t.Errorf("%q: %s, want %s", servers, where, want)

@@ -84,7 +84,7 @@ func (o Options) urls() ([]*url.URL, error) {
 			continue
 		}
 		u, problem := serverURL(s)
-		if i+1 < len(texts) && isRest(texts[i+1]) || i > 0 && isRest(s) {
+		if i+1 < len(texts) && isRest(texts[i+1]) && !isWhole(s) || i > 0 && isRest(s) && !isWhole(texts[i-1]) {
 			problem = encoded
 		}
 		if problem != "" {
@@ -123,6 +123,13 @@ const (
 // isRest reports whether what stands behind a comma may be the rest of a password:
 // then what stands before it is none of a host's name, and must not be looked up.
 func isRest(s string) bool { return !strings.Contains(s, "://") && strings.Contains(s, "@") }
+
+// isWhole reports whether what stands before a comma has a user, a host and a port
+// of its own: then a user behind the comma is that of the next server.
+func isWhole(s string) bool {
+	u, err := parseServer(s)
+	return err == nil && u.User != nil && u.Port() != ""
+}
 
 // serverURL returns the URL of one server, or what is wrong with it.
 func serverURL(s string) (u *url.URL, problem string) {
