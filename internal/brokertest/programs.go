@@ -17,11 +17,11 @@ var programs = sync.OnceValues(func() (string, error) {
 	}
 	built.Store(&dir)
 	args := []string{"build", "-o", dir + string(filepath.Separator)}
-	if raceEnabled {
+	if Race {
 		args = append(args, "-race")
 	}
 	build := exec.Command("go", append(args, "nats-test/cmd/publish", "nats-test/cmd/listen")...)
-	if !raceEnabled { // which needs cgo; make build does without
+	if !Race { // which needs cgo; make build does without
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	}
 	if out, err := build.CombinedOutput(); err != nil {

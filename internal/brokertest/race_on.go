@@ -2,4 +2,5 @@
 
 package brokertest
 
-const raceEnabled = true
+// Race reports whether the race detector is on, which takes time and memory.
+const Race = true
