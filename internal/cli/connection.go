@@ -31,7 +31,7 @@ type connection struct {
 // addFlags puts the shared flags on a root command.
 func (c *connection) addFlags(cmd *cobra.Command) {
 	f := cmd.PersistentFlags()
-	f.StringVarP(&c.flags.Servers, "server", "s", "", "server `URL`s, separated by commas (NATS_URL; default "+conn.DefaultServer+")")
+	f.VarP(serverList{&c.flags.Servers}, "server", "s", "server `URL`s, separated by commas, or the flag several times (NATS_URL; default "+conn.DefaultServer+")")
 	f.StringVar(&c.flags.Cluster, "cluster", "", "`ID` of the NATS Streaming cluster (NATS_CLUSTER_ID; default "+conn.DefaultCluster+");\n"+
 		"giving one selects NATS Streaming, unless --backend is given")
 	f.StringVar(&c.flags.Stream, "stream", "", "`NAME` of the JetStream stream (default the one that covers the subject);\n"+

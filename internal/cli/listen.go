@@ -68,7 +68,7 @@ On a terminal, rs and Enter restart the listener.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.subjects = args
 			if err := o.check(s, cmd); err != nil {
-				return err
+				return orCommand(cmd, firstOf(args...), err)
 			}
 			return listenRun(cmd.Context(), s, newTeller(s, cmd), o)
 		},

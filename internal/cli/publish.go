@@ -63,12 +63,12 @@ own catalogue says so, the same in Protobuf or Avro.`,
 			case 1:
 				return nil
 			}
-			return usage(cmd, "%d subjects, and one is possible: is the data quoted?", len(args))
+			return orCommand(cmd, args[0], tooMany(cmd, args))
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.subject = args[0]
 			if err := o.check(s, cmd); err != nil {
-				return err
+				return orCommand(cmd, o.subject, err)
 			}
 			return publishRun(cmd.Context(), s, newTeller(s, cmd), o)
 		},
@@ -114,6 +114,8 @@ func (o *publishOptions) check(s *System, cmd *cobra.Command) error {
 	}
 	given := cmd.Flags().Changed
 	switch {
+	case !given("data") && o.raw:
+		return usage(cmd, "no data: give it with --data")
 	case !given("data") && !o.sample:
 		return usage(cmd, "no data: give it with --data, or send the example with --sample")
 	case o.count < 1:
@@ -124,6 +126,8 @@ func (o *publishOptions) check(s *System, cmd *cobra.Command) error {
 		return usage(cmd, "--output %q: must be text or json", o.output)
 	case o.data == "-" && given("count"):
 		return usage(cmd, "--count needs one event to repeat, and --data - reads many")
+	case s.StdinShut && o.data == "-":
+		return &explained{errors.New("there is no event on stdin: it is closed"), errContract, "leave <&- out; `< FILE` or a pipe gives a program its stdin"}
 	case o.data == "-" && o.interactive:
 		return usage(cmd, "--interactive and --data - both want stdin")
 	case given("id") && o.id == "":
@@ -190,10 +194,13 @@ func (o *publishOptions) checker() func(data []byte) ([]byte, error) {
 			return nil, err
 		}
 		wire, err := o.contract.Encode(data)
-		if err == nil && o.dryRun { // what is printed is for people
+		if err != nil {
+			return nil, orFile(o.data, err)
+		}
+		if o.dryRun { // what is printed is for people
 			return o.contract.Decode(wire)
 		}
-		return wire, err
+		return wire, nil
 	}
 }
 

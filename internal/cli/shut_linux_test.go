@@ -31,6 +31,7 @@ func TestClosedStreams(t *testing.T) {
 		{"{ exec >&-; publish --version; }", 2},
 		{"publish ticket:created --sample --create-stream 2>&- <&-", 0},
 		{"publish ticket:created --sample -q >/dev/null", 0},
+		{"publish ticket:created --data - <&-", 4},
 		{"(publish --version && true) 1<>/dev/null", 0},
 		{"{ exec 1<>/dev/null; publish --version; }", 0},
 		{"{ exec <>/dev/null; publish --version >&0; }", 0},
@@ -44,7 +45,7 @@ func TestClosedStreams(t *testing.T) {
 		if code := cmd.ProcessState.ExitCode(); code != test.code {
 			t.Errorf("%s: exit code %d, want %d:\n%s%s", test.line, code, test.code, out.String(), said.String())
 		}
-		if test.code == 2 && !strings.Contains(test.line, "2>&-") && !strings.Contains(said.String(), "stdout is closed") {
+		if (test.code == 2 || test.code == 4) && !strings.Contains(test.line, "2>&-") && !strings.Contains(said.String(), " is closed") {
 			t.Errorf("%s: says %q", test.line, said.String())
 		}
 	}

@@ -15,6 +15,8 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/valyala/fasttemplate"
+
+	"nats-test/internal/events"
 )
 
 // A source gives the data of one event after the other, then [io.EOF]. The
@@ -48,6 +50,11 @@ func readFile(name string) ([]byte, error) {
 
 func unreadable(err error) error {
 	return &explained{fmt.Errorf("reading the data: %w", err), errUsage, "--data @FILE needs a file that can be read"}
+}
+
+// unreadStdin is why stdin can't be read.
+func unreadStdin(err error) error {
+	return hinted(fmt.Errorf("reading stdin: %w", err), "`< FILE` or a pipe gives a program its stdin")
 }
 
 // repeated is one event, again and again.
@@ -92,7 +99,7 @@ func (p *prompt) next() ([]byte, string, error) {
 		}
 	}
 	if err := p.lines.Err(); err != nil {
-		return nil, "", fmt.Errorf("reading stdin: %w", err)
+		return nil, "", unreadStdin(err)
 	}
 	return nil, "", io.EOF
 }
@@ -120,7 +127,7 @@ func (l *lines) next() ([]byte, string, error) {
 	case errors.Is(err, bufio.ErrTooLong):
 		return nil, fmt.Sprintf("line %d", l.n+1), errLongEvent
 	case err != nil:
-		return nil, "", fmt.Errorf("reading stdin: %w", err)
+		return nil, "", unreadStdin(err)
 	}
 	return nil, "", io.EOF
 }
@@ -153,9 +160,18 @@ func (v *values) next() ([]byte, string, error) {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, v.in.at(v.in.read - 1), broken("not JSON: the input ends in the middle of a value")
 	case errors.As(err, &syntax):
-		return nil, v.in.at(syntax.Offset - 1), broken("not JSON: %w", err)
+		return nil, v.in.at(syntax.Offset - 1), v.problem(syntax)
 	}
-	return nil, "", fmt.Errorf("reading stdin: %w", err)
+	return nil, "", unreadStdin(err)
+}
+
+// problem says why the input is no JSON.
+func (v *values) problem(syntax *json.SyntaxError) error {
+	unread, err := io.ReadAll(v.dec.Buffered())
+	if odd := events.NotPlain(unread, int(syntax.Offset-1-v.dec.InputOffset())); err == nil && odd != "" {
+		return broken("not JSON: %s", odd)
+	}
+	return broken("not JSON: %w", syntax)
 }
 
 // A lineReader knows the line of each byte that went through it and is not

@@ -31,6 +31,8 @@ type System struct {
 	Stdout, Stderr io.Writer
 	Getenv         func(string) string
 
+	StdinShut bool // a shell closed it (<&-)
+
 	// Which of them is a terminal.
 	StdinTTY, StdoutTTY, StderrTTY bool
 	// Width is how many columns stdout has, 0 if it is no terminal.
@@ -57,7 +59,8 @@ func Main(build func(*System) *cobra.Command) int {
 	tty := func(f *os.File) bool { return isatty.IsTerminal(f.Fd()) || isatty.IsCygwinTerminal(f.Fd()) }
 	s := &System{
 		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Getenv: os.Getenv,
-		StdinTTY: tty(os.Stdin), StdoutTTY: tty(os.Stdout), StderrTTY: tty(os.Stderr),
+		StdinShut: shut(os.Stdin),
+		StdinTTY:  tty(os.Stdin), StdoutTTY: tty(os.Stdout), StderrTTY: tty(os.Stderr),
 	}
 	if s.StdoutTTY {
 		s.Width, _, _ = term.GetSize(int(os.Stdout.Fd())) // 0 if it can't be told
@@ -97,7 +100,10 @@ func Run(ctx context.Context, s *System, cmd *cobra.Command, args []string) int 
 	cmd.SetErr(s.Stderr)
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, "%w", err) })
-	err := cmd.ExecuteContext(ctx)
+	err := oneDash(cmd, args)
+	if err == nil {
+		err = cmd.ExecuteContext(ctx)
+	}
 	if err == nil {
 		return exitDone
 	}

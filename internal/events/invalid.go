@@ -61,13 +61,13 @@ func (e *InvalidError) Error() string {
 // decode returns the one JSON value in data, its numbers as [json.Number].
 func decode(data []byte) (any, error) {
 	if !utf8.Valid(data) {
-		return nil, errors.New("not JSON: the bytes are not UTF-8")
+		return nil, errors.New("not JSON: " + cmp.Or(NotPlain(data, -1), "the bytes are not UTF-8"))
 	}
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.UseNumber()
 	var value any
 	if err := d.Decode(&value); err != nil {
-		return nil, syntaxProblem(err)
+		return nil, syntaxProblem(data, err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
 		return nil, errors.New("not JSON: something follows the value")
@@ -75,7 +75,7 @@ func decode(data []byte) (any, error) {
 	return value, nil
 }
 
-func syntaxProblem(err error) error {
+func syntaxProblem(data []byte, err error) error {
 	var syntax *json.SyntaxError
 	switch {
 	case errors.Is(err, io.EOF):
@@ -83,6 +83,9 @@ func syntaxProblem(err error) error {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return errors.New("not JSON: it ends in the middle of a value")
 	case errors.As(err, &syntax):
+		if odd := NotPlain(data, int(syntax.Offset)-1); odd != "" {
+			return fmt.Errorf("not JSON: %s (at byte %d)", odd, syntax.Offset)
+		}
 		return fmt.Errorf("not JSON: %w (at byte %d)", err, syntax.Offset)
 	}
 	return fmt.Errorf("not JSON: %w", err)

@@ -129,7 +129,7 @@ func compacted(data []byte) ([]byte, []Fault) {
 	var b bytes.Buffer
 	b.Grow(len(data))
 	if err := json.Compact(&b, data); err != nil {
-		return nil, []Fault{{Problem: syntaxProblem(err).Error()}}
+		return nil, []Fault{{Problem: syntaxProblem(data, err).Error()}}
 	}
 	if b.Len() == len(data) {
 		return data, nil
