@@ -28,12 +28,14 @@ const (
 const exitHelp = `Exit codes:
   0  done; a listener without an end: stopped by a signal and closed cleanly
   1  failed; something is stuck, says listen status
-  2  usage: a flag, a subject that is no legal name, a file or a catalogue that can't be read
-  3  broker unreachable, refused or lost
+  2  usage: a flag, a subject that is no legal name, a file or a catalogue that can't be read,
+     a stdout that a shell closed (>&-)
+  3  broker unreachable, refused or lost; no stream for the subject
   4  unknown event, or one that breaks its contract or is too large; it was not sent;
      faults found by publish events check, changes found by diff that break others
   5  sent, but not acked in time; or not stored: by a full stream, by one that keeps
-     nothing, or because its --id belongs to another event
+     nothing or is not as a header Nats-Expected-… says, or because its --id belongs
+     to another event
   6  stopped by --idle before --count, or the end, was reached
   7  --until-end came to the end, and not everything up to it was handled: others hold
      events, the consumer is paused, the broker lost some, or it can't be known
@@ -96,14 +98,14 @@ var ends = []struct {
 	{conn.ErrMirror, exitBroker, "publish to its origin: leave --stream out, or name that one"},
 	{conn.ErrOtherStream, exitBroker, "leave --stream out to have the right one looked for, or add the subject to this one"},
 	{conn.ErrNoSuchStream, exitBroker, "`listen status` shows which there are; leave --stream out to have the right one looked for, or --create-stream makes it"},
-	{conn.ErrNoStream, exitBroker, "--create-stream makes one for the subject; or add the subject to a stream of yours; " +
-		"to listen to a mirror, or to a stream with sources, name it with --stream"},
+	{conn.ErrNoStream, exitBroker, "--create-stream makes one for the subject; or add the subject to a stream of yours"},
 	{conn.ErrNeedsMaxBytes, exitBroker, "say how large it may become: --create-stream --max-bytes SIZE, such as 1GiB"},
 	{conn.ErrLimit, exitBroker, "remove streams or consumers that nobody needs (nats stream ls, nats consumer ls STREAM), " +
 		"ask for less (--max-bytes), or have the limit raised"},
 	{conn.ErrNotAcked, exitNotAcked, "the broker may have stored it all the same: look (listen --deliver since:1m --until-end SUBJECT) " +
 		"before you publish it again. JetStream knows a repeat by its --id; NATS Streaming does not"},
-	{conn.ErrHTTP, exitBroker, "if it is a NATS server's port for WebSockets, use ws:// or wss:// (--server, NATS_URL); else name its port for clients, 4222 as a rule"},
+	{conn.ErrHTTP, exitBroker, "check --server (NATS_URL): HTTP is spoken at a server's monitoring port, at its port for WebSockets (ws://, wss://), and by other programs; " +
+		"clients go to port 4222, as a rule"},
 	{conn.ErrGarbled, exitBroker, "look at what listens there, and at what lies in between (`listen doctor`): " +
 		"a NATS server does not say this; another one is named with --server (NATS_URL)"},
 	{conn.ErrNoServer, exitBroker, "say where a NATS server is with --server (NATS_URL)"},
@@ -128,6 +130,7 @@ var ends = []struct {
 	{conn.ErrTLS, exitBroker, "check the tls:// URL, the server's authority (--tlsca), your certificate and its dates (--tlscert, --tlskey)"},
 	{conn.ErrClientIDTaken, exitBroker, "leave --client-id out for a random one, or stop the other client"},
 	{conn.ErrLost, exitBroker, "when the server is back, start again; `listen` without --no-reconnect waits for it"},
+	{conn.ErrExpected, exitNotAcked, "nothing was stored: look at the stream (`listen status`), and at what the header Nats-Expected-… says"},
 	{conn.ErrSealed, exitBroker, "publish to another stream: a sealed one stays as it is"},
 	{conn.ErrRefused, exitBroker, "the broker's log may tell more"},
 	{errMonitor, exitBroker, ""},

@@ -142,6 +142,8 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *teller, h *hand
 		return errRestart
 	case err != nil && h.joined:
 		return o.askMonitor(parent, err, nil)
+	case errors.Is(err, conn.ErrNoStream) && !errors.Is(err, conn.ErrNoSuchStream):
+		return hinted(err, "%s; to listen to a mirror, or to a stream with sources, name it with --stream", hintFor(err))
 	case err != nil:
 		return o.explain(parent, err)
 	case errors.Is(cause, errClosed):

@@ -129,13 +129,15 @@ func TestReasonOfTheWrongPort(t *testing.T) {
 	t.Cleanup(web.Close)
 	for name, s := range map[string]situation{
 		"monitoring":           {scheme(server.Monitor, "nats"), oneEvent, 3, "not NATS|the monitoring port of a NATS server|clients go to its port " + server.URL[strings.LastIndex(server.URL, ":")+1:], "make server"},
-		"web":                  {scheme(web.URL, "nats"), oneEvent, 3, "not NATS|HTTP/1.1 400", "make server|monitoring port of"},
+		"monitoring, patient":  {server.Monitor, withFlags("--timeout", "10m"), 3, "not NATS|hint: |the monitoring port of a NATS server", "make server"},
+		"web":                  {scheme(web.URL, "nats"), oneEvent, 3, "not NATS|HTTP/1.1 400|hint: check --server", "make server|monitoring port of"},
 		"WebSocket, not named": {scheme(webSocketOf(t, server), "nats"), oneEvent, 3, "not NATS|ws://", "make server"},
 		"WebSocket, not there": {scheme(server.URL, "ws"), oneEvent, 3, "not for clients|nats://", "make server"},
 		"TLS, not there":       {scheme(server.URL, "tls"), oneEvent, 3, "nats: secure connection not available|use nats://", "make server"},
 		"WSS, not there":       {scheme(server.URL, "wss"), oneEvent, 3, "no secure connection|wss:// out of", "make server"},
 		"leaf nodes":           {"nats://" + logged(t, server, "Listening for leafnode connections on "), oneEvent, 3, "not for clients", "make server"},
 		"Redis":                {mute(t, "-ERR unknown command\r\n"), oneEvent, 3, "not NATS", "make server"},
+		"one of two":           {scheme(server.Monitor, "nats") + "," + server.URL, withFlags("--timeout", "10m"), 3, "JetStream is not enabled", ""},
 		"nothing":              {"nats://127.0.0.1:1", oneEvent, 3, "no server answers|make server", ""},
 		"nothing, elsewhere":   {"nats://127.0.0.1:1,nats://no-such-host.invalid:1", oneEvent, 3, "no server answers", ""},
 	} {

@@ -79,6 +79,9 @@ var (
 	ErrGarbled = errors.New("what the server says is not NATS, or broken")
 	// ErrRefused: the broker answered that it does not store the event.
 	ErrRefused = errors.New("the broker refused it")
+	// ErrExpected: the stream is not as a header of the event expects it, so this
+	// one was not stored. It wraps ErrRefused.
+	ErrExpected error = &kind{"the stream is not as the event's header expects", ErrRefused}
 	// ErrSealed: the stream takes no events any more. It wraps ErrRefused.
 	ErrSealed error = &kind{"the stream is sealed", ErrRefused}
 	// ErrFull: the stream takes no more events; this one was not stored.

@@ -121,6 +121,8 @@ func explainPublish(err error, doubt bool) error {
 		return because(ErrLost, err)
 	case isAPI && transient(api):
 		return because(whyTransient(api), err)
+	case isAPI && slices.Contains([]jetstream.ErrorCode{10060, 10070, 10071, 10164}, api.ErrorCode): // of Nats-Expected-…
+		return because(ErrExpected, err)
 	case isAPI && api.ErrorCode == 10109:
 		return because(ErrSealed, err)
 	}

@@ -102,8 +102,9 @@ func TestRefusedEvents(t *testing.T) {
 		"larger than the stream's":   {conn.Event{Subject: "small", Data: make([]byte, 101)}, conn.ErrStreamLimit, false},
 		"larger than the server's":   {conn.Event{Subject: "usual", Data: make([]byte, 2000)}, conn.ErrTooLarge, true},
 		"header larger than that":    {conn.Event{Subject: "usual", Header: map[string][]string{"k": {strings.Repeat("v", 2000)}}}, conn.ErrTooLarge, true},
-		"another sequence expected":  {conn.Event{Subject: "usual", Header: map[string][]string{"Nats-Expected-Last-Sequence": {"7"}}}, conn.ErrRefused, false},
-		"another stream is expected": {conn.Event{Subject: "usual", Header: map[string][]string{"Nats-Expected-Stream": {"small"}}}, conn.ErrRefused, false},
+		"another sequence expected":  {conn.Event{Subject: "usual", Header: map[string][]string{"Nats-Expected-Last-Sequence": {"7"}}}, conn.ErrExpected, false},
+		"another ID is expected":     {conn.Event{Subject: "usual", Header: map[string][]string{"Nats-Expected-Last-Msg-Id": {"7"}}}, conn.ErrExpected, false},
+		"another stream is expected": {conn.Event{Subject: "usual", Header: map[string][]string{"Nats-Expected-Stream": {"small"}}}, conn.ErrExpected, false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

@@ -12,7 +12,8 @@ import (
 // A login is how far a connection has come.
 type login struct {
 	over    atomic.Bool
-	greeted bool // the first line has ended
+	greeted bool        // the first line has ended
+	silent  func() bool // stops the watch over a server that says nothing
 }
 
 // hear takes what was read during the log-in, and returns the error of the
@@ -20,6 +21,9 @@ type login struct {
 // handshake is next, nats.go takes it for a part of that.
 func (c *socket) hear(p []byte, err error) error {
 	const most = 300
+	if len(p) > 0 {
+		c.login.silent()
+	}
 	if c.login.greeted && (errors.Is(err, io.EOF) || gone(err)) {
 		err = because(ErrHungUp, err)
 	}
@@ -35,6 +39,9 @@ func (c *socket) hear(p []byte, err error) error {
 
 // explain finds the reason behind an error of nats.Connect over d's connections.
 func (d *dialer) explain(err error) error {
+	if speaks := d.http.Load(); speaks != nil {
+		return *speaks
+	}
 	if words := d.refused.Load(); words != nil {
 		if said := errors.New("nats: " + *words); reasonOf(said) != nil { // not what it says to a handshake
 			err = said

@@ -22,6 +22,7 @@ type dialer struct {
 	moved     atomic.Pointer[time.Time] // when a write last went on that had to wait
 	guard     *guard                    // of the log-ins, or nil
 	refused   atomic.Pointer[string]    // what the server said after its greeting, before any TLS
+	http      atomic.Pointer[error]     // what was reached last waits for HTTP
 
 	latest  atomic.Pointer[guarded] // the connection made last
 	garbled func()                  // called when the guard has ended a connection; nil for nobody
@@ -85,6 +86,10 @@ func (d *dialer) dial(network, address string) (*guarded, error) {
 	d.refused.Store(nil)
 	s := &socket{Conn: c, dialer: d, limit: limit, stop: context.AfterFunc(d.life, func() { _ = c.Close() })}
 	s.read.Store(time.Now().UnixNano())
+	s.login.silent = func() bool { return false }
+	if !d.webSocket {
+		s.login.silent = d.watchSilence(c, network, address)
+	}
 	g := &guarded{Conn: s, guard: newInspector(), dialer: d}
 	if d.webSocket {
 		g.guard = newFrameGuard()
@@ -170,5 +175,6 @@ func (c *socket) Read(p []byte) (int, error) {
 
 func (c *socket) Close() error {
 	c.stop()
+	c.login.silent()
 	return c.Conn.Close()
 }

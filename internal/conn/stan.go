@@ -62,7 +62,7 @@ func (s *stanSession) explainConnect(err error) error {
 	switch {
 	case errors.Is(err, stan.ErrConnectReqTimeout):
 		if _, e := s.nc.Request(discovery(s.opts.Cluster), ping(s.opts.ClientID), s.opts.Timeout); errors.Is(e, nats.ErrNoResponders) {
-			return because(ErrNoCluster, err)
+			return because(ErrNoCluster, e) // stan.go speaks of a time-out
 		}
 		return because(ErrHung, err)
 	case strings.Contains(err.Error(), "clientID already registered"): // stan.go has no value for it
