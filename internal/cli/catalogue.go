@@ -21,7 +21,9 @@ func (c *catalogue) addCatalogue(cmd *cobra.Command) {
 }
 
 // where returns the path that was given, or "" for the built-in catalogue.
-func (c *catalogue) where(s *System) string { return firstOf(c.path, s.Getenv("EVENTS_CATALOG")) }
+func (c *catalogue) where(s *System) string {
+	return s.path(firstOf(c.path, s.Getenv("EVENTS_CATALOG")))
+}
 
 func (c *catalogue) load(s *System) (*events.Catalogue, error) {
 	if path := c.where(s); path != "" {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"net"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"time"
@@ -129,6 +130,9 @@ func (c *connection) resolve(s *System, cmd *cobra.Command) error {
 		env.Timeout = d
 	}
 	c.options = c.flags.Or(env)
+	for _, path := range []*string{&c.options.Auth.Creds, &c.options.Auth.NKey, &c.options.TLS.Cert, &c.options.TLS.Key, &c.options.TLS.CA} {
+		*path = s.path(*path)
+	}
 	if name := firstOf(c.context, s.Getenv("NATS_CONTEXT")); name != "" {
 		lower, err := conn.FromContext(name, s.Getenv)
 		if err != nil {
@@ -153,6 +157,15 @@ func (c *connection) resolve(s *System, cmd *cobra.Command) error {
 // secret is a user, password or token in the environment. A secret mounted from
 // a file ends in a newline, often, and none of them holds one.
 func (s *System) secret(name string) string { return strings.TrimRight(s.Getenv(name), "\r\n") }
+
+// path is that of a file, with ~ for the home folder: a shell replaces it only
+// where it begins a word.
+func (s *System) path(name string) string {
+	if rest, ok := strings.CutPrefix(name, "~/"); ok && s.Getenv("HOME") != "" {
+		return filepath.Join(s.Getenv("HOME"), rest)
+	}
+	return name
+}
 
 func (c *connection) monitorURL() string {
 	if c.monitor != "" {

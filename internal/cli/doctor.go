@@ -172,7 +172,7 @@ func (d *doctor) tell(ctx context.Context, f conn.Finding) {
 		d.faults++
 	}
 	if err := d.show(f); err != nil {
-		d.broken = fmt.Errorf("writing to stdout: %w", err)
+		d.broken = unwritten(err)
 		d.stop()
 	}
 }

@@ -26,6 +26,7 @@ ticketing services, or your own, which --catalog names.`,
   publish events check --catalog ./contracts
   publish events diff ./contracts-of-main ./contracts`,
 		ValidArgsFunction: c.complete(s, 1),
+		Annotations:       map[string]string{reachesNone: "true"},
 		Args:              atMost(1, "subject"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			all, err := c.load(s)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"nats-test/internal/conn"
 	"nats-test/internal/events"
@@ -48,6 +49,7 @@ const exitHelp = `Exit codes:
 func addExitHelp(cmd *cobra.Command) {
 	usage := cmd.UsageFunc()
 	cmd.SetUsageFunc(func(c *cobra.Command) error {
+		hideConnection(c)
 		if err := usage(c); err != nil {
 			return err
 		}
@@ -55,6 +57,24 @@ func addExitHelp(cmd *cobra.Command) {
 		return err
 	})
 }
+
+// hideConnection leaves the flags out of a help that say how a broker is reached,
+// where c and what is above it reach none.
+func hideConnection(c *cobra.Command) {
+	offline := false
+	for at := c; at != nil; at = at.Parent() {
+		offline = offline || at.Annotations[reachesNone] != "" || at.Name() == "completion"
+	}
+	if !offline {
+		return
+	}
+	c.InheritedFlags().VisitAll(func(f *pflag.Flag) {
+		f.Hidden = f.Name != "catalog" && f.Name != "color" && f.Name != "quiet"
+	})
+}
+
+// reachesNone annotates a command that reaches no broker.
+const reachesNone = "reaches no broker"
 
 var (
 	errUsage    = errors.New("usage")
@@ -74,6 +94,9 @@ var ends = []struct {
 }{
 	{errUsage, exitUsage, ""},
 	{conn.ErrName, exitUsage, "letters, digits, - and _ are always legal, in a subject : and single dots, too"},
+	{conn.ErrURL, exitUsage, "write --server, NATS_URL or the url of the NATS context as nats://HOST:PORT, or tls://; several with commas"},
+	{conn.ErrFile, exitUsage, "name a file that can be read, by its whole path, in this flag or variable"},
+	{conn.ErrContext, exitUsage, "`nats context ls` lists those that are there; leave --context (NATS_CONTEXT) out to do without"},
 	{conn.ErrConfig, exitUsage, "--help lists the flags and environment variables that say how the server is reached"},
 	{errContract, exitContract, ""},
 	{conn.ErrTooLarge, exitContract, "have max_payload raised, the server's or the account's if that is less, or send a reference to the data"},

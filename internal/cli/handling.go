@@ -97,9 +97,9 @@ func (h *handling) Flush() error {
 	if err != nil {
 		h.handled.Store(h.written.Load())
 		if h.noAcks {
-			return fmt.Errorf("writing to stdout: %w", err)
+			return unwritten(err)
 		}
-		return fmt.Errorf("writing to stdout: %w (what was not written stays unacked)", err)
+		return fmt.Errorf("%w (what was not written stays unacked)", unwritten(err))
 	}
 	h.written.Store(h.handled.Load())
 	return nil

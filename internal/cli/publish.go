@@ -205,18 +205,18 @@ func (o *publishOptions) checker() func(data []byte) ([]byte, error) {
 }
 
 // open returns the source of the events to publish.
-func (o *publishOptions) open(s *System) source {
+func (o *publishOptions) open(s *System, tell *teller) source {
 	data := func() ([]byte, error) { return []byte(o.data), nil }
 	switch {
 	case o.sample:
 		data = o.contract.Example
 	case strings.HasPrefix(o.data, "@"):
-		data = func() ([]byte, error) { return readFile(o.data[1:]) }
+		data = func() ([]byte, error) { return readFile(s.path(o.data[1:])) }
 	}
 	var src source = &repeated{load: data, left: o.count}
 	switch {
 	case o.interactive:
-		src = newPrompt(data, s.Stdin)
+		src = newPrompt(data, s.Stdin, tell.say)
 	case o.data == "-" && (o.raw || o.template):
 		src = newLines(s.Stdin)
 	case o.data == "-":

@@ -34,7 +34,7 @@ const (
 func publishRun(ctx context.Context, s *System, tell *teller, o *publishOptions) error {
 	// The reader may hang in a read of stdin that nothing can interrupt; it
 	// ends with the process then.
-	r := &reader{src: o.open(s), check: o.checker(), items: make(chan item, aheadEvents), room: semaphore.NewWeighted(aheadBytes)}
+	r := &reader{src: o.open(s, tell), check: o.checker(), items: make(chan item, aheadEvents), room: semaphore.NewWeighted(aheadBytes)}
 	reading, stopReading := context.WithCancel(ctx)
 	defer stopReading()
 	go r.run(reading)

@@ -80,7 +80,7 @@ func (r *results) write() {
 		_, err := r.out.Write(lines)
 		r.mu.Lock()
 		if err != nil {
-			r.err = fmt.Errorf("writing to stdout: %w", err)
+			r.err = unwritten(err)
 			close(r.broken)
 		}
 		r.changed.Broadcast()

@@ -57,6 +57,22 @@ func oneDash(root *cobra.Command, args []string) error {
 	return nil
 }
 
+// onlyShells has the command completion refuse a shell that it does not know.
+func onlyShells(root *cobra.Command, args []string) {
+	root.InitDefaultCompletionCmd(args...)
+	for _, c := range root.Commands() {
+		if c.Name() == "completion" {
+			c.RunE = func(c *cobra.Command, args []string) error {
+				if len(args) == 0 {
+					return c.Help()
+				}
+				return usage(c, "completion for %q: must be bash, fish, powershell or zsh", args[0])
+			}
+			c.Args = cobra.ArbitraryArgs
+		}
+	}
+}
+
 // tooMany refuses more than the subject.
 func tooMany(cmd *cobra.Command, args []string) error {
 	switch {

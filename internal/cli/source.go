@@ -82,10 +82,11 @@ type prompt struct {
 	repeated
 	lines *bufio.Scanner
 	begun bool
+	say   func(format string, args ...any)
 }
 
-func newPrompt(load func() ([]byte, error), in io.Reader) *prompt {
-	return &prompt{repeated: repeated{load: load, left: -1}, lines: bufio.NewScanner(in)}
+func newPrompt(load func() ([]byte, error), in io.Reader, say func(format string, args ...any)) *prompt {
+	return &prompt{repeated: repeated{load: load, left: -1}, lines: bufio.NewScanner(in), say: say}
 }
 
 func (p *prompt) next() ([]byte, string, error) {
@@ -94,9 +95,11 @@ func (p *prompt) next() ([]byte, string, error) {
 		return p.repeated.next()
 	}
 	for p.lines.Scan() {
-		if word := strings.TrimSpace(p.lines.Text()); word == "" || word == "rs" {
+		word := strings.TrimSpace(p.lines.Text())
+		if word == "" || word == "rs" {
 			return p.repeated.next()
 		}
+		p.say("%s is ignored: rs or Enter publishes again, Ctrl-D ends", clipped(strconv.Quote(word)))
 	}
 	if err := p.lines.Err(); err != nil {
 		return nil, "", unreadStdin(err)

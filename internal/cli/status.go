@@ -248,7 +248,7 @@ func once(ctx context.Context, s *System, o *statusOptions, look func(context.Co
 	if o.output == "json" {
 		err = writeJSON(s, r)
 	} else if _, err = fmt.Fprint(s.Stdout, paintReport(s, o.color).text(r, s.Width, false)); err != nil {
-		err = fmt.Errorf("writing to stdout: %w", err)
+		err = unwritten(err)
 	}
 	if err == nil && !r.Healthy {
 		err = &explained{errStuck, nil, ""}
@@ -292,7 +292,7 @@ func writeJSON(s *System, r *report) error {
 		line = printable(line)
 	}
 	if _, err := fmt.Fprintln(s.Stdout, line); err != nil {
-		return fmt.Errorf("writing to stdout: %w", err)
+		return unwritten(err)
 	}
 	return nil
 }

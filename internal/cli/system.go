@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"io"
+	"io/fs"
 	"log"
 	"os"
 	"os/signal"
@@ -100,12 +101,16 @@ func Run(ctx context.Context, s *System, cmd *cobra.Command, args []string) int 
 	cmd.SetErr(s.Stderr)
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, "%w", err) })
+	onlyShells(cmd, args)
 	err := oneDash(cmd, args)
 	if err == nil {
 		err = cmd.ExecuteContext(ctx)
 	}
 	if err == nil {
 		return exitDone
+	}
+	if write, ok := err.(*fs.PathError); ok && write.Path == "/dev/stdout" { //nolint:errorlint // of a command that only prints
+		err = unwritten(err)
 	}
 	t := newTeller(s, cmd)
 	t.fail(err)

@@ -3,8 +3,10 @@ package cli
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"sync/atomic"
+	"syscall"
 	"time"
 
 	"nats-test/internal/fault"
@@ -33,6 +35,14 @@ func (w *timed) blocked() time.Duration {
 // unreadLimit is how long, once the program is to stop, a write that nobody reads
 // is waited for.
 const unreadLimit = 3 * time.Second
+
+// unwritten is why stdout could not be written.
+func unwritten(err error) error {
+	if errors.Is(err, syscall.EPIPE) {
+		return errClosed
+	}
+	return fmt.Errorf("writing to stdout: %w", err)
+}
 
 var errUnread = errors.New("writing to stdout: nobody reads it")
 

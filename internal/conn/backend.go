@@ -91,6 +91,9 @@ func (o Options) attempted() string {
 	case JetStream:
 		return "JetStream at " + o.Where()
 	}
+	if o.Domain != "" {
+		return fmt.Sprintf("JetStream of domain %q, or cluster %q, at %s", o.Domain, o.Cluster, o.Where())
+	}
 	return fmt.Sprintf("cluster %q or JetStream at %s", o.Cluster, o.Where())
 }
 
@@ -161,6 +164,8 @@ func choose(cluster string, streaming, jetStream error) (Backend, error) {
 		return "", fmt.Errorf("asking for the NATS Streaming cluster %q: %w", cluster, streaming)
 	case jetStream == nil, errors.Is(jetStream, ErrAuth) && absent:
 		return JetStream, nil // only asking is forbidden, perhaps
+	case errors.Is(jetStream, ErrNoDomain) && absent: // what was asked for by name
+		return "", jetStream
 	case errors.Is(jetStream, ErrNoJetStream) && absent:
 		return "", because(ErrNoCluster, jetStream)
 	case errors.Is(jetStream, ErrNoJetStream):

@@ -42,10 +42,10 @@ type contextFile struct {
 // up environment variables. The error wraps [ErrConfig].
 func FromContext(name string, getenv func(string) string) (Options, error) {
 	fail := func(err error) (Options, error) {
-		return Options{}, fmt.Errorf("reading the NATS context %q: %w", name, because(ErrConfig, err))
+		return Options{}, fmt.Errorf("reading the NATS context %q: %w", name, because(ErrContext, err))
 	}
 	if isContent(name) {
-		return Options{}, because(ErrConfig, errors.New("--context (NATS_CONTEXT) must be the name of a NATS context, and what is given looks like a secret (it is not shown)"))
+		return Options{}, because(ErrContext, errors.New("--context (NATS_CONTEXT) must be the name of a NATS context, and what is given looks like a secret (it is not shown)"))
 	}
 	if name != filepath.Base(name) || name == "." || name == ".." {
 		return fail(fmt.Errorf("a context's name is no path"))

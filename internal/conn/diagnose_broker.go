@@ -42,7 +42,7 @@ func (d *diagnosing) broker(ctx context.Context, subjects []string) {
 		}
 	}
 	atCluster, atJetStream := err, error(nil)
-	if l.opts.Backend == JetStream || l.opts.Backend == Auto && backend != STAN && !errors.Is(missing, ErrNoJetStream) &&
+	if l.opts.Backend == JetStream || errors.Is(err, ErrNoDomain) || l.opts.Backend == Auto && backend != STAN && !errors.Is(missing, ErrNoJetStream) &&
 		(errors.Is(streaming, nats.ErrNoResponders) || errors.Is(streaming, ErrAuth)) {
 		atCluster, atJetStream = nil, err
 	}

@@ -114,6 +114,12 @@ func (d *diagnosing) unnamed(h handshake, g *guard) {
 	}
 }
 
+// Credentials that are half of what servers ask for, as a rule.
+const (
+	userAlone     = "a user without a password, taken for a token, too"
+	passwordAlone = "a password without a user"
+)
+
 // presented says which credentials are sent, without any secret: a URL's rank
 // first, and a name without a password is a token there (nats.go, connectProto).
 func presented(a Auth, u *url.URL) string {
@@ -130,7 +136,10 @@ func presented(a Auth, u *url.URL) string {
 			a.Password, _ = u.User.Password()
 		}
 		if a.Password == "" { // it may be a token, which is not shown
-			return "a user without a password, taken for a token, too"
+			return userAlone
+		}
+		if a.User == "" {
+			return passwordAlone
 		}
 		return fmt.Sprintf("user %s with a password", clip(a.User))
 	case "token":
@@ -157,7 +166,14 @@ func (h handshake) refusal(what string, err error) Finding {
 		f.Short, f.What = "auth missing", "no credentials were given, and the server asks for them: "+words(err)
 	case errors.Is(err, ErrAuth):
 		f.Short, f.What = "auth refused", what+": refused: "+words(err)
-		f.Hint = "check " + what + ": what is sent comes from a flag, the environment (NATS_USER, NATS_PASSWORD, NATS_TOKEN, NATS_CREDS, NATS_NKEY), " +
+		first := "check " + what
+		switch what {
+		case userAlone:
+			first = "give the user's password, too (NATS_PASSWORD), or check the token"
+		case passwordAlone:
+			first = "give the user, too (--user, NATS_USER)"
+		}
+		f.Hint = first + ": what is sent comes from a flag, the environment (NATS_USER, NATS_PASSWORD, NATS_TOKEN, NATS_CREDS, NATS_NKEY), " +
 			"a NATS context or the URL, the first that says something"
 	case errors.Is(err, ErrHung):
 		f.Short, f.What = "log-in without an answer", "the server does not answer to the log-in: "+words(err)

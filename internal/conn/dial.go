@@ -98,7 +98,7 @@ func (o Options) logIn() ([]nats.Option, error) {
 	case "nkey":
 		seed, err := nats.NkeyOptionFromSeed(a.NKey)
 		if err != nil {
-			return nil, because(ErrConfig, fmt.Errorf("nkey seed in %q: %w", a.NKey, err))
+			return nil, because(ErrFile, fmt.Errorf("nkey seed in %q: %w", a.NKey, err))
 		}
 		opts = append(opts, seed)
 	case "jwt":
@@ -145,7 +145,7 @@ func explain(err error) error {
 		return because(ErrAuth, err)
 	case strings.Contains(err.Error(), "failed to find any PEM"), strings.Contains(err.Error(), "failed to parse root certificate"),
 		strings.Contains(err.Error(), "error loading or parsing rootCA"):
-		return because(ErrConfig, err)
+		return because(ErrFile, err)
 	case errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &invalid),
 		errors.As(err, &record), errors.As(err, &alert), errors.As(err, &verify),
 		errors.Is(err, nats.ErrSecureConnRequired), errors.Is(err, nats.ErrSecureConnWanted),

@@ -118,8 +118,15 @@ var (
 	ErrBlocked = errors.New("the handler does not come back")
 	// ErrName: no legal name for a channel, durable, queue group or client.
 	ErrName = errors.New("no legal name")
-	// ErrConfig: the options can't be used: a file that can't be read, a URL that is none.
+	// ErrConfig: the options can't be used.
 	ErrConfig = errors.New("unusable connection settings")
+	// ErrURL: a server's URL is none. It wraps ErrConfig.
+	ErrURL error = &kind{"unusable connection settings", ErrConfig}
+	// ErrFile: a file that an option names can't be read, or holds something else.
+	// It wraps ErrConfig.
+	ErrFile error = &kind{"unusable connection settings", ErrConfig}
+	// ErrContext: the NATS context can't be used. It wraps ErrConfig.
+	ErrContext error = &kind{"unusable connection settings", ErrConfig}
 )
 
 // ended is why a session is over though its connection did not break. It wraps

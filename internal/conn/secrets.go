@@ -46,7 +46,7 @@ func (o Options) checkFiles() error {
 			}
 		}
 		if err != nil {
-			return because(ErrConfig, err)
+			return because(ErrFile, err)
 		}
 	}
 	if (o.TLS.Cert == "") != (o.TLS.Key == "") {
@@ -109,7 +109,7 @@ func (o Options) userClaims() (claims, error) {
 	case "jwt":
 		c, ok := claimsOf(o.Auth.UserJWT)
 		if !ok {
-			return c, because(ErrConfig, errors.New("the context's user_jwt is no user JWT"))
+			return c, because(ErrContext, errors.New("the context's user_jwt is no user JWT"))
 		}
 		return c, nil
 	case "creds":
@@ -119,15 +119,15 @@ func (o Options) userClaims() (claims, error) {
 		}
 		text, err := os.ReadFile(o.Auth.Creds)
 		if err != nil {
-			return claims{}, because(ErrConfig, err)
+			return claims{}, because(ErrFile, err)
 		}
 		jwt, err := nkeys.ParseDecoratedJWT(text)
 		c, ok := claimsOf(jwt)
 		if err != nil || !ok {
-			return c, because(ErrConfig, fmt.Errorf("no user JWT is in the credentials file %q", o.Auth.Creds))
+			return c, because(ErrFile, fmt.Errorf("no user JWT is in the credentials file %q", o.Auth.Creds))
 		}
 		if _, err := nkeys.ParseDecoratedNKey(text); err != nil {
-			return c, because(ErrConfig, fmt.Errorf("no seed of a nkey is in the credentials file %q", o.Auth.Creds))
+			return c, because(ErrFile, fmt.Errorf("no seed of a nkey is in the credentials file %q", o.Auth.Creds))
 		}
 		return c, nil
 	}

@@ -88,18 +88,18 @@ func (o Options) urls() ([]*url.URL, error) {
 			problem = encoded
 		}
 		if problem != "" {
-			return nil, fmt.Errorf("URL %d of the servers: %w", i+1, because(ErrConfig, errors.New(problem)))
+			return nil, fmt.Errorf("URL %d of the servers: %w", i+1, because(ErrURL, errors.New(problem)))
 		}
 		o.Auth.complete(u)
 		urls = append(urls, u)
 	}
 	if len(urls) == 0 {
-		return nil, because(ErrConfig, errors.New("no URL of a server is given: write it as nats://HOST:PORT (--server, NATS_URL)"))
+		return nil, because(ErrURL, errors.New("no URL of a server is given: write it as nats://HOST:PORT (--server, NATS_URL)"))
 	}
 	secure := slices.ContainsFunc(urls, func(u *url.URL) bool { return u.Scheme == "tls" || u.Scheme == "wss" })
 	for _, u := range urls {
 		if webSocket(u) != webSocket(urls[0]) {
-			return nil, because(ErrConfig, errors.New("nats:// and tls:// can't be mixed with ws:// and wss:// in one list of servers"))
+			return nil, because(ErrURL, errors.New("nats:// and tls:// can't be mixed with ws:// and wss:// in one list of servers"))
 		}
 		switch {
 		case secure && webSocket(u):
