@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -199,6 +200,52 @@ func TestStoppingLosesNothingAndRepeatsNothing(t *testing.T) {
 		slices.Sort(once)
 		if once = slices.Compact(once); len(once) != events || len(handled) != events {
 			t.Errorf("%d events handled, %d of %d different", len(handled), len(once), events)
+		}
+	})
+}
+
+// However long the event in hand takes: those behind it, of any subject, are
+// left to others.
+func TestNoEventIsBegunAfterASignal(t *testing.T) {
+	const events = 5 // of each subject
+	onEachKind(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server, kind func(conn.Options, string) *conn.Listener) {
+		o, subjects := options(t, s), []string{subjectOf(t), subjectOf(t) + "-2"}
+		said := &told{}
+		quiet := o
+		o.Notify = said.notify
+		joined := func() *conn.Listener {
+			l := kind(o, subjects[0])
+			l.Subjects, l.Subscription.AckWait = subjects, time.Minute
+			return l
+		}
+		begun, release := make(chan struct{}), make(chan struct{})
+		r := run(t, joined(), at(1, func() {
+			close(begun)
+			<-release
+		}))
+		beside := listener(quiet, subjects[0])
+		beside.Subjects = subjects
+		other := run(t, beside, &recorder{})
+		publish(t, quiet, subjects[0], 1, events)
+		publish(t, quiet, subjects[1], events+1, 2*events)
+		<-begun
+		other.await(2 * events) // by then they have come to both
+		r.stop()
+		brokertest.Eventually(t, "it waits for the event in hand", func() bool { return strings.Contains(said.all(), "stopping when the event in hand is done") })
+		close(release)
+		r.stopCleanly()
+		got := r.seen()
+		if len(got) != 1 {
+			t.Errorf("handled %v", got)
+		}
+		if strings.Contains(t.Name(), "alone") { // nobody else gets its events
+			return
+		}
+		next := run(t, joined(), &recorder{})
+		next.await(2*events - len(got)) // well before the ack wait is over
+		next.stopCleanly()
+		if got = append(got, next.seen()...); !slices.Equal(sorted(got), sorted(numbers(1, 2*events))) {
+			t.Errorf("both handled %v", got)
 		}
 	})
 }

@@ -27,6 +27,10 @@ func TestStartPositions(t *testing.T) {
 			{"last", numbers(6, 6)},
 			{"seq:4", numbers(4, 6)},
 			{"since:1h", numbers(1, 6)},
+			{"since:2562047h", numbers(1, 6)}, // as long as a duration may be
+			{"time:0000-01-01T00:00:00Z", numbers(1, 6)},
+			{"time:1600-01-01T00:00:00Z", numbers(1, 6)},
+			{"time:1970-01-01T00:00:00Z", numbers(1, 6)},
 			{"time:" + middle.Add(time.Hour).Format(time.RFC3339), nil},
 			{"new", nil},
 		}

@@ -23,8 +23,8 @@ func (s *stay) alone() bool { return s.Subscription.Group == "" && s.Subscriptio
 const sizeWeight = 16
 
 // deliver has one event handled, and flushed and acked in good time. It
-// returns false if the event is left to others. Without one, what was handled is
-// flushed and acked.
+// returns false if the event is left to others, as all are once ctx is done.
+// Without one, what was handled is flushed and acked.
 func (s *stay) deliver(ctx context.Context, m *Message, more bool, p *position) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -34,6 +34,12 @@ func (s *stay) deliver(ctx context.Context, m *Message, more bool, p *position) 
 	if m == nil {
 		s.flush()
 		return true
+	}
+	if ctx.Err() != nil { // none is begun after a signal, however long the one in hand took
+		if len(s.taken) > 0 {
+			s.flush()
+		}
+		return false
 	}
 	if len(s.taken) == 0 {
 		s.clock = time.Now()

@@ -59,12 +59,15 @@ func TestParseStart(t *testing.T) {
 		"seq:12":                    {Kind: conn.StartSequence, Sequence: 12},
 		"since:1h30m":               {Kind: conn.StartTime, Time: now.Add(-90 * time.Minute)},
 		"time:2026-01-01T00:00:00Z": {Kind: conn.StartTime, Time: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)},
+		"time:2026-01-03T00:00:00Z": {Kind: conn.StartTime, Time: time.Date(2026, 1, 3, 0, 0, 0, 0, time.UTC)}, // the broker's clock may be ahead
+		"time:1969-12-31T23:59:59Z": {}, "time:0000-01-01T00:00:00Z": {}, "since:2562047h": {},
 	} {
 		if got, err := conn.ParseStart(text, now); err != nil || got != want {
 			t.Errorf("%s: %+v, %v", text, got, err)
 		}
 	}
-	for _, bad := range []string{"", "ALL", "first", "seq", "seq:", "seq:0", "seq:-1", "seq:x", "since:", "since:-1h", "time:noon", "all:1x"} {
+	for _, bad := range []string{"", "ALL", "first", "seq", "seq:", "seq:0", "seq:-1", "seq:x", "since:", "since:-1h", "time:noon", "all:1x",
+		"since:2562048h", "time:2026-01-04T00:00:00Z", "time:2262-04-12T00:00:00Z", "time:9999-12-31T23:59:59Z"} {
 		if got, err := conn.ParseStart(bad, now); err == nil {
 			t.Errorf("%q: %+v", bad, got)
 		}

@@ -67,9 +67,7 @@ func (s *stanSession) Subscribe(ctx context.Context, sub Subscription, deliver f
 				s.leave(&ended{fmt.Errorf("%d MiB of events of %s wait here: fewer are asked for", bytes>>20, sub.Subject)})
 			}
 		}
-		if ctx.Err() == nil {
-			deliver(&message, behind > 0)
-		}
+		deliver(&message, behind > 0)
 	}, opts...)
 	if err != nil {
 		return Place{}, fmt.Errorf("subscribing to %q: %w", sub.Subject, explainSubscribe(err))

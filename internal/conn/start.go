@@ -48,15 +48,31 @@ func ParseStart(s string, now time.Time) (Start, error) {
 	case kind == "since":
 		d, err := time.ParseDuration(value)
 		if err != nil || d < 0 {
-			return Start{}, fmt.Errorf("%q is no duration, such as since:1h30m", value)
+			return Start{}, fmt.Errorf("%q is no duration of at most 292 years, such as since:1h30m", value)
 		}
-		return Start{Kind: StartTime, Time: now.Add(-d)}, nil
+		return startAt(now.Add(-d)), nil
 	case kind == "time":
 		t, err := time.Parse(time.RFC3339, value)
 		if err != nil {
 			return Start{}, fmt.Errorf("%q is no time, such as time:2026-01-02T03:04:05Z", value)
 		}
-		return Start{Kind: StartTime, Time: t}, nil
+		if t.After(now.Add(clockAhead)) {
+			return Start{}, fmt.Errorf("%q is in the future, and a subscription begins at once: \"new\" waits for the next event", value)
+		}
+		return startAt(t), nil
 	}
 	return Start{}, errors.New("must be all, new, last, seq:N, since:DURATION or time:RFC3339")
+}
+
+// clockAhead is how far the broker's clock may be ahead of this one: a time
+// beyond it is in the future for both.
+const clockAhead = 24 * time.Hour
+
+// startAt is a start at a time. Brokers count nanoseconds in 64 bits, which
+// wrap around for a time before 1678; none has events from before 1970.
+func startAt(t time.Time) Start {
+	if t.Before(time.Unix(0, 0)) {
+		return Start{Kind: StartAll}
+	}
+	return Start{Kind: StartTime, Time: t}
 }
