@@ -166,7 +166,7 @@ func (o *listenOptions) hasEnd() bool { return o.untilEnd || o.count > 0 }
 // Streaming: nobody else can tell.
 func (o *listenOptions) rest(ctx context.Context, sub conn.Subscription, client string) (conn.Rest, error) {
 	r, err := monitor.RestOf(ctx, o.monitorURL(), sub.Subject, sub.Group, sub.Durable, client)
-	return conn.Rest{Waiting: r.Waiting, Next: r.Next, Unacked: r.Unacked, Sent: r.Sent}, err
+	return conn.Rest{Waiting: r.Waiting, Next: r.Next, Unacked: r.Unacked, Here: r.Own, Sent: r.Sent}, err
 }
 
 // inFlight is what a subscription may hold. If not told otherwise, it is not

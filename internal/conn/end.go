@@ -87,6 +87,8 @@ func (l *looker) look(ctx context.Context) (end End, over bool, err error) {
 		return 0, false, nil
 	}
 	defer l.mu.Unlock()
+	silent = time.Since(l.latest) // an event may have come while the broker was asked
+	idle = idle && silent >= l.Idle
 	var open, held, busy uint64 // subjects that may still come to their end, what others hold of them, those that keep it from being idle
 	untold := 0                 // of left, those of which nobody tells
 	var left, back []string     // why these can't come to their end; of them, why events that wait don't come
@@ -118,7 +120,8 @@ func (l *looker) look(ctx context.Context) (end End, over bool, err error) {
 			open++
 			held += seen.rest.Unacked - min(seen.rest.Unacked, uint64(len(p.left)))
 		}
-		if seen.rest.Waiting+seen.rest.Behind > 0 && !l.stalled || l.lostLately(p) {
+		coming := seen.rest.Waiting+seen.rest.Behind > 0 || seen.rest.Here > uint64(len(p.left))
+		if coming && !l.stalled || l.lostLately(p) {
 			busy++
 		}
 	}

@@ -288,10 +288,12 @@ func (p *pull) rest(ctx context.Context) (Rest, error) {
 			return Rest{}, err
 		}
 	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	r.Here = uint64(len(p.held))
 	if p.ackWait == 0 { // nothing is acked: what is on its way counts
-		p.mu.Lock()
 		r.Through, r.Unacked, r.Limit = 0, info.Delivered.Consumer-min(p.done, info.Delivered.Consumer), 0
-		p.mu.Unlock()
+		r.Here = r.Unacked
 	}
 	return r, nil
 }

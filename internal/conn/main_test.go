@@ -160,7 +160,7 @@ func untilEnd(l *conn.Listener, s *brokertest.Server) *conn.Listener {
 	l.UntilEnd = true
 	l.Rest = func(ctx context.Context, sub conn.Subscription, client string) (conn.Rest, error) {
 		r, err := monitor.RestOf(ctx, s.Monitor, sub.Subject, sub.Group, sub.Durable, client)
-		return conn.Rest{Waiting: r.Waiting, Next: r.Next, Unacked: r.Unacked, Sent: r.Sent}, err
+		return conn.Rest{Waiting: r.Waiting, Next: r.Next, Unacked: r.Unacked, Here: r.Own, Sent: r.Sent}, err
 	}
 	return l
 }

@@ -13,6 +13,7 @@ type Rest struct {
 	Next      uint64    // sequence of the first of them; 0 where the broker does not tell
 	Behind    uint64    // sequence of an event that was not delivered, where the broker counts none; else 0
 	Unacked   uint64    // events delivered and not acked, whoever holds them
+	Here      uint64    // of Unacked, those sent to this session, as far as is known
 	Through   uint64    // every event up to this sequence was acked; 0 where the broker does not tell
 	Sent      uint64    // sequence of the newest event that was delivered
 	Delivered uint64    // deliveries so far, where the broker counts them

@@ -183,17 +183,32 @@ func (s *stanSession) Rest(ctx context.Context, sub Subscription, from uint64) (
 		}
 		return Rest{}, ErrUntold
 	}
-	next, _, err := s.Find(ctx, sub.Subject, from)
-	if err != nil || next == 0 {
+	// The newest event comes if there is any, so it says more than the silence
+	// where the next one would be. That all that was stored is gone is known by
+	// silence alone, and asked twice.
+	last, _, err := s.Find(ctx, sub.Subject, 0)
+	if err == nil && last == 0 && from > 1 {
+		last, _, err = s.Find(ctx, sub.Subject, 0)
+	}
+	if err != nil || last < from {
 		return Rest{}, err
 	}
-	return Rest{Waiting: 1, Next: next}, nil
+	next, _, err := s.Find(ctx, sub.Subject, from)
+	if err != nil {
+		return Rest{}, err
+	}
+	return Rest{Waiting: 1, Next: max(next, from)}, nil
 }
 
 // find returns the first event from start on that matches, or nil: that there
-// is none is known by silence.
+// is none is known by silence, which is waited for longer if the broker is slow
+// to answer.
 func (s *stanSession) find(ctx context.Context, subject string, match func(*stan.Msg) bool, opts ...stan.SubscriptionOption) (*stan.Msg, error) {
-	const silence = 250 * time.Millisecond
+	silence := 250 * time.Millisecond
+	begin := time.Now()
+	answered := func() {
+		silence = max(silence, 4*time.Since(begin))
+	}
 	came := make(chan struct{}, 1)
 	found := make(chan *stan.Msg, 1)
 	sub, err := s.sc.Subscribe(subject, func(m *stan.Msg) {
@@ -215,6 +230,7 @@ func (s *stanSession) find(ctx context.Context, subject string, match func(*stan
 	if err != nil {
 		return nil, fmt.Errorf("looking for events of %q: %w", subject, explainSubscribe(err))
 	}
+	answered()
 	defer func() { _ = sub.Unsubscribe() }() // it is not durable: there is no position to keep
 	timer := time.NewTimer(silence)
 	defer timer.Stop()
@@ -230,9 +246,11 @@ func (s *stanSession) find(ctx context.Context, subject string, match func(*stan
 				return nil, nil
 			}
 			// A broker that hangs is silent, too.
+			begin = time.Now()
 			if err := s.Alive(ctx); err != nil {
 				return nil, err
 			}
+			answered()
 			asked = true
 			timer.Reset(silence)
 		case <-s.lost:

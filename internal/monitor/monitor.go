@@ -87,6 +87,7 @@ type Rest struct {
 	Waiting uint64 // events that were sent to nobody yet
 	Next    uint64 // the sequence of the first of them, if there are any
 	Unacked uint64 // events sent and not acked, whoever holds them
+	Own     uint64 // of these, those sent to the client that asks
 	Sent    uint64 // the sequence of the newest that was sent
 }
 
@@ -104,8 +105,12 @@ func RestOf(ctx context.Context, base, channel, group, durable, client string) (
 	for _, s := range answer.Subscriptions {
 		if group != "" && s.QueueName == queueName(group, durable) ||
 			group == "" && s.DurableName == durable && s.ClientID == client {
-			member = member || s.ClientID == client
-			r.Unacked += uint64(max(0, s.PendingCount))
+			pending := uint64(max(0, s.PendingCount))
+			if s.ClientID == client {
+				member = true
+				r.Own += pending
+			}
+			r.Unacked += pending
 			r.Sent = max(r.Sent, s.LastSent)
 		}
 	}
