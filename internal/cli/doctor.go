@@ -137,8 +137,13 @@ func (d *doctor) run(ctx context.Context, tell *teller, subjects []string) error
 	if looking.Err() == nil && (found.Fault == nil || found.Fault.Step != conn.StepSettings) {
 		d.tell(looking, d.monitoring(looking, found))
 	}
-	if d.broken != nil || ctx.Err() != nil { // a signal
+	switch {
+	case d.broken != nil:
 		return d.broken
+	case ctx.Err() != nil && d.first != nil: // its hint was to be told in the end
+		return hinted(fmt.Errorf("%w before all steps were looked at; the first fault: %v", errInterrupted, d.first), "%s", d.hints[d.first])
+	case ctx.Err() != nil:
+		return fmt.Errorf("%w before all steps were looked at: whether a publish and a listen would work is not known", errInterrupted)
 	}
 	if d.first != nil && (found.Fault == nil || !errors.Is(found.Fault.Err, d.first)) {
 		tell.fail(hinted(d.first, "%s", d.hints[d.first])) // of a server that another one stands in for

@@ -153,7 +153,7 @@ func TestDoctorIsInterrupted(t *testing.T) {
 	p := runProcess(t, url, "listen", "doctor", "--timeout", "5m")
 	p.awaitLines(2)
 	p.signal(syscall.SIGINT)
-	p.endsWith(0, 10*time.Second)
+	p.endsWith(130, 10*time.Second)
 	if p.says("hint:") {
 		t.Error(p.errors.all())
 	}

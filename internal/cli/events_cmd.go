@@ -40,7 +40,21 @@ ticketing services, or your own, which --catalog names.`,
 		},
 	}
 	cmd.AddCommand(newEventsCheck(s, c), newEventsDiff(s), newEventsExport(s))
+	for _, each := range append(cmd.Commands(), cmd) {
+		each.RunE = untilSignal(each.RunE)
+	}
 	return cmd
+}
+
+// untilSignal has a signal end what looks at no context: it ends with the process.
+func untilSignal(run func(*cobra.Command, []string) error) func(*cobra.Command, []string) error {
+	return func(cmd *cobra.Command, args []string) error {
+		over, err := soon(cmd.Context(), func() error { return run(cmd, args) })
+		if !over {
+			return fmt.Errorf("%w before %s was done", errInterrupted, cmd.CommandPath())
+		}
+		return err
+	}
 }
 
 // atMost refuses more than n arguments.

@@ -58,7 +58,13 @@ func exactly(what string) cobra.PositionalArgs {
 // connect again after 2 s).
 const evictPatience = 4 * time.Second
 
-func evictRun(ctx context.Context, s *System, c *connection, tell *teller, id string, force bool) error {
+func evictRun(ctx context.Context, s *System, c *connection, tell *teller, id string, force bool) (err error) {
+	asked := false // the server, to close it
+	defer func() {
+		if err = cutShort(ctx, err, "client %q was not closed", id); asked && errors.Is(err, errInterrupted) {
+			err = hinted(fmt.Errorf("%w: whether client %q was closed is not known", errInterrupted, id), "`listen status` shows whether it is there")
+		}
+	}()
 	observer, err := conn.Observe(ctx, c.options)
 	if err != nil {
 		return c.explain(ctx, err)
@@ -88,11 +94,15 @@ func evictRun(ctx context.Context, s *System, c *connection, tell *teller, id st
 	if err != nil {
 		return err
 	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	tell.say("closing client %s of the cluster %s at %s", id, firstOf(c.options.Cluster, conn.DefaultCluster), c.options.Where())
 	closing := visit.EvictDead // by the server's own word
 	if force {
 		closing = visit.Evict
 	}
+	asked = true
 	switch err := closing(ctx, id); {
 	case errors.Is(err, conn.ErrNoClient):
 		return hinted(err, "`listen status` shows who is there")
@@ -148,7 +158,7 @@ func (c *connection) deadClient(ctx context.Context, from *monitor.Streaming, vi
 			tell.say("client %s does not answer; it is asked for %v more, since it may be connecting again", id, evictPatience)
 		}
 		if !pause(ctx, 2*doubtEvery) {
-			return nil, fmt.Errorf("interrupted: client %q was not closed", id)
+			return nil, ctx.Err()
 		}
 	}
 }

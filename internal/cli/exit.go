@@ -93,6 +93,8 @@ var ends = []struct {
 	hint string
 }{
 	{errUsage, exitUsage, ""},
+	{conn.ErrReserved, exitUsage, "events go to a subject of your own. `listen status`, `listen forget` and `listen evict` look at the broker and change it; " +
+		"so does the nats CLI (nats stream, nats consumer, nats request)"},
 	{conn.ErrName, exitUsage, "letters, digits, - and _ are always legal, in a subject : and single dots, too"},
 	{conn.ErrURL, exitUsage, "write --server, NATS_URL or the url of the NATS context as nats://HOST:PORT, or tls://; several with commas"},
 	{conn.ErrFile, exitUsage, "name a file that can be read, by its whole path, in this flag or variable"},

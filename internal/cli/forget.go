@@ -81,7 +81,14 @@ func (o *forgetOptions) who() string {
 	return fmt.Sprintf("group %s, durable %s,", o.group, o.durable)
 }
 
-func forgetRun(ctx context.Context, s *System, tell *teller, o *forgetOptions) error {
+func forgetRun(ctx context.Context, s *System, tell *teller, o *forgetOptions) (err error) {
+	asked := false // the broker, to forget it
+	defer func() {
+		if err = cutShort(ctx, err, "nothing was forgotten"); asked && errors.Is(err, errInterrupted) {
+			err = hinted(fmt.Errorf("%w: whether %s of %s was forgotten is not known", errInterrupted, strings.TrimSuffix(o.who(), ","), o.subject),
+				"`listen status %s` shows it", shellescape.Quote(o.subject))
+		}
+	}()
 	observer, from, err := o.observe(ctx)
 	if err != nil {
 		return err
@@ -117,6 +124,10 @@ func forgetRun(ctx context.Context, s *System, tell *teller, o *forgetOptions) e
 	if !o.yes && !ask(ctx, s, tell) {
 		return errors.New("nothing was forgotten")
 	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	asked = true
 	if err := o.remove(ctx, observer, from, sub, visit, position); err != nil {
 		return err
 	}

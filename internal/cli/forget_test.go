@@ -65,7 +65,7 @@ func TestForgetInterrupted(t *testing.T) {
 	x := onTerminal(t, server, []string{"NATS_MONITOR_URL=" + server.Monitor}, "listen", "forget", subject, "-g", "g")
 	x.await(1, "forget it? yes or no:")
 	x.typed("\x03")
-	x.exits(1)
+	x.exits(130)
 	x.await(1, "nothing was forgotten")
 	forget(t, server, 0, subject, "-g", "g", "-y")
 }

@@ -140,6 +140,10 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *teller, h *hand
 			tell.warn("%v", err)
 		}
 		return errRestart
+	case parent.Err() != nil && !h.joined && backend == "":
+		return fmt.Errorf("%w before it was connected to %s: nothing was handled", errInterrupted, o.options.Where())
+	case parent.Err() != nil && !h.joined:
+		return fmt.Errorf("%w before it listened to %s: nothing was handled", errInterrupted, strings.Join(o.subjects, ", "))
 	case err != nil && h.joined:
 		return o.askMonitor(parent, err, nil)
 	case errors.Is(err, conn.ErrNoStream) && !errors.Is(err, conn.ErrNoSuchStream):

@@ -98,7 +98,7 @@ own catalogue says so, the same in Protobuf or Avro.`,
 
 // check refuses what can't be run, before anything is read or sent.
 func (o *publishOptions) check(s *System, cmd *cobra.Command) error {
-	if err := conn.CheckSubject(o.subject); err != nil {
+	if err := conn.CheckPublish(o.subject); err != nil {
 		return err
 	}
 	if err := o.resolve(s, cmd); err != nil {

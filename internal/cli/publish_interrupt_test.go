@@ -4,7 +4,6 @@ package cli_test
 
 import (
 	"fmt"
-	"net"
 	"regexp"
 	"strings"
 	"syscall"
@@ -67,22 +66,6 @@ func TestInterruptedPublishWaitsForItsAcks(t *testing.T) {
 		time.AfterFunc(time.Second, s.Thaw)
 		interrupted(t, p, 130, `(?m)^publish: interrupted: [12] of the [12] events read so far acked$`)
 	})
-}
-
-func TestInterruptedWhileConnectingSentNothing(t *testing.T) {
-	t.Parallel()
-	silent, err := net.Listen("tcp", "127.0.0.1:0") // it never greets
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = silent.Close() }()
-	p := runProcess(t, "nats://"+silent.Addr().String(), "publish", channel, "--sample", "--timeout", "1m")
-	c, err := silent.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = c.Close() }()
-	interrupted(t, p, 130, `(?m)^publish: interrupted: nothing was sent$`)
 }
 
 func storedAny(t *testing.T, url string) []string {

@@ -43,7 +43,9 @@ func publishRun(ctx context.Context, s *System, tell *teller, o *publishOptions)
 	o.options.Notify = func(line string) { tell.warn("%s", line) }
 	var err error
 	if o.dryRun {
-		err = printItems(ctx, r, out)
+		if err = printItems(ctx, r, out); errors.Is(err, errInterrupted) {
+			err = fmt.Errorf("%w before all events were checked", err)
+		}
 	} else {
 		err = send(ctx, r, out, o)
 	}
@@ -203,6 +205,15 @@ func send(ctx context.Context, r *reader, out *results, o *publishOptions) (err 
 		}
 		return whenInterrupted(ctx, publisher.Publish(ctx, conn.Event{Subject: o.subject, Data: data, ID: id, Header: o.header}))
 	})
+}
+
+// cutShort is errInterrupted, and what that means, in place of an error that came
+// once ctx was done: then the reason is the signal.
+func cutShort(ctx context.Context, err error, format string, args ...any) error {
+	if err == nil || ctx.Err() == nil {
+		return err
+	}
+	return fmt.Errorf("%w: %s", errInterrupted, fmt.Sprintf(format, args...))
 }
 
 // whenInterrupted is errInterrupted in place of an error that a signal brought

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -26,7 +27,7 @@ type statusOptions struct {
 // How a status ends that is not healthy for sure.
 var (
 	errStuck    = errors.New("something is stuck")
-	errCutShort = errors.New("interrupted before the look was over")
+	errCutShort = fmt.Errorf("%w before the look was over", errInterrupted)
 )
 
 // newStatus returns the command listen status.
@@ -210,7 +211,14 @@ func statusRun(ctx context.Context, s *System, tell *teller, o *statusOptions) e
 	}
 	defer observer.Close()
 	h := &monitor.History{}
-	look := func(ctx context.Context) (*report, error) { return o.look(ctx, from, h) }
+	var shown atomic.Bool // a watch that showed something has done what it is for
+	look := func(ctx context.Context) (*report, error) {
+		r, err := o.look(ctx, from, h)
+		if err == nil && ctx.Err() == nil {
+			shown.Store(true)
+		}
+		return r, err
+	}
 	if o.watch && o.output == "text" {
 		return watch(ctx, s, paintReport(s, o.color), look)
 	}
@@ -220,10 +228,10 @@ func statusRun(ctx context.Context, s *System, tell *teller, o *statusOptions) e
 		}
 		return once(ctx, s, o, look)
 	})
-	if !over && o.watch {
+	switch {
+	case o.watch && (!over || err == nil) && shown.Load():
 		return nil
-	}
-	if !over {
+	case !over, o.watch && err == nil:
 		return errCutShort
 	}
 	return err

@@ -14,9 +14,10 @@ import (
 	"nats-test/internal/fault"
 )
 
-// watch draws a look each second in place, until q, Ctrl-C or ctx is done.
-func watch(ctx context.Context, s *System, p *reportPaint, look func(context.Context) (*report, error)) error {
-	ctx, stop := context.WithCancel(ctx)
+// watch draws a look each second in place, until q, Ctrl-C or ctx is done. The
+// last two are an interruption if there was nothing to see yet.
+func watch(parent context.Context, s *System, p *reportPaint, look func(context.Context) (*report, error)) error {
+	ctx, stop := context.WithCancel(parent)
 	defer stop()
 	screen := &screen{ctx: ctx, paint: p, look: look, width: s.Width}
 	options := []tea.ProgramOption{tea.WithOutput(s.Stdout), tea.WithoutSignalHandler(),
@@ -34,6 +35,9 @@ func watch(ctx context.Context, s *System, p *reportPaint, look func(context.Con
 	quit()
 	stop()
 	screen.end()
+	if err == nil && screen.report == nil && (screen.cut || parent.Err() != nil) {
+		return errCutShort
+	}
 	return err
 }
 
@@ -49,6 +53,7 @@ type screen struct {
 	report        *report
 	err           error
 	lines         []string // all that there is to show
+	cut           bool     // by Ctrl-C
 
 	looking sync.Mutex // held during a look
 	over    bool       // no look begins any more
@@ -108,6 +113,7 @@ func (s *screen) Update(message tea.Msg) (tea.Model, tea.Cmd) {
 		page := max(1, s.height-2)
 		switch m.String() {
 		case "q", "ctrl+c", "esc":
+			s.cut = m.String() == "ctrl+c"
 			return s, tea.Quit
 		case "up", "k":
 			s.offset--

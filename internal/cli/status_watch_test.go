@@ -5,7 +5,6 @@ package cli_test
 import (
 	"encoding/json"
 	"io"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -157,24 +156,6 @@ func TestStatusOfHostileNames(t *testing.T) {
 			}
 		}
 	}
-}
-
-// Interrupted before there is anything to tell.
-func TestStatusInterrupted(t *testing.T) {
-	listener, err := net.Listen("tcp", "127.0.0.1:0") // which says nothing
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = listener.Close() }()
-	p := runProcess(t, "nats://"+listener.Addr().String(), "listen", "status", "--timeout", "1m")
-	c, err := listener.Accept()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = c.Close() }()
-	p.signal(syscall.SIGINT)
-	p.endsWith(1, 30*time.Second) // 0 would say that all is well
-	p.awaitSaying("interrupted before the look was over")
 }
 
 // In a loop that reads lines, these are not keys.

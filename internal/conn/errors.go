@@ -118,6 +118,8 @@ var (
 	ErrBlocked = errors.New("the handler does not come back")
 	// ErrName: no legal name for a channel, durable, queue group or client.
 	ErrName = errors.New("no legal name")
+	// ErrReserved: the subject belongs to the broker itself. It wraps ErrName.
+	ErrReserved error = &kind{"no legal name for events", ErrName}
 	// ErrConfig: the options can't be used.
 	ErrConfig = errors.New("unusable connection settings")
 	// ErrURL: a server's URL is none. It wraps ErrConfig.

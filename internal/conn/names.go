@@ -3,6 +3,7 @@ package conn
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strings"
 
 	"github.com/google/uuid"
@@ -53,6 +54,25 @@ func CheckSubject(subject string) error {
 	return nil
 }
 
+// reserved are the first tokens of the subjects by which brokers are asked and
+// changed, and by which they answer. What is published there is carried out, or
+// misleads who waits for an answer; a stream on them does not change that.
+// Those of key-value and object stores ($KV, $O) are subjects of streams like any other.
+var reserved = []string{"$JS", "$JSC", "$NRG", "$SYS", "$MQTT", "_INBOX", "_STAN", "_R_", "_GR_"}
+
+// CheckPublish returns an error that wraps [ErrName] unless events can be
+// published to subject; [ErrReserved], too, where it is the broker's own.
+func CheckPublish(subject string) error {
+	return or(CheckSubject(subject), notReserved("subject", subject))
+}
+
+func notReserved(what, subject string) error {
+	if first, _, _ := strings.Cut(subject, "."); slices.Contains(reserved, first) {
+		return fmt.Errorf("%s %s: %w: what is sent to %s is a request to the broker, or an answer to one", what, clip(subject), ErrReserved, first)
+	}
+	return nil
+}
+
 // CheckChannel returns an error that wraps [ErrName] if subject can't be a
 // channel of NATS Streaming, though it may be a subject of JetStream.
 func CheckChannel(subject string) error {
@@ -66,7 +86,7 @@ func CheckChannel(subject string) error {
 	if problem != "" {
 		return fmt.Errorf("channel %s: %w on NATS Streaming: %s", clip(subject), ErrName, problem)
 	}
-	return nil
+	return notReserved("channel", subject)
 }
 
 func tooLong(name string, most int) string {

@@ -52,7 +52,7 @@ func NewPublisher(session Session, acked func(event int, r Receipt, last bool)) 
 // [ErrRefused], [ErrFull], [ErrTooLarge], [ErrNoStream], [ErrName] or [ErrLost].
 func (p *Publisher) Publish(ctx context.Context, e Event) error {
 	subject := e.Subject
-	if err := CheckSubject(subject); err != nil {
+	if err := CheckPublish(subject); err != nil {
 		return err
 	}
 	for {

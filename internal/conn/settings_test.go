@@ -52,6 +52,28 @@ func TestNames(t *testing.T) {
 	}
 }
 
+// What is published to the broker's own subjects would be carried out.
+func TestReservedNames(t *testing.T) {
+	for _, bad := range []string{"$JS.API.STREAM.DELETE.x", "$JS", "$JS.hub.API.INFO", "$JS.ACK.s.c.1.1.1.1.0", "$SYS.REQ.SERVER.PING", "_INBOX.x.y", "_STAN.pub.x"} {
+		for _, err := range []error{conn.CheckPublish(bad), conn.CheckChannel(bad)} {
+			if !errors.Is(err, conn.ErrReserved) || !errors.Is(err, conn.ErrName) {
+				t.Errorf("%s: %v", bad, err)
+			}
+		}
+		if err := conn.CheckSubject(bad); err != nil { // a stream may hold advisories
+			t.Error(err)
+		}
+	}
+	for _, good := range []string{"$KV.bucket.key", "$O.bucket.C.x", "$JSX.a", "JS.API", "a.$JS.API", "_INBOXES"} {
+		if err := conn.CheckPublish(good); err != nil {
+			t.Error(err)
+		}
+	}
+	if err := conn.CheckPublish("a b"); !errors.Is(err, conn.ErrName) || errors.Is(err, conn.ErrReserved) {
+		t.Error(err)
+	}
+}
+
 func TestParseStart(t *testing.T) {
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for text, want := range map[string]conn.Start{
