@@ -96,7 +96,7 @@ func (d *diagnosing) connect(ctx context.Context, o Options, addresses []string,
 	var refusals []string
 	var refusal error
 	limit := o.Timeout / time.Duration(len(addresses))
-	each := &dialer{life: ctx, timeout: limit, silence: limit, bears: limit}
+	each := &dialer{life: ctx, timeout: limit, silence: limit, bears: limit, greets: true}
 	for _, host := range addresses {
 		begin := time.Now()
 		address := net.JoinHostPort(host, port)

@@ -112,6 +112,9 @@ func TestDiagnosisOfOtherServers(t *testing.T) {
 			}
 		})
 	}
+	// However long it may be silent first.
+	patient := conn.Options{Servers: strings.Replace(web.URL, "http", "nats", 1), Timeout: 5 * time.Second}
+	diagnose(t, patient).faulty(conn.StepNATS, conn.ErrHTTP, `"HTTP/1.1 400 Bad Request"`, "")
 	// A greeting that comes in parts, and late, is one all the same; what
 	// follows it is not what it promises.
 	slow := impostor(t, func(c net.Conn, done <-chan struct{}) {

@@ -16,6 +16,7 @@ type dialer struct {
 	life      context.Context           // ends with the session; not with the call that dialled
 	timeout   time.Duration             // for dialling
 	webSocket bool                      // HTTP comes first, then frames
+	greets    bool                      // who dials reads the greeting, and speaks to what is silent
 	silence   time.Duration             // how long a write may wait while nothing moves
 	bears     time.Duration             // how long a server may say nothing while a write waits
 	brief     atomic.Bool               // the next attempt takes no longer than briefAttempt
@@ -87,7 +88,7 @@ func (d *dialer) dial(network, address string) (*guarded, error) {
 	s := &socket{Conn: c, dialer: d, limit: limit, stop: context.AfterFunc(d.life, func() { _ = c.Close() })}
 	s.read.Store(time.Now().UnixNano())
 	s.login.silent = func() bool { return false }
-	if !d.webSocket {
+	if !d.webSocket && !d.greets {
 		s.login.silent = d.watchSilence(c, network, address)
 	}
 	g := &guarded{Conn: s, guard: newInspector(), dialer: d}
