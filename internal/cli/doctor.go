@@ -141,7 +141,7 @@ func (d *doctor) run(ctx context.Context, tell *teller, subjects []string) error
 	case d.broken != nil:
 		return d.broken
 	case ctx.Err() != nil && d.first != nil: // its hint was to be told in the end
-		return hinted(fmt.Errorf("%w before all steps were looked at; the first fault: %v", errInterrupted, d.first), "%s", d.hints[d.first])
+		return hinted(fmt.Errorf("%w before all steps were looked at; the first fault: %s", errInterrupted, d.first.Error()), "%s", d.hints[d.first])
 	case ctx.Err() != nil:
 		return fmt.Errorf("%w before all steps were looked at: whether a publish and a listen would work is not known", errInterrupted)
 	}
