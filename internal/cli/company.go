@@ -11,6 +11,7 @@ import (
 	"nats-test/internal/conn"
 	"nats-test/internal/fault"
 	"nats-test/internal/monitor"
+	"nats-test/internal/monitor/streaming"
 )
 
 // A company is who shares a queue group with a listener. It tells when that
@@ -171,7 +172,7 @@ func (c *company) missing(from, others []string) []string {
 // knows all members; else listeners answer each other, and others are not known.
 func (c *company) present(ctx context.Context) (ids []string, noun string, err error) {
 	if c.backend == conn.STAN {
-		ids, err := monitor.GroupMembers(ctx, c.o.monitorURL(), c.o.subjects, c.o.group, c.o.durable)
+		ids, err := streaming.GroupMembers(ctx, c.o.monitorURL(), c.o.subjects, c.o.group, c.o.durable)
 		if err == nil && slices.Contains(ids, c.o.options.ClientID) {
 			c.byPort = true
 			return ids, "member", nil

@@ -13,7 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"nats-test/internal/conn"
-	"nats-test/internal/monitor"
+	"nats-test/internal/monitor/port"
 )
 
 // connection holds the flags that both programs share.
@@ -146,11 +146,11 @@ func (c *connection) resolve(s *System, cmd *cobra.Command) error {
 		c.options.Backend = conn.STAN
 	}
 	c.monitor = firstOf(c.monitor, s.Getenv("NATS_MONITOR_URL"))
-	if c.monitor != "" && !monitor.IsURL(c.monitor) {
+	if c.monitor != "" && !port.IsURL(c.monitor) {
 		return usage(cmd, "--monitor (NATS_MONITOR_URL): must be a URL, such as http://127.0.0.1:8222 (in a user or password, / ? # and @ are %%-encoded)")
 	}
 	t := c.options.TLS
-	cmd.SetContext(monitor.WithTLS(cmd.Context(), monitor.TLS{CA: t.CA, Cert: t.Cert, Key: t.Key}))
+	cmd.SetContext(port.WithTLS(cmd.Context(), port.TLS{CA: t.CA, Cert: t.Cert, Key: t.Key}))
 	return nil
 }
 

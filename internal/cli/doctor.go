@@ -14,7 +14,7 @@ import (
 
 	"nats-test/internal/conn"
 	"nats-test/internal/events"
-	"nats-test/internal/monitor"
+	"nats-test/internal/monitor/port"
 )
 
 // stepMonitoring is the step that is none of a connection.
@@ -197,12 +197,12 @@ const howToMonitor = "open it with -m 8222 at the server's start, forward it fro
 // monitoring asks whose monitoring port it is. No publish or listen needs it.
 func (d *doctor) monitoring(ctx context.Context, found conn.Diagnosis) conn.Finding {
 	base := d.monitorURL()
-	about, err := monitor.About(ctx, base)
+	about, err := port.About(ctx, base)
 	base = conn.ShownURL(base)
 	f := conn.Finding{Step: stepMonitoring, Server: found.Server, State: conn.StateNone}
 	reached := len(found.Servers) > 0
 	switch {
-	case errors.Is(err, monitor.ErrForeign):
+	case errors.Is(err, port.ErrForeign):
 		f.What, f.Hint = fmt.Sprintf("%s answers, but it is %s", base, clipped(err.Error())), howToMonitor
 	case errors.As(err, new(x509.UnknownAuthorityError)):
 		f.What, f.Hint = base+" shows a certificate whose authority is not trusted here", "name the file with its authority: --tlsca FILE (NATS_CA)"

@@ -11,6 +11,7 @@ import (
 
 	"nats-test/internal/conn"
 	"nats-test/internal/monitor"
+	"nats-test/internal/monitor/streaming"
 )
 
 // newEvict returns the command listen evict.
@@ -79,7 +80,7 @@ func evictRun(ctx context.Context, s *System, c *connection, tell *teller, id st
 		return err
 	}
 	defer visit.Leave()
-	client := &monitor.Client{ID: id}
+	client := &streaming.Client{ID: id}
 	if from := c.streaming(observer); !force {
 		client, err = c.deadClient(ctx, from, visit, tell, id)
 	} else if c.sameServer(ctx, from, visit) == nil { // else it does not know what the client holds
@@ -121,9 +122,9 @@ func evictRun(ctx context.Context, s *System, c *connection, tell *teller, id st
 
 // isClosed returns an error if a client that was closed is still known, or if
 // that can't be told.
-func (c *connection) isClosed(ctx context.Context, from *monitor.Streaming, id string) error {
+func (c *connection) isClosed(ctx context.Context, from *streaming.Reader, id string) error {
 	switch _, err := from.Client(ctx, id); {
-	case errors.Is(err, monitor.ErrNoClient):
+	case errors.Is(err, streaming.ErrNoClient):
 		return nil
 	case err == nil:
 		return hinted(fmt.Errorf("client %q was not closed: the server still has one of that ID", id), "`listen status` shows who is there")
@@ -136,16 +137,16 @@ func (c *connection) isClosed(ctx context.Context, from *monitor.Streaming, id s
 var errClosedMeanwhile = errors.New("closed meanwhile")
 
 // deadClient returns what is known of a client, if it is dead for sure.
-func (c *connection) deadClient(ctx context.Context, from *monitor.Streaming, visit *conn.Visit, tell *teller, id string) (*monitor.Client, error) {
+func (c *connection) deadClient(ctx context.Context, from *streaming.Reader, visit *conn.Visit, tell *teller, id string) (*streaming.Client, error) {
 	if err := c.sameServer(ctx, from, visit); err != nil {
 		return nil, err
 	}
 	for begin, seen := time.Now(), false; ; seen = true {
 		client, err := from.Client(ctx, id)
 		switch {
-		case errors.Is(err, monitor.ErrNoClient) && seen:
+		case errors.Is(err, streaming.ErrNoClient) && seen:
 			return nil, errClosedMeanwhile
-		case errors.Is(err, monitor.ErrNoClient):
+		case errors.Is(err, streaming.ErrNoClient):
 			return nil, hinted(fmt.Errorf("client %q: %w", id, err), "`listen status` shows who is there")
 		case err != nil:
 			return nil, c.explainMonitor(fmt.Errorf("asking whether client %q is alive: %w", id, err), from)
@@ -165,7 +166,7 @@ func (c *connection) deadClient(ctx context.Context, from *monitor.Streaming, vi
 
 // sameServer refuses a monitoring port of another server than the one connected
 // to, which may have a cluster of the same ID: the clients there are others.
-func (c *connection) sameServer(ctx context.Context, from *monitor.Streaming, visit *conn.Visit) error {
+func (c *connection) sameServer(ctx context.Context, from *streaming.Reader, visit *conn.Visit) error {
 	known, err := from.Knows(ctx, visit.ID, visit.Inbox)
 	if err != nil {
 		return c.explainMonitor(err, from)
@@ -178,7 +179,7 @@ func (c *connection) sameServer(ctx context.Context, from *monitor.Streaming, vi
 }
 
 // stillThere refuses to close a client that is not dead for sure.
-func stillThere(client *monitor.Client) error {
+func stillThere(client *streaming.Client) error {
 	text := map[monitor.State]string{
 		monitor.Alive:   "is alive: it answered its heartbeat",
 		monitor.Hung:    "hangs, or is cut off, but its connection is there: it may come back",
@@ -190,7 +191,7 @@ func stillThere(client *monitor.Client) error {
 const stopOrForce = "stop it, or close it all the same with --force"
 
 // holdings tells what becomes of the events that a client held.
-func holdings(c *monitor.Client) string {
+func holdings(c *streaming.Client) string {
 	var parts []string
 	for _, h := range c.Holds {
 		parts = append(parts, fmt.Sprintf("%d unacked %s of %s", h.Events, plural(h.Events, "event"), printable(h.Channel)))

@@ -12,7 +12,8 @@ import (
 
 	"nats-test/internal/conn"
 	"nats-test/internal/events"
-	"nats-test/internal/monitor"
+	"nats-test/internal/monitor/port"
+	"nats-test/internal/monitor/streaming"
 )
 
 // hintFor returns what to type after err, or "".
@@ -76,10 +77,10 @@ func (c *connection) askMonitor(ctx context.Context, err error, servers []string
 		return err
 	}
 	base := c.monitorURL()
-	about, asking := monitor.About(ctx, base)
+	about, asking := port.About(ctx, base)
 	var clusters []string
 	if asking == nil {
-		clusters, asking = monitor.Clusters(ctx, base)
+		clusters, asking = streaming.Clusters(ctx, base)
 	}
 	p := place{conn.ShownURL(base), c.options.Where(), about, clusters, len(servers) == 0 || slices.Contains(servers, about.ID)}
 	switch {
@@ -100,7 +101,7 @@ func (c *connection) askHTTP(ctx context.Context, err error) error {
 		if wrong != nil {
 			continue
 		}
-		if about, asking := monitor.About(ctx, "http://"+u.Host); asking == nil && about.Port > 0 {
+		if about, asking := port.About(ctx, "http://"+u.Host); asking == nil && about.Port > 0 {
 			return hinted(err, "%s is the monitoring port of a NATS server (--monitor): clients go to its port %d (--server, NATS_URL)", u.Host, about.Port)
 		}
 	}
@@ -111,7 +112,7 @@ func (c *connection) askHTTP(ctx context.Context, err error) error {
 // port says.
 type place struct {
 	base, server string // URLs, without secrets
-	about        monitor.Server
+	about        port.Server
 	clusters     []string // of NATS Streaming, that the monitoring port knows
 	same         bool     // the monitoring port is that of the server, as far as is known
 }

@@ -15,6 +15,7 @@ import (
 	"nats-test/internal/conn"
 	"nats-test/internal/fault"
 	"nats-test/internal/monitor"
+	"nats-test/internal/monitor/streaming"
 )
 
 // forgetOptions are the flags of listen forget.
@@ -99,8 +100,8 @@ func forgetRun(ctx context.Context, s *System, tell *teller, o *forgetOptions) (
 	}
 	sub := conn.Subscription{Subject: o.subject, Group: o.group, Durable: o.durable}
 	var visit *conn.Visit
-	if streaming, ok := from.(*monitor.Streaming); ok {
-		if visit, err = o.visit(ctx, observer, streaming, conn.NewClientID("visit")); err != nil {
+	if reader, ok := from.(*streaming.Reader); ok {
+		if visit, err = o.visit(ctx, observer, reader, conn.NewClientID("visit")); err != nil {
 			return err
 		}
 		defer visit.Leave()
@@ -140,7 +141,7 @@ func forgetRun(ctx context.Context, s *System, tell *teller, o *forgetOptions) (
 }
 
 // visit registers with the server whose monitoring port tells of the position.
-func (o *forgetOptions) visit(ctx context.Context, observer *conn.Observer, from *monitor.Streaming, id string) (*conn.Visit, error) {
+func (o *forgetOptions) visit(ctx context.Context, observer *conn.Observer, from *streaming.Reader, id string) (*conn.Visit, error) {
 	visit, err := observer.VisitAs(ctx, id)
 	if err != nil {
 		return nil, err
@@ -165,8 +166,8 @@ func (o *forgetOptions) what(p *monitor.Subscription) string {
 
 // remove deletes the position that was shown, if it still is as it was.
 func (o *forgetOptions) remove(ctx context.Context, observer *conn.Observer, from looker, sub conn.Subscription, visit *conn.Visit, shown *monitor.Subscription) error {
-	if streaming, ok := from.(*monitor.Streaming); ok && o.group == "" {
-		own, err := o.visit(ctx, observer, streaming, o.options.ClientID)
+	if reader, ok := from.(*streaming.Reader); ok && o.group == "" {
+		own, err := o.visit(ctx, observer, reader, o.options.ClientID)
 		if err != nil {
 			return o.explain(ctx, err)
 		}
@@ -224,7 +225,7 @@ func isAre(n int) string {
 
 // evicts adds to a hint what helps on NATS Streaming alone.
 func (o *forgetOptions) evicts(from looker) string {
-	if _, streaming := from.(*monitor.Streaming); streaming {
+	if _, ok := from.(*streaming.Reader); ok {
 		return ", and `listen evict` closes a dead one"
 	}
 	return ""

@@ -14,14 +14,18 @@ import (
 // program links a server, or what tests alone need.
 func TestImportsGoOneWay(t *testing.T) {
 	allowed := map[string][]string{
-		"nats-test/cmd/publish":      {"nats-test/internal/cli"},
-		"nats-test/cmd/listen":       {"nats-test/internal/cli"},
-		"nats-test/internal/cli":     {"nats-test/internal/conn", "nats-test/internal/events", "nats-test/internal/fault", "nats-test/internal/monitor"},
-		"nats-test/internal/conn":    {"nats-test/internal/fault"},
-		"nats-test/internal/events":  {"nats-test/internal/fault"},
-		"nats-test/internal/fault":   nil,
-		"nats-test/internal/monitor": {"nats-test/internal/fault"},
-		"nats-test/internal/soak":    {"nats-test/internal/brokertest"},
+		"nats-test/cmd/publish": {"nats-test/internal/cli"},
+		"nats-test/cmd/listen":  {"nats-test/internal/cli"},
+		"nats-test/internal/cli": {"nats-test/internal/conn", "nats-test/internal/events", "nats-test/internal/fault", "nats-test/internal/monitor",
+			"nats-test/internal/monitor/port", "nats-test/internal/monitor/streaming", "nats-test/internal/monitor/jetstream"},
+		"nats-test/internal/conn":              {"nats-test/internal/fault"},
+		"nats-test/internal/events":            {"nats-test/internal/fault"},
+		"nats-test/internal/fault":             nil,
+		"nats-test/internal/monitor":           {"nats-test/internal/fault"},
+		"nats-test/internal/monitor/port":      {"nats-test/internal/fault"},
+		"nats-test/internal/monitor/streaming": {"nats-test/internal/fault", "nats-test/internal/monitor", "nats-test/internal/monitor/port"},
+		"nats-test/internal/monitor/jetstream": {"nats-test/internal/fault", "nats-test/internal/monitor", "nats-test/internal/monitor/port"},
+		"nats-test/internal/soak":              {"nats-test/internal/brokertest"},
 	}
 	for pkg, may := range allowed {
 		for _, imported := range list(t, "{{join .Imports \"\\n\"}}", pkg) {

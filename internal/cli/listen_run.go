@@ -11,7 +11,7 @@ import (
 
 	"nats-test/internal/conn"
 	"nats-test/internal/fault"
-	"nats-test/internal/monitor"
+	"nats-test/internal/monitor/streaming"
 )
 
 var (
@@ -169,7 +169,7 @@ func (o *listenOptions) hasEnd() bool { return o.untilEnd || o.count > 0 }
 // rest asks the monitoring port what is left of a group or durable of NATS
 // Streaming: nobody else can tell.
 func (o *listenOptions) rest(ctx context.Context, sub conn.Subscription, client string) (conn.Rest, error) {
-	r, err := monitor.RestOf(ctx, o.monitorURL(), sub.Subject, sub.Group, sub.Durable, client)
+	r, err := streaming.RestOf(ctx, o.monitorURL(), sub.Subject, sub.Group, sub.Durable, client)
 	return conn.Rest{Waiting: r.Waiting, Next: r.Next, Unacked: r.Unacked, Here: r.Own, Sent: r.Sent}, err
 }
 
@@ -245,7 +245,7 @@ func (o *listenOptions) tellPosition(ctx context.Context, tell *teller) {
 		return
 	}
 	for _, subject := range o.subjects {
-		last, found, err := monitor.DurablePosition(ctx, o.monitorURL(), subject, o.group, o.durable, o.options.ClientID)
+		last, found, err := streaming.DurablePosition(ctx, o.monitorURL(), subject, o.group, o.durable, o.options.ClientID)
 		if err != nil {
 			tell.say("if the durable %s exists on %s, --deliver is ignored: "+
 				"the monitoring port, which could tell, does not answer (--monitor)", o.durable, subject)

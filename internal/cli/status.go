@@ -13,6 +13,8 @@ import (
 
 	"nats-test/internal/conn"
 	"nats-test/internal/monitor"
+	"nats-test/internal/monitor/jetstream"
+	"nats-test/internal/monitor/streaming"
 )
 
 // statusOptions are the flags of listen status.
@@ -113,14 +115,14 @@ func (c *connection) observe(ctx context.Context) (*conn.Observer, looker, error
 		observer.Close()
 		return nil, nil, err
 	}
-	return observer, &monitor.JetStream{JS: js, Ask: observer.Ask, Members: members(observer), GroupOf: conn.GroupOf}, nil
+	return observer, &jetstream.Reader{JS: js, Ask: observer.Ask, Members: members(observer), GroupOf: conn.GroupOf}, nil
 }
 
 // streaming returns what to ask a NATS Streaming server by.
-func (c *connection) streaming(observer *conn.Observer) *monitor.Streaming {
-	return &monitor.Streaming{
+func (c *connection) streaming(observer *conn.Observer) *streaming.Reader {
+	return &streaming.Reader{
 		Base: c.monitorURL(), Cluster: firstOf(c.options.Cluster, conn.DefaultCluster), Timeout: c.timeout(),
-		Ask: &monitor.Heartbeats{NC: observer.NATS(), Prefix: c.options.InboxPrefix},
+		Ask: &streaming.Heartbeats{NC: observer.NATS(), Prefix: c.options.InboxPrefix},
 	}
 }
 
@@ -177,7 +179,7 @@ func (c *connection) explainMonitor(err error, from looker) error {
 	if errors.Is(err, conn.ErrAuth) {
 		return hinted(err, "the user needs the permission to publish to $JS.API.STREAM.NAMES, $JS.API.STREAM.LIST, $JS.API.STREAM.INFO.* and $JS.API.CONSUMER.LIST.*")
 	}
-	if errors.Is(err, monitor.ErrClients) {
+	if errors.Is(err, streaming.ErrClients) {
 		return &explained{fmt.Errorf("looking at %s: %w", c.options.Where(), err), conn.ErrLost, "`listen doctor` tells how far the connection comes"}
 	}
 	for _, e := range ends {
@@ -185,7 +187,7 @@ func (c *connection) explainMonitor(err error, from looker) error {
 			return err
 		}
 	}
-	if _, streaming := from.(*monitor.Streaming); !streaming {
+	if _, ok := from.(*streaming.Reader); !ok {
 		return &explained{fmt.Errorf("looking at %s: %w", c.options.Where(), err), errMonitor, "`listen doctor` tells more"}
 	}
 	return &explained{fmt.Errorf("looking at %s: %w", c.options.Where(), err), errMonitor,

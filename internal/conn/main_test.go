@@ -14,7 +14,7 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
-	"nats-test/internal/monitor"
+	"nats-test/internal/monitor/streaming"
 )
 
 func TestMain(m *testing.M) {
@@ -159,7 +159,7 @@ func member(o conn.Options, subject string) *conn.Listener {
 func untilEnd(l *conn.Listener, s *brokertest.Server) *conn.Listener {
 	l.UntilEnd = true
 	l.Rest = func(ctx context.Context, sub conn.Subscription, client string) (conn.Rest, error) {
-		r, err := monitor.RestOf(ctx, s.Monitor, sub.Subject, sub.Group, sub.Durable, client)
+		r, err := streaming.RestOf(ctx, s.Monitor, sub.Subject, sub.Group, sub.Durable, client)
 		return conn.Rest{Waiting: r.Waiting, Next: r.Next, Unacked: r.Unacked, Here: r.Own, Sent: r.Sent}, err
 	}
 	return l

@@ -4,6 +4,7 @@ import (
 	"go/ast"
 	"go/parser"
 	"go/token"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -56,8 +57,8 @@ func TestNoGoroutineIsWithoutIt(t *testing.T) {
 	callers := []string{"Go", "AfterFunc", "Subscribe", "QueueSubscribe", "SetClosedHandler", "SetConnectionLostHandler",
 		"DisconnectErrHandler", "ReconnectHandler", "ClosedHandler", "ErrorHandler", "ReconnectToServer"}
 	seen := 0
-	for _, dir := range []string{"cli", "conn", "monitor", "events"} {
-		files, methods := parse(t, filepath.Join("..", dir))
+	for _, dir := range packages(t, "cli", "conn", "monitor", "events") {
+		files, methods := parse(t, dir)
 		check := func(at token.Position, f ast.Expr, wanted bool) {
 			switch f := f.(type) {
 			case *ast.FuncLit:
@@ -95,6 +96,30 @@ func TestNoGoroutineIsWithoutIt(t *testing.T) {
 	if seen < 30 {
 		t.Errorf("only %d of them seen", seen)
 	}
+}
+
+// packages returns the folders of packages, and of those below them.
+func packages(t *testing.T, names ...string) (dirs []string) {
+	t.Helper()
+	for _, name := range names {
+		err := filepath.WalkDir(filepath.Join("..", name), func(path string, entry fs.DirEntry, err error) error {
+			switch {
+			case err != nil:
+				return err
+			case entry.Name() == "testdata":
+				return fs.SkipDir
+			case entry.IsDir():
+				if files, _ := filepath.Glob(filepath.Join(path, "*.go")); len(files) > 0 {
+					dirs = append(dirs, path)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dirs
 }
 
 // parse returns the files of a package, and the bodies of its functions by name.

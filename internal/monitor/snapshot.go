@@ -1,3 +1,10 @@
+// Package monitor judges how a broker stands: a snapshot of its channels, streams,
+// clients and consumers, what changed since the one before, and what is wrong. The
+// packages below it read what the brokers say: a folder for each of them, and port
+// for a server's monitoring port.
+//
+// The packages' rule: they only look. Whatever answers may be anything, so every
+// read is bounded in bytes and time.
 package monitor
 
 import (
@@ -159,9 +166,9 @@ func (s *Subscription) full() bool { return s.Limit > 0 && s.Unacked >= s.Limit 
 // Survives reports whether the position outlives its members.
 func (s *Subscription) Survives() bool { return s.Durable != "" }
 
-// wanted reports whether a name is among those asked for: all, if none is. In
+// Wanted reports whether a name is among those asked for: all, if none is. In
 // them, * stands for any text.
-func wanted(asked []string, name string) bool {
+func Wanted(asked []string, name string) bool {
 	flat := strings.NewReplacer("/", "\x00") // which * would stop at
 	for _, a := range asked {
 		if !strings.Contains(a, "*") {

@@ -1,4 +1,4 @@
-package monitor
+package streaming
 
 import (
 	"cmp"
@@ -6,17 +6,19 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"nats-test/internal/monitor"
 )
 
 // channel puts the subscriptions that share a position together.
-func channel(c channelz, limits channelLimits, states map[string]State) *Channel {
-	result := &Channel{
+func channel(c channelz, limits channelLimits, states map[string]monitor.State) *monitor.Channel {
+	result := &monitor.Channel{
 		Name: short(c.Name), Events: c.Msgs, Bytes: c.Bytes, First: c.FirstSeq, Last: c.LastSeq,
 		MaxEvents: uint64(limits.MaxMsgs), MaxBytes: uint64(limits.MaxBytes),
-		Subscriptions: []*Subscription{},
+		Subscriptions: []*monitor.Subscription{},
 	}
 	type position struct{ queue, durable, client string }
-	known := make(map[position]*Subscription)
+	known := make(map[position]*monitor.Subscription)
 	for i, z := range c.Subscriptions {
 		at := position{z.QueueName, z.DurableName, z.ClientID}
 		switch {
@@ -27,19 +29,19 @@ func channel(c channelz, limits channelLimits, states map[string]State) *Channel
 		}
 		s := known[at]
 		if s == nil {
-			s = &Subscription{Group: short(z.QueueName), Durable: short(z.DurableName), Members: []Member{}, Offline: true}
+			s = &monitor.Subscription{Group: short(z.QueueName), Durable: short(z.DurableName), Members: []monitor.Member{}, Offline: true}
 			if z.QueueName != "" && z.IsDurable { // "durable:group"; a durable's name has no colon
 				s.Durable, s.Group, _ = strings.Cut(s.Group, ":")
 			}
 			known[at] = s
 			result.Subscriptions = append(result.Subscriptions, s)
 		}
-		s.add(z, states)
+		add(s, z, states)
 	}
 	for _, s := range result.Subscriptions {
 		s.Lag, s.Missed = behind(s.Delivered, c.FirstSeq, c.LastSeq)
 	}
-	slices.SortStableFunc(result.Subscriptions, func(a, b *Subscription) int {
+	slices.SortStableFunc(result.Subscriptions, func(a, b *monitor.Subscription) int {
 		return cmp.Or(cmp.Compare(a.Group, b.Group), cmp.Compare(a.Durable, b.Durable))
 	})
 	return result
@@ -55,7 +57,8 @@ func short(name string) string {
 	return strings.ToValidUTF8(name[:most], "") + "…"
 }
 
-func (s *Subscription) add(z subscriptionz, states map[string]State) {
+// add puts what the server tells of one client to the position that it shares.
+func add(s *monitor.Subscription, z subscriptionz, states map[string]monitor.State) {
 	state, known := states[z.ClientID]
 	z.ClientID = short(z.ClientID)
 	s.Delivered = max(s.Delivered, z.LastSent)
@@ -63,17 +66,17 @@ func (s *Subscription) add(z subscriptionz, states map[string]State) {
 	s.AckWait = max(s.AckWait, time.Duration(z.AckWait)*time.Second)
 	if z.IsOffline {
 		if s.Group == "" { // the durable of one client, which is not there
-			s.Members = append(s.Members, Member{Client: z.ClientID, State: Gone, Delivered: z.LastSent,
+			s.Members = append(s.Members, monitor.Member{Client: z.ClientID, State: monitor.Gone, Delivered: z.LastSent,
 				Unacked: z.PendingCount, MaxInFlight: z.MaxInflight})
 		}
 		return
 	}
 	if !known {
-		state = Gone
+		state = monitor.Gone
 	}
 	s.Offline = false
 	s.Stalled = s.Stalled || z.IsStalled
-	s.Members = append(s.Members, Member{
+	s.Members = append(s.Members, monitor.Member{
 		Client: z.ClientID, State: state, Delivered: z.LastSent, Unacked: z.PendingCount,
 		MaxInFlight: z.MaxInflight, Stalled: z.IsStalled, AckWait: time.Duration(z.AckWait) * time.Second,
 	})

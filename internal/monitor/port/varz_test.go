@@ -1,21 +1,27 @@
-package monitor_test
+package port_test
 
 import (
 	"errors"
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"testing"
 
 	"nats-test/internal/brokertest"
-	"nats-test/internal/monitor"
+	"nats-test/internal/monitor/port"
 )
+
+func TestMain(m *testing.M) {
+	brokertest.ServeIfChild()
+	os.Exit(m.Run())
+}
 
 func TestAboutRealServers(t *testing.T) {
 	streaming := brokertest.Start(t, brokertest.Config{Cluster: "other"})
 	plain := brokertest.Start(t, brokertest.Config{Plain: true})
 	for server, cluster := range map[*brokertest.Server]string{streaming: "other", plain: ""} {
-		about, err := monitor.About(t.Context(), server.Monitor)
+		about, err := port.About(t.Context(), server.Monitor)
 		id := server.Nats().ConnectedServerId()
 		if err != nil || about.ID != id || about.Version == "" || about.Name == "" || about.Streaming != cluster {
 			t.Errorf("%+v, %v; want %s and %q", about, err, id, cluster)
@@ -43,13 +49,13 @@ func TestAboutWhatIsNoServer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			server := httptest.NewServer(answer)
 			defer server.Close()
-			if about, err := monitor.About(t.Context(), server.URL); !errors.Is(err, monitor.ErrForeign) {
+			if about, err := port.About(t.Context(), server.URL); !errors.Is(err, port.ErrForeign) {
 				t.Errorf("%+v, %v", about, err)
 			}
 		})
 	}
 	nats := brokertest.Start(t, brokertest.Config{Plain: true})
-	if _, err := monitor.About(t.Context(), "http"+nats.URL[len("nats"):]); !errors.Is(err, monitor.ErrForeign) {
+	if _, err := port.About(t.Context(), "http"+nats.URL[len("nats"):]); !errors.Is(err, port.ErrForeign) {
 		t.Errorf("a port for clients: %v", err)
 	}
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
@@ -58,7 +64,7 @@ func TestAboutWhatIsNoServer(t *testing.T) {
 	}
 	defer func() { _ = silent.Close() }()
 	for _, base := range []string{"http://127.0.0.1:1", "http://" + silent.Addr().String()} {
-		if _, err := monitor.About(t.Context(), base); err == nil || errors.Is(err, monitor.ErrForeign) {
+		if _, err := port.About(t.Context(), base); err == nil || errors.Is(err, port.ErrForeign) {
 			t.Errorf("%s: %v", base, err)
 		}
 	}

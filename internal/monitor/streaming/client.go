@@ -1,4 +1,4 @@
-package monitor
+package streaming
 
 import (
 	"cmp"
@@ -6,12 +6,15 @@ import (
 	"errors"
 	"net/url"
 	"slices"
+
+	"nats-test/internal/monitor"
+	"nats-test/internal/monitor/port"
 )
 
 // A Client is what NATS Streaming knows of one client.
 type Client struct {
 	ID    string
-	State State
+	State monitor.State
 	Holds []Holding // by channel
 }
 
@@ -26,14 +29,14 @@ var ErrNoClient = errors.New("the server knows no client of that ID")
 
 // Client asks for one client, and the client itself whether it is alive. The
 // error may be [ErrNoClient].
-func (r *Streaming) Client(ctx context.Context, id string) (*Client, error) {
+func (r *Reader) Client(ctx context.Context, id string) (*Client, error) {
 	var answer struct {
 		clientz
-		Subscriptions map[string]list[subscriptionz] `json:"subscriptions"`
+		Subscriptions map[string]port.List[subscriptionz] `json:"subscriptions"`
 	}
-	err := (&port{r.Base, r.Timeout, maxBytes, mostObjects}).get(ctx, "/streaming/clientsz?subs=1&client="+url.QueryEscape(id), &answer)
+	err := (&port.Port{Base: r.Base, Timeout: r.Timeout, Left: port.MaxBytes, Objects: port.MostObjects}).Get(ctx, "/streaming/clientsz?subs=1&client="+url.QueryEscape(id), &answer)
 	switch {
-	case errors.Is(err, errAbsent):
+	case errors.Is(err, port.ErrAbsent):
 		return nil, ErrNoClient
 	case err != nil:
 		return nil, err
@@ -58,10 +61,10 @@ func (r *Streaming) Client(ctx context.Context, id string) (*Client, error) {
 
 // Knows reports whether the server has a client of that ID with that heartbeat
 // inbox: whether it is the one with which the client spoke.
-func (r *Streaming) Knows(ctx context.Context, id, inbox string) (bool, error) {
+func (r *Reader) Knows(ctx context.Context, id, inbox string) (bool, error) {
 	var answer clientz
-	err := get(ctx, r.Base, "/streaming/clientsz?client="+url.QueryEscape(id), &answer)
-	if errors.Is(err, errAbsent) {
+	err := port.Get(ctx, r.Base, "/streaming/clientsz?client="+url.QueryEscape(id), &answer)
+	if errors.Is(err, port.ErrAbsent) {
 		return false, nil
 	}
 	return answer == clientz{id, inbox}, err

@@ -1,4 +1,4 @@
-package monitor_test
+package streaming_test
 
 import (
 	"fmt"
@@ -8,6 +8,7 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/monitor"
+	"nats-test/internal/monitor/streaming"
 )
 
 // Whoever hears the question can send what the server says where nobody is
@@ -34,7 +35,7 @@ func TestForgedAbsence(t *testing.T) {
 	for n := range 100 {
 		inboxes = append(inboxes, fmt.Sprintf("_INBOX.live.%d", n), fmt.Sprintf("_INBOX.hung.%d", n), fmt.Sprintf("mine.dead.%d", n))
 	}
-	states, err := (&monitor.Heartbeats{NC: server.Nats(), Prefix: "mine"}).States(t.Context(), inboxes)
+	states, err := (&streaming.Heartbeats{NC: server.Nats(), Prefix: "mine"}).States(t.Context(), inboxes)
 	if err != nil {
 		t.Fatal(err)
 	}

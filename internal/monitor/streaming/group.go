@@ -1,10 +1,4 @@
-// Package monitor tells how a broker stands: what its monitoring port or its
-// API says of channels, streams, clients and consumers, what the clients answer
-// themselves, and the judgement on it.
-//
-// The package's rule: it only looks. Whatever answers may be anything, so every
-// read is bounded in bytes and time.
-package monitor
+package streaming
 
 import (
 	"context"
@@ -12,6 +6,8 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"nats-test/internal/monitor/port"
 )
 
 // Clusters returns the IDs of the NATS Streaming clusters that the server
@@ -21,7 +17,7 @@ func Clusters(ctx context.Context, base string) ([]string, error) {
 	var own struct {
 		ClusterID string `json:"cluster_id"`
 	}
-	if err := get(ctx, base, "/streaming/serverz", &own); err == nil && own.ClusterID != "" {
+	if err := port.Get(ctx, base, "/streaming/serverz", &own); err == nil && own.ClusterID != "" {
 		return []string{own.ClusterID}, nil
 	}
 	var clients struct {
@@ -29,7 +25,7 @@ func Clusters(ctx context.Context, base string) ([]string, error) {
 			Name string `json:"name"`
 		} `json:"connections"`
 	}
-	if err := get(ctx, base, "/connz?limit=1024", &clients); err != nil {
+	if err := port.Get(ctx, base, "/connz?limit=1024", &clients); err != nil {
 		return nil, err
 	}
 	var ids []string
@@ -48,7 +44,7 @@ func Clusters(ctx context.Context, base string) ([]string, error) {
 // Streaming channel. found is false where there is no such durable yet.
 func DurablePosition(ctx context.Context, base, channel, group, durable, client string) (lastSent uint64, found bool, err error) {
 	var answer channelz
-	err = get(ctx, base, "/streaming/channelsz?subs=1&channel="+url.QueryEscape(channel), &answer)
+	err = port.Get(ctx, base, "/streaming/channelsz?subs=1&channel="+url.QueryEscape(channel), &answer)
 	if err != nil {
 		return 0, false, err
 	}
@@ -68,8 +64,8 @@ func GroupMembers(ctx context.Context, base string, channels []string, group, du
 	var ids []string
 	for _, channel := range channels {
 		var answer channelz
-		err := get(ctx, base, "/streaming/channelsz?subs=1&channel="+url.QueryEscape(channel), &answer)
-		if err != nil && !errors.Is(err, errAbsent) {
+		err := port.Get(ctx, base, "/streaming/channelsz?subs=1&channel="+url.QueryEscape(channel), &answer)
+		if err != nil && !errors.Is(err, port.ErrAbsent) {
 			return nil, err
 		}
 		for _, s := range answer.Subscriptions {
@@ -96,8 +92,8 @@ type Rest struct {
 // that does not show it is that of another server, which is an error.
 func RestOf(ctx context.Context, base, channel, group, durable, client string) (Rest, error) {
 	var answer channelz
-	err := get(ctx, base, "/streaming/channelsz?subs=1&channel="+url.QueryEscape(channel), &answer)
-	if err != nil && !errors.Is(err, errAbsent) {
+	err := port.Get(ctx, base, "/streaming/channelsz?subs=1&channel="+url.QueryEscape(channel), &answer)
+	if err != nil && !errors.Is(err, port.ErrAbsent) {
 		return Rest{}, err
 	}
 	var r Rest

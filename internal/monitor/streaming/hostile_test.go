@@ -1,4 +1,4 @@
-package monitor_test
+package streaming_test
 
 import (
 	"context"
@@ -15,6 +15,7 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/monitor"
+	"nats-test/internal/monitor/streaming"
 )
 
 // A fake answers as NATS Streaming does, or as it must not.
@@ -66,7 +67,7 @@ func TestClientThatLeaves(t *testing.T) {
 			page(w, object{"total": len(clients), "clients": clients})
 		},
 	}.start(t)
-	from := streaming(server)
+	from := reader(server)
 	from.Base = base
 	s, err := from.Read(t.Context(), nil)
 	if err != nil {
@@ -91,7 +92,7 @@ func TestClientThatLeaves(t *testing.T) {
 }
 
 func TestFollowerIsNoted(t *testing.T) {
-	from := streaming(brokertest.Start(t, brokertest.Config{Plain: true}))
+	from := reader(brokertest.Start(t, brokertest.Config{Plain: true}))
 	for role, notes := range map[string]int{"": 0, "Leader": 0, "Follower": 1} {
 		from.Base = fake{role: role}.start(t)
 		if s, err := from.Read(t.Context(), nil); err != nil || len(s.Notes) != notes {
@@ -109,7 +110,7 @@ func TestOnlyInboxesAreAsked(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ask := &monitor.Heartbeats{NC: server.Nats(), Prefix: "mine"}
+	ask := &streaming.Heartbeats{NC: server.Nats(), Prefix: "mine"}
 	inboxes := []string{"$JS.API.STREAM.DELETE.orders", "ticket:created", "_INBOX.a b", "_INBOX.>", "", "_INBOX", "mines.x",
 		"_INBOX." + strings.Repeat("x", 300), "_INBOX.dead", "mine.dead", "_INBOX.dead"}
 	states, err := ask.States(t.Context(), inboxes)
@@ -143,7 +144,7 @@ func TestClientsMayNotBeAsked(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer nc.Close()
-	states, err := (&monitor.Heartbeats{NC: nc}).States(t.Context(), []string{"_INBOX.x"})
+	states, err := (&streaming.Heartbeats{NC: nc}).States(t.Context(), []string{"_INBOX.x"})
 	if err != nil || states["_INBOX.x"] != monitor.Unasked {
 		t.Errorf("%v, %v", states, err)
 	}
@@ -172,7 +173,7 @@ func TestHostileMonitor(t *testing.T) {
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
-			from := streaming(server)
+			from := reader(server)
 			from.Base = f.start(t)
 			ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // the race detector is slow
 			defer cancel()
@@ -208,7 +209,7 @@ func TestManySubscriptions(t *testing.T) {
 			"ack_wait": 30, "inbox": "_INBOX." + id, "ack_inbox": "_INBOX.ack" + id}
 		clients[i] = object{"id": id, "hb_inbox": "_INBOX." + id}
 	}
-	from := streaming(server)
+	from := reader(server)
 	from.Timeout = time.Minute // the race detector is slow
 	from.Base = fake{
 		channels: func(w http.ResponseWriter, _ *http.Request) {

@@ -1,4 +1,4 @@
-package monitor
+package jetstream
 
 import (
 	"context"
@@ -13,7 +13,7 @@ import (
 
 // streams returns what is told of all streams. Of one that nobody answers for,
 // as while it has no leader, only the name is known.
-func (r *JetStream) streams(ctx context.Context) (found []*jetstream.StreamInfo, err error) {
+func (r *Reader) streams(ctx context.Context) (found []*jetstream.StreamInfo, err error) {
 	var names []string
 	err = r.Ask(ctx, func(ctx context.Context) error {
 		names = nil
@@ -56,7 +56,7 @@ func (r *JetStream) streams(ctx context.Context) (found []*jetstream.StreamInfo,
 
 // leftOut asks for a stream that the list leaves out, and returns nil if it is
 // gone.
-func (r *JetStream) leftOut(ctx context.Context, name string) (*jetstream.StreamInfo, error) {
+func (r *Reader) leftOut(ctx context.Context, name string) (*jetstream.StreamInfo, error) {
 	info := &jetstream.StreamInfo{Config: jetstream.StreamConfig{Name: name, Replicas: 2}, Cluster: &jetstream.ClusterInfo{}}
 	err := r.Ask(ctx, func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, time.Second)
@@ -78,7 +78,7 @@ func (r *JetStream) leftOut(ctx context.Context, name string) (*jetstream.Stream
 
 // stored returns those of subjects that a stream stores. One that gathers the
 // events of others has no subjects of its own.
-func (r *JetStream) stored(ctx context.Context, info *jetstream.StreamInfo, subjects []string) (stored []string, err error) {
+func (r *Reader) stored(ctx context.Context, info *jetstream.StreamInfo, subjects []string) (stored []string, err error) {
 	gathers := info.Config.Mirror != nil || len(info.Config.Sources) > 0
 	for _, subject := range subjects {
 		is := slices.ContainsFunc(info.Config.Subjects, func(f string) bool { return overlaps([]string{subject}, f) })
@@ -100,7 +100,7 @@ func (r *JetStream) stored(ctx context.Context, info *jetstream.StreamInfo, subj
 }
 
 // count returns how many events of subject a stream holds.
-func (r *JetStream) count(ctx context.Context, stream, subject string) (n uint64, err error) {
+func (r *Reader) count(ctx context.Context, stream, subject string) (n uint64, err error) {
 	err = r.Ask(ctx, func(ctx context.Context) error {
 		handle, err := r.JS.Stream(ctx, stream)
 		if err != nil {

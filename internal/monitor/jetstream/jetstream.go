@@ -1,4 +1,4 @@
-package monitor
+package jetstream
 
 import (
 	"cmp"
@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"nats-test/internal/monitor"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -18,8 +20,8 @@ const mostConsumers = 100_000
 // servers of a cluster talk to each other each second.
 const longAway = 10 * time.Second
 
-// JetStream looks at the streams and consumers of an account.
-type JetStream struct {
+// A Reader looks at the streams and consumers of an account.
+type Reader struct {
 	JS jetstream.JetStream
 
 	// Ask runs a request, in good time, and explains its error.
@@ -28,7 +30,7 @@ type JetStream struct {
 	// Members asks who shares each of several consumers, as [stream, name]:
 	// JetStream does not know. Who is not asked, or does not answer, is not
 	// among them.
-	Members func(ctx context.Context, consumers [][2]string) ([][]Member, error)
+	Members func(ctx context.Context, consumers [][2]string) ([][]monitor.Member, error)
 
 	// GroupOf returns the group that a consumer's name was made of, for a subject.
 	GroupOf func(consumer, subject string) (group string, ok bool)
@@ -37,15 +39,15 @@ type JetStream struct {
 // Read returns what JetStream tells of the streams that store one of subjects,
 // and of the consumers that want them; * stands for any text there. Without
 // subjects it reads all.
-func (r *JetStream) Read(ctx context.Context, subjects []string) (*Snapshot, error) {
-	s := &Snapshot{Time: time.Now(), Backend: "jetstream", Channels: []*Channel{}}
+func (r *Reader) Read(ctx context.Context, subjects []string) (*monitor.Snapshot, error) {
+	s := &monitor.Snapshot{Time: time.Now(), Backend: "jetstream", Channels: []*monitor.Channel{}}
 	streams, err := r.streams(ctx)
 	if err != nil {
 		return nil, fmt.Errorf("asking for the streams: %w", err)
 	}
 	missing, unknown := slices.Clone(subjects), false
 	var names [][2]string
-	var consumers []*Subscription
+	var consumers []*monitor.Subscription
 	for _, info := range streams {
 		stored, err := r.stored(ctx, info, subjects)
 		if err != nil {
@@ -80,11 +82,11 @@ func (r *JetStream) Read(ctx context.Context, subjects []string) (*Snapshot, err
 	if !unknown { // else it may be in a stream that nobody answers for
 		s.Absent = missing
 	}
-	slices.SortFunc(s.Channels, func(a, b *Channel) int { return cmp.Compare(a.Name, b.Name) })
+	slices.SortFunc(s.Channels, func(a, b *monitor.Channel) int { return cmp.Compare(a.Name, b.Name) })
 	return s, r.members(ctx, s, names, consumers)
 }
 
-func (r *JetStream) consumers(ctx context.Context, stream string, most int) ([]*jetstream.ConsumerInfo, error) {
+func (r *Reader) consumers(ctx context.Context, stream string, most int) ([]*jetstream.ConsumerInfo, error) {
 	var found []*jetstream.ConsumerInfo
 	err := r.Ask(ctx, func(ctx context.Context) error {
 		found = nil
@@ -104,7 +106,7 @@ func (r *JetStream) consumers(ctx context.Context, stream string, most int) ([]*
 }
 
 // members asks who shares the consumers, and finds out what nobody holds.
-func (r *JetStream) members(ctx context.Context, s *Snapshot, names [][2]string, consumers []*Subscription) error {
+func (r *Reader) members(ctx context.Context, s *monitor.Snapshot, names [][2]string, consumers []*monitor.Subscription) error {
 	if r.Members == nil || len(names) == 0 {
 		return nil
 	}
@@ -124,7 +126,7 @@ func (r *JetStream) members(ctx context.Context, s *Snapshot, names [][2]string,
 			m.AckWait = sub.AckWait
 			sub.Members = append(sub.Members, m)
 		}
-		slices.SortFunc(sub.Members, func(a, b Member) int { return cmp.Compare(a.Client, b.Client) })
+		slices.SortFunc(sub.Members, func(a, b monitor.Member) int { return cmp.Compare(a.Client, b.Client) })
 		// Who pulls by other means does not answer, and may be at work.
 		if !sub.Push && (len(sub.Members) > 0 || sub.Waiting == 0 && !sub.Offline) {
 			sub.Lost = max(0, sub.Unacked-held)
@@ -133,12 +135,12 @@ func (r *JetStream) members(ctx context.Context, s *Snapshot, names [][2]string,
 	return nil
 }
 
-func stream(info *jetstream.StreamInfo) *Channel {
-	c := &Channel{
+func stream(info *jetstream.StreamInfo) *monitor.Channel {
+	c := &monitor.Channel{
 		Name: info.Config.Name, Subjects: info.Config.Subjects, Events: info.State.Msgs, Bytes: info.State.Bytes,
 		First: info.State.FirstSeq, Last: info.State.LastSeq,
 		MaxEvents: uint64(max(0, info.Config.MaxMsgs)), MaxBytes: uint64(max(0, info.Config.MaxBytes)),
-		Refuses: info.Config.Discard == jetstream.DiscardNew, Subscriptions: []*Subscription{},
+		Refuses: info.Config.Discard == jetstream.DiscardNew, Subscriptions: []*monitor.Subscription{},
 	}
 	if info.Cluster != nil && info.Config.Replicas > 1 {
 		c.Leaderless = info.Cluster.Leader == ""
@@ -151,9 +153,9 @@ func stream(info *jetstream.StreamInfo) *Channel {
 	return c
 }
 
-func (r *JetStream) subscription(info *jetstream.ConsumerInfo) *Subscription {
-	s := &Subscription{
-		Consumer: info.Name, Durable: info.Config.Durable, Members: []Member{}, Filters: info.Config.FilterSubjects,
+func (r *Reader) subscription(info *jetstream.ConsumerInfo) *monitor.Subscription {
+	s := &monitor.Subscription{
+		Consumer: info.Name, Durable: info.Config.Durable, Members: []monitor.Member{}, Filters: info.Config.FilterSubjects,
 		Delivered: info.Delivered.Stream, Lag: info.NumPending, Unacked: info.NumAckPending,
 		Limit: max(0, info.Config.MaxAckPending), Waiting: info.NumWaiting, Paused: info.Paused, AckWait: info.Config.AckWait,
 		AckFloor: info.AckFloor.Stream, Created: info.Created,
@@ -197,14 +199,14 @@ func (r *JetStream) subscription(info *jetstream.ConsumerInfo) *Subscription {
 // overlaps reports whether a filter covers one of the names asked for, or is
 // matched by it. All names are asked for if there are none.
 func overlaps(asked []string, filter string) bool {
-	return len(asked) == 0 || wanted(asked, filter) || slices.ContainsFunc(asked, func(a string) bool {
+	return len(asked) == 0 || monitor.Wanted(asked, filter) || slices.ContainsFunc(asked, func(a string) bool {
 		return covers(filter, a) || strings.Contains(a, "*") && strings.ContainsAny(filter, "*>") // which can't be told apart
 	})
 }
 
 // Replayed returns how many events of subject, in stream c, a consumer has got:
 // so many come again if it is forgotten.
-func (r *JetStream) Replayed(ctx context.Context, c *Channel, s *Subscription, subject string) (uint64, error) {
+func (r *Reader) Replayed(ctx context.Context, c *monitor.Channel, s *monitor.Subscription, subject string) (uint64, error) {
 	stored, err := r.count(ctx, c.Name, subject)
 	if err != nil {
 		return 0, err

@@ -1,4 +1,4 @@
-package monitor_test
+package streaming_test
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ import (
 	"github.com/nats-io/stan.go"
 
 	"nats-test/internal/brokertest"
-	"nats-test/internal/monitor"
+	"nats-test/internal/monitor/streaming"
 )
 
 func TestMain(m *testing.M) {
@@ -21,10 +21,10 @@ func TestMain(m *testing.M) {
 }
 
 func TestClustersOfRealServers(t *testing.T) {
-	streaming := brokertest.Start(t, brokertest.Config{Cluster: "other"})
+	server := brokertest.Start(t, brokertest.Config{Cluster: "other"})
 	plain := brokertest.Start(t, brokertest.Config{Plain: true})
-	for url, want := range map[string][]string{streaming.Monitor: {"other"}, plain.Monitor: nil} {
-		if got, err := monitor.Clusters(t.Context(), url); err != nil || !slices.Equal(got, want) {
+	for url, want := range map[string][]string{server.Monitor: {"other"}, plain.Monitor: nil} {
+		if got, err := streaming.Clusters(t.Context(), url); err != nil || !slices.Equal(got, want) {
 			t.Errorf("%v, %v, want %v", got, err, want)
 		}
 	}
@@ -63,12 +63,12 @@ func TestDurablePositionOfARealServer(t *testing.T) {
 		{"", "d", "you", 0, false},
 		{"others", "d", "me", 0, false},
 	} {
-		last, found, err := monitor.DurablePosition(t.Context(), server.Monitor, "orders", q.group, q.durable, q.client)
+		last, found, err := streaming.DurablePosition(t.Context(), server.Monitor, "orders", q.group, q.durable, q.client)
 		if last != q.last || found != q.found || err != nil {
 			t.Errorf("%+v: #%d, %v, %v", q, last, found, err)
 		}
 	}
-	if _, _, err := monitor.DurablePosition(t.Context(), server.Monitor, "no such/channel?", "g", "d", ""); err == nil {
+	if _, _, err := streaming.DurablePosition(t.Context(), server.Monitor, "no such/channel?", "g", "d", ""); err == nil {
 		t.Error("an unknown channel has no position")
 	}
 }
@@ -106,7 +106,7 @@ func TestHostileAnswers(t *testing.T) {
 			server := httptest.NewServer(answer)
 			defer server.Close()
 			begin := time.Now()
-			if got, err := monitor.Clusters(t.Context(), server.URL); err == nil {
+			if got, err := streaming.Clusters(t.Context(), server.URL); err == nil {
 				t.Errorf("found %v", got)
 			}
 			if took := time.Since(begin); took > 5*time.Second {
@@ -118,25 +118,10 @@ func TestHostileAnswers(t *testing.T) {
 	if asked {
 		t.Error("a redirect was followed")
 	}
-	if _, err := monitor.Clusters(t.Context(), "http://127.0.0.1:1"); err == nil {
+	if _, err := streaming.Clusters(t.Context(), "http://127.0.0.1:1"); err == nil {
 		t.Error("nobody answers there")
 	}
-	if _, err := monitor.Clusters(t.Context(), "::"); err == nil {
+	if _, err := streaming.Clusters(t.Context(), "::"); err == nil {
 		t.Error("no URL")
-	}
-}
-
-// What a hint tells to type is one command, whatever a client calls itself.
-func TestHintsQuoteNames(t *testing.T) {
-	for id, want := range map[string]string{
-		"plain-1": "`listen evict plain-1` closes it at once", "a; rm -rf ~": "`listen evict 'a; rm -rf ~'` closes it at once",
-		"--force": "`listen evict -- --force` closes it at once", "$(id)'`": "`listen evict '$(id)'\"'\"'`'` closes it at once",
-	} {
-		s := &monitor.Snapshot{Channels: []*monitor.Channel{{Subscriptions: []*monitor.Subscription{{
-			Group: "g", Members: []monitor.Member{{Client: id, State: monitor.Dead, SilentFor: time.Hour, Unacked: 1}},
-		}}}}}
-		if all := s.Judge(0); len(all) != 1 || all[0].Hint != want {
-			t.Errorf("%+v", all)
-		}
 	}
 }

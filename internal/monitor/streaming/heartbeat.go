@@ -1,4 +1,4 @@
-package monitor
+package streaming
 
 import (
 	"cmp"
@@ -15,6 +15,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"nats-test/internal/fault"
+	"nats-test/internal/monitor"
 )
 
 // heartbeatWait is how long a client may take to answer: a live one needs less
@@ -41,22 +42,22 @@ const fewClients = 256
 // States returns the state of the client behind each inbox. It asks all of
 // them at once, and waits for half a second after the last answer if one of
 // them does not answer. That nobody is there is asked again.
-func (h *Heartbeats) States(ctx context.Context, inboxes []string) (map[string]State, error) {
-	states := make(map[string]State, len(inboxes))
+func (h *Heartbeats) States(ctx context.Context, inboxes []string) (map[string]monitor.State, error) {
+	states := make(map[string]monitor.State, len(inboxes))
 	var asked []string
 	for _, inbox := range inboxes {
 		if _, twice := states[inbox]; twice {
 			continue
 		}
-		if states[inbox] = Unasked; h.isInbox(inbox) {
-			states[inbox] = Hung
+		if states[inbox] = monitor.Unasked; h.isInbox(inbox) {
+			states[inbox] = monitor.Hung
 			asked = append(asked, inbox)
 		}
 	}
 	if err := h.ask(ctx, asked, states, true); err != nil {
 		return nil, err
 	}
-	absent := slices.DeleteFunc(asked, func(inbox string) bool { return states[inbox] != Dead })
+	absent := slices.DeleteFunc(asked, func(inbox string) bool { return states[inbox] != monitor.Dead })
 	times := 2
 	if len(absent) <= fewClients {
 		times = 6
@@ -67,37 +68,37 @@ func (h *Heartbeats) States(ctx context.Context, inboxes []string) (map[string]S
 			return nil, err
 		}
 		for _, inbox := range there {
-			states[inbox] = Hung
+			states[inbox] = monitor.Hung
 		}
 		if err := h.ask(ctx, there, states, false); err != nil {
 			return nil, err
 		}
-		absent = slices.DeleteFunc(absent, func(inbox string) bool { return states[inbox] != Dead })
+		absent = slices.DeleteFunc(absent, func(inbox string) bool { return states[inbox] != monitor.Dead })
 	}
 	return states, nil
 }
 
 // ask asks those behind inboxes, and notes their states. The server says that
 // nobody is there; or a neighbour does, who heard the question.
-func (h *Heartbeats) ask(ctx context.Context, inboxes []string, states map[string]State, absence bool) error {
+func (h *Heartbeats) ask(ctx context.Context, inboxes []string, states map[string]monitor.State, absence bool) error {
 	if len(inboxes) == 0 {
 		return nil
 	}
 	replies := h.inbox()
 	var mu sync.Mutex
-	answers := make([]State, len(inboxes))
+	answers := make([]monitor.State, len(inboxes))
 	open, done, came := len(inboxes), make(chan struct{}), make(chan struct{}, 1)
 	sub, err := h.NC.Subscribe(replies+".*", func(m *nats.Msg) {
 		n, absent := number(m, replies)
 		mu.Lock()
 		defer mu.Unlock()
 		defer fault.Exit()
-		if n < 0 || n >= len(inboxes) || answers[n] == Alive || absent && (!absence || answers[n] == Dead) {
+		if n < 0 || n >= len(inboxes) || answers[n] == monitor.Alive || absent && (!absence || answers[n] == monitor.Dead) {
 			return
 		}
 		first := answers[n] == ""
-		if answers[n] = Alive; absent {
-			answers[n] = Dead
+		if answers[n] = monitor.Alive; absent {
+			answers[n] = monitor.Dead
 		}
 		if !first {
 			return
@@ -134,11 +135,11 @@ func (h *Heartbeats) ask(ctx context.Context, inboxes []string, states map[strin
 	}
 	mu.Lock()
 	defer mu.Unlock()
-	unanswered := Hung
+	unanswered := monitor.Hung
 	denied := h.NC.LastError() // the newest: one of these, if asking is not permitted
 	if errors.Is(denied, nats.ErrPermissionViolation) &&
 		slices.ContainsFunc(inboxes, func(inbox string) bool { return strings.Contains(denied.Error(), `Publish to "`+inbox+`"`) }) {
-		unanswered = Unasked
+		unanswered = monitor.Unasked
 	}
 	for n, inbox := range inboxes {
 		states[inbox] = cmp.Or(answers[n], unanswered)

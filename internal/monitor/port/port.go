@@ -1,4 +1,8 @@
-package monitor
+// Package port reads the monitoring port of a NATS server.
+//
+// The package's rule: whatever answers may be anything, so that every read is
+// bounded in bytes, objects and time, and no error shows the port's password.
+package port
 
 import (
 	"bytes"
@@ -13,24 +17,25 @@ import (
 	"time"
 )
 
-// Limits of one request, where little is asked for.
-const (
-	timeout  = 500 * time.Millisecond
-	maxBytes = 8 << 20
-)
+// timeout is for a request where little is asked for.
+const timeout = 500 * time.Millisecond
+
+// MaxBytes is the most of an answer where little is asked for.
+const MaxBytes = 8 << 20
 
 // answerBytes is the most of one answer: it is held in memory as it came.
 const answerBytes = 64 << 20
 
-// mostObjects bounds what is made of all answers: each takes up to some 200
+// MostObjects bounds what is made of all answers: each takes up to some 200
 // bytes of memory.
-const mostObjects = 500_000
+const MostObjects = 500_000
 
-// A list is a JSON array of objects. (Each null of another would take as much
+// A List is a JSON array of objects. (Each null of another would take as much
 // memory as an object.)
-type list[T any] []T
+type List[T any] []T
 
-func (l *list[T]) UnmarshalJSON(text []byte) error {
+// UnmarshalJSON refuses a list with null in place of an object.
+func (l *List[T]) UnmarshalJSON(text []byte) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	*l = nil
 	switch open, err := d.Token(); {
@@ -52,28 +57,32 @@ func (l *list[T]) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// errAbsent: the server answers that it has not got what was asked for.
-var errAbsent = errors.New("not found")
+// ErrAbsent: the server answers that it has not got what was asked for.
+var ErrAbsent = errors.New("not found")
 
-// A port is a monitoring port, and how much is taken from it.
-type port struct {
-	base    string        // URL
-	timeout time.Duration // of one request
-	left    int64         // bytes that may still be read
-	objects int           // JSON objects that may still be read: one takes more memory than bytes
+// A Port is a monitoring port, and how much is taken from it.
+type Port struct {
+	Base    string        // URL, such as "http://127.0.0.1:8222"
+	Timeout time.Duration // of one request
+	Left    int64         // bytes that may still be read
+	Objects int           // JSON objects that may still be read: one takes more memory than bytes
 }
 
-func get(ctx context.Context, base, path string, into any) error {
-	return (&port{base, timeout, maxBytes, mostObjects}).get(ctx, path, into)
+// Get reads the JSON at path of the port at base into a value. It waits for half a
+// second, and reads no more than [MaxBytes]. Its errors are those of [Port.Get].
+func Get(ctx context.Context, base, path string, into any) error {
+	return (&Port{base, timeout, MaxBytes, MostObjects}).Get(ctx, path, into)
 }
 
-func (p *port) get(ctx context.Context, path string, into any) error {
-	ctx, cancel := context.WithTimeout(ctx, p.timeout)
+// Get reads the JSON at path into a value. The error wraps [ErrAbsent] if the
+// server answers that it has not got it.
+func (p *Port) Get(ctx context.Context, path string, into any) error {
+	ctx, cancel := context.WithTimeout(ctx, p.Timeout)
 	defer cancel()
-	if !IsURL(p.base) {
+	if !IsURL(p.Base) {
 		return errors.New("asking the monitoring port: its URL is none") // it is not shown: it may hold a password
 	}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSpace(p.base), nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, strings.TrimSpace(p.Base), nil)
 	if err != nil {
 		return errors.New("asking the monitoring port: its URL is none")
 	}
@@ -101,15 +110,15 @@ func (p *port) get(ctx context.Context, path string, into any) error {
 	switch response.StatusCode {
 	case http.StatusOK:
 	case http.StatusNotFound:
-		return fmt.Errorf("asking the monitoring port for %s: %w", path, errAbsent)
+		return fmt.Errorf("asking the monitoring port for %s: %w", path, ErrAbsent)
 	default:
 		return fmt.Errorf("asking the monitoring port for %s: it answers %d %s", path, response.StatusCode, http.StatusText(response.StatusCode))
 	}
-	most := min(p.left, answerBytes)
+	most := min(p.Left, answerBytes)
 	text, err := io.ReadAll(io.LimitReader(response.Body, most+1))
-	p.left -= int64(len(text))
-	p.objects -= bytes.Count(text, []byte("{"))
-	if int64(len(text)) > most || p.objects < 0 {
+	p.Left -= int64(len(text))
+	p.Objects -= bytes.Count(text, []byte("{"))
+	if int64(len(text)) > most || p.Objects < 0 {
 		return fmt.Errorf("reading the monitoring port's answer for %s: it is longer than what is read here", path)
 	}
 	if err == nil {

@@ -1,4 +1,4 @@
-package monitor
+package port
 
 import (
 	"context"
@@ -42,10 +42,10 @@ func About(ctx context.Context, base string) (Server, error) {
 		} `json:"cluster"`
 		Port int `json:"port"`
 		Leaf struct {
-			Remotes list[struct{}] `json:"remotes"`
+			Remotes List[struct{}] `json:"remotes"`
 		} `json:"leaf"`
 	}
-	if err := get(ctx, base, "/varz", &vars); err != nil {
+	if err := Get(ctx, base, "/varz", &vars); err != nil {
 		// Only what reached no HTTP server leaves it open what is there.
 		talk, failed := errors.AsType[*url.Error](err)
 		network, _ := errors.AsType[*net.OpError](err)
@@ -66,7 +66,7 @@ func About(ctx context.Context, base string) (Server, error) {
 		State     string `json:"state"`
 		Role      string `json:"role"`
 	}
-	_ = get(ctx, base, "/streaming/serverz", &own) // its absence is an answer
+	_ = Get(ctx, base, "/streaming/serverz", &own) // its absence is an answer
 	return Server{
 		ID: vars.ID, Name: vars.Name, Version: vars.Version, Cluster: vars.Cluster.Name, Port: vars.Port, Leaf: len(vars.Leaf.Remotes) > 0,
 		Streaming: own.ClusterID, State: own.State, Role: own.Role,

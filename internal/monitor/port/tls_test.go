@@ -1,4 +1,4 @@
-package monitor_test
+package port_test
 
 import (
 	"encoding/pem"
@@ -9,28 +9,29 @@ import (
 	"strings"
 	"testing"
 
-	"nats-test/internal/monitor"
+	"nats-test/internal/monitor/port"
+	"nats-test/internal/monitor/streaming"
 )
 
 // An https port is asked with the authority of the connection.
 func TestSecuredPort(t *testing.T) {
-	port := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	web := httptest.NewTLSServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
 		_, _ = w.Write([]byte(`{"server_id":"ME"}`))
 	}))
-	defer port.Close()
+	defer web.Close()
 	file := filepath.Join(t.TempDir(), "ca.pem")
-	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: port.Certificate().Raw})
+	text := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: web.Certificate().Raw})
 	if err := os.WriteFile(file, text, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := monitor.About(t.Context(), port.URL); err == nil {
+	if _, err := port.About(t.Context(), web.URL); err == nil {
 		t.Error("an unknown authority was trusted")
 	}
-	about, err := monitor.About(monitor.WithTLS(t.Context(), monitor.TLS{CA: file}), port.URL+"/")
+	about, err := port.About(port.WithTLS(t.Context(), port.TLS{CA: file}), web.URL+"/")
 	if err != nil || about.ID != "ME" {
 		t.Errorf("got %+v, %v", about, err)
 	}
-	if _, err := monitor.About(monitor.WithTLS(t.Context(), monitor.TLS{CA: "missing"}), port.URL); err == nil || !strings.Contains(err.Error(), "missing") {
+	if _, err := port.About(port.WithTLS(t.Context(), port.TLS{CA: "missing"}), web.URL); err == nil || !strings.Contains(err.Error(), "missing") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -38,13 +39,13 @@ func TestSecuredPort(t *testing.T) {
 // A port may stand behind a path and a query of its own.
 func TestPathOfAPort(t *testing.T) {
 	var asked string
-	port := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+	web := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		asked = r.URL.String()
 		_, _ = w.Write([]byte(`{}`))
 	}))
-	defer port.Close()
+	defer web.Close()
 	for base, want := range map[string]string{"": "/streaming/channelsz?subs=1", "/": "/streaming/channelsz?subs=1", "/a/?b=c": "/a/streaming/channelsz?b=c&subs=1"} {
-		if _, err := monitor.GroupMembers(t.Context(), port.URL+base, []string{"x"}, "g", ""); err == nil && asked == "" {
+		if _, err := streaming.GroupMembers(t.Context(), web.URL+base, []string{"x"}, "g", ""); err == nil && asked == "" {
 			t.Error("nothing was asked")
 		}
 		if !strings.HasPrefix(asked, want[:len(want)-len("subs=1")]) || !strings.Contains(asked, "subs=1") {
@@ -59,12 +60,12 @@ func TestSecretsOfAPort(t *testing.T) {
 	deaf.Close()
 	host := strings.TrimPrefix(deaf.URL, "http://")
 	for _, base := range []string{"http://s3cret:s3cret@" + host + "/s3cret?s3cret", "http://s3cret/s3cret@" + host, "s3cret", "http://s3cret:s3cret"} {
-		_, err := monitor.About(t.Context(), base)
+		_, err := port.About(t.Context(), base)
 		if err == nil || strings.Contains(err.Error(), "s3cret") {
 			t.Errorf("%s: %v", base, err)
 		}
 	}
-	if monitor.IsURL("http://s3cret/s3cret@"+host) || !monitor.IsURL(" http://s3cret:s3cret@"+host+"/s3cret") {
+	if port.IsURL("http://s3cret/s3cret@"+host) || !port.IsURL(" http://s3cret:s3cret@"+host+"/s3cret") {
 		t.Error("URLs are told apart wrongly")
 	}
 }

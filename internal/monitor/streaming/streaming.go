@@ -1,4 +1,4 @@
-package monitor
+package streaming
 
 import (
 	"context"
@@ -8,6 +8,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"nats-test/internal/monitor"
+	"nats-test/internal/monitor/port"
 )
 
 // Bounds of one look at a NATS Streaming server.
@@ -16,8 +19,8 @@ const (
 	pageSize  = 1024      // entries of a page, the server's own default
 )
 
-// Streaming looks at a NATS Streaming server through its monitoring port.
-type Streaming struct {
+// A Reader looks at a NATS Streaming server through its monitoring port.
+type Reader struct {
 	Base    string // URL of the monitoring port
 	Cluster string // ID that the server must have
 
@@ -53,12 +56,12 @@ type (
 		HBInbox string `json:"hb_inbox"`
 	}
 	channelz struct {
-		Name          string              `json:"name"`
-		Msgs          uint64              `json:"msgs"`
-		Bytes         uint64              `json:"bytes"`
-		FirstSeq      uint64              `json:"first_seq"`
-		LastSeq       uint64              `json:"last_seq"`
-		Subscriptions list[subscriptionz] `json:"subscriptions"`
+		Name          string                   `json:"name"`
+		Msgs          uint64                   `json:"msgs"`
+		Bytes         uint64                   `json:"bytes"`
+		FirstSeq      uint64                   `json:"first_seq"`
+		LastSeq       uint64                   `json:"last_seq"`
+		Subscriptions port.List[subscriptionz] `json:"subscriptions"`
 	}
 	subscriptionz struct {
 		ClientID     string `json:"client_id"`
@@ -74,19 +77,19 @@ type (
 	}
 	// A page is one of several answers.
 	page struct {
-		Total    int            `json:"total"`
-		Clients  list[clientz]  `json:"clients"`
-		Channels list[channelz] `json:"channels"`
+		Total    int                 `json:"total"`
+		Clients  port.List[clientz]  `json:"clients"`
+		Channels port.List[channelz] `json:"channels"`
 	}
 )
 
 // Read returns what the server tells of the channels whose names match one of
 // subjects, in which * stands for any text; of all, if there are none.
-func (r *Streaming) Read(ctx context.Context, subjects []string) (*Snapshot, error) {
-	p := r.port()
+func (r *Reader) Read(ctx context.Context, subjects []string) (*monitor.Snapshot, error) {
+	l := r.look()
 	var server serverz
-	if err := p.get(ctx, "/streaming/serverz", &server); err != nil {
-		if errors.Is(err, errAbsent) {
+	if err := l.Get(ctx, "/streaming/serverz", &server); err != nil {
+		if errors.Is(err, port.ErrAbsent) {
 			err = errors.New("the monitoring port belongs to a server without NATS Streaming")
 		}
 		return nil, err
@@ -98,29 +101,29 @@ func (r *Streaming) Read(ctx context.Context, subjects []string) (*Snapshot, err
 		return nil, fmt.Errorf("the monitoring port belongs to a server of the cluster %q, not of %q", server.ClusterID, r.Cluster)
 	}
 	var store storez
-	if err := p.get(ctx, "/streaming/storez", &store); err != nil {
+	if err := l.Get(ctx, "/streaming/storez", &store); err != nil {
 		return nil, err
 	}
-	s := &Snapshot{
+	s := &monitor.Snapshot{
 		Time: time.Now(), Backend: "stan", Cluster: server.ClusterID, Role: server.Role,
-		Total: server.Channels, MaxChannels: store.Limits.MaxChannels, Channels: []*Channel{},
+		Total: server.Channels, MaxChannels: store.Limits.MaxChannels, Channels: []*monitor.Channel{},
 	}
-	channels, err := p.channels(ctx, subjects, s)
+	channels, err := l.channels(ctx, subjects, s)
 	if err != nil {
 		return nil, err
 	}
 	// After the channels: whoever joins meanwhile is not taken for gone.
-	clients, err := p.clients(ctx)
+	clients, err := l.clients(ctx)
 	if err != nil {
 		return nil, err
 	}
-	states, err := r.states(ctx, p, clients)
+	states, err := r.states(ctx, l, clients)
 	if err != nil {
 		return nil, err
 	}
 	s.Clients = len(clients)
 	for _, state := range states {
-		if state == Dead {
+		if state == monitor.Dead {
 			s.Dead++
 		}
 	}
@@ -141,18 +144,23 @@ func (r *Streaming) Read(ctx context.Context, subjects []string) (*Snapshot, err
 	return s, nil
 }
 
-func (r *Streaming) port() *port { return &port{r.Base, r.Timeout, lookBytes, mostObjects} }
+// A look is at one server, and all that is taken from it is bounded together.
+type look struct{ port.Port }
+
+func (r *Reader) look() *look {
+	return &look{port.Port{Base: r.Base, Timeout: r.Timeout, Left: lookBytes, Objects: port.MostObjects}}
+}
 
 // channels reads the channels that are asked for, and notes those that are not
 // there.
-func (p *port) channels(ctx context.Context, subjects []string, s *Snapshot) ([]channelz, error) {
+func (l *look) channels(ctx context.Context, subjects []string, s *monitor.Snapshot) ([]channelz, error) {
 	literal := func(subject string) bool { return !strings.Contains(subject, "*") }
 	var found []channelz
 	if len(subjects) > 0 && !slices.ContainsFunc(subjects, func(s string) bool { return !literal(s) }) {
 		for _, subject := range subjects {
 			var c channelz
-			switch err := p.get(ctx, "/streaming/channelsz?subs=1&channel="+url.QueryEscape(subject), &c); {
-			case errors.Is(err, errAbsent):
+			switch err := l.Get(ctx, "/streaming/channelsz?subs=1&channel="+url.QueryEscape(subject), &c); {
+			case errors.Is(err, port.ErrAbsent):
 				s.Absent = append(s.Absent, subject)
 			case err != nil:
 				return nil, err
@@ -162,25 +170,25 @@ func (p *port) channels(ctx context.Context, subjects []string, s *Snapshot) ([]
 		}
 		return found, nil
 	}
-	err := p.pages(ctx, "/streaming/channelsz?subs=1", func(page page) int {
+	err := l.pages(ctx, "/streaming/channelsz?subs=1", func(page page) int {
 		for _, c := range page.Channels {
-			if wanted(subjects, c.Name) {
+			if monitor.Wanted(subjects, c.Name) {
 				found = append(found, c)
 			}
 		}
 		return len(page.Channels)
 	})
 	for _, subject := range subjects {
-		if !slices.ContainsFunc(found, func(c channelz) bool { return wanted([]string{subject}, c.Name) }) {
+		if !slices.ContainsFunc(found, func(c channelz) bool { return monitor.Wanted([]string{subject}, c.Name) }) {
 			s.Absent = append(s.Absent, subject)
 		}
 	}
 	return found, err
 }
 
-func (p *port) clients(ctx context.Context) (map[string]clientz, error) {
+func (l *look) clients(ctx context.Context) (map[string]clientz, error) {
 	found := make(map[string]clientz)
-	return found, p.pages(ctx, "/streaming/clientsz?", func(page page) int {
+	return found, l.pages(ctx, "/streaming/clientsz?", func(page page) int {
 		for _, c := range page.Clients {
 			found[c.ID] = c
 		}
@@ -190,10 +198,10 @@ func (p *port) clients(ctx context.Context) (map[string]clientz, error) {
 
 // pages reads page after page of path. take returns how many entries one had:
 // the server may say that there are more than it gives.
-func (p *port) pages(ctx context.Context, path string, take func(page) int) error {
+func (l *look) pages(ctx context.Context, path string, take func(page) int) error {
 	for offset := 0; ; {
 		var answer page
-		if err := p.get(ctx, fmt.Sprintf("%s&offset=%d&limit=%d", path, offset, pageSize), &answer); err != nil {
+		if err := l.Get(ctx, fmt.Sprintf("%s&offset=%d&limit=%d", path, offset, pageSize), &answer); err != nil {
 			return err
 		}
 		n := take(answer)
@@ -206,11 +214,11 @@ func (p *port) pages(ctx context.Context, path string, take func(page) int) erro
 
 // states asks all clients whether they are there. One that left while it was
 // asked looks dead, and is not known to the server any more.
-func (r *Streaming) states(ctx context.Context, p *port, clients map[string]clientz) (map[string]State, error) {
-	states := make(map[string]State, len(clients))
+func (r *Reader) states(ctx context.Context, l *look, clients map[string]clientz) (map[string]monitor.State, error) {
+	states := make(map[string]monitor.State, len(clients))
 	if r.Ask == nil {
 		for id := range clients {
-			states[id] = Unasked
+			states[id] = monitor.Unasked
 		}
 		return states, nil
 	}
@@ -225,16 +233,16 @@ func (r *Streaming) states(ctx context.Context, p *port, clients map[string]clie
 	silent := false
 	for id, c := range clients {
 		states[id] = answers[c.HBInbox]
-		silent = silent || states[id] == Dead || states[id] == Hung
+		silent = silent || states[id] == monitor.Dead || states[id] == monitor.Hung
 	}
 	if silent {
-		still, err := p.clients(ctx)
+		still, err := l.clients(ctx)
 		if err != nil {
 			return nil, err
 		}
 		for id, c := range clients {
-			if states[id] != Alive && still[id] != c {
-				states[id] = Gone
+			if states[id] != monitor.Alive && still[id] != c {
+				states[id] = monitor.Gone
 			}
 		}
 	}
@@ -243,7 +251,7 @@ func (r *Streaming) states(ctx context.Context, p *port, clients map[string]clie
 
 // Replayed returns how many events of c a position has got: so many come again
 // if it is forgotten.
-func (r *Streaming) Replayed(_ context.Context, c *Channel, s *Subscription, _ string) (uint64, error) {
+func (r *Reader) Replayed(_ context.Context, c *monitor.Channel, s *monitor.Subscription, _ string) (uint64, error) {
 	if c.First == 0 || s.Delivered < c.First {
 		return 0, nil
 	}

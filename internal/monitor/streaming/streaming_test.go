@@ -1,4 +1,4 @@
-package monitor_test
+package streaming_test
 
 import (
 	"fmt"
@@ -10,12 +10,13 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/monitor"
+	"nats-test/internal/monitor/streaming"
 )
 
-func streaming(server *brokertest.Server) *monitor.Streaming {
-	return &monitor.Streaming{
+func reader(server *brokertest.Server) *streaming.Reader {
+	return &streaming.Reader{
 		Base: server.Monitor, Cluster: "ticketing", Timeout: 5 * time.Second,
-		Ask: &monitor.Heartbeats{NC: server.Nats()},
+		Ask: &streaming.Heartbeats{NC: server.Nats()},
 	}
 }
 
@@ -72,7 +73,7 @@ func TestSnapshotOfNATSStreaming(t *testing.T) {
 	if err := single.Close(); err != nil {
 		t.Fatal(err)
 	}
-	s, err := streaming(server).Read(t.Context(), nil)
+	s, err := reader(server).Read(t.Context(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -115,11 +116,11 @@ func TestSnapshotOfNATSStreaming(t *testing.T) {
 	if alone := subs["client b"]; alone == nil || alone.Lag != 0 || alone.Survives() {
 		t.Errorf("%+v", alone)
 	}
-	narrow, err := streaming(server).Read(t.Context(), []string{"small.one", "nothing"})
+	narrow, err := reader(server).Read(t.Context(), []string{"small.one", "nothing"})
 	if err != nil || len(narrow.Channels) != 1 || len(narrow.Absent) != 1 || narrow.Absent[0] != "nothing" {
 		t.Errorf("%+v, %v", narrow, err)
 	}
-	narrow, err = streaming(server).Read(t.Context(), []string{"small*", "nothing*"})
+	narrow, err = reader(server).Read(t.Context(), []string{"small*", "nothing*"})
 	if err != nil || len(narrow.Channels) != 2 || len(narrow.Absent) != 1 || narrow.Absent[0] != "nothing*" {
 		t.Errorf("%+v, %v", narrow, err)
 	}
@@ -140,7 +141,7 @@ func TestAllPagesAreRead(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	from := streaming(server)
+	from := reader(server)
 	brokertest.Eventually(t, "all channels are there", func() bool {
 		s, err := from.Read(t.Context(), nil)
 		return err == nil && len(s.Channels) == n && s.Total == n
@@ -153,7 +154,7 @@ func TestOtherServers(t *testing.T) {
 	for server, want := range map[*brokertest.Server]string{
 		plain: "without NATS Streaming", other: `of the cluster "other", not of "ticketing"`,
 	} {
-		if _, err := streaming(server).Read(t.Context(), nil); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := reader(server).Read(t.Context(), nil); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%v, want %q", err, want)
 		}
 	}

@@ -1,4 +1,4 @@
-package monitor
+package jetstream
 
 import (
 	"bytes"
@@ -7,6 +7,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"nats-test/internal/monitor/port"
 
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -77,7 +79,7 @@ func (p *pager[T]) page(ctx context.Context, offset int) (entries []T, total int
 		return nil, 0, errors.New("an answer of JetStream has more in it than is read here")
 	}
 	if text != nil {
-		if err := (*list[T])(&entries).UnmarshalJSON(text); err != nil {
+		if err := (*port.List[T])(&entries).UnmarshalJSON(text); err != nil {
 			return nil, 0, fmt.Errorf("no answer of JetStream: %w", err)
 		}
 	}
