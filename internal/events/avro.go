@@ -11,6 +11,15 @@ import (
 	"github.com/twmb/avro"
 )
 
+// avroFormat is Avro. Every field of a record travels. Readers take the default
+// of an enum, if it has one, for a value that they don't know: it is open then.
+var avroFormat = &Format{
+	Name: "avro", Title: "Avro", Extension: ".avsc",
+	Encodings: []string{avroSingleObject, avroBinary},
+	Evolution: Evolution{AllFieldsSent: true, Reads: readsAvro},
+	New:       func(f *folder) compiler { return newAvros(f) },
+}
+
 // avros compiles the contracts of a catalogue that are written in Avro.
 type avros struct {
 	folder *folder

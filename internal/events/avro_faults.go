@@ -113,11 +113,7 @@ func (w *avroWriter) writeKind(t *avroType, value any) {
 			return
 		}
 	}
-	got := kindOf(value)
-	if got == ruleInteger {
-		got = ruleNumber
-	}
-	w.fault("is %s, must be %s", got, t.word())
+	w.fault("is %s, must be %s", kindOf(value), t.word())
 }
 
 func (w *avroWriter) count(n int) { w.wire = binary.AppendVarint(w.wire, int64(n)) }

@@ -86,7 +86,7 @@ func FuzzAvroSchema(f *testing.F) {
 		if err := os.WriteFile(filepath.Join(dir, "a.avsc"), schema, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		a := newAvros(&folder{dir})
+		a := newAvros(newFolder(dir))
 		compiled, err := a.compile(reference{file: "a.avsc"})
 		if err != nil {
 			return

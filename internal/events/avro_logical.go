@@ -2,7 +2,6 @@ package events
 
 import (
 	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"math"
 	"math/big"
@@ -233,9 +232,4 @@ func isUUID(text string) bool {
 func uuidBytes(text string) []byte {
 	id, _ := uuid.Parse(text)
 	return id[:]
-}
-
-// isJSONNumber reports whether text could stand as a number in JSON.
-func isJSONNumber(text string) bool {
-	return text != "" && (text[0] == '-' || isDigit(text[0])) && strings.TrimSpace(text) == text && json.Valid([]byte(text))
 }

@@ -2,9 +2,18 @@ package events
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"time"
 )
+
+// readsAvro is what schema resolution in Avro's specification allows.
+func readsAvro(reader, writer string) bool {
+	return slices.Contains(map[string][]string{
+		"long": {"int"}, "float": {"int", "long"}, "double": {"int", "long", "float"},
+		"string": {"bytes"}, "bytes": {"string"},
+	}[reader], writer)
+}
 
 func (c *avroCodec) shape() *shape { return avroShape(c.root, map[*avroType]*shape{}) }
 

@@ -31,7 +31,7 @@ func avroFiles(t testing.TB, files map[string]string) *avros {
 			t.Fatal(err)
 		}
 	}
-	return newAvros(&folder{dir})
+	return newAvros(newFolder(dir))
 }
 
 func avroContract(t testing.TB, a *avros, r reference) *avroCodec {

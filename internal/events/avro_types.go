@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 )
 
 // An avroFile is a .avsc file and the types that are defined in it. A file may
@@ -134,4 +135,41 @@ func nameSet(files []*avroFile) []string {
 		}
 	}
 	return slices.Sorted(maps.Keys(set))
+}
+
+// avroWords can't be the name of a type.
+var avroWords = []string{"null", "boolean", "int", "long", "float", "double", "bytes", "string",
+	"record", "error", "enum", "fixed", "array", "map", "union"}
+
+// isDefinition reports whether t defines a named type.
+func (t *avroText) isDefinition() bool {
+	if t.kind != '{' {
+		return false
+	}
+	switch t.get("type").text {
+	case "record", "error", "enum", "fixed":
+		return t.get("name").kind == '"'
+	}
+	return false
+}
+
+// fullName returns the name of a definition that stands in a namespace, and
+// the namespace that the names in it are relative to.
+func (t *avroText) fullName(enclosing string) (name, namespace string) {
+	name = t.get("name").text
+	if strings.Contains(name, ".") {
+		return name, namespaceOf(name)
+	}
+	if own := t.get("namespace"); own.kind == '"' {
+		enclosing = own.text
+	}
+	if enclosing == "" {
+		return name, ""
+	}
+	return enclosing + "." + name, enclosing
+}
+
+// namespaceOf returns the namespace of a full name.
+func namespaceOf(name string) string {
+	return name[:max(strings.LastIndexByte(name, '.'), 0)]
 }

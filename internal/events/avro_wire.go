@@ -1,12 +1,9 @@
 package events
 
 import (
-	"bytes"
 	"encoding/binary"
-	"encoding/json"
 	"math"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -85,18 +82,4 @@ func appendFloat(out []byte, f float64, bits int) []byte {
 		out = out[:n-1]
 	}
 	return out
-}
-
-// appendJSONString appends text as JSON, as readable as it can be.
-func appendJSONString(out []byte, text string) []byte {
-	if strings.IndexFunc(text, func(c rune) bool { return c < ' ' || c == '"' || c == '\\' || c == utf8.RuneError }) < 0 {
-		return append(append(append(out, '"'), text...), '"')
-	}
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	if e.Encode(text) != nil { // a string is always JSON
-		return append(out, `""`...)
-	}
-	return append(out, bytes.TrimSuffix(b.Bytes(), []byte("\n"))...)
 }

@@ -3,9 +3,6 @@ package events
 import (
 	"fmt"
 	"path"
-	"strings"
-
-	"github.com/agnivade/levenshtein"
 )
 
 // A Catalogue is the set of events that a team has agreed on.
@@ -63,20 +60,4 @@ type UnknownError struct {
 
 func (e *UnknownError) Error() string {
 	return fmt.Sprintf("the catalogue has no event %q", e.Subject)
-}
-
-// nearest returns the candidate that word is most likely a slip for, or "".
-func nearest(word string, candidates []string) string {
-	const longest = 200 // the distance is quadratic, and no slip is that long
-	if len(word) > longest {
-		return ""
-	}
-	best, bestDistance := "", 1+max(2, len(word)/3)
-	for _, c := range candidates {
-		d := levenshtein.ComputeDistance(strings.ToLower(word), strings.ToLower(c))
-		if d < bestDistance {
-			best, bestDistance = c, d
-		}
-	}
-	return best
 }

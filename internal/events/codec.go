@@ -29,7 +29,7 @@ type codec interface {
 }
 
 // A compiler makes the codecs of one format from the files of one catalogue.
-// It is used by one goroutine, and compiles nothing before it is asked.
+// It may be used by several goroutines, and compiles nothing before it is asked.
 type compiler interface {
 	// compile returns the codec of a contract. What is wrong with a file of the
 	// catalogue is a [*SourceError].
@@ -65,27 +65,25 @@ func (e *SourceError) Error() string {
 }
 
 // A Format is a language that contracts are written in.
-type Format string
-
-// The formats of contracts.
-const (
-	JSONSchema Format = "jsonschema" // draft 2020-12; what travels is JSON
-	Protobuf   Format = "proto"
-	Avro       Format = "avro"
-)
-
-// Title returns the format's name for people.
-func (f Format) Title() string {
-	return map[Format]string{JSONSchema: "JSON Schema", Protobuf: "Protobuf", Avro: "Avro"}[f]
+type Format struct {
+	Name      string   // in messages, and of its folder in tests and exports: "avro"
+	Title     string   // for people: "Avro"
+	Extension string   // of its files: ".avsc"
+	Encodings []string // that a manifest may ask for, the default one first; nil if there is but one
+	Evolution Evolution
+	New       func(*folder) compiler
 }
 
-// newCompiler returns a compiler for the contracts of one format in a folder.
-func newCompiler(f Format, files *folder) compiler {
-	switch f {
-	case Protobuf:
-		return newProtobufs(files)
-	case Avro:
-		return newAvros(files)
-	}
-	return newJSONSchemas(files)
+func (f *Format) String() string { return f.Name }
+
+// An Evolution says what readers with one version of a contract make of what
+// was written with another.
+type Evolution struct {
+	Numbered      bool // fields and enum values are what their numbers are, not their names
+	AllFieldsSent bool // optional fields travel, too
+	KeepsValues   bool // readers keep enum values that they don't know
+
+	// Reads reports whether a reader of one kind surely understands every value
+	// that was written as another, different kind.
+	Reads func(reader, writer string) bool
 }

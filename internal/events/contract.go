@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 )
 
@@ -13,14 +14,14 @@ import (
 type Contract struct {
 	Subject     string
 	Description string
-	Format      Format
+	Format      *Format
 
 	codec   func() (codec, error)
 	example func() ([]byte, error) // nil: one is made of the contract
 }
 
 // newContract returns the contract that compile, called once, makes the codec of.
-func newContract(subject, description string, format Format, compile func() (codec, error)) *Contract {
+func newContract(subject, description string, format *Format, compile func() (codec, error)) *Contract {
 	return &Contract{Subject: subject, Description: description, Format: format, codec: sync.OnceValues(compile)}
 }
 
@@ -97,4 +98,18 @@ func (c *Contract) shape() (*shape, error) {
 		return nil, err
 	}
 	return codec.shape(), nil
+}
+
+// An InvalidError lists every fault of one event's data, ordered by path.
+type InvalidError struct {
+	Subject string
+	Faults  []Fault
+}
+
+func (e *InvalidError) Error() string {
+	problems := make([]string, len(e.Faults))
+	for i, f := range e.Faults {
+		problems[i] = f.String()
+	}
+	return fmt.Sprintf("the data is no %q event: %s", e.Subject, strings.Join(problems, "; "))
 }

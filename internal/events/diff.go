@@ -56,13 +56,13 @@ func Diff(before, after *Catalogue) ([]Change, error) {
 }
 
 func diffContracts(before, after *Contract) ([]Change, error) {
-	d := comparison{subject: before.Subject, format: before.Format}
+	d := comparison{subject: before.Subject}
 	switch {
 	case after == nil:
 		d.add(nil, breaks(true, true, "they still use it"), "event removed")
 		return d.changes, nil
 	case before.Format != after.Format:
-		d.add(nil, breaks(true, true, "to them it is "+string(before.Format)), "format %s became %s", before.Format, after.Format)
+		d.add(nil, breaks(true, true, "to them it is "+before.Format.Name), "format %s became %s", before.Format.Name, after.Format.Name)
 		return d.changes, nil
 	}
 	was, err := before.shape()
@@ -73,11 +73,11 @@ func diffContracts(before, after *Contract) ([]Change, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the new contract of %q: %w", after.Subject, err)
 	}
-	return diffShapes(before.Subject, before.Format, was, is), nil
+	return diffShapes(before.Subject, before.Format.Evolution, was, is), nil
 }
 
-func diffShapes(subject string, format Format, before, after *shape) []Change {
-	d := comparison{subject: subject, format: format, seen: make(map[[2]*shape]bool)}
+func diffShapes(subject string, rules Evolution, before, after *shape) []Change {
+	d := comparison{subject: subject, rules: rules, seen: make(map[[2]*shape]bool)}
 	d.shapes(nil, before, after)
 	return d.changes
 }
@@ -99,7 +99,7 @@ func breaks(listeners, publishers bool, why string) string {
 // A comparison goes through two versions of one contract side by side.
 type comparison struct {
 	subject string
-	format  Format
+	rules   Evolution
 	seen    map[[2]*shape]bool // what was compared: shapes may be cyclic
 	changes []Change
 }
@@ -160,7 +160,7 @@ func (d *comparison) inside(at *place, before, after *shape) {
 
 func (d *comparison) fields(at *place, before, after []field) {
 	key := func(f field) (string, int) { return f.name, f.number }
-	for _, p := range match(before, after, d.format == Protobuf, key) {
+	for _, p := range match(before, after, d.rules.Numbered, key) {
 		b, a := p.before, p.after
 		switch {
 		case a == nil:
@@ -193,7 +193,7 @@ func (d *comparison) field(at *place, b, a *field, owner string) {
 	case a.required && !b.required:
 		d.add(at, breaks(false, true, "they may leave it out"), "made required")
 	case b.required && !a.required: // what travels as Avro has all of its fields
-		d.add(at, breaks(d.format != Avro, false, "they require it"), "made optional")
+		d.add(at, breaks(!d.rules.AllFieldsSent, false, "they require it"), "made optional")
 	}
 	if b.oneof != a.oneof {
 		what := fmt.Sprintf("moved from oneof %s to oneof %s", quote(b.oneof), quote(a.oneof))
@@ -217,11 +217,9 @@ func (d *comparison) number(at *place, owner, name string, number int) {
 }
 
 func (d *comparison) values(at *place, before, after *shape) {
-	// A listener shows a number that its Protobuf enum does not name, and takes
-	// the default of its Avro enum, if it has one.
-	refused := d.format != Protobuf && !before.open
+	refused := !d.rules.KeepsValues && !before.open
 	key := func(v enumValue) (string, int) { return v.name, v.number }
-	for _, p := range match(before.values, after.values, d.format == Protobuf, key) {
+	for _, p := range match(before.values, after.values, d.rules.Numbered, key) {
 		b, a := p.before, p.after
 		switch {
 		case a == nil:

@@ -69,36 +69,7 @@ func second(_ string, number int) int { return number }
 // reads reports whether a reader of one kind surely understands every value
 // that was written as another, by the rules of the format.
 func (d *comparison) reads(reader, writer string) bool {
-	var widens []string
-	switch string(d.format) + " " + reader {
-	case "jsonschema number":
-		widens = []string{"integer"}
-	case "jsonschema string": // whatever has no type of its own is a string: date-time, uuid, …
-		types := []string{shapeObject, shapeArray, shapeMap, shapeUnion, shapeAny, "number", "integer", "boolean", "null"}
-		return !slices.Contains(types, writer)
-
-	// Schema resolution in Avro's specification.
-	case "avro long":
-		widens = []string{"int"}
-	case "avro float":
-		widens = []string{"int", "long"}
-	case "avro double":
-		widens = []string{"int", "long", "float"}
-	case "avro string":
-		widens = []string{"bytes"}
-	case "avro bytes":
-		widens = []string{"string"}
-
-	// What has the same bytes and the same value. More of Protobuf's types share
-	// their bytes, and read them as other values, or in JSON as other types.
-	case "proto int64":
-		widens = []string{"int32", "uint32"}
-	case "proto uint64":
-		widens = []string{"uint32"}
-	case "proto sint64":
-		widens = []string{"sint32"}
-	}
-	return reader == writer || reader == shapeAny || slices.Contains(widens, writer)
+	return reader == writer || reader == shapeAny || d.rules.Reads(reader, writer)
 }
 
 // takes reports whether one of the variants reads what is written as another.

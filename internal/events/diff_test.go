@@ -54,9 +54,9 @@ func numbered(first int, names ...string) *shape {
 // Every rule, in each format where it differs. In want, L stands for listeners
 // that still have the old contract, P for publishers that do.
 func TestDiffShapes(t *testing.T) {
-	everywhere := []Format{JSONSchema, Protobuf, Avro}
+	everywhere := []*Format{jsonSchemaFormat, protobufFormat, avroFormat}
 	tests := []struct {
-		formats       []Format
+		formats       []*Format
 		before, after *shape
 		want          string
 	}{
@@ -65,8 +65,8 @@ func TestDiffShapes(t *testing.T) {
 		{everywhere, object(), object(may("a/b", "string")), "/a~1b: field added"},
 		{everywhere, object(), object(must("a", "string")), "/a: required field added (P: they leave it out)"},
 		{everywhere, object(may("a", "string")), object(must("a", "string")), "/a: made required (P: they may leave it out)"},
-		{[]Format{JSONSchema, Protobuf}, object(must("a", "string")), object(may("a", "string")), "/a: made optional (L: they require it)"},
-		{[]Format{Avro}, object(must("a", "string")), object(may("a", "string")), "/a: made optional"},
+		{[]*Format{jsonSchemaFormat, protobufFormat}, object(must("a", "string")), object(may("a", "string")), "/a: made optional (L: they require it)"},
+		{[]*Format{avroFormat}, object(must("a", "string")), object(may("a", "string")), "/a: made optional"},
 		{everywhere, object(may("a", "string"), may("b", "string")), object(may("b", "string"), may("a", "string")), ""},
 		{everywhere, object(), opened(object()), "opened to further fields"},
 		{everywhere, opened(object()), object(), "closed to further fields (P: they may send further ones)"},
@@ -78,72 +78,72 @@ func TestDiffShapes(t *testing.T) {
 		{everywhere, of(shapeAny), of("string"), "anything became string (P: to them it is anything)"},
 		{everywhere, of(shapeAny), nil, ""},
 		{everywhere, union(), of(shapeAny), "union became anything (L: to them it is union)"},
-		{[]Format{JSONSchema}, of("number"), of("integer"), "number became integer (P: to them it is number)"},
-		{[]Format{JSONSchema}, of("integer"), of("number"), "integer became number (L: to them it is integer)"},
-		{[]Format{JSONSchema}, of("string"), of("date-time"), "string became date-time (P: to them it is string)"},
-		{[]Format{JSONSchema}, of("string"), enum("a"), "string became enum (P: to them it is string)"},
-		{[]Format{JSONSchema}, enum("a"), of("string"), "enum became string (L: to them it is enum)"},
-		{[]Format{Avro}, of("int"), of("long"), "int became long (L: to them it is int)"},
-		{[]Format{Avro}, of("long"), of("int"), "long became int (P: to them it is long)"},
-		{[]Format{Avro}, of("string"), of("bytes"), "string became bytes"},
-		{[]Format{Avro}, enum("a"), of("string"), "enum became string (LP: to them it is enum)"},
-		{[]Format{Protobuf}, of("int32"), of("int64"), "int32 became int64 (L: to them it is int32)"},
-		{[]Format{Protobuf}, of("int32"), of("uint32"), "int32 became uint32 (LP: to them it is int32)"},
-		{[]Format{Protobuf}, of("string"), of("bytes"), "string became bytes (LP: to them it is string)"},
-		{[]Format{Protobuf}, of("int32"), arrayOf(of("int32")), "int32 became array (LP: to them it is int32)"},
+		{[]*Format{jsonSchemaFormat}, of("number"), of("integer"), "number became integer (P: to them it is number)"},
+		{[]*Format{jsonSchemaFormat}, of("integer"), of("number"), "integer became number (L: to them it is integer)"},
+		{[]*Format{jsonSchemaFormat}, of("string"), of("date-time"), "string became date-time (P: to them it is string)"},
+		{[]*Format{jsonSchemaFormat}, of("string"), enum("a"), "string became enum (P: to them it is string)"},
+		{[]*Format{jsonSchemaFormat}, enum("a"), of("string"), "enum became string (L: to them it is enum)"},
+		{[]*Format{avroFormat}, of("int"), of("long"), "int became long (L: to them it is int)"},
+		{[]*Format{avroFormat}, of("long"), of("int"), "long became int (P: to them it is long)"},
+		{[]*Format{avroFormat}, of("string"), of("bytes"), "string became bytes"},
+		{[]*Format{avroFormat}, enum("a"), of("string"), "enum became string (LP: to them it is enum)"},
+		{[]*Format{protobufFormat}, of("int32"), of("int64"), "int32 became int64 (L: to them it is int32)"},
+		{[]*Format{protobufFormat}, of("int32"), of("uint32"), "int32 became uint32 (LP: to them it is int32)"},
+		{[]*Format{protobufFormat}, of("string"), of("bytes"), "string became bytes (LP: to them it is string)"},
+		{[]*Format{protobufFormat}, of("int32"), arrayOf(of("int32")), "int32 became array (LP: to them it is int32)"},
 
 		// Enums.
 		{everywhere, enum("a", "b"), enum("b", "a"), ""},
-		{[]Format{JSONSchema, Avro}, enum("new", "paid"), enum("new"), `enum value "paid" removed (P: they may send it)`},
-		{[]Format{JSONSchema, Avro}, enum("new"), enum("new", "paid"), `enum value "paid" added (L: they refuse it)`},
-		{[]Format{Avro}, opened(enum("new")), opened(enum("new", "paid")), `enum value "paid" added`},
+		{[]*Format{jsonSchemaFormat, avroFormat}, enum("new", "paid"), enum("new"), `enum value "paid" removed (P: they may send it)`},
+		{[]*Format{jsonSchemaFormat, avroFormat}, enum("new"), enum("new", "paid"), `enum value "paid" added (L: they refuse it)`},
+		{[]*Format{avroFormat}, opened(enum("new")), opened(enum("new", "paid")), `enum value "paid" added`},
 		{everywhere, enum("new"), opened(enum("new")), "opened to further values"},
 		{everywhere, opened(enum("new")), enum("new"), "closed to further values"},
-		{[]Format{Protobuf}, numbered(0, "new", "paid"), numbered(0, "new"), `enum value "paid" removed (P: they may send it)`},
-		{[]Format{Protobuf}, numbered(0, "new"), numbered(0, "new", "paid"), `enum value "paid" added`},
-		{[]Format{Protobuf}, numbered(0, "new", "paid"), numbered(0, "new", "open"),
+		{[]*Format{protobufFormat}, numbered(0, "new", "paid"), numbered(0, "new"), `enum value "paid" removed (P: they may send it)`},
+		{[]*Format{protobufFormat}, numbered(0, "new"), numbered(0, "new", "paid"), `enum value "paid" added`},
+		{[]*Format{protobufFormat}, numbered(0, "new", "paid"), numbered(0, "new", "open"),
 			`number 1 now belongs to "open", it was "paid" (LP: they take one for the other)`},
-		{[]Format{Protobuf}, numbered(0, "new"), numbered(0, "none"),
+		{[]*Format{protobufFormat}, numbered(0, "new"), numbered(0, "none"),
 			`number 0 now belongs to "none", it was "new" (LP: they take one for the other)`},
-		{[]Format{Protobuf}, numbered(1, "new"), numbered(2, "new"), `enum value "new": number 1 became 2 (LP: to them it is number 1)`},
-		{[]Format{Protobuf}, numbered(0, "a", "b"), numbered(0, "b", "a"),
+		{[]*Format{protobufFormat}, numbered(1, "new"), numbered(2, "new"), `enum value "new": number 1 became 2 (LP: to them it is number 1)`},
+		{[]*Format{protobufFormat}, numbered(0, "a", "b"), numbered(0, "b", "a"),
 			`number 1 now belongs to "a", it was "b" (LP: they take one for the other); ` +
 				`number 0 now belongs to "b", it was "a" (LP: they take one for the other)`},
-		{[]Format{Protobuf}, numbered(0, "a"), numbered(0, "b", "a"),
+		{[]*Format{protobufFormat}, numbered(0, "a"), numbered(0, "b", "a"),
 			`enum value "a": number 0 became 1 (LP: to them it is number 0); ` +
 				`enum value "b" added; number 0 now belongs to "b", it was "a" (LP: they take one for the other)`},
-		{[]Format{Protobuf}, numbered(0, "a"), &shape{kind: shapeEnum, values: []enumValue{{"a", 0}, {"alias", 0}}},
+		{[]*Format{protobufFormat}, numbered(0, "a"), &shape{kind: shapeEnum, values: []enumValue{{"a", 0}, {"alias", 0}}},
 			`enum value "alias" added`},
-		{[]Format{Protobuf}, &shape{kind: shapeEnum, values: []enumValue{{"a", 0}, {"alias", 0}}}, numbered(0, "a"),
+		{[]*Format{protobufFormat}, &shape{kind: shapeEnum, values: []enumValue{{"a", 0}, {"alias", 0}}}, numbered(0, "a"),
 			`enum value "alias" removed (P: they may send it)`},
 
 		// Numbers of fields.
-		{[]Format{Protobuf}, object(num(3, "row", "string")), object(num(3, "line", "string")),
+		{[]*Format{protobufFormat}, object(num(3, "row", "string")), object(num(3, "line", "string")),
 			`/row: field renamed to "line" (LP: in their JSON it is "row")`},
-		{[]Format{JSONSchema, Avro}, object(may("row", "string")), object(may("line", "string")),
+		{[]*Format{jsonSchemaFormat, avroFormat}, object(may("row", "string")), object(may("line", "string")),
 			"/row: field removed (L: they read it); /line: field added"},
-		{[]Format{Protobuf}, object(num(3, "row", "string")), object(num(3, "seat", "int32")),
+		{[]*Format{protobufFormat}, object(num(3, "row", "string")), object(num(3, "seat", "int32")),
 			`/row: number 3 now belongs to "seat", it was "row" (LP: they take one for the other)`},
-		{[]Format{Protobuf}, object(num(3, "row", "string")), object(num(4, "row", "string")),
+		{[]*Format{protobufFormat}, object(num(3, "row", "string")), object(num(4, "row", "string")),
 			"/row: number 3 became 4 (LP: to them it is number 3)"},
-		{[]Format{Protobuf}, object(num(3, "row", "string"), num(5, "seat", "string")), object(num(3, "seat", "string")),
+		{[]*Format{protobufFormat}, object(num(3, "row", "string"), num(5, "seat", "string")), object(num(3, "seat", "string")),
 			`/row: field removed (L: they read it); /seat: number 3 now belongs to "seat", it was "row" (LP: they take one for the other)`},
-		{[]Format{Protobuf}, object(num(3, "row", "string")), object(num(4, "row", "string"), num(3, "seat", "string")),
+		{[]*Format{protobufFormat}, object(num(3, "row", "string")), object(num(4, "row", "string"), num(3, "seat", "string")),
 			"/row: number 3 became 4 (LP: to them it is number 3); /seat: field added; " +
 				`/seat: number 3 now belongs to "seat", it was "row" (LP: they take one for the other)`},
-		{[]Format{Protobuf}, object(num(3, "row", "string")), object(num(4, "seat", "string")),
+		{[]*Format{protobufFormat}, object(num(3, "row", "string")), object(num(4, "seat", "string")),
 			"/row: field removed (L: they read it); /seat: field added"},
-		{[]Format{Protobuf}, object(num(1, "a", "string"), num(2, "b", "string")),
+		{[]*Format{protobufFormat}, object(num(1, "a", "string"), num(2, "b", "string")),
 			object(num(8, "x", "string"), num(9, "y", "string"), num(1, "c", "string"), num(2, "d", "string")),
 			`/a: field renamed to "c" (LP: in their JSON it is "a"); /b: field renamed to "d" (LP: in their JSON it is "b"); ` +
 				"/x: field added; /y: field added"},
 
 		// Oneofs.
-		{[]Format{Protobuf}, object(num(1, "a", "string")), object(in("pay", num(1, "a", "string"))),
+		{[]*Format{protobufFormat}, object(num(1, "a", "string")), object(in("pay", num(1, "a", "string"))),
 			`/a: moved into oneof "pay" (P: of several fields that are set, one alone is kept)`},
-		{[]Format{Protobuf}, object(in("pay", num(1, "a", "string"))), object(num(1, "a", "string")),
+		{[]*Format{protobufFormat}, object(in("pay", num(1, "a", "string"))), object(num(1, "a", "string")),
 			`/a: moved out of oneof "pay" (L: of several fields that are set, one alone is kept)`},
-		{[]Format{Protobuf}, object(in("pay", num(1, "a", "string"))), object(in("buy", num(1, "a", "string"))),
+		{[]*Format{protobufFormat}, object(in("pay", num(1, "a", "string"))), object(in("buy", num(1, "a", "string"))),
 			`/a: moved from oneof "pay" to oneof "buy" (LP: of several fields that are set, one alone is kept)`},
 
 		// Unions.
@@ -153,9 +153,9 @@ func TestDiffShapes(t *testing.T) {
 		{everywhere, either("null", "string"), of("string"), `union variant "null" removed (P: they may send it)`},
 		{everywhere, of("string"), either("null", "string"), `union variant "null" added (L: they refuse it)`},
 		{everywhere, of("string"), either("string"), ""},
-		{[]Format{Avro}, either("null", "int"), either("null", "long"),
+		{[]*Format{avroFormat}, either("null", "int"), either("null", "long"),
 			`union variant "int" removed; union variant "long" added (L: they refuse it)`},
-		{[]Format{JSONSchema}, either("number"), either("number", "integer"), `union variant "integer" added`},
+		{[]*Format{jsonSchemaFormat}, either("number"), either("number", "integer"), `union variant "integer" added`},
 		{everywhere, union(variant{"Card", object()}), union(variant{"Cash", object()}),
 			`union variant "Card" removed (P: they may send it); union variant "Cash" added (L: they refuse it)`},
 		{everywhere, union(variant{"Card", object(may("no", "string"))}, variant{"Cash", object()}), object(must("no", "string")),
@@ -169,13 +169,13 @@ func TestDiffShapes(t *testing.T) {
 		{everywhere, object(field{name: "prices", shape: mapOf(of("string"))}), object(field{name: "prices", shape: mapOf(of("boolean"))}),
 			"/prices/{}: string became boolean (LP: to them it is string)"},
 		{everywhere, of(shapeArray), arrayOf(of("string")), "/*: anything became string (P: to them it is anything)"},
-		{[]Format{Protobuf}, &shape{kind: shapeMap, fields: []field{num(1, "key", "int32")}, items: of("string")},
+		{[]*Format{protobufFormat}, &shape{kind: shapeMap, fields: []field{num(1, "key", "int32")}, items: of("string")},
 			&shape{kind: shapeMap, fields: []field{num(1, "key", "string")}, items: of("string")},
 			"/key: int32 became string (LP: to them it is int32)"},
 	}
 	for _, test := range tests {
 		for _, format := range test.formats {
-			if got := brief(diffShapes("s", format, test.before, test.after)); got != test.want {
+			if got := brief(diffShapes("s", format.Evolution, test.before, test.after)); got != test.want {
 				t.Errorf("%s:\n got %s\nwant %s", format, got, test.want)
 			}
 		}
@@ -214,21 +214,21 @@ type shaped struct {
 
 func (s shaped) shape() *shape { return s.is }
 
-func contractWith(subject string, format Format, s *shape) *Contract {
+func contractWith(subject string, format *Format, s *shape) *Contract {
 	return &Contract{Subject: subject, Format: format, codec: func() (codec, error) { return shaped{is: s}, nil }}
 }
 
 func TestDiff(t *testing.T) {
 	before := newCatalogue(
-		contractWith("z", JSONSchema, object(may("a", "string"))),
-		contractWith("gone", JSONSchema, object()),
-		contractWith("other", JSONSchema, object()),
-		contractWith("a", Avro, object(must("a", "int"))))
+		contractWith("z", jsonSchemaFormat, object(may("a", "string"))),
+		contractWith("gone", jsonSchemaFormat, object()),
+		contractWith("other", jsonSchemaFormat, object()),
+		contractWith("a", avroFormat, object(must("a", "int"))))
 	after := newCatalogue(
-		contractWith("new", Avro, object()),
-		contractWith("other", Avro, object()),
-		contractWith("a", Avro, object(may("a", "long"))),
-		contractWith("z", JSONSchema, object()))
+		contractWith("new", avroFormat, object()),
+		contractWith("other", avroFormat, object()),
+		contractWith("a", avroFormat, object(may("a", "long"))),
+		contractWith("z", jsonSchemaFormat, object()))
 	changes, err := Diff(before, after)
 	if err != nil {
 		t.Fatal(err)
@@ -251,7 +251,7 @@ func TestDiff(t *testing.T) {
 	if changes, err := Diff(before, before); len(changes) > 0 || err != nil {
 		t.Error(changes, err)
 	}
-	broken := contractWith("a", Avro, nil)
+	broken := contractWith("a", avroFormat, nil)
 	cause := errors.New("broken")
 	broken.codec = func() (codec, error) { return nil, cause }
 	for which, pair := range map[string][2]*Catalogue{"new": {before, newCatalogue(before.contracts[0], broken)}, "old": {newCatalogue(broken), after}} {
@@ -263,9 +263,9 @@ func TestDiff(t *testing.T) {
 
 // What the rules say of types is what the formats' own libraries do.
 func TestReads(t *testing.T) {
-	check := func(format Format, reader, writer string, does bool) {
+	check := func(format *Format, reader, writer string, does bool) {
 		t.Helper()
-		if d := (&comparison{format: format}); d.reads(reader, writer) != does {
+		if d := (&comparison{rules: format.Evolution}); d.reads(reader, writer) != does {
 			t.Errorf("%s: %s reads %s: should be %v", format, reader, writer, does)
 		}
 	}
@@ -273,7 +273,7 @@ func TestReads(t *testing.T) {
 	for _, reader := range avros {
 		for _, writer := range avros {
 			err := avro.CheckCompatibility(avro.MustParse(`"`+writer+`"`), avro.MustParse(`"`+reader+`"`))
-			check(Avro, reader, writer, err == nil)
+			check(avroFormat, reader, writer, err == nil)
 		}
 	}
 
@@ -293,11 +293,11 @@ func TestReads(t *testing.T) {
 				}
 				all = all && schema.Validate(value) == nil
 			}
-			check(JSONSchema, reader, writer, all)
+			check(jsonSchemaFormat, reader, writer, all)
 		}
 	}
-	check(JSONSchema, "date-time", "string", false)
-	check(JSONSchema, "string", "uuid", true)
+	check(jsonSchemaFormat, "date-time", "string", false)
+	check(jsonSchemaFormat, "string", "uuid", true)
 }
 
 // A Protobuf type reads another if the same bytes are the same JSON to it, but
@@ -346,7 +346,7 @@ func TestReadsProtobuf(t *testing.T) {
 			for _, text := range texts {
 				all = all && read(reader, writer, text)
 			}
-			if d := (&comparison{format: Protobuf}); d.reads(reader, writer) != all {
+			if d := (&comparison{rules: protobufFormat.Evolution}); d.reads(reader, writer) != all {
 				t.Errorf("%s reads %s: should be %v", reader, writer, all)
 			}
 		}
@@ -410,7 +410,7 @@ func copied(s *shape, known map[*shape]*shape) *shape {
 }
 
 // mutate makes one change in one of a copy's shapes.
-func (w *wood) mutate(all []*shape, format Format) string {
+func (w *wood) mutate(all []*shape, format *Format) string {
 	s := all[w.IntN(len(all))]
 	choice := w.IntN(6)
 	switch {
@@ -430,7 +430,7 @@ func (w *wood) mutate(all []*shape, format Format) string {
 		case choice == 3:
 			f.name = "renamed"
 			return "field renamed"
-		case choice == 4 && format == Protobuf:
+		case choice == 4 && format == protobufFormat:
 			f.number = 1 + f.number%len(s.fields) + w.IntN(2)*50
 			if f.number != i+1 {
 				return "number changed"
@@ -469,11 +469,11 @@ func FuzzDiffShapes(f *testing.F) {
 		before := w.shape(4)
 		known := make(map[*shape]*shape)
 		after := copied(before, known)
-		for _, format := range []Format{JSONSchema, Protobuf, Avro} {
-			if changes := diffShapes("s", format, before, after); len(changes) > 0 {
+		for _, format := range []*Format{jsonSchemaFormat, protobufFormat, avroFormat} {
+			if changes := diffShapes("s", format.Evolution, before, after); len(changes) > 0 {
 				t.Fatalf("%s: of itself: %v", format, changes)
 			}
-			diffShapes("s", format, before, w.shape(4))
+			diffShapes("s", format.Evolution, before, w.shape(4))
 		}
 		var all []*shape
 		for _, s := range w.grown {
@@ -481,9 +481,9 @@ func FuzzDiffShapes(f *testing.F) {
 				all = append(all, known[s])
 			}
 		}
-		format := []Format{JSONSchema, Protobuf, Avro}[w.IntN(3)]
+		format := []*Format{jsonSchemaFormat, protobufFormat, avroFormat}[w.IntN(3)]
 		done := w.mutate(all, format)
-		if changes := diffShapes("s", format, before, after); len(changes) == 0 && !strings.HasSuffix(done, "kept") {
+		if changes := diffShapes("s", format.Evolution, before, after); len(changes) == 0 && !strings.HasSuffix(done, "kept") {
 			t.Fatalf("%s: not told: %s", format, done)
 		}
 	})
@@ -501,7 +501,7 @@ func TestDiffIsLinear(t *testing.T) {
 		return s
 	}
 	after := deep()
-	if changes := diffShapes("s", Avro, deep(), after); len(changes) > 0 {
+	if changes := diffShapes("s", avroFormat.Evolution, deep(), after); len(changes) > 0 {
 		t.Error(changes)
 	}
 	if took := time.Since(began); took > 10*time.Second {
@@ -539,7 +539,7 @@ func TestDiffIsAvrosResolution(t *testing.T) {
 	for _, test := range tests {
 		for range 2 {
 			before, after := avro.MustParse(test.one), avro.MustParse(test.other)
-			changes := diffShapes("s", Avro, test.was, test.is)
+			changes := diffShapes("s", avroFormat.Evolution, test.was, test.is)
 			told := brief(changes)
 			exactly := brief(slices.DeleteFunc(changes, func(c Change) bool { return slices.Contains(stricter, c.What) }))
 			for side, broken := range map[string]bool{

@@ -8,7 +8,6 @@ import (
 // An export is a catalogue on its way into another language: its events as
 // shapes, with the names that the new types get. It keeps the first error.
 type export struct {
-	as     string // one of ExportKinds
 	events []*exportEvent
 	enums  []*exportEnum // in the order of their first use
 	enumOf map[*shape]*exportEnum
@@ -19,18 +18,8 @@ type export struct {
 type exportEvent struct {
 	subject, description string
 
-	words   []string // of the subject
-	shape   *shape   // an object
-	example any      // decoded
-	source  string   // the schema, of a contract in JSON Schema
-}
-
-// title says in a line what the event is.
-func (e *exportEvent) title() string {
-	if e.description == "" {
-		return e.subject
-	}
-	return e.subject + ": " + e.description
+	words []string // of the subject
+	shape *shape   // an object
 }
 
 // An exportEnum is an enum that gets a type of its own, which events share.
@@ -48,7 +37,7 @@ const (
 	exportBoolean = "boolean"
 	exportInteger = "integer"
 	exportNumber  = "number"
-	exportTime    = "date-time"
+	exportTime    = "string (date-time)"
 )
 
 func (x *export) fail(err error) {
@@ -60,7 +49,7 @@ func (x *export) fail(err error) {
 // refuse says what of an event can't be exported, and where it is.
 func (x *export) refuse(e *exportEvent, at *place, format string, args ...any) {
 	f := Fault{at.pointer(), fmt.Sprintf(format, args...)}
-	x.fail(fmt.Errorf("exporting %q as %s: %s", e.subject, x.as, f))
+	x.fail(fmt.Errorf("exporting %q as %s: %s", e.subject, asTypeScript, f))
 }
 
 // add adds a contract to the export.
@@ -69,17 +58,7 @@ func (x *export) add(c *Contract) error {
 	if err != nil {
 		return err
 	}
-	example, err := c.Example()
-	if err != nil {
-		return fmt.Errorf("exporting the example of %q: %w", c.Subject, err)
-	}
-	value, err := decode(example)
-	if err != nil {
-		return fmt.Errorf("exporting the example of %q: %w", c.Subject, err)
-	}
-	x.addEvent(&exportEvent{
-		subject: c.Subject, description: c.Description, shape: codec.shape(), example: value, source: codec.source(),
-	})
+	x.addEvent(&exportEvent{subject: c.Subject, description: c.Description, shape: codec.shape()})
 	return x.err
 }
 

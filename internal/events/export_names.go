@@ -66,10 +66,6 @@ func pascal(words []string) string {
 	return b.String()
 }
 
-func kebab(words []string) string { return strings.Join(words, "-") }
-
-func snake(words []string) string { return strings.Join(words, "_") }
-
 func startsWithLetter(words []string) bool { return len(words) > 0 && isLetter(words[0][0]) }
 
 // isIdentifier reports whether name is letters, digits and "_", and begins with
@@ -86,15 +82,6 @@ func isIdentifier(name string) bool {
 func isUpper(c byte) bool  { return 'A' <= c && c <= 'Z' }
 func isLower(c byte) bool  { return 'a' <= c && c <= 'z' }
 func isLetter(c byte) bool { return isUpper(c) || isLower(c) }
-
-// comment returns text as a comment, each line of which begins with prefix.
-func comment(prefix, text string) string {
-	var b strings.Builder
-	for line := range strings.Lines(text) {
-		b.WriteString(strings.TrimRight(prefix+" "+strings.Map(visible, line), " ") + "\n")
-	}
-	return b.String()
-}
 
 // visible turns what could end a line in some language into a space.
 func visible(r rune) rune {

@@ -9,8 +9,26 @@ const typeScriptHead = `// The events of this catalogue, as the services written
 // them. What travels on an event's subject is its data, as JSON.
 `
 
-// typeScript returns the events as the types that a service compiles in.
-func (x *export) typeScript() []ExportedFile {
+// TypeScript returns the catalogue as the types that a service compiles in. It
+// fails where TypeScript can't say what a contract says.
+func (c *Catalogue) TypeScript() ([]ExportedFile, error) {
+	x := &export{}
+	for _, contract := range c.contracts {
+		if err := x.add(contract); err != nil {
+			return nil, err
+		}
+	}
+	text := x.typeScript()
+	if x.err != nil {
+		return nil, x.err
+	}
+	return []ExportedFile{{"events.ts", []byte(text)}}, nil
+}
+
+func (x *export) typeScript() string {
+	if x.err != nil { // a type may hold itself
+		return ""
+	}
 	var b strings.Builder
 	var taken owners
 	declare := func(name string, e *exportEvent, at *place) string {
@@ -51,7 +69,7 @@ func (x *export) typeScript() []ExportedFile {
 		fmt.Fprintf(&b, "\n%sexport type %s =\n  | %s;\n", docComment("", "Any event of the catalogue; its subject tells which."),
 			union, strings.Join(names, "\n  | "))
 	}
-	return []ExportedFile{{"events.ts", []byte(b.String())}}
+	return b.String()
 }
 
 func (x *export) writeScriptType(b *strings.Builder, s *shape, indent string) {

@@ -13,10 +13,17 @@ import (
 )
 
 // A folder holds the files of a catalogue. Nothing outside of it can be read,
-// not by "..", and not through a symbolic link.
+// neither by ".." nor through a symbolic link.
 type folder struct {
-	path string
+	path  string
+	files fs.FS // of an embedded folder; else nil
 }
+
+// newFolder returns the folder at a path.
+func newFolder(path string) *folder { return &folder{path: path} }
+
+// embedded returns a folder of files that are part of the program.
+func embedded(files fs.FS) *folder { return &folder{files: files} }
 
 // What is read of a catalogue is bounded: so much of a file, and so many files.
 const (
@@ -33,13 +40,7 @@ func (f *folder) read(name string) ([]byte, error) {
 	if !fs.ValidPath(name) {
 		return fail("must be the name of a file in the catalogue's folder, without %q and with slashes", "..")
 	}
-	root, err := os.OpenRoot(f.path)
-	if err != nil {
-		return fail("%v", reason(err))
-	}
-	defer func() { _ = root.Close() }()
-	// A pipe in a file's place must not hang the program.
-	file, err := root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+	file, err := f.open(name)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return fail("there is no such file in the catalogue's folder")
@@ -60,6 +61,19 @@ func (f *folder) read(name string) ([]byte, error) {
 	return data, nil
 }
 
+func (f *folder) open(name string) (fs.File, error) {
+	if f.files != nil {
+		return f.files.Open(name)
+	}
+	root, err := os.OpenRoot(f.path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = root.Close() }()
+	// A pipe in a file's place must not hang the program.
+	return root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
+}
+
 // reason is err without the operation and the path that it names.
 func reason(err error) error {
 	var at *fs.PathError
@@ -74,8 +88,12 @@ func reason(err error) error {
 // are left out, and so is node_modules.
 func (f *folder) names(extension string) ([]string, error) {
 	var found []string
+	files := f.files
+	if files == nil {
+		files = os.DirFS(f.path)
+	}
 	seen := 0
-	err := fs.WalkDir(os.DirFS(f.path), ".", func(name string, d fs.DirEntry, err error) error {
+	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
 		if err != nil {
 			return &SourceError{File: name, Problem: reason(err).Error()}
 		}

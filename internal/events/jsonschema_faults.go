@@ -37,9 +37,6 @@ type finding struct {
 	kind  bool     // must holds types, not values
 }
 
-// mostChoices is how many values a fault lists.
-const mostChoices = 20
-
 func (f *finding) fault() Fault {
 	switch {
 	case f.must == nil:
@@ -216,14 +213,6 @@ func nearestFindings(e *jsonschema.ValidationError, path string) []finding {
 		joined = f
 	}
 	return []finding{joined}
-}
-
-func pointerOf(location []string) string {
-	var at *place
-	for _, token := range location {
-		at = &place{at, token}
-	}
-	return at.shortPointer()
 }
 
 func counted(n int, what string) string {

@@ -166,7 +166,7 @@ func FuzzJSONSchema(f *testing.F) {
 		}
 		compiled := step("compile")
 		writeFile(t, dir, "schema.json", string(schema))
-		c, err := newJSONSchemas(&folder{dir}).compile(reference{file: "schema.json"})
+		c, err := newJSONSchemas(newFolder(dir)).compile(reference{file: "schema.json"})
 		if err != nil {
 			if _, ok := err.(*SourceError); !ok { //nolint:errorlint // it must be one itself
 				t.Fatalf("%T: %v", err, err)

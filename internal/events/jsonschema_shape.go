@@ -10,6 +10,18 @@ import (
 	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
+// readsJSON reports whether a reader of one kind understands another. Whatever
+// has no type of its own is a string: date-time, uuid, …
+func readsJSON(reader, writer string) bool {
+	switch reader {
+	case "number":
+		return writer == "integer"
+	case "string":
+		return !slices.Contains([]string{shapeObject, shapeArray, shapeMap, shapeUnion, shapeAny, "number", "integer", "boolean", "null"}, writer)
+	}
+	return false
+}
+
 // shapeOf returns what a schema asks for, as far as a shape can say it.
 func shapeOf(s *jsonschema.Schema, files *schemaFiles) *shape {
 	return (&shaper{files: files, known: make(map[*jsonschema.Schema]*shape)}).of(s)

@@ -53,7 +53,7 @@ func TestJSONSchemaSuite(t *testing.T) {
 		}
 		for _, g := range groups {
 			writeFile(t, dir, "schema.json", string(g.Schema))
-			schemas := newJSONSchemas(&folder{dir})
+			schemas := newJSONSchemas(newFolder(dir))
 			schemas.files.places["http://localhost:1234/"] = "remotes"
 			c, err := schemas.compile(reference{file: "schema.json"})
 			if err != nil {

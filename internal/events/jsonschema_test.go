@@ -27,7 +27,7 @@ func tryJSON(t testing.TB, contract string, files ...string) (codec, error) {
 		writeFile(t, dir, files[i], files[i+1])
 	}
 	file, name, _ := strings.Cut(contract, "#")
-	return newJSONSchemas(&folder{dir}).compile(reference{file: file, name: name})
+	return newJSONSchemas(newFolder(dir)).compile(reference{file: file, name: name})
 }
 
 func listed(faults []Fault) string {
@@ -299,7 +299,7 @@ func TestJSONSchemaStaysInTheFolder(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, file := range []string{"a.json", "link.json"} {
-		if _, err := newJSONSchemas(&folder{dir}).compile(reference{file: file}); err == nil || !strings.Contains(err.Error(), "path escapes") {
+		if _, err := newJSONSchemas(newFolder(dir)).compile(reference{file: file}); err == nil || !strings.Contains(err.Error(), "path escapes") {
 			t.Errorf("%s: %v", file, err)
 		}
 	}
@@ -361,7 +361,7 @@ func TestJSONSchemaFromSeveralGoroutines(t *testing.T) {
 	writeFile(t, dir, "b.json", `{"properties":{"c":{"$ref":"c.json"},"d":{"type":"string"}}}`)
 	writeFile(t, dir, "c.json", `{"type":"integer"}`)
 	writeFile(t, dir, "d.json", `{"type":"integer"}`)
-	schemas := newJSONSchemas(&folder{dir})
+	schemas := newJSONSchemas(newFolder(dir))
 	c, err := schemas.compile(reference{file: "a.json", name: "/$defs/A"})
 	if err != nil {
 		t.Fatal(err)
@@ -444,7 +444,7 @@ func BenchmarkJSONSchemaCompile(b *testing.B) {
 	dir := b.TempDir()
 	writeFile(b, dir, "a.json", ticketSchema)
 	for b.Loop() {
-		if _, err := newJSONSchemas(&folder{dir}).compile(reference{file: "a.json"}); err != nil {
+		if _, err := newJSONSchemas(newFolder(dir)).compile(reference{file: "a.json"}); err != nil {
 			b.Fatal(err)
 		}
 	}

@@ -7,7 +7,6 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 )
 
 // A LoadError says what is wrong with a catalogue's folder or manifest.
@@ -98,7 +97,7 @@ func load(path string) (*Catalogue, []error) {
 			path = "."
 		}
 	}
-	files := &folder{path}
+	files := newFolder(path)
 	text, err := files.read(name)
 	if err != nil {
 		return nil, []error{err}
@@ -109,17 +108,21 @@ func load(path string) (*Catalogue, []error) {
 		faults = append(faults, p)
 	}
 	c := newCatalogue()
-	compilers := make(compilers)
+	compilers := make(map[*Format]compiler)
 	for _, e := range entries {
-		c.contracts = append(c.contracts, e.contract(files, compilers.of(e.format(), files)))
+		f := e.format()
+		if compilers[f] == nil {
+			compilers[f] = f.New(files)
+		}
+		c.contracts = append(c.contracts, e.contract(files, compilers[f]))
 	}
 	return c, faults
 }
 
 // contract returns the contract of an entry, whose files are read when it is
 // first used.
-func (e *entry) contract(files *folder, compiler func(reference) (codec, error)) *Contract {
-	c := newContract(e.subject, e.Description, e.format(), func() (codec, error) { return compiler(e.reference()) })
+func (e *entry) contract(files *folder, compiler compiler) *Contract {
+	c := newContract(e.subject, e.Description, e.format(), func() (codec, error) { return compiler.compile(e.reference()) })
 	switch {
 	case e.Example.file != "":
 		c.example = func() ([]byte, error) { return files.read(e.Example.file) }
@@ -127,23 +130,4 @@ func (e *entry) contract(files *folder, compiler func(reference) (codec, error))
 		c.example = func() ([]byte, error) { return []byte(e.Example.text), nil }
 	}
 	return c
-}
-
-// compilers are those of one catalogue, by format, each with a lock.
-type compilers map[Format]func(reference) (codec, error)
-
-func (all compilers) of(f Format, files *folder) func(reference) (codec, error) {
-	if all[f] == nil {
-		var mu sync.Mutex
-		var c compiler
-		all[f] = func(r reference) (codec, error) {
-			mu.Lock()
-			defer mu.Unlock()
-			if c == nil {
-				c = newCompiler(f, files)
-			}
-			return c.compile(r)
-		}
-	}
-	return all[f]
 }

@@ -32,18 +32,8 @@ func (e *entry) reference() reference {
 	return reference{file: path.Clean(file), name: name, encoding: e.Encoding}
 }
 
-// format returns the format of the contract's file, or "".
-func (e *entry) format() Format {
-	switch path.Ext(e.reference().file) {
-	case ".json":
-		return JSONSchema
-	case ".proto":
-		return Protobuf
-	case ".avsc":
-		return Avro
-	}
-	return ""
-}
+// format returns the format of the contract's file, or nil.
+func (e *entry) format() *Format { return formatOf(path.Ext(e.reference().file)) }
 
 // An example is JSON text, or the name of a .json file; or the data itself,
 // written as YAML.
@@ -209,10 +199,10 @@ func (e *entry) problems() (found []string) {
 		return append(found, `"contract" is missing, such as order-created.schema.json`)
 	case !fs.ValidPath(r.file) || strings.HasPrefix(e.Contract, "/"):
 		found = append(found, fmt.Sprintf("the contract %q does not lie in the catalogue's folder", e.Contract))
-	case e.format() == "":
-		found = append(found, fmt.Sprintf("the contract %q is of no known format: must be a file .json, .proto or .avsc", e.Contract))
-	case r.encoding != "" && e.format() != Avro:
-		found = append(found, fmt.Sprintf("%q is for contracts in Avro", "encoding"))
+	case e.format() == nil:
+		found = append(found, fmt.Sprintf("the contract %q is of no known format: must be a file %s", e.Contract, extensions()))
+	case r.encoding != "" && e.format().Encodings == nil:
+		found = append(found, fmt.Sprintf("%q is for contracts in %s", "encoding", withEncodings()))
 	}
 	if e.Example.file != "" && !fs.ValidPath(e.Example.file) {
 		found = append(found, fmt.Sprintf("the example %q does not lie in the catalogue's folder", e.Example.file))

@@ -82,7 +82,7 @@ func FuzzManifest(f *testing.F) {
 			t.Fatal("neither entries nor faults")
 		}
 		for _, e := range entries {
-			if e.subject == "" || e.format() == "" || strings.Contains(e.reference().file, "..") && !filepath.IsLocal(e.reference().file) {
+			if e.subject == "" || e.format() == nil || strings.Contains(e.reference().file, "..") && !filepath.IsLocal(e.reference().file) {
 				t.Fatalf("%+v", e)
 			}
 		}
@@ -150,7 +150,7 @@ func TestFolderIsClosed(t *testing.T) {
 	if err := os.WriteFile(filepath.Join(dir, "large.json"), make([]byte, maxFile+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	files := &folder{dir}
+	files := newFolder(dir)
 	for name, want := range map[string]string{
 		"link.json": "path escapes", "up.json": "path escapes", "dir/secret.json": "path escapes", "../secret.json": "without",
 		"/etc/passwd": "without", "folder.json": "is no file", "large.json": "more than 4 MiB", "b.json": "no such file",

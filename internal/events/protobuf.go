@@ -15,6 +15,14 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
+// protobufFormat is Protobuf. Its readers show a number that their enum does not
+// name.
+var protobufFormat = &Format{
+	Name: "proto", Title: "Protobuf", Extension: ".proto",
+	Evolution: Evolution{Numbered: true, KeepsValues: true, Reads: readsProto},
+	New:       func(f *folder) compiler { return newProtobufs(f) },
+}
+
 // protobufs compiles the .proto files of one catalogue. An import is named
 // relative to the catalogue's folder, as with protoc -I FOLDER. What its codecs
 // find in the catalogue later is compiled then, hence the lock.
@@ -195,13 +203,4 @@ func messageNames(messages protoreflect.MessageDescriptors, nested bool, names [
 		}
 	}
 	return names
-}
-
-// quotedList quotes names for an error: not more than a reader looks through.
-func quotedList(names []string) string {
-	const most = 20
-	if len(names) > most {
-		return strings.Join(quoted(names[:most]), ", ") + ", …"
-	}
-	return strings.Join(quoted(names), ", ")
 }

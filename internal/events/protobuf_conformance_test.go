@@ -294,7 +294,7 @@ func TestProtobufAgainstGenerated(t *testing.T) {
 		protodesc.ToFileDescriptorProto(descriptorpb.File_google_protobuf_descriptor_proto),
 	} {
 		d := m.ProtoReflect().Descriptor()
-		p := newProtobufs(&folder{"testdata/protobuf"}) // all.proto there imports what is packed
+		p := newProtobufs(newFolder("testdata/protobuf")) // all.proto there imports what is packed
 		k, err := p.compile(reference{file: d.ParentFile().Path(), name: string(d.FullName())})
 		if err != nil {
 			t.Fatal(err)

@@ -77,7 +77,7 @@ func (f *protoFaults) message(value any, d protoreflect.MessageDescriptor, at *p
 func (f *protoFaults) object(value any, at *place) (map[string]any, bool) {
 	object, ok := value.(map[string]any)
 	if !ok {
-		f.add(at, "is %s, must be object", jsonKind(value))
+		f.add(at, "is %s, must be object", kindOf(value))
 	}
 	return object, ok
 }
@@ -141,7 +141,7 @@ func (f *protoFaults) value(value any, field protoreflect.FieldDescriptor, at *p
 	case field.IsList():
 		items, ok := value.([]any)
 		if !ok {
-			f.add(at, "is %s, must be array", jsonKind(value))
+			f.add(at, "is %s, must be array", kindOf(value))
 		}
 		for i, item := range items {
 			if f.full() {
@@ -198,7 +198,7 @@ func (f *protoFaults) packed(value any, at *place, left int) {
 		f.add(named, "missing")
 		return
 	case !ok:
-		f.add(named, "is %s, must be string", jsonKind(kind))
+		f.add(named, "is %s, must be string", kindOf(kind))
 		return
 	}
 	t, err := f.codec.types.FindMessageByURL(url)

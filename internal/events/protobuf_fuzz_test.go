@@ -115,7 +115,7 @@ func FuzzProtobufSource(f *testing.F) {
 			t.Fatal(err)
 		}
 		start := time.Now()
-		k, err := newProtobufs(&folder{dir}).compile(reference{file: "a.proto"})
+		k, err := newProtobufs(newFolder(dir)).compile(reference{file: "a.proto"})
 		if took := time.Since(start); took > 5*time.Second {
 			t.Errorf("took %v", took)
 		}

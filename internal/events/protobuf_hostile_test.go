@@ -169,7 +169,7 @@ func TestProtobufCatalogue(t *testing.T) {
 
 // Each file is compiled once, and several contracts share it.
 func TestProtobufOnce(t *testing.T) {
-	p := newProtobufs(&folder{"testdata/protobuf"})
+	p := newProtobufs(newFolder("testdata/protobuf"))
 	for range 2 {
 		for _, r := range []reference{{file: "acme/ticket.proto"}, {file: "acme/money.proto"}, {file: "old.proto", name: "test.Holder"}} {
 			if _, err := p.compile(r); err != nil {
@@ -208,7 +208,7 @@ func BenchmarkProtobuf(b *testing.B) {
 	b.Run("compile", func(b *testing.B) {
 		b.ReportAllocs()
 		for b.Loop() {
-			if _, err := newProtobufs(&folder{"testdata/protobuf"}).compile(reference{file: "acme/ticket.proto"}); err != nil {
+			if _, err := newProtobufs(newFolder("testdata/protobuf")).compile(reference{file: "acme/ticket.proto"}); err != nil {
 				b.Fatal(err)
 			}
 		}

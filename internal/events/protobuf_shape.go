@@ -3,9 +3,19 @@ package events
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
+
+// readsProto reports whether two kinds have the same bytes and the same values.
+// More of Protobuf's types share their bytes, but read them as other values, or
+// are other types in JSON.
+func readsProto(reader, writer string) bool {
+	return slices.Contains(map[string][]string{
+		"int64": {"int32", "uint32"}, "uint64": {"uint32"}, "sint64": {"sint32"},
+	}[reader], writer)
+}
 
 func (c *protobufCodec) shape() *shape {
 	return protoShapes{}.message(c.message)

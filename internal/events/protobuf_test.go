@@ -14,7 +14,7 @@ import (
 // protobufOf returns a codec of the files in testdata/protobuf.
 func protobufOf(t testing.TB, file, name string) codec {
 	t.Helper()
-	c, err := newProtobufs(&folder{"testdata/protobuf"}).compile(reference{file: file, name: name})
+	c, err := newProtobufs(newFolder("testdata/protobuf")).compile(reference{file: file, name: name})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -34,7 +34,7 @@ func protobufFrom(t testing.TB, r reference, files map[string]string) (codec, er
 			t.Fatal(err)
 		}
 	}
-	return newProtobufs(&folder{dir}).compile(r)
+	return newProtobufs(newFolder(dir)).compile(r)
 }
 
 func faultsText(faults []Fault) string {

@@ -16,16 +16,16 @@ func isWellKnownProto(d protoreflect.MessageDescriptor) bool {
 
 // wellKnownKind returns the kind of JSON value that a well-known message is: "" for other
 // messages.
-func wellKnownKind(d protoreflect.MessageDescriptor) ruleKind {
+func wellKnownKind(d protoreflect.MessageDescriptor) string {
 	switch d.Name() {
 	case "Timestamp", "Duration", "FieldMask", "StringValue", "BytesValue":
-		return ruleString
+		return "string"
 	case "Int32Value", "Int64Value", "UInt32Value", "UInt64Value", "FloatValue", "DoubleValue":
-		return ruleNumber
+		return "number"
 	case "BoolValue":
 		return "boolean"
 	case "Struct":
-		return ruleObject
+		return "object"
 	case "ListValue":
 		return "array"
 	case "Value":
@@ -37,7 +37,7 @@ func wellKnownKind(d protoreflect.MessageDescriptor) ruleKind {
 // isWrapper reports whether a well-known message is written as its one field.
 func isWrapper(d protoreflect.MessageDescriptor) bool {
 	switch wellKnownKind(d) {
-	case ruleNumber, "boolean":
+	case "number", "boolean":
 		return true
 	}
 	return d.Name() == "StringValue" || d.Name() == "BytesValue"
@@ -49,7 +49,7 @@ func wellKnownProblem(value any, d protoreflect.MessageDescriptor, err error) st
 		return scalarProblem(value, d.Fields().ByName("value"))
 	}
 	want := wellKnownKind(d)
-	if got := jsonKind(value); got != string(want) && want != shapeAny {
+	if got := kindOf(value); got != want && want != shapeAny {
 		return fmt.Sprintf("is %s, must be %s", got, want)
 	}
 	text, _ := value.(string)
@@ -75,7 +75,7 @@ func scalarProblem(value any, field protoreflect.FieldDescriptor) string {
 			return quote(text) + " is not base64"
 		}
 	case protoreflect.EnumKind:
-		is := jsonKind(value)
+		is := kindOf(value)
 		if isText {
 			is = quote(text)
 		} else if isNumber {
@@ -95,7 +95,7 @@ func scalarProblem(value any, field protoreflect.FieldDescriptor) string {
 		}
 		return fmt.Sprintf("is %s, must be %s", shortNumber(string(number)), kind)
 	}
-	return fmt.Sprintf("is %s, must be %s", jsonKind(value), field.Kind())
+	return fmt.Sprintf("is %s, must be %s", kindOf(value), field.Kind())
 }
 
 func isNumberText(text string) bool {
@@ -119,12 +119,4 @@ func enumNames(d protoreflect.EnumDescriptor) []string {
 		names[i] = string(d.Values().Get(i).Name())
 	}
 	return names
-}
-
-// jsonKind is kindOf, but all numbers are numbers.
-func jsonKind(value any) string {
-	if kind := kindOf(value); kind != ruleInteger {
-		return string(kind)
-	}
-	return string(ruleNumber)
 }

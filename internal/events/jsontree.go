@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
-	"strings"
 )
 
 // An avroText is a JSON value of a .avsc file which knows where it stands. A
@@ -19,10 +18,6 @@ type avroText struct {
 
 	defines *avroDefinition // or nil
 }
-
-// avroWords can't be the name of a type.
-var avroWords = []string{"null", "boolean", "int", "long", "float", "double", "bytes", "string",
-	"record", "error", "enum", "fixed", "array", "map", "union"}
 
 // parseAvroText parses a file that is known to be JSON.
 func parseAvroText(data []byte) (*avroText, error) {
@@ -91,34 +86,6 @@ func (t *avroText) members() []*avroText {
 	return t.values
 }
 
-// isDefinition reports whether t defines a named type.
-func (t *avroText) isDefinition() bool {
-	if t.kind != '{' {
-		return false
-	}
-	switch t.get("type").text {
-	case "record", "error", "enum", "fixed":
-		return t.get("name").kind == '"'
-	}
-	return false
-}
-
-// fullName returns the name of a definition that stands in a namespace, and
-// the namespace that the names in it are relative to.
-func (t *avroText) fullName(enclosing string) (name, namespace string) {
-	name = t.get("name").text
-	if strings.Contains(name, ".") {
-		return name, namespaceOf(name)
-	}
-	if own := t.get("namespace"); own.kind == '"' {
-		enclosing = own.text
-	}
-	if enclosing == "" {
-		return name, ""
-	}
-	return enclosing + "." + name, enclosing
-}
-
 // compact returns the text without its white space.
 func (t *avroText) compact(data []byte) []byte {
 	var b bytes.Buffer
@@ -126,11 +93,6 @@ func (t *avroText) compact(data []byte) []byte {
 		return data[t.begin:t.end]
 	}
 	return b.Bytes()
-}
-
-// namespaceOf returns the namespace of a full name.
-func namespaceOf(name string) string {
-	return name[:max(strings.LastIndexByte(name, '.'), 0)]
 }
 
 // lineAt returns the line, from 1, of a byte of a file.

@@ -1,0 +1,64 @@
+package events
+
+import (
+	"slices"
+	"strings"
+
+	"nats-test/internal/events/ticketing"
+)
+
+// formats is the one list of formats. Nothing else asks for a format's name.
+var formats = []*Format{jsonSchemaFormat, protobufFormat, avroFormat}
+
+// formatOf returns the format of files with an extension, nil if there is none.
+func formatOf(extension string) *Format {
+	i := slices.IndexFunc(formats, func(f *Format) bool { return f.Extension == extension })
+	if i < 0 {
+		return nil
+	}
+	return formats[i]
+}
+
+// extensions lists the extensions of all formats, for people.
+func extensions() string {
+	all := make([]string, len(formats))
+	for i, f := range formats {
+		all[i] = f.Extension
+	}
+	return orList(all)
+}
+
+// withEncodings lists the formats that have several encodings, for people.
+func withEncodings() string {
+	var titles []string
+	for _, f := range formats {
+		if f.Encodings != nil {
+			titles = append(titles, f.Title)
+		}
+	}
+	return orList(titles)
+}
+
+func orList(words []string) string {
+	last := len(words) - 1
+	if last < 1 {
+		return strings.Join(words, "")
+	}
+	return strings.Join(words[:last], ", ") + " or " + words[last]
+}
+
+// builtinFormat is the one in which the built-in catalogue is read. Most of its
+// data needs no more than a rule, and what travels is the JSON of its authors.
+var builtinFormat = formats[0]
+
+// Ticketing returns the built-in catalogue, that of the ticketing services.
+func Ticketing() *Catalogue {
+	c := newCatalogue()
+	files := embedded(ticketing.Files(builtinFormat.Name))
+	compiler := builtinFormat.New(files)
+	for _, e := range ticketing.Events(builtinFormat.Name) {
+		entry := &entry{subject: e.Subject, Description: e.Description, Contract: e.Contract, Example: example{text: e.Example}}
+		c.contracts = append(c.contracts, entry.contract(files, compiler))
+	}
+	return c
+}
