@@ -34,8 +34,8 @@ func (s *avroSchema) schema(f *avroFile, t *avroText, namespace string) error {
 		return s.reference(f, t, namespace)
 	case t.kind == '[':
 		return s.list(t, func(member *avroText) error { return s.schema(f, member, namespace) })
-	case t.defines != nil:
-		return s.definition(t.defines)
+	case f.defined[t] != nil:
+		return s.definition(f.defined[t])
 	case t.kind == '{':
 		s.out = append(s.out, '{')
 		for i, key := range t.keys {

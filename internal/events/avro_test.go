@@ -674,3 +674,20 @@ func TestAvroShape(t *testing.T) {
 		t.Errorf("%+v", s)
 	}
 }
+
+// Much can be made of few bytes by long names and defaults. It is refused.
+func TestAvroMakesNotTooMuch(t *testing.T) {
+	c := bareAvro(t, `{"type":"array","items":{"type":"enum","name":"E","symbols":["`+strings.Repeat("A", 10_000)+`"]}}`)
+	wire := append([]byte{0x80, 0x80, 0x02}, make([]byte, 16_385)...) // 16,384 of them
+	if _, faults := c.decode(wire); !strings.HasSuffix(faultList(faults), tooLarge) {
+		t.Errorf("%.200s", faultList(faults))
+	}
+	c = bareAvro(t, `{"type":"array","items":{"type":"record","name":"R","fields":[{"name":"a","type":"string","default":"`+strings.Repeat("a", 10_000)+`"}]}}`)
+	if wire, faults := c.encode([]byte("[" + strings.Repeat("{},", 10_000) + "{}]")); !strings.HasSuffix(faultList(faults), tooLarge) {
+		t.Errorf("%d bytes, %.200s", len(wire), faultList(faults))
+	}
+	c = bareAvro(t, `{"type":"fixed","name":"F","size":2000000000,"logicalType":"decimal","precision":5}`)
+	if wire, faults := c.encode([]byte("1")); faultList(faults) != tooLarge {
+		t.Errorf("%d bytes, %.200s", len(wire), faultList(faults))
+	}
+}

@@ -13,11 +13,12 @@ import (
 // An avroFile is a .avsc file and the types that are defined in it. A file may
 // use types that others of the folder define.
 type avroFile struct {
-	name  string
-	data  []byte
-	root  *avroText
-	types []*avroDefinition // in the file's order
-	named map[string]*avroDefinition
+	name    string
+	data    []byte
+	root    *avroText
+	types   []*avroDefinition // in the file's order
+	named   map[string]*avroDefinition
+	defined map[*avroText]*avroDefinition // by the text that defines it
 }
 
 // An avroDefinition is the place where a record, an enum or a fixed is defined.
@@ -39,7 +40,7 @@ func parseAvroFile(name string, data []byte) (*avroFile, error) {
 		}
 		return nil, problem
 	}
-	f := &avroFile{name: name, data: data, named: map[string]*avroDefinition{}}
+	f := &avroFile{name: name, data: data, named: map[string]*avroDefinition{}, defined: map[*avroText]*avroDefinition{}}
 	var err error
 	if f.root, err = parseAvroText(data); err != nil {
 		return nil, &SourceError{File: name, Problem: err.Error()}
@@ -58,10 +59,10 @@ func (f *avroFile) collect(t *avroText, namespace string) {
 		return
 	}
 	switch kind := t.get("type"); {
-	case t.isDefinition():
+	case isDefinition(t):
 		d := &avroDefinition{file: f, text: t}
-		d.name, d.namespace = t.fullName(namespace)
-		t.defines = d
+		d.name, d.namespace = fullName(t, namespace)
+		f.defined[t] = d
 		f.types = append(f.types, d)
 		if f.named[d.name] == nil {
 			f.named[d.name] = d
@@ -97,7 +98,7 @@ func (f *avroFile) entry(name string) (t *avroText, namespace string, err error)
 		return d.text, namespaceOf(d.name), nil
 	}
 	members := f.root.members()
-	if len(members) == 0 || slices.ContainsFunc(members, func(t *avroText) bool { return !t.isDefinition() }) {
+	if len(members) == 0 || slices.ContainsFunc(members, func(t *avroText) bool { return !isDefinition(t) }) {
 		return f.root, "", nil
 	}
 	if len(members) > 1 {
@@ -142,7 +143,7 @@ var avroWords = []string{"null", "boolean", "int", "long", "float", "double", "b
 	"record", "error", "enum", "fixed", "array", "map", "union"}
 
 // isDefinition reports whether t defines a named type.
-func (t *avroText) isDefinition() bool {
+func isDefinition(t *avroText) bool {
 	if t.kind != '{' {
 		return false
 	}
@@ -155,7 +156,7 @@ func (t *avroText) isDefinition() bool {
 
 // fullName returns the name of a definition that stands in a namespace, and
 // the namespace that the names in it are relative to.
-func (t *avroText) fullName(enclosing string) (name, namespace string) {
+func fullName(t *avroText, enclosing string) (name, namespace string) {
 	name = t.get("name").text
 	if strings.Contains(name, ".") {
 		return name, namespaceOf(name)

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -88,6 +89,29 @@ func contractOf(t testing.TB, c *Catalogue, subject string) *Contract {
 		t.Fatal(err)
 	}
 	return k
+}
+
+// codecFrom returns the codec of a file that the test writes.
+func codecFrom(t testing.TB, f *Format, r reference, text string) codec {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, r.file), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := f.New(newFolder(dir)).compile(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// told returns faults on one line.
+func told(faults []Fault) string {
+	all := make([]string, len(faults))
+	for i, f := range faults {
+		all[i] = f.String()
+	}
+	return strings.Join(all, "; ")
 }
 
 // compact returns JSON without the white space between its parts.

@@ -149,8 +149,6 @@ func (s *recogniser) digits() bool {
 	return s.at > begin
 }
 
-func isDigit(b byte) bool { return '0' <= b && b <= '9' }
-
 // isTime recognises 2030-01-02T03:04:05.678Z: UTC, a day that every month has.
 func isTime(text []byte) bool {
 	const layout = "dddd-dd-ddTdd:dd:dd"

@@ -55,7 +55,7 @@ func TestCostIsLinear(t *testing.T) {
 
 // spent reports whether a check came to the end of its budget.
 func spent(faults []Fault) bool {
-	return strings.Contains(listed(faults), "too costly") || strings.Contains(listed(faults), "more ways than can be explained")
+	return strings.Contains(told(faults), "too costly") || strings.Contains(told(faults), "more ways than can be explained")
 }
 
 func cost(check func([]byte) ([]byte, []Fault), data []byte) (bytes uint64, faults []Fault) {
@@ -87,19 +87,16 @@ func costCases(t *testing.T) map[string]costCase {
 	)
 	cases := map[string]costCase{"built-in": {codec: ticketingCodec(t), data: jsonShapes()}}
 	for name, schema := range map[string]string{"tree": tree, "tagged": tagged, "closed": closed, "uneval": uneval, "unique": unique, "lists": lists, "enums": enums, "numbers": numbers} {
-		cases["JSON Schema "+name] = costCase{codec: compileJSON(t, schema), data: jsonShapes()}
+		cases["JSON Schema "+name] = costCase{codec: codecFrom(t, jsonSchemaFormat, reference{file: "a.json"}, schema), data: jsonShapes()}
 	}
-	proto, err := protobufFrom(t, reference{file: "a.proto", name: "M"}, map[string]string{"a.proto": `syntax = "proto3";
+	proto := codecFrom(t, protobufFormat, reference{file: "a.proto", name: "M"}, `syntax = "proto3";
 		import "google/protobuf/any.proto"; import "google/protobuf/struct.proto";
 		message M {
 			repeated int64 items = 1; map<string, L> fields = 2; M n = 3; repeated M list = 4; repeated google.protobuf.Value values = 5;
 			google.protobuf.Any any = 6; repeated bytes bytes = 7; repeated E enums = 8; string text = 9; int32 last = 10;
 		}
 		message L { repeated int32 l = 1; }
-		enum E { A = 0; B = 1; }`})
-	if err != nil {
-		t.Fatal(err)
-	}
+		enum E { A = 0; B = 1; }`)
 	shapes := jsonShapes()
 	for name, item := range map[string]string{"items": "1", "values": "1", "bytes": `"YQ=="`, "enums": `"A"`, "list": "{}"} {
 		shapes["proto "+name+" with a wrong one"] = func(size int) []byte {
@@ -114,16 +111,16 @@ func costCases(t *testing.T) map[string]costCase {
 	}
 	for field := range 10 {
 		shapes[fmt.Sprintf("wire of field %d", field+1)] = func(size int) []byte {
-			return bytes.Repeat(append(protoTag(protowire.Number(field+1)), 0), size/2)
+			return bytes.Repeat(append(tag(protowire.Number(field+1)), 0), size/2)
 		}
 	}
 	shapes["wire of Anys"] = func(size int) []byte {
 		var wire []byte
 		for range 20 {
-			inner := append(protowire.AppendString(protoTag(1), "/M"), protowire.AppendBytes(protoTag(2), wire)...)
-			wire = protowire.AppendBytes(protoTag(6), inner)
+			inner := append(protowire.AppendString(tag(1), "/M"), protowire.AppendBytes(tag(2), wire)...)
+			wire = protowire.AppendBytes(tag(6), inner)
 		}
-		return append(wire, protowire.AppendString(protoTag(9), strings.Repeat("x", size))...)
+		return append(wire, protowire.AppendString(tag(9), strings.Repeat("x", size))...)
 	}
 	cases["Protobuf"] = costCase{codec: proto, binary: true, data: shapes}
 
@@ -141,12 +138,17 @@ func costCases(t *testing.T) map[string]costCase {
 	for i := range 500 {
 		fmt.Fprintf(&many, `,{"type":"enum","name":"e%d","symbols":["A"]}`, i)
 	}
-	cases["Avro"] = costCase{binary: true, data: shapes, codec: bareAvro(t, `{"type":"record","name":"R","fields":[
+	cases["Avro"] = costCase{binary: true, data: shapes, codec: codecFrom(t, avroFormat, reference{file: "a.avsc", encoding: "binary"}, `{"type":"record","name":"R","fields":[
 		{"name":"map","type":{"type":"map","values":{"type":"array","items":"string"}},"default":{}},
 		{"name":"list","type":{"type":"array","items":["null"`+many.String()+`]},"default":[]},
 		{"name":"n","type":["null","R"],"default":null},
 		{"name":"nulls","type":{"type":"array","items":"null"},"default":[]}]}`)}
 	return cases
+}
+
+// tag returns the tag of a message's field on the wire.
+func tag(field protowire.Number) []byte {
+	return protowire.AppendTag(nil, field, protowire.BytesType)
 }
 
 func ticketingCodec(t *testing.T) codec {

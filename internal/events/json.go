@@ -114,3 +114,5 @@ func appendJSONString(out []byte, text string) []byte {
 func isJSONNumber(text string) bool {
 	return text != "" && (text[0] == '-' || isDigit(text[0])) && strings.TrimSpace(text) == text && json.Valid([]byte(text))
 }
+
+func isDigit(b byte) bool { return '0' <= b && b <= '9' }

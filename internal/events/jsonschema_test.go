@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -469,5 +470,50 @@ func BenchmarkJSONSchema(b *testing.B) {
 				}
 			})
 		}
+	}
+}
+
+// A small schema can ask for a sample of any size. It is given up.
+func TestSampleOfAnExplodingSchema(t *testing.T) {
+	var defs strings.Builder
+	for i := range 24 {
+		fmt.Fprintf(&defs, `"d%d":{"required":["a","b"],"properties":{"a":{"$ref":"#/$defs/d%d"},"b":{"$ref":"#/$defs/d%d"}}},`, i, i+1, i+1)
+	}
+	for name, schema := range map[string]string{
+		"required": `{"$ref":"#/$defs/d0","$defs":{` + defs.String() + `"d24":{"type":"string"}}}`,
+		"items":    `{"items":` + strings.Repeat(`{"minItems":200,"items":`, 20) + "{}" + strings.Repeat("}", 20) + `,"minItems":200}`,
+		"examples": `{"examples":[[` + strings.Repeat("1,", 100_000) + `2]],"items":{"type":"string"},"anyOf":[{"minItems":1},{"minItems":2},{"minItems":3}]}`,
+	} {
+		c := compileJSON(t, schema)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, _ = c.sample()
+		runtime.ReadMemStats(&after)
+		if got := after.TotalAlloc - before.TotalAlloc; got > 1<<30 {
+			t.Errorf("%s: %d MB", name, got>>20)
+		}
+	}
+}
+
+// An error keeps its place when the values after it are looked at.
+func TestJSONSchemaFaultsOfNames(t *testing.T) {
+	c := compileJSON(t, `{"additionalProperties":{"additionalProperties":{"propertyNames":{"maxLength":2}}}}`)
+	_, faults := c.encode([]byte(`{"a":{"b":{"long":1}},"c":{"d":{"e":{"f":1}}},"g":{"h":{"i":1}}}`))
+	if got := listed(faults); got != "/a/b/long: as the name of a field: is 4 characters long, must be at most 2" {
+		t.Error(got)
+	}
+}
+
+// Names and paths are told as far as a person reads them.
+func TestFaultsAreShort(t *testing.T) {
+	long := strings.Repeat("k", 1000)
+	want := "/" + long[:longestShown] + "…: unknown field"
+	if _, faults := builtinCodecs(t)["order:created"].encode([]byte(`{"id":"1","version":1,"status":"created","userId":"1","expiresAt":"2030-01-02T03:04:05Z","ticket":{"id":"1","price":1},"` + long + `":1}`)); listed(faults) != want {
+		t.Errorf("%s, want %s", listed(faults), want)
+	}
+	c := compileJSON(t, `{"$ref":"#/$defs/n","$defs":{"n":{"type":"object","additionalProperties":{"$ref":"#/$defs/n"}}}}`)
+	_, faults := c.encode([]byte(strings.Repeat(`{"a":`, 100) + "1" + strings.Repeat("}", 100)))
+	if want := strings.Repeat("/a", 24) + "/…" + strings.Repeat("/a", 16) + ": is number, must be object"; listed(faults) != want {
+		t.Errorf("%s, want %s", listed(faults), want)
 	}
 }

@@ -7,16 +7,13 @@ import (
 	"slices"
 )
 
-// An avroText is a JSON value of a .avsc file which knows where it stands. A
-// nil one is a value that is not there.
+// An avroText is a JSON value that knows where it stands in its file.
 type avroText struct {
 	kind       byte        // '{', '[', '"', or 0 for what is none of these
 	text       string      // of a string
 	keys       []string    // of an object, in the file's order
 	values     []*avroText // of an object or an array
 	begin, end int         // in the file
-
-	defines *avroDefinition // or nil
 }
 
 // parseAvroText parses a file that is known to be JSON.
@@ -32,7 +29,7 @@ type avroTextParser struct {
 }
 
 func (p *avroTextParser) value(depth int) (*avroText, error) {
-	const deepest = 4 * maxAvroDepth // a schema's level takes an object, "fields", and a field
+	const deepest = 4000
 	if depth > deepest {
 		return nil, fmt.Errorf("is nested more than %d deep", deepest)
 	}
