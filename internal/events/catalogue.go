@@ -3,6 +3,8 @@ package events
 import (
 	"fmt"
 	"path"
+
+	"nats-test/internal/events/contract"
 )
 
 // A Catalogue is the set of events that a team has agreed on.
@@ -33,7 +35,7 @@ func (c *Catalogue) Lookup(subject string) (*Contract, error) {
 			return k, nil
 		}
 	}
-	return nil, &UnknownError{Subject: subject, Nearest: nearest(subject, c.Subjects())}
+	return nil, &UnknownError{Subject: subject, Nearest: contract.Nearest(subject, c.Subjects())}
 }
 
 // Match returns the contracts whose subjects match pattern, in which a "*"
@@ -47,7 +49,7 @@ func (c *Catalogue) Match(pattern string) ([]*Contract, error) {
 		}
 	}
 	if found == nil {
-		return nil, &UnknownError{Subject: pattern, Nearest: nearest(pattern, c.Subjects())}
+		return nil, &UnknownError{Subject: pattern, Nearest: contract.Nearest(pattern, c.Subjects())}
 	}
 	return found, nil
 }

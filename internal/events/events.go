@@ -1,23 +1,17 @@
-// Package events knows what the bytes of an event mean: its subject, the type
-// of its data, and the contract that both sides of the bus rely on.
+// Package events is the catalogue: it knows what the bytes of an event mean. It
+// looks up the contract of a subject, checks data against it, and encodes and
+// decodes what travels; it loads and compares catalogues, and writes them out.
 //
 // The package's rule: it never talks to a broker, and people never see anything
-// but JSON. An event is checked against its contract, and encoded as that says;
-// where it travels as JSON, it is sent as its author wrote it.
+// but JSON. What a format does is up to the package of that format; the table
+// of them is in formats.go, and nothing else asks which format a contract has.
 package events
 
-import "encoding/json"
+import "nats-test/internal/events/contract"
 
-// An Event is the data of one kind of event. The type carries its subject, so
-// that data can't be paired with the subject of another kind.
-type Event interface {
-	// Subject names the NATS subject (a channel, on NATS Streaming) that
-	// events of this type travel on. It must not depend on the value.
-	Subject() string
-}
+// A SourceError says what is wrong with a file of a catalogue.
+type SourceError = contract.SourceError
 
-// Encode returns the subject of e and its wire form, one JSON object.
-func Encode(e Event) (subject string, data []byte, err error) {
-	data, err = json.Marshal(e)
-	return e.Subject(), data, err
-}
+// NotPlain names what often stands in the place of plain JSON, at the byte of
+// data where it stopped to be JSON. It is "" for anything else.
+func NotPlain(data []byte, at int) string { return contract.NotPlain(data, at) }

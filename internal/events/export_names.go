@@ -1,24 +1,28 @@
 package events
 
-import "strings"
+import (
+	"strings"
+
+	"nats-test/internal/events/contract"
+)
 
 // owners says whose each name is, in a language's one room for names.
 type owners map[string]string
 
 // take takes a name for a place of an event. If it is taken, it says by whom.
-func (o *owners) take(name string, e *exportEvent, at *place) (owner string, ok bool) {
+func (o *owners) take(name string, e *exportEvent, at *contract.Place) (owner string, ok bool) {
 	if owner, taken := (*o)[name]; taken {
 		return owner, false
 	}
 	if *o == nil {
 		*o = make(owners)
 	}
-	(*o)[name] = strings.TrimSpace(e.subject + " " + at.pointer())
+	(*o)[name] = strings.TrimSpace(e.subject + " " + at.Pointer())
 	return "", true
 }
 
 // take is take of o, whose refusal is the export's.
-func (x *export) take(o *owners, name string, e *exportEvent, at *place) {
+func (x *export) take(o *owners, name string, e *exportEvent, at *contract.Place) {
 	if owner, ok := o.take(name, e, at); !ok {
 		x.refuse(e, at, "needs the name %s, which %s has", name, owner)
 	}
@@ -38,7 +42,7 @@ func words(name string) []string {
 	}
 	for i := range len(name) {
 		switch c := name[i]; {
-		case !isLetter(c) && !isDigit(c):
+		case !isLetter(c) && !contract.IsDigit(c):
 			flush(i)
 			start = i + 1
 		case isUpper(c) && i > start && (!isUpper(name[i-1]) || i+1 < len(name) && isLower(name[i+1])):
@@ -72,7 +76,7 @@ func startsWithLetter(words []string) bool { return len(words) > 0 && isLetter(w
 // no digit.
 func isIdentifier(name string) bool {
 	for i := range len(name) {
-		if c := name[i]; !isLetter(c) && c != '_' && (i == 0 || !isDigit(c)) {
+		if c := name[i]; !isLetter(c) && c != '_' && (i == 0 || !contract.IsDigit(c)) {
 			return false
 		}
 	}

@@ -3,31 +3,37 @@ package events
 import (
 	"strings"
 	"testing"
+
+	"nats-test/internal/events/contract"
 )
 
 // record makes a shape for tests: the fields whose names end in "?" are optional.
-func record(fields ...any) *shape {
-	s := &shape{kind: shapeObject}
+func record(fields ...any) *contract.Shape {
+	s := &contract.Shape{Kind: contract.Object}
 	for i := 0; i < len(fields); i += 2 {
 		name, optional := strings.CutSuffix(fields[i].(string), "?")
-		s.fields = append(s.fields, field{name: name, required: !optional, shape: fields[i+1].(*shape)})
+		s.Fields = append(s.Fields, contract.Field{Name: name, Required: !optional, Shape: fields[i+1].(*contract.Shape)})
 	}
 	return s
 }
 
-func choice(values ...string) *shape {
-	s := &shape{kind: shapeEnum}
+func choice(values ...string) *contract.Shape {
+	s := &contract.Shape{Kind: contract.Enum}
 	for _, v := range values {
-		s.values = append(s.values, enumValue{name: v})
+		s.Values = append(s.Values, contract.EnumValue{Name: v})
 	}
 	return s
 }
 
-func only(kind string) *shape { return &shape{kind: kind} }
+func only(kind string) *contract.Shape { return &contract.Shape{Kind: kind} }
 
-func listOf(items *shape) *shape { return &shape{kind: shapeArray, items: items} }
+func listOf(items *contract.Shape) *contract.Shape {
+	return &contract.Shape{Kind: contract.Array, Items: items}
+}
 
-func mapping(items *shape) *shape { return &shape{kind: shapeMap, items: items} }
+func mapping(items *contract.Shape) *contract.Shape {
+	return &contract.Shape{Kind: contract.Map, Items: items}
+}
 
 // What no built-in contract has, but another catalogue's may.
 func TestTypeScriptOfOtherShapes(t *testing.T) {
@@ -59,10 +65,10 @@ func TestTypeScriptOfOtherShapes(t *testing.T) {
 
 func TestTypeScriptRefusesWhatItCannotSay(t *testing.T) {
 	loop := record("next?", only("string"))
-	loop.fields[0].shape = listOf(loop)
+	loop.Fields[0].Shape = listOf(loop)
 	tests := []struct {
 		subject string
-		shape   *shape
+		shape   *contract.Shape
 		want    string // after "exporting … as typescript: "
 	}{
 		{"a:b", record("x", record("y", only("union"))), "/x/y: is union, which can't be exported"},

@@ -9,9 +9,10 @@ import (
 	"strings"
 	"testing"
 
-	"nats-test/internal/events/ticketing"
-
 	"github.com/goccy/go-yaml"
+
+	"nats-test/internal/events/contract"
+	"nats-test/internal/events/ticketing"
 )
 
 var update = flag.Bool("update", false, "write the golden files of exports anew")
@@ -133,13 +134,13 @@ func TestBuiltinCatalogueIsTheSameInEveryFormat(t *testing.T) {
 }
 
 // fieldsOf lists the names of a shape's fields, and those of its fields'.
-func fieldsOf(s *shape) string {
-	if s.kind != shapeObject {
+func fieldsOf(s *contract.Shape) string {
+	if s.Kind != contract.Object {
 		return ""
 	}
 	var all []string
-	for _, f := range s.fields {
-		all = append(all, f.name+fieldsOf(f.shape))
+	for _, f := range s.Fields {
+		all = append(all, f.Name+fieldsOf(f.Shape))
 	}
 	return "{" + strings.Join(all, " ") + "}"
 }

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+
+	"nats-test/internal/events/contract"
 )
 
 // WriteFiles writes files into the folder dir, and makes the folder if there is
@@ -21,7 +23,7 @@ func WriteFiles(dir string, files []ExportedFile) (err error) {
 		if _, err := os.Lstat(path); err == nil {
 			return fmt.Errorf("writing %q: %w; nothing was written", path, fs.ErrExist)
 		} else if !errors.Is(err, fs.ErrNotExist) {
-			return fmt.Errorf("writing %q: %w; nothing was written", path, reason(err))
+			return fmt.Errorf("writing %q: %w; nothing was written", path, contract.Reason(err))
 		}
 	}
 	var made []string // files and folders
@@ -34,7 +36,7 @@ func WriteFiles(dir string, files []ExportedFile) (err error) {
 		}
 	}()
 	if err := makeFolder(dir, &made); err != nil {
-		return fmt.Errorf("making the folder %q: %w; nothing was written", dir, reason(err))
+		return fmt.Errorf("making the folder %q: %w; nothing was written", dir, contract.Reason(err))
 	}
 	for _, f := range files {
 		path := filepath.Join(dir, filepath.FromSlash(f.Name))
@@ -43,7 +45,7 @@ func WriteFiles(dir string, files []ExportedFile) (err error) {
 			err = writeNew(path, f.Data, &made)
 		}
 		if err != nil {
-			return fmt.Errorf("writing %q: %w; nothing was kept of the export", path, reason(err))
+			return fmt.Errorf("writing %q: %w; nothing was kept of the export", path, contract.Reason(err))
 		}
 	}
 	return nil

@@ -4,15 +4,19 @@ import (
 	"slices"
 	"strings"
 
+	"nats-test/internal/events/avro"
+	"nats-test/internal/events/contract"
+	"nats-test/internal/events/jsonschema"
+	"nats-test/internal/events/protobuf"
 	"nats-test/internal/events/ticketing"
 )
 
 // formats is the one list of formats. Nothing else asks for a format's name.
-var formats = []*Format{jsonSchemaFormat, protobufFormat, avroFormat}
+var formats = []*contract.Format{jsonschema.Format, protobuf.Format, avro.Format}
 
 // formatOf returns the format of files with an extension, nil if there is none.
-func formatOf(extension string) *Format {
-	i := slices.IndexFunc(formats, func(f *Format) bool { return f.Extension == extension })
+func formatOf(extension string) *contract.Format {
+	i := slices.IndexFunc(formats, func(f *contract.Format) bool { return f.Extension == extension })
 	if i < 0 {
 		return nil
 	}
@@ -54,7 +58,7 @@ var builtinFormat = formats[0]
 // Ticketing returns the built-in catalogue, that of the ticketing services.
 func Ticketing() *Catalogue {
 	c := newCatalogue()
-	files := embedded(ticketing.Files(builtinFormat.Name))
+	files := contract.EmbeddedFolder(ticketing.Files(builtinFormat.Name))
 	compiler := builtinFormat.New(files)
 	for _, e := range ticketing.Events(builtinFormat.Name) {
 		entry := &entry{subject: e.Subject, Description: e.Description, Contract: e.Contract, Example: example{text: e.Example}}

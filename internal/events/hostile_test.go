@@ -5,6 +5,10 @@ import (
 	"runtime"
 	"strings"
 	"testing"
+
+	"nats-test/internal/events/contract"
+	"nats-test/internal/events/jsonschema"
+	"nats-test/internal/events/protobuf"
 )
 
 // What a manifest costs grows with its text, too: these are the texts that other
@@ -32,7 +36,7 @@ func TestManifestCostIsLinear(t *testing.T) {
 			runtime.ReadMemStats(&before)
 			entries, faults := parseManifest("events.yaml", []byte(text(n)))
 			runtime.ReadMemStats(&after)
-			if len(entries) == 0 && len(faults) == 0 || len(faults) > maxFaults+1 {
+			if len(entries) == 0 && len(faults) == 0 || len(faults) > contract.MaxFaults+1 {
 				t.Errorf("%s: %d entries, %d faults", name, len(entries), len(faults))
 			}
 			return after.TotalAlloc - before.TotalAlloc
@@ -58,17 +62,17 @@ func TestExplainingCostsLittle(t *testing.T) {
 	times := func(last string) []byte {
 		return []byte(`{"t":[` + strings.Repeat(`"2030-01-02T03:04:05Z",`, 50_000) + `"2030-01-02T03:04:05Z"],"n":` + last + `}`)
 	}
-	proto := codecFrom(t, protobufFormat, reference{file: "a.proto", name: "M"}, `syntax = "proto3"; import "google/protobuf/timestamp.proto";
+	proto := codecFrom(t, protobuf.Format, contract.Reference{File: "a.proto", Name: "M"}, `syntax = "proto3"; import "google/protobuf/timestamp.proto";
 		message M { repeated google.protobuf.Timestamp t = 1; int32 n = 2; }`)
-	list := codecFrom(t, jsonSchemaFormat, reference{file: "a.json"}, `{"items":{"type":"string","minLength":1}}`)
+	list := codecFrom(t, jsonschema.Format, contract.Reference{File: "a.json"}, `{"items":{"type":"string","minLength":1}}`)
 	more := []byte(`{"id":"1","version":1,"status":"created","userId":"1","expiresAt":"2030-01-02T03:04:05Z","ticket":{"id":"1","price":1}` + lines(`,"a%d":1`, 50_000) + "}")
 	for name, c := range map[string]struct {
-		right, wrong func([]byte) ([]byte, []Fault)
+		right, wrong func([]byte) ([]byte, []contract.Fault)
 		a, b         []byte
 	}{
-		"JSON Schema": {list.encode, list.encode, items(`"a"`), items(`""`)},
-		"built-in":    {ticketingCodec(t).decode, ticketingCodec(t).encode, more, more},
-		"Protobuf":    {proto.encode, proto.encode, times("1"), times(`"x"`)},
+		"JSON Schema": {list.Encode, list.Encode, items(`"a"`), items(`""`)},
+		"built-in":    {ticketingCodec(t).Decode, ticketingCodec(t).Encode, more, more},
+		"Protobuf":    {proto.Encode, proto.Encode, times("1"), times(`"x"`)},
 	} {
 		right, none := cost(c.right, c.a)
 		wrong, faults := cost(c.wrong, c.b)

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"nats-test/internal/events/contract"
 )
 
 // A LoadError says what is wrong with a catalogue's folder or manifest.
@@ -90,15 +92,15 @@ func load(path string) (*Catalogue, []error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, []error{errors.New("there is no such folder")}
 	case err != nil:
-		return nil, []error{reason(err)}
+		return nil, []error{contract.Reason(err)}
 	case !info.IsDir():
 		path, name = filepath.Split(path)
 		if path == "" {
 			path = "."
 		}
 	}
-	files := newFolder(path)
-	text, err := files.read(name)
+	files := contract.NewFolder(path)
+	text, err := files.Read(name)
 	if err != nil {
 		return nil, []error{err}
 	}
@@ -108,7 +110,7 @@ func load(path string) (*Catalogue, []error) {
 		faults = append(faults, p)
 	}
 	c := newCatalogue()
-	compilers := make(map[*Format]compiler)
+	compilers := make(map[*contract.Format]contract.Compiler)
 	for _, e := range entries {
 		f := e.format()
 		if compilers[f] == nil {
@@ -121,11 +123,11 @@ func load(path string) (*Catalogue, []error) {
 
 // contract returns the contract of an entry, whose files are read when it is
 // first used.
-func (e *entry) contract(files *folder, compiler compiler) *Contract {
-	c := newContract(e.subject, e.Description, e.format(), func() (codec, error) { return compiler.compile(e.reference()) })
+func (e *entry) contract(files *contract.Folder, compiler contract.Compiler) *Contract {
+	c := newContract(e.subject, e.Description, e.format(), func() (contract.Codec, error) { return compiler.Compile(e.reference()) })
 	switch {
 	case e.Example.file != "":
-		c.example = func() ([]byte, error) { return files.read(e.Example.file) }
+		c.example = func() ([]byte, error) { return files.Read(e.Example.file) }
 	case e.Example.text != "":
 		c.example = func() ([]byte, error) { return []byte(e.Example.text), nil }
 	}
