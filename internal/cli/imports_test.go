@@ -24,7 +24,7 @@ func TestImportsGoOneWay(t *testing.T) {
 		},
 		"nats-test/internal/events/contract":   nil,
 		"nats-test/internal/events/ticketing":  nil,
-		"nats-test/internal/events/jsonschema": {"nats-test/internal/events/contract"},
+		"nats-test/internal/events/jsonschema": {"nats-test/internal/events/contract", "nats-test/third_party/jsonschema", "nats-test/third_party/jsonschema/kind"},
 		"nats-test/internal/events/protobuf":   {"nats-test/internal/events/contract"},
 		"nats-test/internal/events/avro":       {"nats-test/internal/events/contract"},
 		"nats-test/internal/fault":             nil,

@@ -9,7 +9,6 @@ import (
 	"testing"
 	"time"
 
-	validator "github.com/santhosh-tekuri/jsonschema/v6"
 	twmb "github.com/twmb/avro"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
@@ -22,6 +21,7 @@ import (
 	"nats-test/internal/events/contract"
 	"nats-test/internal/events/jsonschema"
 	"nats-test/internal/events/protobuf"
+	validator "nats-test/third_party/jsonschema"
 )
 
 func of(kind string) *contract.Shape { return &contract.Shape{Kind: kind} }

@@ -6,9 +6,8 @@ import (
 	"regexp"
 	"regexp/syntax"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
-
 	"nats-test/internal/events/contract"
+	"nats-test/third_party/jsonschema"
 )
 
 // Data may come from anyone, so what a check may cost grows with the data and

@@ -10,10 +10,9 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
-	"github.com/santhosh-tekuri/jsonschema/v6/kind"
-
 	"nats-test/internal/events/contract"
+	"nats-test/third_party/jsonschema"
+	"nats-test/third_party/jsonschema/kind"
 )
 
 // schemaFaults returns what the validator found, in our words, ordered by path.

@@ -10,9 +10,8 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
-
 	"nats-test/internal/events/contract"
+	"nats-test/third_party/jsonschema"
 )
 
 // jsonSchemaFormat is JSON Schema, by which what travels is the author's JSON.

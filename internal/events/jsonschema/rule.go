@@ -163,10 +163,10 @@ func (r *rule) allows(value any, newer bool) bool {
 		return ok && (r.kind == ruleNumber || contract.IsInteger(string(number)))
 	}
 	text, ok := value.(string)
-	switch {
-	case r.kind == ruleEnum:
+	switch r.kind {
+	case ruleEnum:
 		return ok && slices.Contains(r.values, text)
-	case r.kind == ruleTime:
+	case ruleTime:
 		_, isTime := contract.ParseTime(text)
 		return ok && isTime
 	}

@@ -8,10 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
-
 	"nats-test/internal/events/contract"
 	"nats-test/internal/events/ticketing"
+	"nats-test/third_party/jsonschema"
 )
 
 // builtinCodecs returns the contracts of the built-in catalogue, by subject.

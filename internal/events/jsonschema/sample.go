@@ -4,7 +4,7 @@ import (
 	"iter"
 	"slices"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
+	"nats-test/third_party/jsonschema"
 )
 
 // samples yields data made from a schema, the most telling first. Each of them

@@ -1,7 +1,7 @@
 package jsonschema
 
 import (
-	"github.com/santhosh-tekuri/jsonschema/v6"
+	"nats-test/third_party/jsonschema"
 )
 
 // choices are those that were made among alternatives, and what there were.

@@ -6,7 +6,7 @@ import (
 	"maps"
 	"slices"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
+	"nats-test/third_party/jsonschema"
 )
 
 // objects yields objects: with all fields that can be made, with those alone

@@ -11,7 +11,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
+	"nats-test/third_party/jsonschema"
 )
 
 const longestText = 100_000

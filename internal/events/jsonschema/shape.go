@@ -7,9 +7,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
-
 	"nats-test/internal/events/contract"
+	"nats-test/third_party/jsonschema"
 )
 
 // readsJSON reports whether a reader of one kind understands another. Whatever

@@ -8,9 +8,8 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
-
 	"nats-test/internal/events/contract"
+	"nats-test/third_party/jsonschema"
 )
 
 // explain makes a [*SourceError] of what the compiler says of a contract.
