@@ -9,7 +9,7 @@ import (
 	"nats-test/internal/events/contract"
 )
 
-// An avroSchema puts a schema together: a type of another file is defined
+// An assembler puts a schema together: a type of another file is defined
 // where it is first used, and every name is written in full.
 type assembler struct {
 	files *compiler
@@ -19,7 +19,7 @@ type assembler struct {
 	depth int
 }
 
-// newAvroSchema returns the text of a schema that needs no other file.
+// assemble returns the text of a schema that needs no other file.
 func assemble(files *compiler, f *sourceFile, t *contract.Tree, namespace string) (string, error) {
 	s := &assembler{files: files, seen: map[string]*definition{}, uses: map[*sourceFile]map[*sourceFile]bool{}}
 	err := s.schema(f, t, namespace)

@@ -15,7 +15,7 @@ import (
 	"nats-test/internal/events/contract"
 )
 
-// avroFormat is Avro. Every field of a record travels. Readers take the default
+// Format is Avro. Every field of a record travels. Readers take the default
 // of an enum, if it has one, for a value that they don't know: it is open then.
 var Format = &contract.Format{
 	Name: "avro", Title: "Avro", Extension: ".avsc",
@@ -24,7 +24,7 @@ var Format = &contract.Format{
 	New:       func(f *contract.Folder) contract.Compiler { return newCompiler(f) },
 }
 
-// avros compiles the contracts of a catalogue that are written in Avro.
+// compiler compiles the contracts of a catalogue that are written in Avro.
 type compiler struct {
 	folder *contract.Folder
 

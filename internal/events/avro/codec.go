@@ -13,7 +13,7 @@ import (
 	"nats-test/internal/events/contract"
 )
 
-// An avroCodec is a contract in Avro. Its JSON is the JSON encoding of the
+// A typeCodec is a contract in Avro. Its JSON is the JSON encoding of the
 // specification, but for what people read and write differently: an optional
 // value is bare, and dates, times and decimals are text.
 type typeCodec struct {
@@ -25,7 +25,7 @@ type typeCodec struct {
 	others     sync.Map // *avroVersion by fingerprint: what other publishers write
 }
 
-// An avroVersion reads what was written with another version of a contract.
+// A version reads what was written with another version of a contract.
 type version struct {
 	writer   *schemaType
 	resolved *avro.Schema // reads the writer's bytes, and writes the contract's
@@ -173,7 +173,7 @@ func sameMeaning(writer, reader *schemaType, seen map[[2]*schemaType]bool) error
 	return nil
 }
 
-// plainAvro makes the library leave the numbers and the bytes of logical types
+// withoutLogicalTypes makes the library leave the numbers and the bytes of logical types
 // as they are: not each of them is a time that Go knows.
 func withoutLogicalTypes() []avro.SchemaOpt {
 	var opts []avro.SchemaOpt

@@ -12,7 +12,7 @@ import (
 	"nats-test/internal/events/contract"
 )
 
-// An avroFile is a .avsc file and the types that are defined in it. A file may
+// A sourceFile is a .avsc file and the types that are defined in it. A file may
 // use types that others of the folder define.
 type sourceFile struct {
 	name    string
@@ -23,7 +23,7 @@ type sourceFile struct {
 	defined map[*contract.Tree]*definition // by the text that defines it
 }
 
-// An avroDefinition is the place where a record, an enum or a fixed is defined.
+// A definition is the place where a record, an enum or a fixed is defined.
 type definition struct {
 	file      *sourceFile
 	text      *contract.Tree
@@ -31,7 +31,7 @@ type definition struct {
 	namespace string // that the names in it are relative to
 }
 
-// parseAvroFile finds the types of a file. What the schema says is left to the
+// parseFile finds the types of a file. What the schema says is left to the
 // library, which sees it when everything it refers to is at hand.
 func parseFile(name string, data []byte) (*sourceFile, error) {
 	if _, err := contract.DecodeJSON(data); err != nil {
@@ -140,7 +140,7 @@ func nameSet(files []*sourceFile) []string {
 	return slices.Sorted(maps.Keys(set))
 }
 
-// avroWords can't be the name of a type.
+// reservedWords can't be the name of a type.
 var reservedWords = []string{"null", "boolean", "int", "long", "float", "double", "bytes", "string",
 	"record", "error", "enum", "fixed", "array", "map", "union"}
 

@@ -12,7 +12,7 @@ import (
 	"nats-test/internal/events/contract"
 )
 
-// An avroReader turns an event's bytes into JSON as it reads them. Whatever
+// A valueReader turns an event's bytes into JSON as it reads them. Whatever
 // they claim, it takes memory only for what is there.
 type valueReader struct {
 	wire    []byte // what is still to be read
@@ -24,7 +24,7 @@ type valueReader struct {
 	empty   int // of those, the ones without a byte of their own
 }
 
-// maxAvroEmpty bounds the values that take no byte: a few bytes could claim any
+// maxEmpty bounds the values that take no byte: a few bytes could claim any
 // number of them.
 const maxEmpty = 1 << 16
 

@@ -21,7 +21,7 @@ func (c *typeCodec) Shape() *contract.Shape {
 	return shapeOf(c.root, map[*schemaType]*contract.Shape{})
 }
 
-// avroShape returns the shape of t. Those that are already being made are in
+// shapeOf returns the shape of t. Those that are already being made are in
 // made, since types may hold themselves.
 func shapeOf(t *schemaType, made map[*schemaType]*contract.Shape) *contract.Shape {
 	if s := made[t]; s != nil {

@@ -8,7 +8,7 @@ import (
 	"nats-test/internal/events/contract"
 )
 
-// An avroType is a type of a schema, ready for use: recursive ones are cyclic.
+// A schemaType is a type of a schema, ready for use: recursive ones are cyclic.
 type schemaType struct {
 	kind    string // in the specification's words: "int", "record", …
 	name    string // as unions tell their types apart: the kind, or a named type's full name
@@ -30,10 +30,10 @@ type recordField struct {
 	fallback []byte // the default's bytes; nil if there is none
 }
 
-// maxAvroDepth bounds how deep values, and schemas, may be nested.
+// maxDepth bounds how deep values, and schemas, may be nested.
 const maxDepth = 1000
 
-// avroLogical names the logical types that are treated as such. Others are
+// logicalTypes names the logical types that are treated as such. Others are
 // what they are made of, as the specification wants it.
 var logicalTypes = [...]string{
 	"int date", "int time-millis", "long time-micros",

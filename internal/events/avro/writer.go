@@ -12,7 +12,7 @@ import (
 	"nats-test/internal/events/contract"
 )
 
-// An avroWriter turns JSON into an event's bytes, and notes all that is wrong
+// A valueWriter turns JSON into an event's bytes, and notes all that is wrong
 // with it. The bytes mean something only if nothing is.
 type valueWriter struct {
 	wire   []byte

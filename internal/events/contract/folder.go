@@ -22,7 +22,7 @@ type Folder struct {
 // NewFolder returns the folder at a path.
 func NewFolder(path string) *Folder { return &Folder{path: path} }
 
-// embedded returns a folder of files that are part of the program.
+// EmbeddedFolder returns a folder of files that are part of the program.
 func EmbeddedFolder(files fs.FS) *Folder { return &Folder{files: files} }
 
 // What is read of a catalogue is bounded: so much of a file, and so many files.

@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// An avroText is a JSON value that knows where it stands in its file.
+// A Tree is a JSON value that knows where it stands in its file.
 type Tree struct {
 	Kind       byte     // '{', '[', '"', or 0 for what is none of these
 	Text       string   // of a string
@@ -16,7 +16,7 @@ type Tree struct {
 	Begin, End int      // in the file
 }
 
-// parseAvroText parses a file that is known to be JSON.
+// ParseTree parses a file that is known to be JSON.
 func ParseTree(data []byte) (*Tree, error) {
 	p := treeParser{data: data, tokens: json.NewDecoder(bytes.NewReader(data))}
 	p.tokens.UseNumber()

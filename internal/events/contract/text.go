@@ -1,6 +1,10 @@
 package contract
 
 import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -62,4 +66,70 @@ func Nearest(word string, candidates []string) string {
 		}
 	}
 	return best
+}
+
+// Display returns a value as an error shows it.
+func Display(value any) string {
+	switch v := value.(type) {
+	case string:
+		return Quote(v)
+	case json.Number:
+		return Shorten(string(v))
+	}
+	return Shorten(string(appendShort(nil, value)))
+}
+
+// appendShort appends a decoded value as JSON, but no more of it than is shown.
+func appendShort(text []byte, value any) []byte {
+	switch v := value.(type) {
+	case string:
+		return append(text, JSONText(CutOff(v))...)
+	case []any:
+		text = append(text, '[')
+		for i, item := range v {
+			if len(text) > LongestShown {
+				return text
+			}
+			if i > 0 {
+				text = append(text, ',')
+			}
+			text = appendShort(text, item)
+		}
+		return append(text, ']')
+	case map[string]any:
+		if len(v) > MostChoices { // only in order would it be the same each time
+			return append(text, fmt.Sprintf("{… %d fields}", len(v))...)
+		}
+		text = append(text, '{')
+		for i, name := range slices.Sorted(maps.Keys(v)) {
+			if len(text) > LongestShown {
+				return text
+			}
+			if i > 0 {
+				text = append(text, ',')
+			}
+			text = appendShort(append(append(text, JSONText(CutOff(name))...), ':'), v[name])
+		}
+		return append(text, '}')
+	}
+	return append(text, JSONText(value)...)
+}
+
+func DisplayAll(values []any) []string {
+	all := make([]string, min(len(values), MostChoices+1))
+	for i := range all {
+		all[i] = Display(values[i])
+	}
+	return all
+}
+
+// JSONText returns a decoded value as JSON.
+func JSONText(value any) string {
+	var b strings.Builder
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(value); err != nil {
+		return fmt.Sprint(value)
+	}
+	return strings.TrimSpace(b.String())
 }

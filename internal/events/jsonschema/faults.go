@@ -96,9 +96,9 @@ func findings(e *jsonschema.ValidationError) []finding {
 	case *kind.Type:
 		return []finding{{path: path, is: k.Got, must: k.Want, kind: true}}
 	case *kind.Enum:
-		return []finding{{path: path, is: display(k.Got), must: displayed(k.Want), count: len(k.Want)}}
+		return []finding{{path: path, is: contract.Display(k.Got), must: contract.DisplayAll(k.Want), count: len(k.Want)}}
 	case *kind.Const:
-		return []finding{{path: path, is: display(k.Got), must: []string{display(k.Want)}}}
+		return []finding{{path: path, is: contract.Display(k.Got), must: []string{contract.Display(k.Want)}}}
 	}
 	if len(e.Causes) == 0 {
 		return one("%s", sentence(e))

@@ -14,14 +14,14 @@ import (
 	"nats-test/third_party/jsonschema"
 )
 
-// jsonSchemaFormat is JSON Schema, by which what travels is the author's JSON.
+// Format is JSON Schema, by which what travels is the author's JSON.
 var Format = &contract.Format{
 	Name: "jsonschema", Title: "JSON Schema", Extension: ".json",
 	Evolution: contract.Evolution{Reads: readsJSON},
 	New:       func(f *contract.Folder) contract.Compiler { return newSchemas(f) },
 }
 
-// jsonSchemas compiles contracts in JSON Schema, draft 2020-12 unless a file
+// schemas compiles contracts in JSON Schema, draft 2020-12 unless a file
 // names an older one. A format is a demand, and no annotation.
 type schemas struct {
 	files *schemaFiles

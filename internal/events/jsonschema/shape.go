@@ -274,7 +274,7 @@ func enumValues(values []any) []contract.EnumValue {
 	for i, v := range values {
 		text, ok := v.(string)
 		if !ok {
-			text = jsonText(v)
+			text = contract.JSONText(v)
 		}
 		all[i] = contract.EnumValue{Name: text}
 	}

@@ -28,7 +28,7 @@ import (
 //go:embed google
 var standardProtos embed.FS
 
-// A protoFile is a compiled .proto file, or what is wrong with it.
+// A sourceFile is a compiled .proto file, or what is wrong with it.
 type sourceFile struct {
 	text    string
 	linked  linker.File
@@ -152,7 +152,7 @@ func importLine(tree *ast.FileNode, path string) int {
 	return 0
 }
 
-// protoError returns a compiler's error as a [*SourceError].
+// sourceError returns a compiler's error as a [*SourceError].
 func sourceError(name string, err error) error {
 	var at reporter.ErrorWithPos
 	if errors.As(err, &at) {

@@ -2,7 +2,7 @@ package protobuf
 
 import "strings"
 
-// maxProtoNesting bounds how deeply the brackets of a file may be nested. The
+// maxNesting bounds how deeply the brackets of a file may be nested. The
 // compiler recurses into them, and messages may be nested 32 deep.
 const maxNesting = 200
 
@@ -28,7 +28,7 @@ func tooNested(text string) int {
 	return 0
 }
 
-// skipProto returns how long the comment or the string is that text begins with.
+// skipText returns how long the comment or the string is that text begins with.
 func skipText(text string) int {
 	const begin = 2
 	end := "\n"

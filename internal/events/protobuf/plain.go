@@ -8,7 +8,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// isPlainProto reports whether a value is certainly right for a field.
+// isPlain reports whether a value is certainly right for a field.
 func isPlain(value any, field protoreflect.FieldDescriptor) bool {
 	kind := field.Kind()
 	switch v := value.(type) {

@@ -19,7 +19,7 @@ import (
 	"nats-test/internal/events/contract"
 )
 
-// protobufFormat is Protobuf. Its readers show a number that their enum does not
+// Format is Protobuf. Its readers show a number that their enum does not
 // name.
 var Format = &contract.Format{
 	Name: "proto", Title: "Protobuf", Extension: ".proto",
@@ -27,7 +27,7 @@ var Format = &contract.Format{
 	New:       func(f *contract.Folder) contract.Compiler { return newCompiler(f) },
 }
 
-// protobufs compiles the .proto files of one catalogue. An import is named
+// compiler compiles the .proto files of one catalogue. An import is named
 // relative to the catalogue's folder, as with protoc -I FOLDER. What its codecs
 // find in the catalogue later is compiled then, hence the lock.
 type compiler struct {
@@ -68,7 +68,7 @@ func (p *compiler) Compile(r contract.Reference) (contract.Codec, error) {
 	}, nil
 }
 
-// A protobufCodec is one message of a .proto file. Its JSON is ProtoJSON:
+// A messageCodec is one message of a .proto file. Its JSON is ProtoJSON:
 // https://protobuf.dev/programming-guides/json.
 type messageCodec struct {
 	message protoreflect.MessageDescriptor
@@ -77,7 +77,7 @@ type messageCodec struct {
 	flat    bool // no message can be nested too deeply
 }
 
-// maxProtoDepth is how deeply messages may be nested: as deeply as Protobuf's other
+// maxDepth is how deeply messages may be nested: as deeply as Protobuf's other
 // implementations read them.
 const maxDepth = 100
 
@@ -148,7 +148,7 @@ func (c *messageCodec) unmarshalJSON(data []byte, m proto.Message, partial bool)
 
 func (c *messageCodec) Source() string { return c.text }
 
-// plainProto is a Protobuf library's error without its prefix and its line, in which
+// plainError is a Protobuf library's error without its prefix and its line, in which
 // the spaces differ from build to build.
 func plainError(err error) string {
 	text := strings.ReplaceAll(err.Error(), "\u00a0", " ")

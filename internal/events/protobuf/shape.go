@@ -23,7 +23,7 @@ func (c *messageCodec) Shape() *contract.Shape {
 	return shapes{}.message(c.message)
 }
 
-// protoShapes holds the shapes of messages that are known already: messages
+// shapes holds the shapes of messages that are known already: messages
 // may be recursive.
 type shapes map[protoreflect.FullName]*contract.Shape
 

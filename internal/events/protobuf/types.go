@@ -9,7 +9,7 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
-// protoTypes finds the messages that are packed into a google.protobuf.Any, and
+// typeFinder finds the messages that are packed into a google.protobuf.Any, and
 // extensions: in a contract's file and its imports, else in the whole catalogue.
 type typeFinder struct {
 	near *dynamicpb.Types
@@ -45,7 +45,7 @@ func (t typeFinder) FindExtensionByNumber(message protoreflect.FullName, number 
 	})
 }
 
-// isFlatProto reports whether the descriptor alone bounds how deeply a message can be
+// isFlat reports whether the descriptor alone bounds how deeply a message can be
 // nested: none is recursive, holds an Any, or can be extended.
 func isFlat(d protoreflect.MessageDescriptor) bool {
 	depths := map[protoreflect.FullName]int{} // 0: being looked at
@@ -102,7 +102,7 @@ func (c *messageCodec) checkSize(m protoreflect.ProtoMessage, bytes int) error {
 	return fmt.Errorf("messages are nested more than %d levels deep", maxDepth)
 }
 
-// A protoWalk counts the fields of messages.
+// A walk counts the fields of messages.
 type walk struct {
 	codec  *messageCodec
 	fields int

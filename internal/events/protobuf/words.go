@@ -10,7 +10,7 @@ import (
 	"nats-test/internal/events/contract"
 )
 
-// isWellKnownProto reports whether a message has a JSON form of its own, apart from
+// isWellKnown reports whether a message has a JSON form of its own, apart from
 // google.protobuf.Any, whose form depends on what is in it.
 func isWellKnown(d protoreflect.MessageDescriptor) bool {
 	return d.FullName().Parent() == "google.protobuf" && wellKnownKind(d) != ""
