@@ -1,10 +1,13 @@
 package jsonschema
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
+	"maps"
 	"regexp"
 	"regexp/syntax"
+	"slices"
 
 	"nats-test/internal/events/contract"
 	"nats-test/third_party/jsonschema"
@@ -99,8 +102,8 @@ func below(s *jsonschema.Schema) []*jsonschema.Schema {
 	for _, name := range sortedKeys(s.Properties) {
 		all = append(all, s.Properties[name])
 	}
-	for _, p := range s.PatternProperties {
-		all = append(all, p)
+	for _, p := range patternsOf(s) {
+		all = append(all, s.PatternProperties[p])
 	}
 	for _, v := range []any{s.AdditionalProperties, s.AdditionalItems, s.Items} {
 		switch v := v.(type) {
@@ -169,16 +172,23 @@ func ofField(s *jsonschema.Schema, name string, ask func(*jsonschema.Schema)) {
 		known = true
 		ask(p)
 	}
-	for pattern, p := range s.PatternProperties {
-		if pattern.MatchString(name) {
+	for _, p := range patternsOf(s) {
+		if p.MatchString(name) {
 			known = true
-			ask(p)
+			ask(s.PatternProperties[p])
 		}
 	}
 	if p, ok := s.AdditionalProperties.(*jsonschema.Schema); ok && !known {
 		ask(p)
 	}
 	ask(s.UnevaluatedProperties)
+}
+
+// patternsOf returns the patterns of s for the names of fields, the shortest first.
+func patternsOf(s *jsonschema.Schema) []jsonschema.Regexp {
+	return slices.SortedFunc(maps.Keys(s.PatternProperties), func(a, b jsonschema.Regexp) int {
+		return cmp.Or(len(a.String())-len(b.String()), cmp.Compare(a.String(), b.String()))
+	})
 }
 
 // ofItem asks what s asks of an array's item.

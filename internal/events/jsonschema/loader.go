@@ -1,6 +1,7 @@
 package jsonschema
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -80,9 +81,7 @@ func (s *schemaFiles) load(url string) (any, error) {
 	if len(names) > 1 {
 		return nil, fmt.Errorf("several files have this $id: %s", strings.Join(names, ", "))
 	}
-	prefixes := slices.Collect(maps.Keys(s.places))
-	slices.SortFunc(prefixes, func(a, b string) int { return len(b) - len(a) })
-	for _, prefix := range prefixes {
+	for _, prefix := range s.prefixes() {
 		if rest, ok := strings.CutPrefix(url, prefix); ok && len(names) == 0 {
 			if name, err := neturl.PathUnescape(path.Join(s.places[prefix], rest)); err == nil {
 				if _, err := s.folder.Read(name); err == nil {
@@ -104,6 +103,13 @@ func (s *schemaFiles) load(url string) (any, error) {
 		return nil, errors.New("that is outside of the catalogue's folder")
 	}
 	return nil, errors.New("nothing is fetched, and no file of the catalogue's folder has this $id")
+}
+
+// prefixes returns those of s.places, the longest first.
+func (s *schemaFiles) prefixes() []string {
+	return slices.SortedFunc(maps.Keys(s.places), func(a, b string) int {
+		return cmp.Or(len(b)-len(a), cmp.Compare(a, b))
+	})
 }
 
 // inFolder returns the name of the file at url.
@@ -156,9 +162,10 @@ func (s *schemaFiles) place(location string) (*schemaFile, string) {
 			return f, pointer
 		}
 	}
-	for prefix, dir := range s.places {
-		if rest, ok := strings.CutPrefix(url, prefix); ok && s.opened[path.Join(dir, rest)] != nil {
-			return s.opened[path.Join(dir, rest)], pointer
+	for _, prefix := range s.prefixes() {
+		rest, ok := strings.CutPrefix(url, prefix)
+		if f := s.opened[path.Join(s.places[prefix], rest)]; ok && f != nil {
+			return f, pointer
 		}
 	}
 	return nil, ""

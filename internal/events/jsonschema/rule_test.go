@@ -74,6 +74,41 @@ func fullValidator(t testing.TB, c *schemaCodec) *jsonschema.Schema {
 	return schema
 }
 
+// A schema that is not held against the metaschema would keep it.
+func TestPlainSchemasKeepTheMetaschema(t *testing.T) {
+	trusted := 0
+	for _, part := range []string{
+		`"type":"string"`, `"type":"strin"`, `"type":["string"]`, `"type":"object"`, `"title":"a"`, `"title":1`, `"description":[]`, `"$comment":"a"`,
+		`"format":"date-time"`, `"format":"email"`, `"format":1`, `"additionalProperties":false`, `"additionalProperties":1`,
+		`"enum":["a","b"]`, `"enum":["a","a"]`, `"enum":[]`, `"enum":"a"`, `"enum":[1]`, `"$schema":"https://json-schema.org/draft/2020-12/schema"`,
+		`"$schema":"http://json-schema.org/draft-04/schema#"`, `"$schema":1`, `"$id":1`, `"$id":"a"`, `"$defs":1`, `"minLength":-1`, `"readOnly":1`,
+		`"required":["a"]`, `"required":["a","a"]`, `"required":"a"`, `"required":[1]`, `"required":[]`, `"properties":1`, `"properties":{"a":1}`,
+		`"properties":{"a":{"type":"string"}}`, `"properties":{"a":{"type":"strin"}}`, `"properties":{"a":{"type":"string","title":1}}`,
+		`"properties":{"a":{"type":"string"}},"required":["a"]`, `"properties":{"a":{"type":"object","required":["b"]}}`,
+	} {
+		for _, schema := range []string{`{` + part + `}`, `{"type":"object",` + part + `}`, `{"type":"string",` + part + `}`, `{"type":"integer",` + part + `}`} {
+			doc, err := jsonschema.UnmarshalJSON(strings.NewReader(schema))
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !plain(doc, true) {
+				continue
+			}
+			trusted++
+			compiler := jsonschema.NewCompiler()
+			if err := compiler.AddResource("mem:schema", doc); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := compiler.Compile("mem:schema"); err != nil {
+				t.Errorf("%s: %v", schema, err)
+			}
+		}
+	}
+	if trusted < 20 {
+		t.Errorf("only %d were", trusted)
+	}
+}
+
 // FuzzCheck holds our verdict against that of a full validator on the schema
 // that `publish events` shows, and the quick recogniser against both.
 func FuzzCheck(f *testing.F) {

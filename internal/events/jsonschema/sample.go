@@ -103,9 +103,8 @@ func (m *sampler) proposals(all []*jsonschema.Schema, name string, depth int) it
 			}
 		}
 		// "null" says least, and an object most.
-		order := []string{"object", "array", "string", "integer", "number", "boolean", "null"}
 		types := typesOf(all)
-		slices.SortFunc(types, func(a, b string) int { return slices.Index(order, a) - slices.Index(order, b) })
+		slices.SortFunc(types, func(a, b string) int { return slices.Index(kinds, a) - slices.Index(kinds, b) })
 		if !slices.ContainsFunc(all, func(s *jsonschema.Schema) bool { return s.Types != nil }) {
 			types = append(types, "string", "integer", "object", "array", "boolean", "null")
 		}

@@ -3,7 +3,6 @@ package jsonschema
 import (
 	"fmt"
 	"iter"
-	"maps"
 	"slices"
 
 	"nats-test/third_party/jsonschema"
@@ -149,9 +148,7 @@ func (m *sampler) names(all []*jsonschema.Schema) iter.Seq[string] {
 			if s.PropertyNames != nil {
 				naming = append(naming, s.PropertyNames)
 			}
-			patterns = append(patterns, slices.SortedFunc(maps.Keys(s.PatternProperties), func(a, b jsonschema.Regexp) int {
-				return len(a.String()) - len(b.String())
-			})...)
+			patterns = append(patterns, patternsOf(s)...)
 		}
 		before := m.nth
 		defer func() { m.nth = before }()

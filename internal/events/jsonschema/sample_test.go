@@ -27,6 +27,7 @@ func TestJSONSchemaSample(t *testing.T) {
 		{`{"type":"string","maxLength":2}`, `"te"`},
 		{`{"type":"object","additionalProperties":{"type":"integer"}}`, `{"key-1":1}`},
 		{`{"type":"object","patternProperties":{"^x-[a-z]+$":{"type":"integer"}},"additionalProperties":false,"minProperties":2}`, `{"x-a":1,"x-aaa":1}`},
+		{`{"type":"object","patternProperties":{"^S_":{"type":"string"},"^I_":{"type":"number"}}}`, `{"I_":1.5}`},
 		{`{"type":"object","propertyNames":{"pattern":"^[a-z]{2}$"},"minProperties":1}`, `{"aa":"aa"}`},
 		{`{"allOf":[{"properties":{"a":{"type":"string"}},"required":["a"]},{"properties":{"b":{"minimum":3}},"required":["b"]}]}`, `{"a":"a","b":3}`},
 		{`{"oneOf":[{"type":"string"},{"minLength":3}]}`, ``},
