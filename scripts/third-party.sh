@@ -16,6 +16,16 @@ mkdir "$new/jsonschema"
   done
 chmod -R u+w "$new/jsonschema"
 patch --quiet --directory "$new/jsonschema" -p1 <jsonschema.patch
+# It is a package of this module, and imports its own packages as such.
+rm "$new"/jsonschema/go.{mod,sum}
+grep -rl --include='*.go' "\"${release%@*}" "$new/jsonschema" | while IFS= read -r file; do
+  sed -i.before "s,\"${release%@*},\"nats-test/third_party/jsonschema," "$file"
+  rm "$file.before"
+  head -n 1 "$file" | grep -q '^// This file was changed' ||
+    { printf '// This file was changed: what it imports is at another path.\n\n' && cat "$file"; } >"$file.new"
+  [ ! -e "$file.new" ] || mv "$file.new" "$file"
+  gofmt -w "$file"
+done
 # As the license asks, a changed file says so.
 sed -n 's,^+++ b/,,p' jsonschema.patch | while IFS= read -r file; do
   head -n 1 "$new/jsonschema/$file" | grep -q '^// This file was changed' ||

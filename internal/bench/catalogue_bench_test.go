@@ -19,7 +19,7 @@ const catalogueEvents = 200
 // exported writes the ticketing catalogue out in a format, and returns its folder.
 func exported(b *testing.B, as string) string {
 	b.Helper()
-	files, err := events.Ticketing().Export(as)
+	files, err := events.ExportTicketing(as)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func BenchmarkCodecs(b *testing.B) {
 		catalogues = append(catalogues, struct {
 			title string
 			c     *events.Catalogue
-		}{c.Contracts()[0].Format.Title(), c})
+		}{c.Contracts()[0].Format.Title, c})
 	}
 	for _, catalogue := range catalogues {
 		k, err := catalogue.c.Lookup("ticket:created")

@@ -70,7 +70,7 @@ func atMost(n int, noun string) cobra.PositionalArgs {
 func listEvents(s *System, all *events.Catalogue) error {
 	w := tabwriter.NewWriter(s.Stdout, 0, 0, 3, ' ', 0)
 	for _, c := range all.Contracts() {
-		if _, err := fmt.Fprintf(w, "%s\t%s\t%s\n", printable(c.Subject), c.Format.Title(), printable(c.Description)); err != nil {
+		if _, err := fmt.Fprintf(w, "%s\t%s\t%s\n", printable(c.Subject), c.Format.Title, printable(c.Description)); err != nil {
 			return err
 		}
 	}
@@ -91,7 +91,7 @@ func showEvent(s *System, all *events.Catalogue, subject string) error {
 	if contract.Description != "" {
 		out.WriteString(": " + contract.Description)
 	}
-	fmt.Fprintf(&out, "\n\nContract (%s):\n%s\n", contract.Format.Title(), source)
+	fmt.Fprintf(&out, "\n\nContract (%s):\n%s\n", contract.Format.Title, source)
 	if example, err := contract.Example(); err != nil {
 		fmt.Fprintf(&out, "No example: %v\n", err)
 	} else {

@@ -109,7 +109,7 @@ TypeScript. Files that are there are never overwritten.`,
 			if !slices.Contains(kinds, as) {
 				return usage(cmd, "--as %q: must be one of %s", as, strings.Join(kinds, ", "))
 			}
-			files, err := events.Ticketing().Export(as)
+			files, err := events.ExportTicketing(as)
 			if err != nil {
 				return err
 			}

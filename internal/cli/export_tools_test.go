@@ -135,7 +135,7 @@ type manifestEntry struct{ Description, Contract, Example string }
 // manifest says, if it has one.
 func exported(t *testing.T, as string) (dir string, manifest map[string]manifestEntry) {
 	t.Helper()
-	files, err := events.Ticketing().Export(as)
+	files, err := events.ExportTicketing(as)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -3,9 +3,8 @@ package events
 import (
 	"fmt"
 	"path"
-	"strings"
 
-	"github.com/agnivade/levenshtein"
+	"nats-test/internal/events/contract"
 )
 
 // A Catalogue is the set of events that a team has agreed on.
@@ -36,7 +35,7 @@ func (c *Catalogue) Lookup(subject string) (*Contract, error) {
 			return k, nil
 		}
 	}
-	return nil, &UnknownError{Subject: subject, Nearest: nearest(subject, c.Subjects())}
+	return nil, &UnknownError{Subject: subject, Nearest: contract.Nearest(subject, c.Subjects())}
 }
 
 // Match returns the contracts whose subjects match pattern, in which a "*"
@@ -50,7 +49,7 @@ func (c *Catalogue) Match(pattern string) ([]*Contract, error) {
 		}
 	}
 	if found == nil {
-		return nil, &UnknownError{Subject: pattern, Nearest: nearest(pattern, c.Subjects())}
+		return nil, &UnknownError{Subject: pattern, Nearest: contract.Nearest(pattern, c.Subjects())}
 	}
 	return found, nil
 }
@@ -63,20 +62,4 @@ type UnknownError struct {
 
 func (e *UnknownError) Error() string {
 	return fmt.Sprintf("the catalogue has no event %q", e.Subject)
-}
-
-// nearest returns the candidate that word is most likely a slip for, or "".
-func nearest(word string, candidates []string) string {
-	const longest = 200 // the distance is quadratic, and no slip is that long
-	if len(word) > longest {
-		return ""
-	}
-	best, bestDistance := "", 1+max(2, len(word)/3)
-	for _, c := range candidates {
-		d := levenshtein.ComputeDistance(strings.ToLower(word), strings.ToLower(c))
-		if d < bestDistance {
-			best, bestDistance = c, d
-		}
-	}
-	return best
 }

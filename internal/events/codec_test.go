@@ -4,23 +4,29 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
 	"testing"
+
+	"nats-test/internal/events/avro"
+	"nats-test/internal/events/contract"
+	"nats-test/internal/events/jsonschema"
+	"nats-test/internal/events/protobuf"
 )
 
 // A format's case in the conformance suite is a catalogue of the same events:
 // testdata/catalogues/FORMAT. A new format is one more line, and a folder.
 var formatCases = []struct {
-	format Format
+	format *contract.Format
 	newer  string   // data of order:placed:newer, which listeners to order:placed understand
 	want   string   // of it, for a listener with the old contract
 	broken []broken // data that order:placed refuses
 }{
 	{
-		format: JSONSchema,
+		format: jsonschema.Format,
 		newer: `{"id":"0b8f2c1e-2f6a-4c55-9d0e-5a3f8a7d6b11","placedAt":"2030-01-02T03:04:05Z","total":{"amount":"1.00","currency":"EUR"},` +
 			`"status":"paid","lines":[{"article":"a","count":1,"gift":true}],"payment":{"iban":"x"},"channel":"web"}`,
 		want: `{"id":"0b8f2c1e-2f6a-4c55-9d0e-5a3f8a7d6b11","placedAt":"2030-01-02T03:04:05Z","total":{"amount":"1.00","currency":"EUR"},` +
@@ -32,7 +38,7 @@ var formatCases = []struct {
 		},
 	},
 	{
-		format: Protobuf,
+		format: protobuf.Format,
 		newer:  `{"id":"o-2","number":"7","placedAt":"2030-01-02T03:04:05Z","total":{"cents":"1","currency":"EUR"},"channel":"web"}`,
 		want: `{"id":"o-2","number":"7","placedAt":"2030-01-02T03:04:05Z","total":{"cents":"1","currency":"EUR"},"status":"STATUS_UNSPECIFIED",` +
 			`"lines":[],"labels":{},"signature":"","revision":"0"}`,
@@ -44,7 +50,7 @@ var formatCases = []struct {
 		},
 	},
 	{
-		format: Avro,
+		format: avro.Format,
 		newer: `{"id":"0b8f2c1e-2f6a-4c55-9d0e-5a3f8a7d6b11","number":7,"placedAt":"2030-01-02T03:04:05.000Z","total":"1.00","status":"paid",` +
 			`"lines":[{"article":"a","count":1,"bundle":[]}],"payment":{"shared.Transfer":{"iban":"x"}},"channel":"web"}`,
 		want: `{"id":"0b8f2c1e-2f6a-4c55-9d0e-5a3f8a7d6b11","number":7,"placedAt":"2030-01-02T03:04:05.000Z","total":"1.00","status":"paid",` +
@@ -68,8 +74,8 @@ type broken struct {
 func eachFormat(t *testing.T, run func(t *testing.T, c *Catalogue, i int)) {
 	t.Helper()
 	for i, f := range formatCases {
-		t.Run(string(f.format), func(t *testing.T) {
-			c, err := Load(filepath.Join("testdata", "catalogues", string(f.format)))
+		t.Run(f.format.Name, func(t *testing.T) {
+			c, err := Load(filepath.Join("testdata", "catalogues", f.format.Name))
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -88,6 +94,29 @@ func contractOf(t testing.TB, c *Catalogue, subject string) *Contract {
 		t.Fatal(err)
 	}
 	return k
+}
+
+// codecFrom returns the codec of a file that the test writes.
+func codecFrom(t testing.TB, f *contract.Format, r contract.Reference, text string) contract.Codec {
+	t.Helper()
+	dir := t.TempDir()
+	if err := os.WriteFile(filepath.Join(dir, r.File), []byte(text), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c, err := f.New(contract.NewFolder(dir)).Compile(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// told returns faults on one line.
+func told(faults []contract.Fault) string {
+	all := make([]string, len(faults))
+	for i, f := range faults {
+		all[i] = f.String()
+	}
+	return strings.Join(all, "; ")
 }
 
 // compact returns JSON without the white space between its parts.
@@ -179,14 +208,14 @@ func TestCodecsMakeSamples(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			sample, err := codec.sample()
+			sample, err := codec.Sample()
 			if err != nil {
 				t.Fatal(err)
 			}
 			if _, err := k.Encode(sample); err != nil {
 				t.Errorf("%s: the sample %s: %v", k.Subject, sample, err)
 			}
-			if again, err := codec.sample(); err != nil || !bytes.Equal(again, sample) {
+			if again, err := codec.Sample(); err != nil || !bytes.Equal(again, sample) {
 				t.Errorf("%s: another sample: %s, %v", k.Subject, again, err)
 			}
 		}
@@ -200,13 +229,13 @@ func TestCodecsTellTheirContract(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if source := codec.source(); len(source) < 20 || !strings.HasSuffix(source, "\n") {
+			if source := codec.Source(); len(source) < 20 || !strings.HasSuffix(source, "\n") {
 				t.Errorf("%s: source %q", k.Subject, source)
 			}
-			if s := codec.shape(); s == nil || s.kind == shapeAny {
+			if s := codec.Shape(); s == nil || s.Kind == contract.Any {
 				t.Errorf("%s: shape %+v", k.Subject, s)
 			}
-			if changes := diffShapes(k.Subject, k.Format, codec.shape(), codec.shape()); len(changes) > 0 {
+			if changes := diffShapes(k.Subject, k.Format.Evolution, codec.Shape(), codec.Shape()); len(changes) > 0 {
 				t.Errorf("%s: differs from itself: %v", k.Subject, changes)
 			}
 			if k.Format != formatCases[i].format {

@@ -4,7 +4,10 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
+
+	"nats-test/internal/events/contract"
 )
 
 // A Contract is what the publishers and the listeners of one subject have
@@ -13,14 +16,14 @@ import (
 type Contract struct {
 	Subject     string
 	Description string
-	Format      Format
+	Format      *contract.Format
 
-	codec   func() (codec, error)
+	codec   func() (contract.Codec, error)
 	example func() ([]byte, error) // nil: one is made of the contract
 }
 
 // newContract returns the contract that compile, called once, makes the codec of.
-func newContract(subject, description string, format Format, compile func() (codec, error)) *Contract {
+func newContract(subject, description string, format *contract.Format, compile func() (contract.Codec, error)) *Contract {
 	return &Contract{Subject: subject, Description: description, Format: format, codec: sync.OnceValues(compile)}
 }
 
@@ -40,7 +43,7 @@ func (c *Contract) Encode(data []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	wire, faults := codec.encode(data)
+	wire, faults := codec.Encode(data)
 	return wire, c.invalid(faults)
 }
 
@@ -52,15 +55,15 @@ func (c *Contract) Decode(wire []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	data, faults := codec.decode(wire)
+	data, faults := codec.Decode(wire)
 	return data, c.invalid(faults)
 }
 
-func (c *Contract) invalid(faults []Fault) error {
+func (c *Contract) invalid(faults []contract.Fault) error {
 	if len(faults) == 0 {
 		return nil
 	}
-	slices.SortStableFunc(faults, func(a, b Fault) int { return cmp.Compare(a.Path, b.Path) })
+	slices.SortStableFunc(faults, func(a, b contract.Fault) int { return cmp.Compare(a.Path, b.Path) })
 	return &InvalidError{c.Subject, faults}
 }
 
@@ -74,7 +77,7 @@ func (c *Contract) Example() ([]byte, error) {
 	if c.example != nil {
 		return c.example()
 	}
-	data, err := codec.sample()
+	data, err := codec.Sample()
 	if err != nil {
 		return nil, fmt.Errorf("making a sample of %q: %w", c.Subject, err)
 	}
@@ -87,14 +90,28 @@ func (c *Contract) Source() (string, error) {
 	if err != nil {
 		return "", err
 	}
-	return codec.source(), nil
+	return codec.Source(), nil
 }
 
 // shape returns what the two sides rely on.
-func (c *Contract) shape() (*shape, error) {
+func (c *Contract) shape() (*contract.Shape, error) {
 	codec, err := c.codec()
 	if err != nil {
 		return nil, err
 	}
-	return codec.shape(), nil
+	return codec.Shape(), nil
+}
+
+// An InvalidError lists every fault of one event's data, ordered by path.
+type InvalidError struct {
+	Subject string
+	Faults  []contract.Fault
+}
+
+func (e *InvalidError) Error() string {
+	problems := make([]string, len(e.Faults))
+	for i, f := range e.Faults {
+		problems[i] = f.String()
+	}
+	return fmt.Sprintf("the data is no %q event: %s", e.Subject, strings.Join(problems, "; "))
 }

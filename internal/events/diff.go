@@ -1,6 +1,10 @@
 package events
 
-import "fmt"
+import (
+	"fmt"
+
+	"nats-test/internal/events/contract"
+)
 
 // A Change is one difference between two versions of a contract.
 type Change struct {
@@ -56,13 +60,13 @@ func Diff(before, after *Catalogue) ([]Change, error) {
 }
 
 func diffContracts(before, after *Contract) ([]Change, error) {
-	d := comparison{subject: before.Subject, format: before.Format}
+	d := comparison{subject: before.Subject}
 	switch {
 	case after == nil:
 		d.add(nil, breaks(true, true, "they still use it"), "event removed")
 		return d.changes, nil
 	case before.Format != after.Format:
-		d.add(nil, breaks(true, true, "to them it is "+string(before.Format)), "format %s became %s", before.Format, after.Format)
+		d.add(nil, breaks(true, true, "to them it is "+before.Format.Name), "format %s became %s", before.Format.Name, after.Format.Name)
 		return d.changes, nil
 	}
 	was, err := before.shape()
@@ -73,11 +77,11 @@ func diffContracts(before, after *Contract) ([]Change, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the new contract of %q: %w", after.Subject, err)
 	}
-	return diffShapes(before.Subject, before.Format, was, is), nil
+	return diffShapes(before.Subject, before.Format.Evolution, was, is), nil
 }
 
-func diffShapes(subject string, format Format, before, after *shape) []Change {
-	d := comparison{subject: subject, format: format, seen: make(map[[2]*shape]bool)}
+func diffShapes(subject string, rules contract.Evolution, before, after *contract.Shape) []Change {
+	d := comparison{subject: subject, rules: rules, seen: make(map[[2]*contract.Shape]bool)}
 	d.shapes(nil, before, after)
 	return d.changes
 }
@@ -99,156 +103,154 @@ func breaks(listeners, publishers bool, why string) string {
 // A comparison goes through two versions of one contract side by side.
 type comparison struct {
 	subject string
-	format  Format
-	seen    map[[2]*shape]bool // what was compared: shapes may be cyclic
+	rules   contract.Evolution
+	seen    map[[2]*contract.Shape]bool // what was compared: shapes may be cyclic
 	changes []Change
 }
 
-func (d *comparison) add(at *place, breaks, what string, args ...any) {
-	d.changes = append(d.changes, Change{d.subject, at.pointer(), fmt.Sprintf(what, args...), breaks})
+func (d *comparison) add(at *contract.Place, breaks, what string, args ...any) {
+	d.changes = append(d.changes, Change{d.subject, at.Pointer(), fmt.Sprintf(what, args...), breaks})
 }
 
-func (d *comparison) shapes(at *place, before, after *shape) {
-	both := [2]*shape{before, after}
+func (d *comparison) shapes(at *contract.Place, before, after *contract.Shape) {
+	both := [2]*contract.Shape{before, after}
 	if d.seen[both] {
 		return
 	}
 	d.seen[both] = true
 	was, is := kindIn(before), kindIn(after)
 	switch {
-	case was == is && was == shapeAny:
+	case was == is && was == contract.Any:
 	case was == is:
 		d.inside(at, before, after)
-	case (was == shapeUnion || is == shapeUnion) && was != shapeAny && is != shapeAny:
-		d.variants(at, before.among(after), after.among(before))
+	case (was == contract.Union || is == contract.Union) && was != contract.Any && is != contract.Any:
+		d.variants(at, among(before, after), among(after, before))
 	default:
 		d.add(at, breaks(!d.reads(was, is), !d.reads(is, was), "to them it is "+was), "%s became %s", was, is)
 	}
 }
 
 // kindIn is s.kind; a shape that is left out may be anything.
-func kindIn(s *shape) string {
+func kindIn(s *contract.Shape) string {
 	if s == nil {
-		return shapeAny
+		return contract.Any
 	}
-	return s.kind
+	return s.Kind
 }
 
 // inside compares two shapes of the same kind.
-func (d *comparison) inside(at *place, before, after *shape) {
+func (d *comparison) inside(at *contract.Place, before, after *contract.Shape) {
 	further := "fields"
-	if before.kind == shapeEnum {
+	if before.Kind == contract.Enum {
 		further = "values"
 	}
 	switch {
-	case after.open && !before.open:
+	case after.Open && !before.Open:
 		d.add(at, "", "opened to further %s", further)
-	case before.open && !after.open: // of an enum, publishers know no further values
+	case before.Open && !after.Open: // of an enum, publishers know no further values
 		d.add(at, breaks(false, further == "fields", "they may send further ones"), "closed to further %s", further)
 	}
-	d.fields(at, before.fields, after.fields)
+	d.fields(at, before.Fields, after.Fields)
 	d.values(at, before, after)
-	d.variants(at, before.variants, after.variants)
-	if before.items != nil || after.items != nil {
+	d.variants(at, before.Variants, after.Variants)
+	if before.Items != nil || after.Items != nil {
 		element := "*"
-		if before.kind == shapeMap {
+		if before.Kind == contract.Map {
 			element = "{}"
 		}
-		d.shapes(&place{at, element}, before.items, after.items)
+		d.shapes(at.Below(element), before.Items, after.Items)
 	}
 }
 
-func (d *comparison) fields(at *place, before, after []field) {
-	key := func(f field) (string, int) { return f.name, f.number }
-	for _, p := range match(before, after, d.format == Protobuf, key) {
+func (d *comparison) fields(at *contract.Place, before, after []contract.Field) {
+	key := func(f contract.Field) (string, int) { return f.Name, f.Number }
+	for _, p := range match(before, after, d.rules.Numbered, key) {
 		b, a := p.before, p.after
 		switch {
 		case a == nil:
-			d.add(&place{at, b.name}, breaks(true, false, "they read it"), "field removed")
+			d.add(at.Below(b.Name), breaks(true, false, "they read it"), "field removed")
 		case b == nil:
 			what := "field added"
-			if a.required {
+			if a.Required {
 				what = "required field added"
 			}
-			d.add(&place{at, a.name}, breaks(false, a.required, "they leave it out"), "%s", what)
-			d.number(&place{at, a.name}, p.owner, a.name, a.number)
-		case b.name != a.name && kindIn(b.shape) != kindIn(a.shape):
-			d.number(&place{at, b.name}, b.name, a.name, a.number)
+			d.add(at.Below(a.Name), breaks(false, a.Required, "they leave it out"), "%s", what)
+			d.number(at.Below(a.Name), p.owner, a.Name, a.Number)
+		case b.Name != a.Name && kindIn(b.Shape) != kindIn(a.Shape):
+			d.number(at.Below(b.Name), b.Name, a.Name, a.Number)
 		default:
-			d.field(&place{at, b.name}, b, a, p.owner)
+			d.field(at.Below(b.Name), b, a, p.owner)
 		}
 	}
 }
 
-func (d *comparison) field(at *place, b, a *field, owner string) {
+func (d *comparison) field(at *contract.Place, b, a *contract.Field, owner string) {
 	switch {
-	case b.name != a.name: // the wire has the number alone, and what people write and read has the name
-		d.add(at, breaks(true, true, "in their JSON it is "+quote(b.name)), "field renamed to %s", quote(a.name))
+	case b.Name != a.Name: // the wire has the number alone, and what people write and read has the name
+		d.add(at, breaks(true, true, "in their JSON it is "+contract.Quote(b.Name)), "field renamed to %s", contract.Quote(a.Name))
 	case owner != "":
-		d.number(at, owner, a.name, a.number)
-	case b.number != a.number:
-		d.add(at, breaks(true, true, fmt.Sprintf("to them it is number %d", b.number)), "number %d became %d", b.number, a.number)
+		d.number(at, owner, a.Name, a.Number)
+	case b.Number != a.Number:
+		d.add(at, breaks(true, true, fmt.Sprintf("to them it is number %d", b.Number)), "number %d became %d", b.Number, a.Number)
 	}
 	switch {
-	case a.required && !b.required:
+	case a.Required && !b.Required:
 		d.add(at, breaks(false, true, "they may leave it out"), "made required")
-	case b.required && !a.required: // what travels as Avro has all of its fields
-		d.add(at, breaks(d.format != Avro, false, "they require it"), "made optional")
+	case b.Required && !a.Required: // what travels as Avro has all of its fields
+		d.add(at, breaks(!d.rules.AllFieldsSent, false, "they require it"), "made optional")
 	}
-	if b.oneof != a.oneof {
-		what := fmt.Sprintf("moved from oneof %s to oneof %s", quote(b.oneof), quote(a.oneof))
+	if b.Oneof != a.Oneof {
+		what := fmt.Sprintf("moved from oneof %s to oneof %s", contract.Quote(b.Oneof), contract.Quote(a.Oneof))
 		switch "" {
-		case b.oneof:
-			what = "moved into oneof " + quote(a.oneof)
-		case a.oneof:
-			what = "moved out of oneof " + quote(b.oneof)
+		case b.Oneof:
+			what = "moved into oneof " + contract.Quote(a.Oneof)
+		case a.Oneof:
+			what = "moved out of oneof " + contract.Quote(b.Oneof)
 		}
-		d.add(at, breaks(b.oneof != "", a.oneof != "", "of several fields that are set, one alone is kept"), "%s", what)
+		d.add(at, breaks(b.Oneof != "", a.Oneof != "", "of several fields that are set, one alone is kept"), "%s", what)
 	}
-	d.shapes(at, b.shape, a.shape)
+	d.shapes(at, b.Shape, a.Shape)
 }
 
 // number says that a field's or an enum value's number was another's before.
-func (d *comparison) number(at *place, owner, name string, number int) {
+func (d *comparison) number(at *contract.Place, owner, name string, number int) {
 	if owner != "" {
 		d.add(at, breaks(true, true, "they take one for the other"),
-			"number %d now belongs to %s, it was %s", number, quote(name), quote(owner))
+			"number %d now belongs to %s, it was %s", number, contract.Quote(name), contract.Quote(owner))
 	}
 }
 
-func (d *comparison) values(at *place, before, after *shape) {
-	// A listener shows a number that its Protobuf enum does not name, and takes
-	// the default of its Avro enum, if it has one.
-	refused := d.format != Protobuf && !before.open
-	key := func(v enumValue) (string, int) { return v.name, v.number }
-	for _, p := range match(before.values, after.values, d.format == Protobuf, key) {
+func (d *comparison) values(at *contract.Place, before, after *contract.Shape) {
+	refused := !d.rules.KeepsValues && !before.Open
+	key := func(v contract.EnumValue) (string, int) { return v.Name, v.Number }
+	for _, p := range match(before.Values, after.Values, d.rules.Numbered, key) {
 		b, a := p.before, p.after
 		switch {
 		case a == nil:
-			d.add(at, breaks(false, true, "they may send it"), "enum value %s removed", quote(b.name))
+			d.add(at, breaks(false, true, "they may send it"), "enum value %s removed", contract.Quote(b.Name))
 		case b == nil:
-			d.add(at, breaks(refused, false, "they refuse it"), "enum value %s added", quote(a.name))
-			d.number(at, p.owner, a.name, a.number)
+			d.add(at, breaks(refused, false, "they refuse it"), "enum value %s added", contract.Quote(a.Name))
+			d.number(at, p.owner, a.Name, a.Number)
 		case p.owner != "":
-			d.number(at, p.owner, a.name, a.number)
-		case b.number != a.number:
-			d.add(at, breaks(true, true, fmt.Sprintf("to them it is number %d", b.number)),
-				"enum value %s: number %d became %d", quote(b.name), b.number, a.number)
+			d.number(at, p.owner, a.Name, a.Number)
+		case b.Number != a.Number:
+			d.add(at, breaks(true, true, fmt.Sprintf("to them it is number %d", b.Number)),
+				"enum value %s: number %d became %d", contract.Quote(b.Name), b.Number, a.Number)
 		}
 	}
 }
 
-func (d *comparison) variants(at *place, before, after []variant) {
-	key := func(v variant) (string, int) { return v.name, 0 }
+func (d *comparison) variants(at *contract.Place, before, after []contract.Variant) {
+	key := func(v contract.Variant) (string, int) { return v.Name, 0 }
 	for _, p := range match(distinct(before), distinct(after), false, key) {
 		b, a := p.before, p.after
 		switch {
 		case a == nil:
-			d.add(at, breaks(false, !d.takes(after, b), "they may send it"), "union variant %s removed", quote(b.name))
+			d.add(at, breaks(false, !d.takes(after, b), "they may send it"), "union variant %s removed", contract.Quote(b.Name))
 		case b == nil:
-			d.add(at, breaks(!d.takes(before, a), false, "they refuse it"), "union variant %s added", quote(a.name))
+			d.add(at, breaks(!d.takes(before, a), false, "they refuse it"), "union variant %s added", contract.Quote(a.Name))
 		default:
-			d.shapes(at, b.shape, a.shape)
+			d.shapes(at, b.Shape, a.Shape)
 		}
 	}
 }

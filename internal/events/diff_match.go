@@ -4,6 +4,8 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+
+	"nats-test/internal/events/contract"
 )
 
 // A pair is what is the same in two versions of a contract: a field, a value of
@@ -69,69 +71,40 @@ func second(_ string, number int) int { return number }
 // reads reports whether a reader of one kind surely understands every value
 // that was written as another, by the rules of the format.
 func (d *comparison) reads(reader, writer string) bool {
-	var widens []string
-	switch string(d.format) + " " + reader {
-	case "jsonschema number":
-		widens = []string{"integer"}
-	case "jsonschema string": // whatever has no type of its own is a string: date-time, uuid, …
-		types := []string{shapeObject, shapeArray, shapeMap, shapeUnion, shapeAny, "number", "integer", "boolean", "null"}
-		return !slices.Contains(types, writer)
-
-	// Schema resolution in Avro's specification.
-	case "avro long":
-		widens = []string{"int"}
-	case "avro float":
-		widens = []string{"int", "long"}
-	case "avro double":
-		widens = []string{"int", "long", "float"}
-	case "avro string":
-		widens = []string{"bytes"}
-	case "avro bytes":
-		widens = []string{"string"}
-
-	// What has the same bytes and the same value. More of Protobuf's types share
-	// their bytes, and read them as other values, or in JSON as other types.
-	case "proto int64":
-		widens = []string{"int32", "uint32"}
-	case "proto uint64":
-		widens = []string{"uint32"}
-	case "proto sint64":
-		widens = []string{"sint32"}
-	}
-	return reader == writer || reader == shapeAny || slices.Contains(widens, writer)
+	return reader == writer || reader == contract.Any || d.rules.Reads(reader, writer)
 }
 
 // takes reports whether one of the variants reads what is written as another.
-func (d *comparison) takes(variants []variant, written *variant) bool {
-	return slices.ContainsFunc(variants, func(v variant) bool {
-		reader, writer := kindIn(v.shape), kindIn(written.shape)
+func (d *comparison) takes(variants []contract.Variant, written *contract.Variant) bool {
+	return slices.ContainsFunc(variants, func(v contract.Variant) bool {
+		reader, writer := kindIn(v.Shape), kindIn(written.Shape)
 		return reader != writer && d.reads(reader, writer)
 	})
 }
 
 // among returns the variants of s; if it is no union, itself as one, under the
 // name that a variant of its kind has in the other one.
-func (s *shape) among(other *shape) []variant {
-	if s.kind == shapeUnion {
-		return s.variants
+func among(s, other *contract.Shape) []contract.Variant {
+	if s.Kind == contract.Union {
+		return s.Variants
 	}
 	name := ""
-	if i := slices.IndexFunc(other.variants, func(v variant) bool { return kindIn(v.shape) == s.kind }); i >= 0 {
-		name = other.variants[i].name
+	if i := slices.IndexFunc(other.Variants, func(v contract.Variant) bool { return kindIn(v.Shape) == s.Kind }); i >= 0 {
+		name = other.Variants[i].Name
 	}
-	return []variant{{name, s}}
+	return []contract.Variant{{Name: name, Shape: s}}
 }
 
 // distinct gives variants without a name that of their kind, numbered from the
 // second on.
-func distinct(variants []variant) []variant {
+func distinct(variants []contract.Variant) []contract.Variant {
 	times := make(map[string]int)
 	named := slices.Clone(variants)
 	for i := range named {
 		v := &named[i]
-		v.name = cmp.Or(v.name, kindIn(v.shape))
-		if times[v.name]++; times[v.name] > 1 {
-			v.name = fmt.Sprintf("%s %d", v.name, times[v.name])
+		v.Name = cmp.Or(v.Name, kindIn(v.Shape))
+		if times[v.Name]++; times[v.Name] > 1 {
+			v.Name = fmt.Sprintf("%s %d", v.Name, times[v.Name])
 		}
 	}
 	return named

@@ -9,44 +9,59 @@ import (
 	"testing"
 	"time"
 
-	"github.com/santhosh-tekuri/jsonschema/v6"
-	"github.com/twmb/avro"
+	twmb "github.com/twmb/avro"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protodesc"
 	"google.golang.org/protobuf/reflect/protoreflect"
 	"google.golang.org/protobuf/types/descriptorpb"
 	"google.golang.org/protobuf/types/dynamicpb"
+
+	"nats-test/internal/events/avro"
+	"nats-test/internal/events/contract"
+	"nats-test/internal/events/jsonschema"
+	"nats-test/internal/events/protobuf"
+	validator "nats-test/third_party/jsonschema"
 )
 
-func of(kind string) *shape              { return &shape{kind: kind} }
-func object(fields ...field) *shape      { return &shape{kind: shapeObject, fields: fields} }
-func opened(s *shape) *shape             { s.open = true; return s }
-func enum(names ...string) *shape        { return numbered(-1, names...) }
-func union(variants ...variant) *shape   { return &shape{kind: shapeUnion, variants: variants} }
-func may(name, kind string) field        { return field{name: name, shape: of(kind)} }
-func must(name, kind string) field       { return field{name: name, required: true, shape: of(kind)} }
-func num(n int, name, kind string) field { return field{name: name, number: n, shape: of(kind)} }
-func in(oneof string, f field) field     { f.oneof = oneof; return f }
-func arrayOf(s *shape) *shape            { return &shape{kind: shapeArray, items: s} }
-func mapOf(s *shape) *shape              { return &shape{kind: shapeMap, items: s} }
-func either(kinds ...string) (all *shape) {
+func of(kind string) *contract.Shape { return &contract.Shape{Kind: kind} }
+func object(fields ...contract.Field) *contract.Shape {
+	return &contract.Shape{Kind: contract.Object, Fields: fields}
+}
+func opened(s *contract.Shape) *contract.Shape { s.Open = true; return s }
+func enum(names ...string) *contract.Shape     { return numbered(-1, names...) }
+func union(variants ...contract.Variant) *contract.Shape {
+	return &contract.Shape{Kind: contract.Union, Variants: variants}
+}
+func may(name, kind string) contract.Field { return contract.Field{Name: name, Shape: of(kind)} }
+func must(name, kind string) contract.Field {
+	return contract.Field{Name: name, Required: true, Shape: of(kind)}
+}
+func num(n int, name, kind string) contract.Field {
+	return contract.Field{Name: name, Number: n, Shape: of(kind)}
+}
+func in(oneof string, f contract.Field) contract.Field { f.Oneof = oneof; return f }
+func arrayOf(s *contract.Shape) *contract.Shape {
+	return &contract.Shape{Kind: contract.Array, Items: s}
+}
+func mapOf(s *contract.Shape) *contract.Shape { return &contract.Shape{Kind: contract.Map, Items: s} }
+func either(kinds ...string) (all *contract.Shape) {
 	all = union()
 	for _, k := range kinds {
-		all.variants = append(all.variants, variant{shape: of(k)})
+		all.Variants = append(all.Variants, contract.Variant{Shape: of(k)})
 	}
 	return all
 }
 
 // numbered returns an enum whose values are numbered from first on.
-func numbered(first int, names ...string) *shape {
-	s := &shape{kind: shapeEnum}
+func numbered(first int, names ...string) *contract.Shape {
+	s := &contract.Shape{Kind: contract.Enum}
 	for i, name := range names {
-		v := enumValue{name: name}
+		v := contract.EnumValue{Name: name}
 		if first >= 0 {
-			v.number = first + i
+			v.Number = first + i
 		}
-		s.values = append(s.values, v)
+		s.Values = append(s.Values, v)
 	}
 	return s
 }
@@ -54,10 +69,10 @@ func numbered(first int, names ...string) *shape {
 // Every rule, in each format where it differs. In want, L stands for listeners
 // that still have the old contract, P for publishers that do.
 func TestDiffShapes(t *testing.T) {
-	everywhere := []Format{JSONSchema, Protobuf, Avro}
+	everywhere := []*contract.Format{jsonschema.Format, protobuf.Format, avro.Format}
 	tests := []struct {
-		formats       []Format
-		before, after *shape
+		formats       []*contract.Format
+		before, after *contract.Shape
 		want          string
 	}{
 		{everywhere, object(may("a", "string")), object(), "/a: field removed (L: they read it)"},
@@ -65,85 +80,85 @@ func TestDiffShapes(t *testing.T) {
 		{everywhere, object(), object(may("a/b", "string")), "/a~1b: field added"},
 		{everywhere, object(), object(must("a", "string")), "/a: required field added (P: they leave it out)"},
 		{everywhere, object(may("a", "string")), object(must("a", "string")), "/a: made required (P: they may leave it out)"},
-		{[]Format{JSONSchema, Protobuf}, object(must("a", "string")), object(may("a", "string")), "/a: made optional (L: they require it)"},
-		{[]Format{Avro}, object(must("a", "string")), object(may("a", "string")), "/a: made optional"},
+		{[]*contract.Format{jsonschema.Format, protobuf.Format}, object(must("a", "string")), object(may("a", "string")), "/a: made optional (L: they require it)"},
+		{[]*contract.Format{avro.Format}, object(must("a", "string")), object(may("a", "string")), "/a: made optional"},
 		{everywhere, object(may("a", "string"), may("b", "string")), object(may("b", "string"), may("a", "string")), ""},
 		{everywhere, object(), opened(object()), "opened to further fields"},
 		{everywhere, opened(object()), object(), "closed to further fields (P: they may send further ones)"},
 
 		// Types. Those of each format are held against its library below.
 		{everywhere, of("string"), of("boolean"), "string became boolean (LP: to them it is string)"},
-		{everywhere, of(shapeArray), of(shapeMap), "array became map (LP: to them it is array)"},
-		{everywhere, of("string"), of(shapeAny), "string became anything (L: to them it is string)"},
-		{everywhere, of(shapeAny), of("string"), "anything became string (P: to them it is anything)"},
-		{everywhere, of(shapeAny), nil, ""},
-		{everywhere, union(), of(shapeAny), "union became anything (L: to them it is union)"},
-		{[]Format{JSONSchema}, of("number"), of("integer"), "number became integer (P: to them it is number)"},
-		{[]Format{JSONSchema}, of("integer"), of("number"), "integer became number (L: to them it is integer)"},
-		{[]Format{JSONSchema}, of("string"), of("date-time"), "string became date-time (P: to them it is string)"},
-		{[]Format{JSONSchema}, of("string"), enum("a"), "string became enum (P: to them it is string)"},
-		{[]Format{JSONSchema}, enum("a"), of("string"), "enum became string (L: to them it is enum)"},
-		{[]Format{Avro}, of("int"), of("long"), "int became long (L: to them it is int)"},
-		{[]Format{Avro}, of("long"), of("int"), "long became int (P: to them it is long)"},
-		{[]Format{Avro}, of("string"), of("bytes"), "string became bytes"},
-		{[]Format{Avro}, enum("a"), of("string"), "enum became string (LP: to them it is enum)"},
-		{[]Format{Protobuf}, of("int32"), of("int64"), "int32 became int64 (L: to them it is int32)"},
-		{[]Format{Protobuf}, of("int32"), of("uint32"), "int32 became uint32 (LP: to them it is int32)"},
-		{[]Format{Protobuf}, of("string"), of("bytes"), "string became bytes (LP: to them it is string)"},
-		{[]Format{Protobuf}, of("int32"), arrayOf(of("int32")), "int32 became array (LP: to them it is int32)"},
+		{everywhere, of(contract.Array), of(contract.Map), "array became map (LP: to them it is array)"},
+		{everywhere, of("string"), of(contract.Any), "string became anything (L: to them it is string)"},
+		{everywhere, of(contract.Any), of("string"), "anything became string (P: to them it is anything)"},
+		{everywhere, of(contract.Any), nil, ""},
+		{everywhere, union(), of(contract.Any), "union became anything (L: to them it is union)"},
+		{[]*contract.Format{jsonschema.Format}, of("number"), of("integer"), "number became integer (P: to them it is number)"},
+		{[]*contract.Format{jsonschema.Format}, of("integer"), of("number"), "integer became number (L: to them it is integer)"},
+		{[]*contract.Format{jsonschema.Format}, of("string"), of("date-time"), "string became date-time (P: to them it is string)"},
+		{[]*contract.Format{jsonschema.Format}, of("string"), enum("a"), "string became enum (P: to them it is string)"},
+		{[]*contract.Format{jsonschema.Format}, enum("a"), of("string"), "enum became string (L: to them it is enum)"},
+		{[]*contract.Format{avro.Format}, of("int"), of("long"), "int became long (L: to them it is int)"},
+		{[]*contract.Format{avro.Format}, of("long"), of("int"), "long became int (P: to them it is long)"},
+		{[]*contract.Format{avro.Format}, of("string"), of("bytes"), "string became bytes"},
+		{[]*contract.Format{avro.Format}, enum("a"), of("string"), "enum became string (LP: to them it is enum)"},
+		{[]*contract.Format{protobuf.Format}, of("int32"), of("int64"), "int32 became int64 (L: to them it is int32)"},
+		{[]*contract.Format{protobuf.Format}, of("int32"), of("uint32"), "int32 became uint32 (LP: to them it is int32)"},
+		{[]*contract.Format{protobuf.Format}, of("string"), of("bytes"), "string became bytes (LP: to them it is string)"},
+		{[]*contract.Format{protobuf.Format}, of("int32"), arrayOf(of("int32")), "int32 became array (LP: to them it is int32)"},
 
 		// Enums.
 		{everywhere, enum("a", "b"), enum("b", "a"), ""},
-		{[]Format{JSONSchema, Avro}, enum("new", "paid"), enum("new"), `enum value "paid" removed (P: they may send it)`},
-		{[]Format{JSONSchema, Avro}, enum("new"), enum("new", "paid"), `enum value "paid" added (L: they refuse it)`},
-		{[]Format{Avro}, opened(enum("new")), opened(enum("new", "paid")), `enum value "paid" added`},
+		{[]*contract.Format{jsonschema.Format, avro.Format}, enum("new", "paid"), enum("new"), `enum value "paid" removed (P: they may send it)`},
+		{[]*contract.Format{jsonschema.Format, avro.Format}, enum("new"), enum("new", "paid"), `enum value "paid" added (L: they refuse it)`},
+		{[]*contract.Format{avro.Format}, opened(enum("new")), opened(enum("new", "paid")), `enum value "paid" added`},
 		{everywhere, enum("new"), opened(enum("new")), "opened to further values"},
 		{everywhere, opened(enum("new")), enum("new"), "closed to further values"},
-		{[]Format{Protobuf}, numbered(0, "new", "paid"), numbered(0, "new"), `enum value "paid" removed (P: they may send it)`},
-		{[]Format{Protobuf}, numbered(0, "new"), numbered(0, "new", "paid"), `enum value "paid" added`},
-		{[]Format{Protobuf}, numbered(0, "new", "paid"), numbered(0, "new", "open"),
+		{[]*contract.Format{protobuf.Format}, numbered(0, "new", "paid"), numbered(0, "new"), `enum value "paid" removed (P: they may send it)`},
+		{[]*contract.Format{protobuf.Format}, numbered(0, "new"), numbered(0, "new", "paid"), `enum value "paid" added`},
+		{[]*contract.Format{protobuf.Format}, numbered(0, "new", "paid"), numbered(0, "new", "open"),
 			`number 1 now belongs to "open", it was "paid" (LP: they take one for the other)`},
-		{[]Format{Protobuf}, numbered(0, "new"), numbered(0, "none"),
+		{[]*contract.Format{protobuf.Format}, numbered(0, "new"), numbered(0, "none"),
 			`number 0 now belongs to "none", it was "new" (LP: they take one for the other)`},
-		{[]Format{Protobuf}, numbered(1, "new"), numbered(2, "new"), `enum value "new": number 1 became 2 (LP: to them it is number 1)`},
-		{[]Format{Protobuf}, numbered(0, "a", "b"), numbered(0, "b", "a"),
+		{[]*contract.Format{protobuf.Format}, numbered(1, "new"), numbered(2, "new"), `enum value "new": number 1 became 2 (LP: to them it is number 1)`},
+		{[]*contract.Format{protobuf.Format}, numbered(0, "a", "b"), numbered(0, "b", "a"),
 			`number 1 now belongs to "a", it was "b" (LP: they take one for the other); ` +
 				`number 0 now belongs to "b", it was "a" (LP: they take one for the other)`},
-		{[]Format{Protobuf}, numbered(0, "a"), numbered(0, "b", "a"),
+		{[]*contract.Format{protobuf.Format}, numbered(0, "a"), numbered(0, "b", "a"),
 			`enum value "a": number 0 became 1 (LP: to them it is number 0); ` +
 				`enum value "b" added; number 0 now belongs to "b", it was "a" (LP: they take one for the other)`},
-		{[]Format{Protobuf}, numbered(0, "a"), &shape{kind: shapeEnum, values: []enumValue{{"a", 0}, {"alias", 0}}},
+		{[]*contract.Format{protobuf.Format}, numbered(0, "a"), &contract.Shape{Kind: contract.Enum, Values: []contract.EnumValue{{Name: "a", Number: 0}, {Name: "alias", Number: 0}}},
 			`enum value "alias" added`},
-		{[]Format{Protobuf}, &shape{kind: shapeEnum, values: []enumValue{{"a", 0}, {"alias", 0}}}, numbered(0, "a"),
+		{[]*contract.Format{protobuf.Format}, &contract.Shape{Kind: contract.Enum, Values: []contract.EnumValue{{Name: "a", Number: 0}, {Name: "alias", Number: 0}}}, numbered(0, "a"),
 			`enum value "alias" removed (P: they may send it)`},
 
 		// Numbers of fields.
-		{[]Format{Protobuf}, object(num(3, "row", "string")), object(num(3, "line", "string")),
+		{[]*contract.Format{protobuf.Format}, object(num(3, "row", "string")), object(num(3, "line", "string")),
 			`/row: field renamed to "line" (LP: in their JSON it is "row")`},
-		{[]Format{JSONSchema, Avro}, object(may("row", "string")), object(may("line", "string")),
+		{[]*contract.Format{jsonschema.Format, avro.Format}, object(may("row", "string")), object(may("line", "string")),
 			"/row: field removed (L: they read it); /line: field added"},
-		{[]Format{Protobuf}, object(num(3, "row", "string")), object(num(3, "seat", "int32")),
+		{[]*contract.Format{protobuf.Format}, object(num(3, "row", "string")), object(num(3, "seat", "int32")),
 			`/row: number 3 now belongs to "seat", it was "row" (LP: they take one for the other)`},
-		{[]Format{Protobuf}, object(num(3, "row", "string")), object(num(4, "row", "string")),
+		{[]*contract.Format{protobuf.Format}, object(num(3, "row", "string")), object(num(4, "row", "string")),
 			"/row: number 3 became 4 (LP: to them it is number 3)"},
-		{[]Format{Protobuf}, object(num(3, "row", "string"), num(5, "seat", "string")), object(num(3, "seat", "string")),
+		{[]*contract.Format{protobuf.Format}, object(num(3, "row", "string"), num(5, "seat", "string")), object(num(3, "seat", "string")),
 			`/row: field removed (L: they read it); /seat: number 3 now belongs to "seat", it was "row" (LP: they take one for the other)`},
-		{[]Format{Protobuf}, object(num(3, "row", "string")), object(num(4, "row", "string"), num(3, "seat", "string")),
+		{[]*contract.Format{protobuf.Format}, object(num(3, "row", "string")), object(num(4, "row", "string"), num(3, "seat", "string")),
 			"/row: number 3 became 4 (LP: to them it is number 3); /seat: field added; " +
 				`/seat: number 3 now belongs to "seat", it was "row" (LP: they take one for the other)`},
-		{[]Format{Protobuf}, object(num(3, "row", "string")), object(num(4, "seat", "string")),
+		{[]*contract.Format{protobuf.Format}, object(num(3, "row", "string")), object(num(4, "seat", "string")),
 			"/row: field removed (L: they read it); /seat: field added"},
-		{[]Format{Protobuf}, object(num(1, "a", "string"), num(2, "b", "string")),
+		{[]*contract.Format{protobuf.Format}, object(num(1, "a", "string"), num(2, "b", "string")),
 			object(num(8, "x", "string"), num(9, "y", "string"), num(1, "c", "string"), num(2, "d", "string")),
 			`/a: field renamed to "c" (LP: in their JSON it is "a"); /b: field renamed to "d" (LP: in their JSON it is "b"); ` +
 				"/x: field added; /y: field added"},
 
 		// Oneofs.
-		{[]Format{Protobuf}, object(num(1, "a", "string")), object(in("pay", num(1, "a", "string"))),
+		{[]*contract.Format{protobuf.Format}, object(num(1, "a", "string")), object(in("pay", num(1, "a", "string"))),
 			`/a: moved into oneof "pay" (P: of several fields that are set, one alone is kept)`},
-		{[]Format{Protobuf}, object(in("pay", num(1, "a", "string"))), object(num(1, "a", "string")),
+		{[]*contract.Format{protobuf.Format}, object(in("pay", num(1, "a", "string"))), object(num(1, "a", "string")),
 			`/a: moved out of oneof "pay" (L: of several fields that are set, one alone is kept)`},
-		{[]Format{Protobuf}, object(in("pay", num(1, "a", "string"))), object(in("buy", num(1, "a", "string"))),
+		{[]*contract.Format{protobuf.Format}, object(in("pay", num(1, "a", "string"))), object(in("buy", num(1, "a", "string"))),
 			`/a: moved from oneof "pay" to oneof "buy" (LP: of several fields that are set, one alone is kept)`},
 
 		// Unions.
@@ -153,29 +168,29 @@ func TestDiffShapes(t *testing.T) {
 		{everywhere, either("null", "string"), of("string"), `union variant "null" removed (P: they may send it)`},
 		{everywhere, of("string"), either("null", "string"), `union variant "null" added (L: they refuse it)`},
 		{everywhere, of("string"), either("string"), ""},
-		{[]Format{Avro}, either("null", "int"), either("null", "long"),
+		{[]*contract.Format{avro.Format}, either("null", "int"), either("null", "long"),
 			`union variant "int" removed; union variant "long" added (L: they refuse it)`},
-		{[]Format{JSONSchema}, either("number"), either("number", "integer"), `union variant "integer" added`},
-		{everywhere, union(variant{"Card", object()}), union(variant{"Cash", object()}),
+		{[]*contract.Format{jsonschema.Format}, either("number"), either("number", "integer"), `union variant "integer" added`},
+		{everywhere, union(contract.Variant{Name: "Card", Shape: object()}), union(contract.Variant{Name: "Cash", Shape: object()}),
 			`union variant "Card" removed (P: they may send it); union variant "Cash" added (L: they refuse it)`},
-		{everywhere, union(variant{"Card", object(may("no", "string"))}, variant{"Cash", object()}), object(must("no", "string")),
+		{everywhere, union(contract.Variant{Name: "Card", Shape: object(may("no", "string"))}, contract.Variant{Name: "Cash", Shape: object()}), object(must("no", "string")),
 			`/no: made required (P: they may leave it out); union variant "Cash" removed (P: they may send it)`},
-		{everywhere, union(variant{"", object()}, variant{"", object()}), union(variant{"", object()}, variant{"", object(may("a", "string"))}),
+		{everywhere, union(contract.Variant{Name: "", Shape: object()}, contract.Variant{Name: "", Shape: object()}), union(contract.Variant{Name: "", Shape: object()}, contract.Variant{Name: "", Shape: object(may("a", "string"))}),
 			"/a: field added"},
 
 		// What is deeper.
-		{everywhere, object(field{name: "items", shape: arrayOf(object(may("a", "string")))}), object(field{name: "items", shape: arrayOf(object())}),
+		{everywhere, object(contract.Field{Name: "items", Shape: arrayOf(object(may("a", "string")))}), object(contract.Field{Name: "items", Shape: arrayOf(object())}),
 			"/items/*/a: field removed (L: they read it)"},
-		{everywhere, object(field{name: "prices", shape: mapOf(of("string"))}), object(field{name: "prices", shape: mapOf(of("boolean"))}),
+		{everywhere, object(contract.Field{Name: "prices", Shape: mapOf(of("string"))}), object(contract.Field{Name: "prices", Shape: mapOf(of("boolean"))}),
 			"/prices/{}: string became boolean (LP: to them it is string)"},
-		{everywhere, of(shapeArray), arrayOf(of("string")), "/*: anything became string (P: to them it is anything)"},
-		{[]Format{Protobuf}, &shape{kind: shapeMap, fields: []field{num(1, "key", "int32")}, items: of("string")},
-			&shape{kind: shapeMap, fields: []field{num(1, "key", "string")}, items: of("string")},
+		{everywhere, of(contract.Array), arrayOf(of("string")), "/*: anything became string (P: to them it is anything)"},
+		{[]*contract.Format{protobuf.Format}, &contract.Shape{Kind: contract.Map, Fields: []contract.Field{num(1, "key", "int32")}, Items: of("string")},
+			&contract.Shape{Kind: contract.Map, Fields: []contract.Field{num(1, "key", "string")}, Items: of("string")},
 			"/key: int32 became string (LP: to them it is int32)"},
 	}
 	for _, test := range tests {
 		for _, format := range test.formats {
-			if got := brief(diffShapes("s", format, test.before, test.after)); got != test.want {
+			if got := brief(diffShapes("s", format.Evolution, test.before, test.after)); got != test.want {
 				t.Errorf("%s:\n got %s\nwant %s", format, got, test.want)
 			}
 		}
@@ -185,7 +200,7 @@ func TestDiffShapes(t *testing.T) {
 func brief(changes []Change) string {
 	list := make([]string, len(changes))
 	for i, c := range changes {
-		list[i] = Fault{c.Path, c.What}.String()
+		list[i] = contract.Fault{Path: c.Path, Problem: c.What}.String()
 		if c.Breaks != "" {
 			list[i] += " (" + strings.NewReplacer("listeners", "L", "publishers", "P", " and ", "",
 				" that still have the old contract", "").Replace(c.Breaks) + ")"
@@ -208,27 +223,27 @@ func TestChangeString(t *testing.T) {
 
 // shaped is a codec that has a shape alone.
 type shaped struct {
-	codec
-	is *shape
+	contract.Codec
+	is *contract.Shape
 }
 
-func (s shaped) shape() *shape { return s.is }
+func (s shaped) Shape() *contract.Shape { return s.is }
 
-func contractWith(subject string, format Format, s *shape) *Contract {
-	return &Contract{Subject: subject, Format: format, codec: func() (codec, error) { return shaped{is: s}, nil }}
+func contractWith(subject string, format *contract.Format, s *contract.Shape) *Contract {
+	return &Contract{Subject: subject, Format: format, codec: func() (contract.Codec, error) { return shaped{is: s}, nil }}
 }
 
 func TestDiff(t *testing.T) {
 	before := newCatalogue(
-		contractWith("z", JSONSchema, object(may("a", "string"))),
-		contractWith("gone", JSONSchema, object()),
-		contractWith("other", JSONSchema, object()),
-		contractWith("a", Avro, object(must("a", "int"))))
+		contractWith("z", jsonschema.Format, object(may("a", "string"))),
+		contractWith("gone", jsonschema.Format, object()),
+		contractWith("other", jsonschema.Format, object()),
+		contractWith("a", avro.Format, object(must("a", "int"))))
 	after := newCatalogue(
-		contractWith("new", Avro, object()),
-		contractWith("other", Avro, object()),
-		contractWith("a", Avro, object(may("a", "long"))),
-		contractWith("z", JSONSchema, object()))
+		contractWith("new", avro.Format, object()),
+		contractWith("other", avro.Format, object()),
+		contractWith("a", avro.Format, object(may("a", "long"))),
+		contractWith("z", jsonschema.Format, object()))
 	changes, err := Diff(before, after)
 	if err != nil {
 		t.Fatal(err)
@@ -251,9 +266,9 @@ func TestDiff(t *testing.T) {
 	if changes, err := Diff(before, before); len(changes) > 0 || err != nil {
 		t.Error(changes, err)
 	}
-	broken := contractWith("a", Avro, nil)
+	broken := contractWith("a", avro.Format, nil)
 	cause := errors.New("broken")
-	broken.codec = func() (codec, error) { return nil, cause }
+	broken.codec = func() (contract.Codec, error) { return nil, cause }
 	for which, pair := range map[string][2]*Catalogue{"new": {before, newCatalogue(before.contracts[0], broken)}, "old": {newCatalogue(broken), after}} {
 		if _, err := Diff(pair[0], pair[1]); !errors.Is(err, cause) || !strings.Contains(err.Error(), which) {
 			t.Errorf("%s: %v", which, err)
@@ -263,23 +278,23 @@ func TestDiff(t *testing.T) {
 
 // What the rules say of types is what the formats' own libraries do.
 func TestReads(t *testing.T) {
-	check := func(format Format, reader, writer string, does bool) {
+	check := func(format *contract.Format, reader, writer string, does bool) {
 		t.Helper()
-		if d := (&comparison{format: format}); d.reads(reader, writer) != does {
+		if d := (&comparison{rules: format.Evolution}); d.reads(reader, writer) != does {
 			t.Errorf("%s: %s reads %s: should be %v", format, reader, writer, does)
 		}
 	}
 	avros := []string{"null", "boolean", "int", "long", "float", "double", "bytes", "string"}
 	for _, reader := range avros {
 		for _, writer := range avros {
-			err := avro.CheckCompatibility(avro.MustParse(`"`+writer+`"`), avro.MustParse(`"`+reader+`"`))
-			check(Avro, reader, writer, err == nil)
+			err := twmb.CheckCompatibility(twmb.MustParse(`"`+writer+`"`), twmb.MustParse(`"`+reader+`"`))
+			check(avro.Format, reader, writer, err == nil)
 		}
 	}
 
 	values := map[string][]string{"string": {`"x"`, `""`}, "number": {`1`, `1.5`}, "integer": {`1`}, "boolean": {`true`}, "null": {`null`}, "array": {`[]`}, "object": {`{}`}}
 	for reader := range values {
-		c := jsonschema.NewCompiler()
+		c := validator.NewCompiler()
 		if err := c.AddResource("mem:s", map[string]any{"type": reader}); err != nil {
 			t.Fatal(err)
 		}
@@ -287,17 +302,17 @@ func TestReads(t *testing.T) {
 		for writer, texts := range values {
 			all := true
 			for _, text := range texts {
-				value, err := jsonschema.UnmarshalJSON(strings.NewReader(text))
+				value, err := validator.UnmarshalJSON(strings.NewReader(text))
 				if err != nil {
 					t.Fatal(err)
 				}
 				all = all && schema.Validate(value) == nil
 			}
-			check(JSONSchema, reader, writer, all)
+			check(jsonschema.Format, reader, writer, all)
 		}
 	}
-	check(JSONSchema, "date-time", "string", false)
-	check(JSONSchema, "string", "uuid", true)
+	check(jsonschema.Format, "date-time", "string", false)
+	check(jsonschema.Format, "string", "uuid", true)
 }
 
 // A Protobuf type reads another if the same bytes are the same JSON to it, but
@@ -346,7 +361,7 @@ func TestReadsProtobuf(t *testing.T) {
 			for _, text := range texts {
 				all = all && read(reader, writer, text)
 			}
-			if d := (&comparison{format: Protobuf}); d.reads(reader, writer) != all {
+			if d := (&comparison{rules: protobuf.Format.Evolution}); d.reads(reader, writer) != all {
 				t.Errorf("%s reads %s: should be %v", reader, writer, all)
 			}
 		}
@@ -356,107 +371,107 @@ func TestReadsProtobuf(t *testing.T) {
 // A wood makes random shapes, some of them cyclic.
 type wood struct {
 	*rand.Rand
-	grown []*shape
+	grown []*contract.Shape
 }
 
-func (w *wood) shape(depth int) *shape {
+func (w *wood) shape(depth int) *contract.Shape {
 	if len(w.grown) > 0 && w.IntN(8) == 0 {
 		return w.grown[w.IntN(len(w.grown))]
 	}
-	kinds := []string{"string", "boolean", "int32", shapeAny, shapeEnum, shapeObject, shapeObject, shapeObject, shapeArray, shapeMap, shapeUnion}
+	kinds := []string{"string", "boolean", "int32", contract.Any, contract.Enum, contract.Object, contract.Object, contract.Object, contract.Array, contract.Map, contract.Union}
 	if depth == 0 {
 		kinds = kinds[:5]
 	}
 	s := of(kinds[w.IntN(len(kinds))])
 	w.grown = append(w.grown, s)
-	switch s.kind {
-	case shapeObject:
-		s.open = w.IntN(2) == 0
+	switch s.Kind {
+	case contract.Object:
+		s.Open = w.IntN(2) == 0
 		for i := range w.IntN(5) {
-			f := field{name: fmt.Sprint("f", i), number: i + 1, required: w.IntN(2) == 0, shape: w.shape(depth - 1)}
+			f := contract.Field{Name: fmt.Sprint("f", i), Number: i + 1, Required: w.IntN(2) == 0, Shape: w.shape(depth - 1)}
 			if w.IntN(4) == 0 {
-				f.oneof = "one"
+				f.Oneof = "one"
 			}
-			s.fields = append(s.fields, f)
+			s.Fields = append(s.Fields, f)
 		}
-	case shapeEnum:
-		s.values = numbered(0, []string{"a", "b", "c"}[:1+w.IntN(3)]...).values
-	case shapeArray, shapeMap:
-		s.items = w.shape(depth - 1)
-	case shapeUnion:
+	case contract.Enum:
+		s.Values = numbered(0, []string{"a", "b", "c"}[:1+w.IntN(3)]...).Values
+	case contract.Array, contract.Map:
+		s.Items = w.shape(depth - 1)
+	case contract.Union:
 		for i := range 1 + w.IntN(3) {
-			s.variants = append(s.variants, variant{fmt.Sprint("v", i), w.shape(depth - 1)})
+			s.Variants = append(s.Variants, contract.Variant{Name: fmt.Sprint("v", i), Shape: w.shape(depth - 1)})
 		}
 	}
 	return s
 }
 
 // copied copies a shape with all its cycles.
-func copied(s *shape, known map[*shape]*shape) *shape {
+func copied(s *contract.Shape, known map[*contract.Shape]*contract.Shape) *contract.Shape {
 	if s == nil || known[s] != nil {
 		return known[s]
 	}
 	c := *s
 	known[s] = &c
-	c.fields, c.values, c.variants = slices.Clone(s.fields), slices.Clone(s.values), slices.Clone(s.variants)
-	c.items = copied(s.items, known)
-	for i := range c.fields {
-		c.fields[i].shape = copied(c.fields[i].shape, known)
+	c.Fields, c.Values, c.Variants = slices.Clone(s.Fields), slices.Clone(s.Values), slices.Clone(s.Variants)
+	c.Items = copied(s.Items, known)
+	for i := range c.Fields {
+		c.Fields[i].Shape = copied(c.Fields[i].Shape, known)
 	}
-	for i := range c.variants {
-		c.variants[i].shape = copied(c.variants[i].shape, known)
+	for i := range c.Variants {
+		c.Variants[i].Shape = copied(c.Variants[i].Shape, known)
 	}
 	return &c
 }
 
 // mutate makes one change in one of a copy's shapes.
-func (w *wood) mutate(all []*shape, format Format) string {
+func (w *wood) mutate(all []*contract.Shape, format *contract.Format) string {
 	s := all[w.IntN(len(all))]
 	choice := w.IntN(6)
 	switch {
-	case s.kind == shapeObject && choice == 0:
-		s.open = !s.open
+	case s.Kind == contract.Object && choice == 0:
+		s.Open = !s.Open
 		return "open"
-	case s.kind == shapeObject && choice == 1:
-		s.fields = append(s.fields, field{name: "new", number: 99, shape: of("string")})
+	case s.Kind == contract.Object && choice == 1:
+		s.Fields = append(s.Fields, contract.Field{Name: "new", Number: 99, Shape: of("string")})
 		return "field added"
-	case s.kind == shapeObject && len(s.fields) > 0:
-		i := w.IntN(len(s.fields))
-		f := &s.fields[i]
+	case s.Kind == contract.Object && len(s.Fields) > 0:
+		i := w.IntN(len(s.Fields))
+		f := &s.Fields[i]
 		switch {
 		case choice == 2:
-			s.fields = slices.Delete(s.fields, i, i+1)
+			s.Fields = slices.Delete(s.Fields, i, i+1)
 			return "field removed"
 		case choice == 3:
-			f.name = "renamed"
+			f.Name = "renamed"
 			return "field renamed"
-		case choice == 4 && format == Protobuf:
-			f.number = 1 + f.number%len(s.fields) + w.IntN(2)*50
-			if f.number != i+1 {
+		case choice == 4 && format == protobuf.Format:
+			f.Number = 1 + f.Number%len(s.Fields) + w.IntN(2)*50
+			if f.Number != i+1 {
 				return "number changed"
 			}
-			f.oneof += "x"
+			f.Oneof += "x"
 			return "oneof changed"
 		}
-		f.required = !f.required
+		f.Required = !f.Required
 		return "required"
-	case s.kind == shapeEnum && choice < 2:
-		s.values = append(s.values, enumValue{"new", 99})
+	case s.Kind == contract.Enum && choice < 2:
+		s.Values = append(s.Values, contract.EnumValue{Name: "new", Number: 99})
 		return "value added"
-	case s.kind == shapeEnum && choice < 4:
-		s.values[0].name = "renamed"
+	case s.Kind == contract.Enum && choice < 4:
+		s.Values[0].Name = "renamed"
 		return "value renamed"
-	case s.kind == shapeUnion && choice < 2:
-		s.variants = append(s.variants, variant{"new", of("string")})
+	case s.Kind == contract.Union && choice < 2:
+		s.Variants = append(s.Variants, contract.Variant{Name: "new", Shape: of("string")})
 		return "variant added"
-	case s.kind == shapeUnion && choice < 4 && len(s.variants) > 1:
-		s.variants = s.variants[1:]
+	case s.Kind == contract.Union && choice < 4 && len(s.Variants) > 1:
+		s.Variants = s.Variants[1:]
 		return "variant removed"
 	}
-	if s.kind == shapeUnion && len(s.variants) == 1 {
-		return s.kind + " kept" // it may be the same as its only variant
+	if s.Kind == contract.Union && len(s.Variants) == 1 {
+		return s.Kind + " kept" // it may be the same as its only variant
 	}
-	*s = shape{kind: "other"}
+	*s = contract.Shape{Kind: "other"}
 	return "kind"
 }
 
@@ -467,23 +482,23 @@ func FuzzDiffShapes(f *testing.F) {
 	f.Fuzz(func(t *testing.T, seed uint64) {
 		w := &wood{Rand: rand.New(rand.NewPCG(seed, 0))}
 		before := w.shape(4)
-		known := make(map[*shape]*shape)
+		known := make(map[*contract.Shape]*contract.Shape)
 		after := copied(before, known)
-		for _, format := range []Format{JSONSchema, Protobuf, Avro} {
-			if changes := diffShapes("s", format, before, after); len(changes) > 0 {
+		for _, format := range []*contract.Format{jsonschema.Format, protobuf.Format, avro.Format} {
+			if changes := diffShapes("s", format.Evolution, before, after); len(changes) > 0 {
 				t.Fatalf("%s: of itself: %v", format, changes)
 			}
-			diffShapes("s", format, before, w.shape(4))
+			diffShapes("s", format.Evolution, before, w.shape(4))
 		}
-		var all []*shape
+		var all []*contract.Shape
 		for _, s := range w.grown {
 			if known[s] != nil {
 				all = append(all, known[s])
 			}
 		}
-		format := []Format{JSONSchema, Protobuf, Avro}[w.IntN(3)]
+		format := []*contract.Format{jsonschema.Format, protobuf.Format, avro.Format}[w.IntN(3)]
 		done := w.mutate(all, format)
-		if changes := diffShapes("s", format, before, after); len(changes) == 0 && !strings.HasSuffix(done, "kept") {
+		if changes := diffShapes("s", format.Evolution, before, after); len(changes) == 0 && !strings.HasSuffix(done, "kept") {
 			t.Fatalf("%s: not told: %s", format, done)
 		}
 	})
@@ -493,15 +508,15 @@ func FuzzDiffShapes(f *testing.F) {
 // are types.
 func TestDiffIsLinear(t *testing.T) {
 	began := time.Now()
-	deep := func() *shape {
+	deep := func() *contract.Shape {
 		s := object(may("leaf", "string"))
 		for range 60 {
-			s = object(field{name: "a", shape: s}, field{name: "b", shape: s})
+			s = object(contract.Field{Name: "a", Shape: s}, contract.Field{Name: "b", Shape: s})
 		}
 		return s
 	}
 	after := deep()
-	if changes := diffShapes("s", Avro, deep(), after); len(changes) > 0 {
+	if changes := diffShapes("s", avro.Format.Evolution, deep(), after); len(changes) > 0 {
 		t.Error(changes)
 	}
 	if took := time.Since(began); took > 10*time.Second {
@@ -519,7 +534,7 @@ func TestDiffIsAvrosResolution(t *testing.T) {
 	stricter := []string{"field removed", "made required", `enum value "y" removed`}
 	tests := []struct {
 		one, other string
-		was, is    *shape
+		was, is    *contract.Shape
 	}{
 		{record(``), record(`{"name":"a","type":"int"}`), object(), object(must("a", "int"))},
 		{record(``), record(`{"name":"a","type":"int","default":1}`), object(), object(may("a", "int"))},
@@ -538,13 +553,13 @@ func TestDiffIsAvrosResolution(t *testing.T) {
 	}
 	for _, test := range tests {
 		for range 2 {
-			before, after := avro.MustParse(test.one), avro.MustParse(test.other)
-			changes := diffShapes("s", Avro, test.was, test.is)
+			before, after := twmb.MustParse(test.one), twmb.MustParse(test.other)
+			changes := diffShapes("s", avro.Format.Evolution, test.was, test.is)
 			told := brief(changes)
 			exactly := brief(slices.DeleteFunc(changes, func(c Change) bool { return slices.Contains(stricter, c.What) }))
 			for side, broken := range map[string]bool{
-				"(L":  avro.CheckCompatibility(after, before) != nil,
-				"P: ": avro.CheckCompatibility(before, after) != nil,
+				"(L":  twmb.CheckCompatibility(after, before) != nil,
+				"P: ": twmb.CheckCompatibility(before, after) != nil,
 			} {
 				if broken && !strings.Contains(told, side) || !broken && strings.Contains(exactly, side) {
 					t.Errorf("%s became %s: %q is broken: %v, but told is %q", test.one, test.other, side, broken, told)

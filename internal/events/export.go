@@ -1,13 +1,16 @@
 package events
 
 import (
-	"bytes"
-	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 
-	"go.yaml.in/yaml/v3"
+	"nats-test/internal/events/contract"
+	"nats-test/internal/events/ticketing"
 )
 
 // An ExportedFile is a file of an exported catalogue.
@@ -16,148 +19,108 @@ type ExportedFile struct {
 	Data []byte
 }
 
-// exportPackage is the package or namespace of the exported types.
-const exportPackage = "ticketing.v1"
-
 // asTypeScript is an export beside those in the formats of contracts.
 const asTypeScript = "typescript"
 
-// ExportKinds returns what a catalogue can be exported as.
+// ExportKinds returns what the built-in catalogue can be exported as.
 func ExportKinds() []string {
-	return []string{string(JSONSchema), string(Protobuf), string(Avro), asTypeScript}
+	kinds := make([]string, len(formats), len(formats)+1)
+	for i, f := range formats {
+		kinds[i] = f.Name
+	}
+	return append(kinds, asTypeScript)
 }
 
-// Export returns the catalogue as the files of a catalogue folder, sorted by
-// name; as TypeScript, the types that a service compiles in. It fails where
-// that language can't say what a contract says.
-func (c *Catalogue) Export(as string) ([]ExportedFile, error) {
-	if !slices.Contains(ExportKinds(), as) {
-		return nil, fmt.Errorf("exporting as %q: must be one of %s", as, strings.Join(ExportKinds(), ", "))
+// ExportTicketing returns the built-in catalogue as the files of a catalogue
+// folder, sorted by name; as TypeScript, the types that a service compiles in.
+func ExportTicketing(as string) ([]ExportedFile, error) {
+	switch kinds := ExportKinds(); {
+	case as == asTypeScript:
+		return Ticketing().TypeScript()
+	case !slices.Contains(kinds, as):
+		return nil, fmt.Errorf("exporting as %q: must be one of %s", as, strings.Join(kinds, ", "))
 	}
-	x := &export{as: as}
-	for _, contract := range c.contracts {
-		if err := x.add(contract); err != nil {
-			return nil, err
+	var all []ExportedFile
+	files := ticketing.Files(as)
+	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		data, err := fs.ReadFile(files, name)
+		all = append(all, ExportedFile{name, data})
+		return err
+	})
+	slices.SortFunc(all, func(a, b ExportedFile) int { return strings.Compare(a.Name, b.Name) })
+	return all, err
+}
+
+// WriteFiles writes files into the folder dir, and makes the folder if there is
+// none. It overwrites nothing: if a file is there already, the error wraps
+// [fs.ErrExist]. After an error, nothing is left of what it wrote.
+func WriteFiles(dir string, files []ExportedFile) (err error) {
+	for _, f := range files {
+		path := filepath.Join(dir, filepath.FromSlash(f.Name))
+		if !filepath.IsLocal(filepath.FromSlash(f.Name)) {
+			return fmt.Errorf("writing %q: is no name of a file in a folder; nothing was written", f.Name)
+		}
+		if _, err := os.Lstat(path); err == nil {
+			return fmt.Errorf("writing %q: %w; nothing was written", path, fs.ErrExist)
+		} else if !errors.Is(err, fs.ErrNotExist) {
+			return fmt.Errorf("writing %q: %w; nothing was written", path, contract.Reason(err))
 		}
 	}
-	return x.files()
-}
-
-// files returns the files of all events that were added.
-func (x *export) files() ([]ExportedFile, error) {
-	if x.err != nil {
-		return nil, x.err
-	}
-	var files []ExportedFile
-	switch x.as {
-	case string(JSONSchema):
-		files = x.jsonSchema()
-	case string(Protobuf):
-		files = x.proto()
-	case string(Avro):
-		files = x.avro()
-	default:
-		files = x.typeScript()
-	}
-	if x.err != nil {
-		return nil, x.err
-	}
-	slices.SortFunc(files, func(a, b ExportedFile) int { return strings.Compare(a.Name, b.Name) })
-	return files, nil
-}
-
-// manifest returns the catalogue's events.yaml. The format tells which contract
-// it wrote for an event, and what it calls an enum's value.
-func (x *export) manifest(contract func(*exportEvent) string, symbol func(enum *exportEnum, value string) string) ExportedFile {
-	var entries yaml.Node
-	for _, e := range x.events {
-		var example bytes.Buffer
-		x.writeExample(&example, e.shape, e.example, symbol)
-		entries.Content = append(entries.Content, yamlText(e.subject), yamlMapping(
-			yamlText("description"), yamlText(strings.Map(visible, e.description)), // on one line
-			yamlText("contract"), yamlText(contract(e)),
-			yamlText("example"), &yaml.Node{Kind: yaml.ScalarNode, Style: yaml.SingleQuotedStyle, Value: example.String()},
-		))
-	}
-	var b bytes.Buffer
-	encoder := yaml.NewEncoder(&b)
-	encoder.SetIndent(2)
-	x.fail(encoder.Encode(yamlMapping(yamlText("events"), yamlMapping(entries.Content...))))
-	return ExportedFile{"events.yaml", b.Bytes()}
-}
-
-func yamlMapping(pairs ...*yaml.Node) *yaml.Node {
-	return &yaml.Node{Kind: yaml.MappingNode, Content: pairs}
-}
-
-func yamlText(text string) *yaml.Node {
-	var node yaml.Node
-	node.SetString(text)
-	return &node
-}
-
-// writeExample writes an example with its fields in the contract's order.
-func (x *export) writeExample(b *bytes.Buffer, s *shape, value any, symbol func(*exportEnum, string) string) {
-	switch v := value.(type) {
-	case map[string]any:
-		b.WriteByte('{')
-		comma := ""
-		member := func(name string, of *shape) {
-			b.WriteString(comma)
-			comma = ","
-			b.Write(x.json(name))
-			b.WriteByte(':')
-			x.writeExample(b, of, v[name], symbol)
+	var made []string // files and folders
+	defer func() {
+		if err == nil {
+			return
 		}
-		for _, f := range s.fields {
-			if _, ok := v[f.name]; ok {
-				member(f.name, f.shape)
-			}
+		for _, path := range slices.Backward(made) {
+			err = errors.Join(err, os.Remove(path))
 		}
-		if s.kind == shapeMap {
-			for _, key := range sortedKeys(v) {
-				member(key, s.items)
-			}
-		}
-		b.WriteByte('}')
-	case []any:
-		b.WriteByte('[')
-		for i, item := range v {
-			if i > 0 {
-				b.WriteByte(',')
-			}
-			x.writeExample(b, s.items, item, symbol)
-		}
-		b.WriteByte(']')
-	case string:
-		if enum := x.enumOf[s]; enum != nil {
-			v = symbol(enum, v)
-		}
-		b.Write(x.json(v))
-	default:
-		b.Write(x.json(v))
+	}()
+	if err := makeFolder(dir, &made); err != nil {
+		return fmt.Errorf("making the folder %q: %w; nothing was written", dir, contract.Reason(err))
 	}
+	for _, f := range files {
+		path := filepath.Join(dir, filepath.FromSlash(f.Name))
+		err := makeFolder(filepath.Dir(path), &made)
+		if err == nil {
+			err = writeNew(path, f.Data, &made)
+		}
+		if err != nil {
+			return fmt.Errorf("writing %q: %w; nothing was kept of the export", path, contract.Reason(err))
+		}
+	}
+	return nil
 }
 
-// json returns v as JSON on one line.
-func (x *export) json(v any) []byte {
-	text, err := marshal(v, "")
-	x.fail(err)
-	return bytes.TrimSuffix(text, []byte("\n"))
+// makeFolder makes a folder and those above it, and lists what it made.
+func makeFolder(path string, made *[]string) error {
+	err := os.Mkdir(path, 0o755)
+	switch parent := filepath.Dir(path); {
+	case err == nil:
+		*made = append(*made, path)
+	case errors.Is(err, fs.ErrNotExist) && parent != path:
+		if err := makeFolder(parent, made); err != nil {
+			return err
+		}
+		if err = os.Mkdir(path, 0o755); err == nil {
+			*made = append(*made, path)
+		}
+	case errors.Is(err, fs.ErrExist):
+		if info, statErr := os.Stat(path); statErr == nil && info.IsDir() {
+			return nil
+		}
+	}
+	return err
 }
 
-// indented returns v as JSON for people to read and edit.
-func (x *export) indented(v any) []byte {
-	text, err := marshal(v, "  ")
-	x.fail(err)
-	return text
-}
-
-func marshal(v any, indent string) ([]byte, error) {
-	var b bytes.Buffer
-	e := json.NewEncoder(&b)
-	e.SetEscapeHTML(false)
-	e.SetIndent("", indent)
-	err := e.Encode(v)
-	return b.Bytes(), err
+func writeNew(path string, data []byte, made *[]string) error {
+	file, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o644)
+	if err != nil {
+		return err
+	}
+	*made = append(*made, path)
+	_, err = file.Write(data)
+	return errors.Join(err, file.Close())
 }

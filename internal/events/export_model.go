@@ -3,15 +3,16 @@ package events
 import (
 	"fmt"
 	"slices"
+
+	"nats-test/internal/events/contract"
 )
 
 // An export is a catalogue on its way into another language: its events as
 // shapes, with the names that the new types get. It keeps the first error.
 type export struct {
-	as     string // one of ExportKinds
 	events []*exportEvent
 	enums  []*exportEnum // in the order of their first use
-	enumOf map[*shape]*exportEnum
+	enumOf map[*contract.Shape]*exportEnum
 	types  owners
 	err    error
 }
@@ -19,26 +20,16 @@ type export struct {
 type exportEvent struct {
 	subject, description string
 
-	words   []string // of the subject
-	shape   *shape   // an object
-	example any      // decoded
-	source  string   // the schema, of a contract in JSON Schema
-}
-
-// title says in a line what the event is.
-func (e *exportEvent) title() string {
-	if e.description == "" {
-		return e.subject
-	}
-	return e.subject + ": " + e.description
+	words []string        // of the subject
+	shape *contract.Shape // an object
 }
 
 // An exportEnum is an enum that gets a type of its own, which events share.
 type exportEnum struct {
 	words  []string // of its name
 	values []string
-	event  *exportEvent // the first that has it,
-	at     *place       // and where
+	event  *exportEvent    // the first that has it,
+	at     *contract.Place // and where
 }
 
 // The kinds of shapes that an export knows beside those of shape.go: those of
@@ -48,7 +39,7 @@ const (
 	exportBoolean = "boolean"
 	exportInteger = "integer"
 	exportNumber  = "number"
-	exportTime    = "date-time"
+	exportTime    = "string (date-time)"
 )
 
 func (x *export) fail(err error) {
@@ -58,9 +49,9 @@ func (x *export) fail(err error) {
 }
 
 // refuse says what of an event can't be exported, and where it is.
-func (x *export) refuse(e *exportEvent, at *place, format string, args ...any) {
-	f := Fault{at.pointer(), fmt.Sprintf(format, args...)}
-	x.fail(fmt.Errorf("exporting %q as %s: %s", e.subject, x.as, f))
+func (x *export) refuse(e *exportEvent, at *contract.Place, format string, args ...any) {
+	f := contract.Fault{Path: at.Pointer(), Problem: fmt.Sprintf(format, args...)}
+	x.fail(fmt.Errorf("exporting %q as %s: %s", e.subject, asTypeScript, f))
 }
 
 // add adds a contract to the export.
@@ -69,17 +60,7 @@ func (x *export) add(c *Contract) error {
 	if err != nil {
 		return err
 	}
-	example, err := c.Example()
-	if err != nil {
-		return fmt.Errorf("exporting the example of %q: %w", c.Subject, err)
-	}
-	value, err := decode(example)
-	if err != nil {
-		return fmt.Errorf("exporting the example of %q: %w", c.Subject, err)
-	}
-	x.addEvent(&exportEvent{
-		subject: c.Subject, description: c.Description, shape: codec.shape(), example: value, source: codec.source(),
-	})
+	x.addEvent(&exportEvent{subject: c.Subject, description: c.Description, shape: codec.Shape()})
 	return x.err
 }
 
@@ -89,8 +70,8 @@ func (x *export) addEvent(e *exportEvent) {
 	switch {
 	case !startsWithLetter(e.words):
 		x.refuse(e, nil, "no type can be named so: the name must begin with a letter of a to z")
-	case e.shape.kind != shapeObject:
-		x.refuse(e, nil, "is %s, must be object", e.shape.kind)
+	case e.shape.Kind != contract.Object:
+		x.refuse(e, nil, "is %s, must be object", e.shape.Kind)
 	default:
 		x.visit(e, e.shape, nil, nil, nil)
 	}
@@ -98,35 +79,35 @@ func (x *export) addEvent(e *exportEvent) {
 
 // visit names the types of a shape, which stands at a place of the event; path
 // has the words of the place, and above the shapes that it is part of.
-func (x *export) visit(e *exportEvent, s *shape, at *place, path []string, above []*shape) {
+func (x *export) visit(e *exportEvent, s *contract.Shape, at *contract.Place, path []string, above []*contract.Shape) {
 	if slices.Contains(above, s) {
 		x.refuse(e, at, "holds itself")
 		return
 	}
 	above = append(above, s)
-	switch s.kind {
-	case shapeObject:
+	switch s.Kind {
+	case contract.Object:
 		x.take(&x.types, pascal(slices.Concat(e.words, path)), e, at)
-		for _, f := range s.fields {
-			x.visit(e, f.shape, &place{at, f.name}, slices.Concat(path, words(f.name)), above)
+		for _, f := range s.Fields {
+			x.visit(e, f.Shape, at.Below(f.Name), slices.Concat(path, words(f.Name)), above)
 		}
-	case shapeArray, shapeMap:
-		x.visit(e, s.items, at, path, above)
-	case shapeEnum:
+	case contract.Array, contract.Map:
+		x.visit(e, s.Items, at, path, above)
+	case contract.Enum:
 		x.nameEnum(e, s, at, path)
 	case exportString, exportBoolean, exportInteger, exportNumber, exportTime:
 	default:
-		x.refuse(e, at, "is %s, which can't be exported", s.kind)
+		x.refuse(e, at, "is %s, which can't be exported", s.Kind)
 	}
 }
 
 // nameEnum names an enum after what the event is about, so that events share
 // it: status of order:created is OrderStatus. Where that is another enum's
 // name, it is named after the event, too.
-func (x *export) nameEnum(e *exportEvent, s *shape, at *place, path []string) {
-	values := make([]string, len(s.values))
-	for i, v := range s.values {
-		values[i] = v.name
+func (x *export) nameEnum(e *exportEvent, s *contract.Shape, at *contract.Place, path []string) {
+	values := make([]string, len(s.Values))
+	for i, v := range s.Values {
+		values[i] = v.Name
 	}
 	about := slices.Concat(words(topic(e.subject)), path)
 	for _, name := range [][]string{about, slices.Concat(e.words, path)} {
@@ -140,7 +121,7 @@ func (x *export) nameEnum(e *exportEvent, s *shape, at *place, path []string) {
 			x.enums = append(x.enums, &exportEnum{name, values, e, at})
 		}
 		if x.enumOf == nil {
-			x.enumOf = make(map[*shape]*exportEnum)
+			x.enumOf = make(map[*contract.Shape]*exportEnum)
 		}
 		x.enumOf[s] = x.enums[i]
 		return

@@ -1,24 +1,28 @@
 package events
 
-import "strings"
+import (
+	"strings"
+
+	"nats-test/internal/events/contract"
+)
 
 // owners says whose each name is, in a language's one room for names.
 type owners map[string]string
 
 // take takes a name for a place of an event. If it is taken, it says by whom.
-func (o *owners) take(name string, e *exportEvent, at *place) (owner string, ok bool) {
+func (o *owners) take(name string, e *exportEvent, at *contract.Place) (owner string, ok bool) {
 	if owner, taken := (*o)[name]; taken {
 		return owner, false
 	}
 	if *o == nil {
 		*o = make(owners)
 	}
-	(*o)[name] = strings.TrimSpace(e.subject + " " + at.pointer())
+	(*o)[name] = strings.TrimSpace(e.subject + " " + at.Pointer())
 	return "", true
 }
 
 // take is take of o, whose refusal is the export's.
-func (x *export) take(o *owners, name string, e *exportEvent, at *place) {
+func (x *export) take(o *owners, name string, e *exportEvent, at *contract.Place) {
 	if owner, ok := o.take(name, e, at); !ok {
 		x.refuse(e, at, "needs the name %s, which %s has", name, owner)
 	}
@@ -38,7 +42,7 @@ func words(name string) []string {
 	}
 	for i := range len(name) {
 		switch c := name[i]; {
-		case !isLetter(c) && !isDigit(c):
+		case !isLetter(c) && !contract.IsDigit(c):
 			flush(i)
 			start = i + 1
 		case isUpper(c) && i > start && (!isUpper(name[i-1]) || i+1 < len(name) && isLower(name[i+1])):
@@ -66,17 +70,13 @@ func pascal(words []string) string {
 	return b.String()
 }
 
-func kebab(words []string) string { return strings.Join(words, "-") }
-
-func snake(words []string) string { return strings.Join(words, "_") }
-
 func startsWithLetter(words []string) bool { return len(words) > 0 && isLetter(words[0][0]) }
 
 // isIdentifier reports whether name is letters, digits and "_", and begins with
 // no digit.
 func isIdentifier(name string) bool {
 	for i := range len(name) {
-		if c := name[i]; !isLetter(c) && c != '_' && (i == 0 || !isDigit(c)) {
+		if c := name[i]; !isLetter(c) && c != '_' && (i == 0 || !contract.IsDigit(c)) {
 			return false
 		}
 	}
@@ -86,15 +86,6 @@ func isIdentifier(name string) bool {
 func isUpper(c byte) bool  { return 'A' <= c && c <= 'Z' }
 func isLower(c byte) bool  { return 'a' <= c && c <= 'z' }
 func isLetter(c byte) bool { return isUpper(c) || isLower(c) }
-
-// comment returns text as a comment, each line of which begins with prefix.
-func comment(prefix, text string) string {
-	var b strings.Builder
-	for line := range strings.Lines(text) {
-		b.WriteString(strings.TrimRight(prefix+" "+strings.Map(visible, line), " ") + "\n")
-	}
-	return b.String()
-}
 
 // visible turns what could end a line in some language into a space.
 func visible(r rune) rune {

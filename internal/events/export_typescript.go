@@ -3,17 +3,37 @@ package events
 import (
 	"fmt"
 	"strings"
+
+	"nats-test/internal/events/contract"
 )
 
 const typeScriptHead = `// The events of this catalogue, as the services written in TypeScript share
 // them. What travels on an event's subject is its data, as JSON.
 `
 
-// typeScript returns the events as the types that a service compiles in.
-func (x *export) typeScript() []ExportedFile {
+// TypeScript returns the catalogue as the types that a service compiles in. It
+// fails where TypeScript can't say what a contract says.
+func (c *Catalogue) TypeScript() ([]ExportedFile, error) {
+	x := &export{}
+	for _, contract := range c.contracts {
+		if err := x.add(contract); err != nil {
+			return nil, err
+		}
+	}
+	text := x.typeScript()
+	if x.err != nil {
+		return nil, x.err
+	}
+	return []ExportedFile{{"events.ts", []byte(text)}}, nil
+}
+
+func (x *export) typeScript() string {
+	if x.err != nil { // a type may hold itself
+		return ""
+	}
 	var b strings.Builder
 	var taken owners
-	declare := func(name string, e *exportEvent, at *place) string {
+	declare := func(name string, e *exportEvent, at *contract.Place) string {
 		x.take(&taken, name, e, at)
 		return name
 	}
@@ -32,7 +52,7 @@ func (x *export) typeScript() []ExportedFile {
 		for _, value := range enum.values {
 			member := words(value)
 			if !startsWithLetter(member) {
-				x.refuse(enum.event, enum.at, "no name can be made of the value %s", quote(value))
+				x.refuse(enum.event, enum.at, "no name can be made of the value %s", contract.Quote(value))
 			}
 			x.take(&members, pascal(member), enum.event, enum.at)
 			fmt.Fprintf(&b, "  %s = %s,\n", pascal(member), scriptString(value))
@@ -51,44 +71,44 @@ func (x *export) typeScript() []ExportedFile {
 		fmt.Fprintf(&b, "\n%sexport type %s =\n  | %s;\n", docComment("", "Any event of the catalogue; its subject tells which."),
 			union, strings.Join(names, "\n  | "))
 	}
-	return []ExportedFile{{"events.ts", []byte(b.String())}}
+	return b.String()
 }
 
-func (x *export) writeScriptType(b *strings.Builder, s *shape, indent string) {
-	switch s.kind {
-	case shapeObject:
+func (x *export) writeScriptType(b *strings.Builder, s *contract.Shape, indent string) {
+	switch s.Kind {
+	case contract.Object:
 		b.WriteString("{\n")
-		for _, f := range s.fields {
-			name, mark := f.name, ""
+		for _, f := range s.Fields {
+			name, mark := f.Name, ""
 			if !isIdentifier(name) {
 				name = scriptString(name)
 			}
-			if !f.required {
+			if !f.Required {
 				mark = "?"
 			}
-			if f.shape.kind == exportTime {
+			if f.Shape.Kind == exportTime {
 				b.WriteString(docComment(indent+"  ", "RFC 3339, such as 2030-01-02T03:04:05Z"))
 			}
 			fmt.Fprintf(b, "%s  %s%s: ", indent, name, mark)
-			x.writeScriptType(b, f.shape, indent+"  ")
+			x.writeScriptType(b, f.Shape, indent+"  ")
 			b.WriteString(";\n")
 		}
-		if s.open {
+		if s.Open {
 			b.WriteString(indent + "  [further: string]: unknown;\n")
 		}
 		b.WriteString(indent + "}")
-	case shapeArray, shapeMap:
-		b.WriteString(map[string]string{shapeArray: "Array<", shapeMap: "Record<string, "}[s.kind])
-		x.writeScriptType(b, s.items, indent)
+	case contract.Array, contract.Map:
+		b.WriteString(map[string]string{contract.Array: "Array<", contract.Map: "Record<string, "}[s.Kind])
+		x.writeScriptType(b, s.Items, indent)
 		b.WriteString(">")
-	case shapeEnum:
+	case contract.Enum:
 		b.WriteString(pascal(x.enumOf[s].words))
 	case exportInteger, exportNumber:
 		b.WriteString("number")
 	case exportTime:
 		b.WriteString("string")
 	default:
-		b.WriteString(s.kind)
+		b.WriteString(s.Kind)
 	}
 }
 

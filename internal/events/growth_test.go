@@ -10,6 +10,10 @@ import (
 	"google.golang.org/protobuf/encoding/protowire"
 
 	"nats-test/internal/brokertest"
+	"nats-test/internal/events/avro"
+	"nats-test/internal/events/contract"
+	"nats-test/internal/events/jsonschema"
+	"nats-test/internal/events/protobuf"
 )
 
 // The cost of an event grows with its size and with nothing else, whether it is
@@ -23,7 +27,7 @@ func TestCostIsLinear(t *testing.T) {
 	}
 	for name, c := range costCases(t) {
 		t.Run(name, func(t *testing.T) {
-			for way, check := range map[string]func([]byte) ([]byte, []Fault){"encode": c.codec.encode, "decode": c.codec.decode} {
+			for way, check := range map[string]func([]byte) ([]byte, []contract.Fault){"encode": c.codec.Encode, "decode": c.codec.Decode} {
 				for shape, data := range c.data {
 					if strings.HasPrefix(shape, "wire") != (c.binary && way == "decode") {
 						continue
@@ -44,7 +48,7 @@ func TestCostIsLinear(t *testing.T) {
 					for _, f := range faults {
 						told += len(f.String())
 					}
-					if len(faults) > maxFaults+1 || told > 1000*(len(faults)+1) && told > 4000*len(faults) {
+					if len(faults) > contract.MaxFaults+1 || told > 1000*(len(faults)+1) && told > 4000*len(faults) {
 						t.Errorf("%s, %s: %d faults of %d bytes", way, shape, len(faults), told)
 					}
 				}
@@ -54,11 +58,11 @@ func TestCostIsLinear(t *testing.T) {
 }
 
 // spent reports whether a check came to the end of its budget.
-func spent(faults []Fault) bool {
-	return strings.Contains(listed(faults), "too costly") || strings.Contains(listed(faults), "more ways than can be explained")
+func spent(faults []contract.Fault) bool {
+	return strings.Contains(told(faults), "too costly") || strings.Contains(told(faults), "more ways than can be explained")
 }
 
-func cost(check func([]byte) ([]byte, []Fault), data []byte) (bytes uint64, faults []Fault) {
+func cost(check func([]byte) ([]byte, []contract.Fault), data []byte) (bytes uint64, faults []contract.Fault) {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	_, faults = check(data)
@@ -69,7 +73,7 @@ func cost(check func([]byte) ([]byte, []Fault), data []byte) (bytes uint64, faul
 // A costCase is a contract, and data of about so many bytes: JSON, or for a
 // shape that is called "wire…" what travels.
 type costCase struct {
-	codec  codec
+	codec  contract.Codec
 	binary bool // what travels is no JSON
 	data   map[string]func(size int) []byte
 }
@@ -87,19 +91,16 @@ func costCases(t *testing.T) map[string]costCase {
 	)
 	cases := map[string]costCase{"built-in": {codec: ticketingCodec(t), data: jsonShapes()}}
 	for name, schema := range map[string]string{"tree": tree, "tagged": tagged, "closed": closed, "uneval": uneval, "unique": unique, "lists": lists, "enums": enums, "numbers": numbers} {
-		cases["JSON Schema "+name] = costCase{codec: compileJSON(t, schema), data: jsonShapes()}
+		cases["JSON Schema "+name] = costCase{codec: codecFrom(t, jsonschema.Format, contract.Reference{File: "a.json"}, schema), data: jsonShapes()}
 	}
-	proto, err := protobufFrom(t, reference{file: "a.proto", name: "M"}, map[string]string{"a.proto": `syntax = "proto3";
+	proto := codecFrom(t, protobuf.Format, contract.Reference{File: "a.proto", Name: "M"}, `syntax = "proto3";
 		import "google/protobuf/any.proto"; import "google/protobuf/struct.proto";
 		message M {
 			repeated int64 items = 1; map<string, L> fields = 2; M n = 3; repeated M list = 4; repeated google.protobuf.Value values = 5;
 			google.protobuf.Any any = 6; repeated bytes bytes = 7; repeated E enums = 8; string text = 9; int32 last = 10;
 		}
 		message L { repeated int32 l = 1; }
-		enum E { A = 0; B = 1; }`})
-	if err != nil {
-		t.Fatal(err)
-	}
+		enum E { A = 0; B = 1; }`)
 	shapes := jsonShapes()
 	for name, item := range map[string]string{"items": "1", "values": "1", "bytes": `"YQ=="`, "enums": `"A"`, "list": "{}"} {
 		shapes["proto "+name+" with a wrong one"] = func(size int) []byte {
@@ -114,16 +115,16 @@ func costCases(t *testing.T) map[string]costCase {
 	}
 	for field := range 10 {
 		shapes[fmt.Sprintf("wire of field %d", field+1)] = func(size int) []byte {
-			return bytes.Repeat(append(protoTag(protowire.Number(field+1)), 0), size/2)
+			return bytes.Repeat(append(tag(protowire.Number(field+1)), 0), size/2)
 		}
 	}
 	shapes["wire of Anys"] = func(size int) []byte {
 		var wire []byte
 		for range 20 {
-			inner := append(protowire.AppendString(protoTag(1), "/M"), protowire.AppendBytes(protoTag(2), wire)...)
-			wire = protowire.AppendBytes(protoTag(6), inner)
+			inner := append(protowire.AppendString(tag(1), "/M"), protowire.AppendBytes(tag(2), wire)...)
+			wire = protowire.AppendBytes(tag(6), inner)
 		}
-		return append(wire, protowire.AppendString(protoTag(9), strings.Repeat("x", size))...)
+		return append(wire, protowire.AppendString(tag(9), strings.Repeat("x", size))...)
 	}
 	cases["Protobuf"] = costCase{codec: proto, binary: true, data: shapes}
 
@@ -141,7 +142,7 @@ func costCases(t *testing.T) map[string]costCase {
 	for i := range 500 {
 		fmt.Fprintf(&many, `,{"type":"enum","name":"e%d","symbols":["A"]}`, i)
 	}
-	cases["Avro"] = costCase{binary: true, data: shapes, codec: bareAvro(t, `{"type":"record","name":"R","fields":[
+	cases["Avro"] = costCase{binary: true, data: shapes, codec: codecFrom(t, avro.Format, contract.Reference{File: "a.avsc", Encoding: "binary"}, `{"type":"record","name":"R","fields":[
 		{"name":"map","type":{"type":"map","values":{"type":"array","items":"string"}},"default":{}},
 		{"name":"list","type":{"type":"array","items":["null"`+many.String()+`]},"default":[]},
 		{"name":"n","type":["null","R"],"default":null},
@@ -149,7 +150,12 @@ func costCases(t *testing.T) map[string]costCase {
 	return cases
 }
 
-func ticketingCodec(t *testing.T) codec {
+// tag returns the tag of a message's field on the wire.
+func tag(field protowire.Number) []byte {
+	return protowire.AppendTag(nil, field, protowire.BytesType)
+}
+
+func ticketingCodec(t *testing.T) contract.Codec {
 	k, err := Ticketing().Lookup("order:created")
 	if err != nil {
 		t.Fatal(err)

@@ -7,7 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
+
+	"nats-test/internal/events/contract"
 )
 
 // A LoadError says what is wrong with a catalogue's folder or manifest.
@@ -91,15 +92,15 @@ func load(path string) (*Catalogue, []error) {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, []error{errors.New("there is no such folder")}
 	case err != nil:
-		return nil, []error{reason(err)}
+		return nil, []error{contract.Reason(err)}
 	case !info.IsDir():
 		path, name = filepath.Split(path)
 		if path == "" {
 			path = "."
 		}
 	}
-	files := &folder{path}
-	text, err := files.read(name)
+	files := contract.NewFolder(path)
+	text, err := files.Read(name)
 	if err != nil {
 		return nil, []error{err}
 	}
@@ -109,41 +110,26 @@ func load(path string) (*Catalogue, []error) {
 		faults = append(faults, p)
 	}
 	c := newCatalogue()
-	compilers := make(compilers)
+	compilers := make(map[*contract.Format]contract.Compiler)
 	for _, e := range entries {
-		c.contracts = append(c.contracts, e.contract(files, compilers.of(e.format(), files)))
+		f := e.format()
+		if compilers[f] == nil {
+			compilers[f] = f.New(files)
+		}
+		c.contracts = append(c.contracts, e.contract(files, compilers[f]))
 	}
 	return c, faults
 }
 
 // contract returns the contract of an entry, whose files are read when it is
 // first used.
-func (e *entry) contract(files *folder, compiler func(reference) (codec, error)) *Contract {
-	c := newContract(e.subject, e.Description, e.format(), func() (codec, error) { return compiler(e.reference()) })
+func (e *entry) contract(files *contract.Folder, compiler contract.Compiler) *Contract {
+	c := newContract(e.subject, e.Description, e.format(), func() (contract.Codec, error) { return compiler.Compile(e.reference()) })
 	switch {
 	case e.Example.file != "":
-		c.example = func() ([]byte, error) { return files.read(e.Example.file) }
+		c.example = func() ([]byte, error) { return files.Read(e.Example.file) }
 	case e.Example.text != "":
 		c.example = func() ([]byte, error) { return []byte(e.Example.text), nil }
 	}
 	return c
-}
-
-// compilers are those of one catalogue, by format, each with a lock.
-type compilers map[Format]func(reference) (codec, error)
-
-func (all compilers) of(f Format, files *folder) func(reference) (codec, error) {
-	if all[f] == nil {
-		var mu sync.Mutex
-		var c compiler
-		all[f] = func(r reference) (codec, error) {
-			mu.Lock()
-			defer mu.Unlock()
-			if c == nil {
-				c = newCompiler(f, files)
-			}
-			return c.compile(r)
-		}
-	}
-	return all[f]
 }

@@ -11,6 +11,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"nats-test/internal/events/contract"
 )
 
 // ManifestName is the name of the file in a catalogue's folder that maps its
@@ -27,23 +29,13 @@ type entry struct {
 	Example     example
 }
 
-func (e *entry) reference() reference {
+func (e *entry) reference() contract.Reference {
 	file, name, _ := strings.Cut(e.Contract, "#")
-	return reference{file: path.Clean(file), name: name, encoding: e.Encoding}
+	return contract.Reference{File: path.Clean(file), Name: name, Encoding: e.Encoding}
 }
 
-// format returns the format of the contract's file, or "".
-func (e *entry) format() Format {
-	switch path.Ext(e.reference().file) {
-	case ".json":
-		return JSONSchema
-	case ".proto":
-		return Protobuf
-	case ".avsc":
-		return Avro
-	}
-	return ""
-}
+// format returns the format of the contract's file, or nil.
+func (e *entry) format() *contract.Format { return formatOf(path.Ext(e.reference().File)) }
 
 // An example is JSON text, or the name of a .json file; or the data itself,
 // written as YAML.
@@ -68,11 +60,11 @@ func newExample(node *yaml.Node) (example, error) {
 
 // parseManifest returns the entries of a manifest in its own order, or all
 // that is wrong with it.
-func parseManifest(name string, text []byte) ([]*entry, []*SourceError) {
+func parseManifest(name string, text []byte) ([]*entry, []*contract.SourceError) {
 	m := manifest{name: name}
 	m.events(m.root(text))
 	if len(m.found) == 0 && len(m.faults) == 0 {
-		m.faults = []*SourceError{{name, 0, "names no events"}}
+		m.faults = []*contract.SourceError{{File: name, Line: 0, Problem: "names no events"}}
 	}
 	return m.found, m.faults
 }
@@ -81,15 +73,15 @@ func parseManifest(name string, text []byte) ([]*entry, []*SourceError) {
 type manifest struct {
 	name   string
 	found  []*entry
-	faults []*SourceError
+	faults []*contract.SourceError
 }
 
 func (m *manifest) fault(line int, format string, args ...any) {
 	switch {
-	case len(m.faults) < maxFaults:
-		m.faults = append(m.faults, &SourceError{m.name, line, fmt.Sprintf(format, args...)})
-	case len(m.faults) == maxFaults:
-		m.faults = append(m.faults, &SourceError{m.name, line, "and there are more faults"})
+	case len(m.faults) < contract.MaxFaults:
+		m.faults = append(m.faults, &contract.SourceError{File: m.name, Line: line, Problem: fmt.Sprintf(format, args...)})
+	case len(m.faults) == contract.MaxFaults:
+		m.faults = append(m.faults, &contract.SourceError{File: m.name, Line: line, Problem: "and there are more faults"})
 	}
 }
 
@@ -123,12 +115,12 @@ func (m *manifest) root(text []byte) *yaml.Node {
 func (m *manifest) events(root *yaml.Node) {
 	for key, events := range m.pairs(root, "the manifest") {
 		if key.Value != "events" {
-			m.fault(key.Line, "unknown key %s, must be %q", quote(key.Value), "events")
+			m.fault(key.Line, "unknown key %s, must be %q", contract.Quote(key.Value), "events")
 			continue
 		}
 		for subject, node := range m.pairs(events, "events") {
 			if isNull(node) {
-				m.fault(subject.Line, "%s must be a mapping, with the event's %q", quote(subject.Value), "contract")
+				m.fault(subject.Line, "%s must be a mapping, with the event's %q", contract.Quote(subject.Value), "contract")
 				continue
 			}
 			before := len(m.faults)
@@ -138,7 +130,7 @@ func (m *manifest) events(root *yaml.Node) {
 			}
 			problems := e.problems()
 			for _, problem := range problems {
-				m.fault(subject.Line, "%s: %s", quote(subject.Value), problem)
+				m.fault(subject.Line, "%s: %s", contract.Quote(subject.Value), problem)
 			}
 			if problems == nil {
 				m.found = append(m.found, e)
@@ -150,16 +142,16 @@ func (m *manifest) events(root *yaml.Node) {
 func (m *manifest) entry(subject string, node *yaml.Node) *entry {
 	e := &entry{subject: subject}
 	texts := map[string]*string{"description": &e.Description, "contract": &e.Contract, "encoding": &e.Encoding}
-	for key, value := range m.pairs(node, quote(subject)) {
+	for key, value := range m.pairs(node, contract.Quote(subject)) {
 		switch text := texts[key.Value]; {
 		case key.Value == "example" && !isNull(value):
 			var err error
 			if e.Example, err = newExample(value); err != nil {
-				m.fault(key.Line, "%s: the example %v", quote(subject), err)
+				m.fault(key.Line, "%s: the example %v", contract.Quote(subject), err)
 			}
 		case key.Value == "example" || text != nil && isNull(value):
 		case text == nil:
-			m.fault(key.Line, "unknown field %s", quote(key.Value))
+			m.fault(key.Line, "unknown field %s", contract.Quote(key.Value))
 		case value.Kind != yaml.ScalarNode:
 			m.fault(key.Line, "%q must be text", key.Value)
 		default:
@@ -188,7 +180,7 @@ func (m *manifest) pairs(node *yaml.Node, what string) iter.Seq2[*yaml.Node, *ya
 				continue
 			}
 			if line := lines[key.Value]; line > 0 {
-				m.fault(key.Line, "%s is there twice, first in line %d", quote(key.Value), line)
+				m.fault(key.Line, "%s is there twice, first in line %d", contract.Quote(key.Value), line)
 				continue
 			}
 			lines[key.Value] = key.Line
@@ -207,12 +199,12 @@ func (e *entry) problems() (found []string) {
 		found = append(found, "the subject is empty")
 	case e.Contract == "":
 		return append(found, `"contract" is missing, such as order-created.schema.json`)
-	case !fs.ValidPath(r.file) || strings.HasPrefix(e.Contract, "/"):
+	case !fs.ValidPath(r.File) || strings.HasPrefix(e.Contract, "/"):
 		found = append(found, fmt.Sprintf("the contract %q does not lie in the catalogue's folder", e.Contract))
-	case e.format() == "":
-		found = append(found, fmt.Sprintf("the contract %q is of no known format: must be a file .json, .proto or .avsc", e.Contract))
-	case r.encoding != "" && e.format() != Avro:
-		found = append(found, fmt.Sprintf("%q is for contracts in Avro", "encoding"))
+	case e.format() == nil:
+		found = append(found, fmt.Sprintf("the contract %q is of no known format: must be a file %s", e.Contract, extensions()))
+	case r.Encoding != "" && e.format().Encodings == nil:
+		found = append(found, fmt.Sprintf("%q is for contracts in %s", "encoding", withEncodings()))
 	}
 	if e.Example.file != "" && !fs.ValidPath(e.Example.file) {
 		found = append(found, fmt.Sprintf("the example %q does not lie in the catalogue's folder", e.Example.file))

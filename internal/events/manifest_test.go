@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/rogpeppe/go-internal/txtar"
+
+	"nats-test/internal/events/contract"
 )
 
 func TestManifest(t *testing.T) {
@@ -82,7 +84,7 @@ func FuzzManifest(f *testing.F) {
 			t.Fatal("neither entries nor faults")
 		}
 		for _, e := range entries {
-			if e.subject == "" || e.format() == "" || strings.Contains(e.reference().file, "..") && !filepath.IsLocal(e.reference().file) {
+			if e.subject == "" || e.format() == nil || strings.Contains(e.reference().File, "..") && !filepath.IsLocal(e.reference().File) {
 				t.Fatalf("%+v", e)
 			}
 		}
@@ -147,19 +149,19 @@ func TestFolderIsClosed(t *testing.T) {
 	if err := os.Mkdir(filepath.Join(dir, "folder.json"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	if err := os.WriteFile(filepath.Join(dir, "large.json"), make([]byte, maxFile+1), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(dir, "large.json"), make([]byte, contract.MaxFile+1), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	files := &folder{dir}
+	files := contract.NewFolder(dir)
 	for name, want := range map[string]string{
 		"link.json": "path escapes", "up.json": "path escapes", "dir/secret.json": "path escapes", "../secret.json": "without",
 		"/etc/passwd": "without", "folder.json": "is no file", "large.json": "more than 4 MiB", "b.json": "no such file",
 	} {
-		if _, err := files.read(name); err == nil || !strings.HasPrefix(err.Error(), name+": ") || !strings.Contains(err.Error(), want) {
+		if _, err := files.Read(name); err == nil || !strings.HasPrefix(err.Error(), name+": ") || !strings.Contains(err.Error(), want) {
 			t.Errorf("%s: %v, want %s", name, err, want)
 		}
 	}
-	if text, err := files.read("inside.json"); err != nil || !strings.Contains(string(text), "required") {
+	if text, err := files.Read("inside.json"); err != nil || !strings.Contains(string(text), "required") {
 		t.Errorf("%s, %v", text, err)
 	}
 }

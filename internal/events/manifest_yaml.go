@@ -10,6 +10,8 @@ import (
 	"strings"
 
 	"go.yaml.in/yaml/v3"
+
+	"nats-test/internal/events/contract"
 )
 
 // The YAML library is the one whose time and memory grow with the text alone:
@@ -42,7 +44,7 @@ func (m *manifest) invalid(err error) {
 		line, _ = strconv.Atoi(at[1])
 		problem = problem[len(at[0]):]
 	}
-	m.fault(line, "is no YAML: %s", shorten(problem))
+	m.fault(line, "is no YAML: %s", contract.Shorten(problem))
 }
 
 // jsonOfYAML writes a value as JSON on one line, with its keys in order.
@@ -62,12 +64,12 @@ func appendYAML(text []byte, node *yaml.Node) (_ []byte, err error) {
 			case key.Kind != yaml.ScalarNode || key.ShortTag() == "!!merge":
 				return nil, errors.New("has a key that is no plain text")
 			case seen[key.Value]:
-				return nil, fmt.Errorf("has the key %s twice", quote(key.Value))
+				return nil, fmt.Errorf("has the key %s twice", contract.Quote(key.Value))
 			case i > 0:
 				text = append(text, ", "...)
 			}
 			seen[key.Value] = true
-			text = append(appendJSONString(text, key.Value), ": "...)
+			text = append(contract.AppendJSONString(text, key.Value), ": "...)
 			if text, err = appendYAML(text, node.Content[i+1]); err != nil {
 				return nil, err
 			}
@@ -94,17 +96,17 @@ func appendYAMLScalar(text []byte, node *yaml.Node) ([]byte, error) {
 	case "!!null":
 		return append(text, "null"...), nil
 	case "!!bool", "!!int", "!!float":
-		if isJSONNumber(node.Value) { // with all its digits
+		if contract.IsJSONNumber(node.Value) { // with all its digits
 			return append(text, node.Value...), nil
 		}
 		if err := node.Decode(&value); err != nil {
-			return nil, fmt.Errorf("has a value that is no YAML: %s", quote(node.Value))
+			return nil, fmt.Errorf("has a value that is no YAML: %s", contract.Quote(node.Value))
 		}
 		if f, ok := value.(float64); ok && (math.IsInf(f, 0) || math.IsNaN(f)) {
-			return nil, fmt.Errorf("has a number that is not possible in JSON: %s", quote(node.Value))
+			return nil, fmt.Errorf("has a number that is not possible in JSON: %s", contract.Quote(node.Value))
 		}
 		number, err := json.Marshal(value)
 		return append(text, number...), err
 	}
-	return appendJSONString(text, node.Value), nil
+	return contract.AppendJSONString(text, node.Value), nil
 }

@@ -12,7 +12,7 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/santhosh-tekuri/jsonschema/v6/kind"
+	"nats-test/third_party/jsonschema/kind"
 )
 
 // This file is not part of the release.

@@ -21,11 +21,6 @@ type Compiler struct {
 
 // NewCompiler create Compiler Object.
 func NewCompiler() *Compiler {
-	compileMetaschemas()
-	return newCompiler()
-}
-
-func newCompiler() *Compiler {
 	return &Compiler{
 		schemas:       map[urlPtr]*Schema{},
 		roots:         newRoots(),
@@ -143,6 +138,14 @@ func (c *Compiler) AddResource(url string, doc any) error {
 // to load schema resources.
 func (c *Compiler) UseLoader(loader URLLoader) {
 	c.roots.loader.loader = loader
+}
+
+// UseTrust names the documents that certainly keep their metaschema: they are not
+// held against it. By default there are none.
+//
+// NOTE: must be called before compiling any schemas.
+func (c *Compiler) UseTrust(trusted func(doc any) bool) {
+	c.roots.trusted = trusted
 }
 
 // UseRegexpEngine changes the regexp-engine used.

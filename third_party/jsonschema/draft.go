@@ -127,9 +127,11 @@ var (
 	draftLatest = Draft2020
 )
 
-// compileMetaschemas compiles the drafts' own schemas, once.
-var compileMetaschemas = sync.OnceFunc(func() {
-	c := newCompiler()
+// metaschemas are compiled once, by compileMetaschemas.
+var metaschemas sync.Once
+
+func compileMetaschemas() {
+	c := NewCompiler()
 	c.AssertFormat()
 	for _, d := range []*Draft{Draft4, Draft6, Draft7, Draft2019, Draft2020} {
 		d.sch = c.MustCompile(d.url)
@@ -137,7 +139,7 @@ var compileMetaschemas = sync.OnceFunc(func() {
 			d.allVocabs[name] = c.MustCompile(strings.TrimSuffix(d.url, "schema") + "meta/" + name)
 		}
 	}
-})
+}
 
 func draftFromURL(url string) *Draft {
 	u, frag := split(url)
@@ -268,6 +270,7 @@ func (d *dialect) activeVocabs(assertVocabs bool, vocabularies map[string]*Vocab
 }
 
 func (d *dialect) getSchema(assertVocabs bool, vocabularies map[string]*Vocabulary) *Schema {
+	metaschemas.Do(compileMetaschemas)
 	vocabs := d.activeVocabs(assertVocabs, vocabularies)
 	if vocabs == nil {
 		return d.draft.sch

@@ -1,3 +1,5 @@
+// This file was changed: what it imports is at another path.
+
 package jsonschema
 
 import (
@@ -5,9 +7,9 @@ import (
 	"fmt"
 	"strings"
 
-	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 	"golang.org/x/text/language"
 	"golang.org/x/text/message"
+	"nats-test/third_party/jsonschema/kind"
 )
 
 var defaultPrinter = message.NewPrinter(language.English)

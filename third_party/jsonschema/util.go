@@ -15,8 +15,8 @@ import (
 	"strconv"
 	"strings"
 
-	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 	"golang.org/x/text/message"
+	"nats-test/third_party/jsonschema/kind"
 )
 
 // --

@@ -9,8 +9,8 @@ import (
 	"slices"
 	"unicode/utf8"
 
-	"github.com/santhosh-tekuri/jsonschema/v6/kind"
 	"golang.org/x/text/message"
+	"nats-test/third_party/jsonschema/kind"
 )
 
 func (sch *Schema) Validate(v any) error {

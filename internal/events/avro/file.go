@@ -1,0 +1,178 @@
+package avro
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+
+	"nats-test/internal/events/contract"
+)
+
+// A sourceFile is a .avsc file and the types that are defined in it. A file may
+// use types that others of the folder define.
+type sourceFile struct {
+	name    string
+	data    []byte
+	root    *contract.Tree
+	types   []*definition // in the file's order
+	named   map[string]*definition
+	defined map[*contract.Tree]*definition // by the text that defines it
+}
+
+// A definition is the place where a record, an enum or a fixed is defined.
+type definition struct {
+	file      *sourceFile
+	text      *contract.Tree
+	name      string // in full
+	namespace string // that the names in it are relative to
+}
+
+// parseFile finds the types of a file. What the schema says is left to the
+// library, which sees it when everything it refers to is at hand.
+func parseFile(name string, data []byte) (*sourceFile, error) {
+	if _, err := contract.DecodeJSON(data); err != nil {
+		problem := &contract.SourceError{File: name, Problem: err.Error()}
+		var syntax *json.SyntaxError
+		if errors.As(err, &syntax) {
+			problem.Line = contract.LineAt(data, int(syntax.Offset)-1)
+		}
+		return nil, problem
+	}
+	f := &sourceFile{name: name, data: data, named: map[string]*definition{}, defined: map[*contract.Tree]*definition{}}
+	var err error
+	if f.root, err = contract.ParseTree(data); err != nil {
+		return nil, &contract.SourceError{File: name, Problem: err.Error()}
+	}
+	f.collect(f.root, "")
+	return f, nil
+}
+
+func (f *sourceFile) collect(t *contract.Tree, namespace string) {
+	if t.Kind == '[' {
+		for _, member := range t.Values {
+			f.collect(member, namespace)
+		}
+	}
+	if t.Kind != '{' {
+		return
+	}
+	switch kind := t.Get("type"); {
+	case isDefinition(t):
+		d := &definition{file: f, text: t}
+		d.name, d.namespace = fullName(t, namespace)
+		f.defined[t] = d
+		f.types = append(f.types, d)
+		if f.named[d.name] == nil {
+			f.named[d.name] = d
+		}
+		for _, field := range t.Get("fields").Members() {
+			f.collect(field.Get("type"), d.namespace)
+		}
+	case kind.Text == "array":
+		f.collect(t.Get("items"), namespace)
+	case kind.Text == "map":
+		f.collect(t.Get("values"), namespace)
+	default:
+		f.collect(kind, namespace)
+	}
+}
+
+func (f *sourceFile) names() []string {
+	names := make([]string, len(f.types))
+	for i, d := range f.types {
+		names[i] = d.name
+	}
+	return names
+}
+
+// entry returns the schema that a contract means: the named type, or what the
+// whole file is.
+func (f *sourceFile) entry(name string) (t *contract.Tree, namespace string, err error) {
+	if name != "" {
+		d := f.named[name]
+		if d == nil {
+			return nil, "", &contract.SourceError{File: f.name, Problem: fmt.Sprintf("defines no type %q%s", name, hint(name, f.names()))}
+		}
+		return d.text, namespaceOf(d.name), nil
+	}
+	members := f.root.Members()
+	if len(members) == 0 || slices.ContainsFunc(members, func(t *contract.Tree) bool { return !isDefinition(t) }) {
+		return f.root, "", nil
+	}
+	if len(members) > 1 {
+		return nil, "", &contract.SourceError{File: f.name, Problem: fmt.Sprintf("defines several types: name one, such as %q", f.name+"#"+f.types[0].name)}
+	}
+	return members[0], "", nil
+}
+
+// same reports whether two definitions are the same text but for white space.
+func (d *definition) same(other *definition) bool {
+	return d == other || bytes.Equal(d.text.Compact(d.file.data), other.text.Compact(other.file.data))
+}
+
+func (d *definition) problem(format string, args ...any) error {
+	return d.file.problem(d.text, format, args...)
+}
+
+func (f *sourceFile) problem(at *contract.Tree, format string, args ...any) error {
+	return &contract.SourceError{File: f.name, Line: contract.LineAt(f.data, at.Begin), Problem: fmt.Sprintf(format, args...)}
+}
+
+func hint(word string, candidates []string) string {
+	if best := contract.Nearest(word, candidates); best != "" {
+		return fmt.Sprintf(" (did you mean %q?)", best)
+	}
+	return ""
+}
+
+// nameSet is the sorted union of the names of several files.
+func nameSet(files []*sourceFile) []string {
+	set := map[string]bool{}
+	for _, f := range files {
+		for _, d := range f.types {
+			set[d.name] = true
+		}
+	}
+	return slices.Sorted(maps.Keys(set))
+}
+
+// reservedWords can't be the name of a type.
+var reservedWords = []string{"null", "boolean", "int", "long", "float", "double", "bytes", "string",
+	"record", "error", "enum", "fixed", "array", "map", "union"}
+
+// isDefinition reports whether t defines a named type.
+func isDefinition(t *contract.Tree) bool {
+	if t.Kind != '{' {
+		return false
+	}
+	switch t.Get("type").Text {
+	case "record", "error", "enum", "fixed":
+		return t.Get("name").Kind == '"'
+	}
+	return false
+}
+
+// fullName returns the name of a definition that stands in a namespace, and
+// the namespace that the names in it are relative to.
+func fullName(t *contract.Tree, enclosing string) (name, namespace string) {
+	name = t.Get("name").Text
+	if strings.Contains(name, ".") {
+		return name, namespaceOf(name)
+	}
+	if own := t.Get("namespace"); own.Kind == '"' {
+		enclosing = own.Text
+	}
+	if enclosing == "" {
+		return name, ""
+	}
+	return enclosing + "." + name, enclosing
+}
+
+// namespaceOf returns the namespace of a full name.
+func namespaceOf(name string) string {
+	return name[:max(strings.LastIndexByte(name, '.'), 0)]
+}

@@ -1,0 +1,119 @@
+package contract
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// DecodeJSON returns the one JSON value in data, its numbers as [json.Number].
+func DecodeJSON(data []byte) (any, error) {
+	if !utf8.Valid(data) {
+		return nil, errors.New("not JSON: " + cmp.Or(NotPlain(data, -1), "the bytes are not UTF-8"))
+	}
+	d := json.NewDecoder(bytes.NewReader(data))
+	d.UseNumber()
+	var value any
+	if err := d.Decode(&value); err != nil {
+		return nil, SyntaxProblem(data, err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, errors.New("not JSON: something follows the value")
+	}
+	return value, nil
+}
+
+// SyntaxProblem says in what way data, which err stopped the reading of, is no JSON.
+func SyntaxProblem(data []byte, err error) error {
+	var syntax *json.SyntaxError
+	switch {
+	case errors.Is(err, io.EOF):
+		return errors.New("not JSON: it is empty")
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return errors.New("not JSON: it ends in the middle of a value")
+	case errors.As(err, &syntax):
+		if odd := NotPlain(data, int(syntax.Offset)-1); odd != "" {
+			return fmt.Errorf("not JSON: %s (at byte %d)", odd, syntax.Offset)
+		}
+		return fmt.Errorf("not JSON: %w (at byte %d)", err, syntax.Offset)
+	}
+	return fmt.Errorf("not JSON: %w", err)
+}
+
+// KindOf returns the type of a decoded value, in JSON's words.
+func KindOf(value any) string {
+	switch value.(type) {
+	case map[string]any:
+		return "object"
+	case string:
+		return "string"
+	case json.Number:
+		return "number"
+	case []any:
+		return "array"
+	case bool:
+		return "boolean"
+	}
+	return "null"
+}
+
+// ParseTime parses a date-time. Go takes what RFC 3339 does not: T3:04:05Z, a
+// comma in seconds, and zones that are 24 hours away (https://go.dev/issue/54580).
+func ParseTime(text string) (at time.Time, ok bool) {
+	const hour = len("2006-01-02T15")
+	text = strings.ToUpper(text)
+	if len(text) <= hour || text[hour] != ':' || strings.Contains(text, ",") {
+		return at, false
+	}
+	if zone := text[len(text)-len("07:00"):]; !strings.HasSuffix(text, "Z") && (zone > "23:59" || zone[3] > '5') {
+		return at, false
+	}
+	err := at.UnmarshalText([]byte(text))
+	return at, err == nil
+}
+
+// IsInteger reports whether a JSON number has no fraction: 1, 1.0 and 10e-1
+// have none. It looks at the digits alone, since 1e999999999 is a number, too.
+func IsInteger(number string) bool {
+	mantissa, exponent, _ := strings.Cut(strings.ToLower(number), "e")
+	whole, fraction, _ := strings.Cut(strings.TrimPrefix(mantissa, "-"), ".")
+	fraction = strings.TrimRight(fraction, "0")
+	digits := strings.TrimLeft(whole+fraction, "0")
+	if digits == "" || exponent == "" {
+		return fraction == ""
+	}
+	shift, err := strconv.Atoi(exponent)
+	if err != nil { // out of an int's range
+		return !strings.HasPrefix(exponent, "-")
+	}
+	zeros := len(digits) - len(strings.TrimRight(digits, "0"))
+	return shift >= len(fraction)-zeros
+}
+
+// AppendJSONString appends text as JSON, as readable as it can be.
+func AppendJSONString(out []byte, text string) []byte {
+	if strings.IndexFunc(text, func(c rune) bool { return c < ' ' || c == '"' || c == '\\' || c == utf8.RuneError }) < 0 {
+		return append(append(append(out, '"'), text...), '"')
+	}
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if e.Encode(text) != nil { // a string is always JSON
+		return append(out, `""`...)
+	}
+	return append(out, bytes.TrimSuffix(b.Bytes(), []byte("\n"))...)
+}
+
+// IsJSONNumber reports whether text could stand as a number in JSON.
+func IsJSONNumber(text string) bool {
+	return text != "" && (text[0] == '-' || IsDigit(text[0])) && strings.TrimSpace(text) == text && json.Valid([]byte(text))
+}
+
+func IsDigit(b byte) bool { return '0' <= b && b <= '9' }

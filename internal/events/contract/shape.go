@@ -1,0 +1,43 @@
+package contract
+
+// A Shape is what the two sides of a bus rely on in a value, whatever language
+// the contract is written in: enough to tell whether a change of the contract
+// breaks those who still have the old one. Shapes of recursive types are
+// cyclic.
+type Shape struct {
+	Kind   string  // in the format's own word: "string", "int64", "array", …; shapeObject and so on where one of these fits
+	Fields []Field // of an object, in the contract's order
+	Open   bool    // an object that may have further fields; an Avro enum with a default
+
+	Items    *Shape      // of an array, and of a map's values
+	Values   []EnumValue // of an enum, in the contract's order
+	Variants []Variant   // of a union: one of them
+}
+
+// The kinds that all formats share.
+const (
+	Object = "object" // a record, a message
+	Array  = "array"
+	Map    = "map"
+	Enum   = "enum"
+	Union  = "union"
+	Any    = "anything" // the contract says nothing about it
+)
+
+type Field struct {
+	Name     string
+	Number   int // of a Protobuf field, else 0
+	Required bool
+	Oneof    string // of a Protobuf field: the oneof it belongs to
+	Shape    *Shape
+}
+
+type EnumValue struct {
+	Name   string
+	Number int // of a Protobuf enum's value, else 0
+}
+
+type Variant struct {
+	Name  string // as the union tells them apart: a type's name, or ""
+	Shape *Shape
+}

@@ -1,0 +1,521 @@
+package jsonschema
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"nats-test/internal/events/contract"
+)
+
+func compileJSON(t testing.TB, schema string) contract.Codec {
+	t.Helper()
+	c, err := tryJSON(t, "schema.json", "schema.json", schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// tryJSON compiles a contract of a folder with the files: name, text, ….
+func tryJSON(t testing.TB, at string, files ...string) (contract.Codec, error) {
+	t.Helper()
+	dir := t.TempDir()
+	for i := 0; i < len(files); i += 2 {
+		writeFile(t, dir, files[i], files[i+1])
+	}
+	file, name, _ := strings.Cut(at, "#")
+	return newSchemas(contract.NewFolder(dir)).Compile(contract.Reference{File: file, Name: name})
+}
+
+func listed(faults []contract.Fault) string {
+	all := make([]string, len(faults))
+	for i, f := range faults {
+		all[i] = f.String()
+	}
+	return strings.Join(all, "; ")
+}
+
+const ticketSchema = `{
+  "$schema": "https://json-schema.org/draft/2020-12/schema",
+  "type": "object",
+  "properties": {
+    "id": {"type": "string"},
+    "version": {"type": "integer"},
+    "title": {"type": "string"},
+    "price": {"type": "number"},
+    "status": {"type": "string", "enum": ["open", "sold"]},
+    "at": {"type": "string", "format": "date-time"}
+  },
+  "required": ["id", "title"],
+  "additionalProperties": false
+}`
+
+func TestJSONSchemaFaults(t *testing.T) {
+	tests := []struct{ schema, data, want string }{
+		{ticketSchema, `{"id":"1","title":"T"}`, ""},
+		{ticketSchema, `{"id":1,"price":"1","version":1.5,"status":"x","at":"2030","titel":true}`,
+			`/at: "2030" is no date-time, such as 2030-01-02T03:04:05Z; /id: is number, must be string; ` +
+				`/price: is string, must be number; /status: is "x", must be one of "open", "sold"; /titel: unknown field; ` +
+				`/title: missing; /version: is number, must be integer`},
+		{ticketSchema, `{"id":"1"} 2`, "not JSON: something follows the value"},
+		{ticketSchema, `[]`, "is array, must be object"},
+		{`{"type":["string","null"]}`, `1`, "is number, must be null or string"},
+		{`{"minimum":2.5}`, `1e0`, "is 1, must be at least 2.5"},
+		{`{"maximum":2}`, `3`, "is 3, must be at most 2"},
+		{`{"exclusiveMinimum":2}`, `2`, "is 2, must be more than 2"},
+		{`{"exclusiveMaximum":2}`, `2.0`, "is 2, must be less than 2"},
+		{`{"multipleOf":0.01}`, `0.015`, "is 0.015, must be a multiple of 0.01"},
+		{`{"minLength":2}`, `"é"`, "is 1 character long, must be at least 2"},
+		{`{"maxLength":2}`, `"abc"`, "is 3 characters long, must be at most 2"},
+		{`{"pattern":"^a"}`, `"b"`, `"b" does not match the pattern "^a"`},
+		{`{"const":{"a":1}}`, `2`, `is 2, must be {"a":1}`},
+		{`{"enum":[1,null,"x"]}`, `2`, `is 2, must be one of 1, null, "x"`},
+		{`{"format":"email"}`, `"x"`, `"x" is no email`},
+		{`{"minItems":1}`, `[]`, "has 0 items, must have at least 1"},
+		{`{"maxItems":1}`, `[1,2]`, "has 2 items, must have at most 1"},
+		{`{"uniqueItems":true}`, `[1,2,1.0]`, "its items 0 and 2 are the same"},
+		{`{"contains":{"const":1}}`, `[2]`, "has no item like the one that it must have"},
+		{`{"contains":{"const":1},"minContains":2}`, `[1]`, "has 1 item of a kind of which it must have at least 2"},
+		{`{"contains":{"const":1},"maxContains":1}`, `[1,1]`, "has 2 items of a kind of which it must have at most 1"},
+		{`{"prefixItems":[true],"items":false}`, `[1,2]`, "/1: must not be there"},
+		{`{"minProperties":1}`, `{}`, "has 0 fields, must have at least 1"},
+		{`{"maxProperties":0}`, `{"a":1}`, "has 1 field, must have at most 0"},
+		{`{"propertyNames":{"maxLength":1}}`, `{"ab":1}`, "/ab: as the name of a field: is 2 characters long, must be at most 1"},
+		{`{"dependentRequired":{"a":["b"]}}`, `{"a":1}`, `/b: missing, since there is "a"`},
+		{`{"not":{"type":"string"}}`, `"a"`, `is what the contract rules out with "not"`},
+		{`false`, `1`, "must not be there"},
+		{`{"properties":{"a/b~":{"type":"string"}}}`, `{"a/b~":1}`, "/a~1b~0: is number, must be string"},
+		{`{"unevaluatedProperties":false,"allOf":[{"properties":{"a":true}}]}`, `{"a":1,"b":2}`, "/b: unknown field"},
+		{`{"properties":{"unevaluatedProperties":false}}`, `{"unevaluatedProperties":1}`, "/unevaluatedProperties: must not be there"},
+		{`{"oneOf":[{"minimum":1},{"maximum":5}]}`, `3`, "matches the alternatives 1 and 2, must match one alone"},
+		{`{"anyOf":[{"type":"string"},{"type":"number"}]}`, `true`, "is boolean, must be string or number"},
+		{`{"anyOf":[{"type":"string","minLength":3},{"type":"number"}]}`, `"ab"`, "is 2 characters long, must be at least 3"},
+		{`{"oneOf":[{"required":["a"]},{"required":["b"]}]}`, `{}`, "matches none of the 2 alternatives"},
+		// The field that tells the alternatives apart decides, not the number of faults.
+		{`{"oneOf":[
+			{"properties":{"type":{"const":"card"},"number":{"type":"string"},"expiry":{"type":"string"}},"required":["type","number","expiry"]},
+			{"properties":{"type":{"const":"cash"}},"required":["type"]}]}`, `{"type":"card"}`, "/expiry: missing; /number: missing"},
+		{`{"oneOf":[{"properties":{"type":{"const":"card"}}},{"properties":{"type":{"const":"cash"}}}]}`, `{"type":"gold"}`,
+			`/type: is "gold", must be one of "card", "cash"`},
+		{`{"items":{"type":"string"},"maxItems":0}`, `[1]`, "has 1 item, must have at most 0; /0: is number, must be string"},
+		{`{"type":"number"}`, `1e999999999`, "holds a number that is too large or too long: 1e999999999"},
+		{`{"minimum":0}`, `1e9999999`, "holds a number that is too large or too long: 1e9999999"},
+	}
+	for _, test := range tests {
+		c := compileJSON(t, test.schema)
+		got, faults := c.Encode([]byte(test.data))
+		if listed(faults) != test.want {
+			t.Errorf("%s: %s\n got %s\nwant %s", test.schema, test.data, listed(faults), test.want)
+		}
+		if faults == nil && string(got) != test.data {
+			t.Errorf("changed to %s", got)
+		}
+	}
+}
+
+func TestJSONSchemaFaultsAreBounded(t *testing.T) {
+	c := compileJSON(t, `{"items":{"type":"string"}}`)
+	_, faults := c.Encode([]byte("[1" + strings.Repeat(",1", 149) + "]"))
+	if len(faults) != contract.MaxFaults+1 || faults[contract.MaxFaults].Problem != "and there are more faults" {
+		t.Errorf("%d faults, the last is %v", len(faults), faults[len(faults)-1])
+	}
+}
+
+// What travels is what the author wrote, without white space.
+func TestJSONSchemaKeepsTheText(t *testing.T) {
+	for _, schema := range []string{ticketSchema, `{"required":["id"]}`} {
+		c := compileJSON(t, schema)
+		data := " {\n\"title\" : \"\\u00e9<&>\",\t\"id\":\"1\", \"price\": 1.50 } "
+		want := `{"title":"\u00e9<&>","id":"1","price":1.50}`
+		for _, check := range []func([]byte) ([]byte, []contract.Fault){c.Encode, c.Decode} {
+			got, faults := check([]byte(data))
+			again, _ := check(got)
+			if string(got) != want || faults != nil || &again[0] != &got[0] {
+				t.Errorf("%s, %v", got, faults)
+			}
+		}
+	}
+}
+
+func TestJSONSchemaAcceptsWhatIsNewer(t *testing.T) {
+	const closed = `{"type":"object","properties":{"a":{"type":"integer"}},"required":["a"],"additionalProperties":false}`
+	tests := []struct {
+		schema, data string
+		accepted     bool
+	}{
+		{closed, `{"a":1,"new":{"x":[1]}}`, true},
+		{closed, `{"a":"1","new":1}`, false},
+		{closed, `{"new":1}`, false},
+		{`{"properties":{"x":` + closed + `}}`, `{"x":{"a":1,"new":1}}`, true},
+		{`{"items":` + closed + `}`, `[{"a":1},{"a":2,"new":1}]`, true},
+		{`{"items":` + closed + `}`, `[{"a":1,"new":1},{"new":1}]`, false},
+		{`{"$ref":"#/$defs/c","$defs":{"c":` + closed + `}}`, `{"a":1,"new":1}`, true},
+		{`{"allOf":[` + closed + `,{"required":["b"]}]}`, `{"a":1,"b":1}`, true},
+		{`{"allOf":[` + closed + `,{"required":["b"]}]}`, `{"a":1,"c":1}`, false},
+		{`{"oneOf":[` + closed + `,{"type":"object","properties":{"b":{"type":"string"}},"required":["b"],"additionalProperties":false}]}`, `{"b":"x","new":1}`, true},
+		{`{"oneOf":[` + closed + `,{"type":"object","properties":{"b":{"type":"string"}},"required":["b"],"additionalProperties":false}]}`, `{"b":1,"new":1}`, false},
+		{`{"anyOf":[` + closed + `,{"type":"null"}]}`, `{"a":1,"new":1}`, true},
+		{`{"anyOf":[{"type":"string"},{"type":"null"}]}`, `{"a":1,"new":1}`, false},
+		{`{"oneOf":[{"required":["a"]},{"required":["b"]}],"additionalProperties":false,"properties":{"a":true,"b":true}}`, `{"a":1,"b":1,"new":1}`, false},
+		{`{"properties":{"a":true},"unevaluatedProperties":false}`, `{"a":1,"new":1}`, true},
+		{`{"allOf":[{"properties":{"a":{"type":"string"}}}],"unevaluatedProperties":false}`, `{"a":"","new":1}`, true},
+		{`{"allOf":[{"properties":{"a":{"type":"string"}}}],"unevaluatedProperties":false}`, `{"a":1,"new":1}`, false},
+		{`{"$ref":"#/$defs/n","$defs":{"n":{"properties":{"next":{"$ref":"#/$defs/n"}},"unevaluatedProperties":false}}}`, `{"next":{"next":{"new":1}},"new":1}`, true},
+		{`{"not":` + closed + `}`, `{"a":1}`, false},
+		{`{"additionalProperties":false,"not":{"required":["new"]}}`, `{"new":1}`, false},
+		{`{"properties":{"unevaluatedProperties":false}}`, `{"unevaluatedProperties":1}`, false},
+		{`{"properties":{"properties":{"unevaluatedProperties":false}}}`, `{"properties":{"new":1}}`, true},
+		{`{"properties":{"a":{"$ref":"#/unevaluatedProperties"},"b":true},"unevaluatedProperties":false}`, `{"a":1}`, false},
+		{`{"unevaluatedItems":false}`, `[1]`, false},
+		{`{"prefixItems":[true],"items":false}`, `[1,2]`, false},
+		{`{"additionalProperties":{"type":"string"}}`, `{"new":1}`, false},
+		{`{"contains":` + closed + `}`, `[{"a":1,"new":1}]`, false},
+		{`{"propertyNames":{"enum":["a"]}}`, `{"new":1}`, false},
+		{`{"if":{"required":["a"]},"then":` + closed + `}`, `{"a":1,"new":1}`, true},
+		{`{"dependentSchemas":{"a":` + closed + `}}`, `{"a":1,"new":1}`, true},
+		{`{"patternProperties":{"^x-":` + closed + `},"additionalProperties":false}`, `{"x-1":{"a":1,"new":1},"y":1}`, true},
+		// What a closed object's new field hides from its surroundings.
+		{`{"$ref":"#/$defs/pair","unevaluatedItems":false,"$defs":{"pair":{"prefixItems":[` + closed + `,true]}}}`, `[{"a":1,"new":1},2]`, true},
+		{`{"$ref":"#/$defs/pair","unevaluatedItems":false,"$defs":{"pair":{"prefixItems":[` + closed + `,true]}}}`, `[{"a":1,"new":1},2,3]`, false},
+		{`{"allOf":[{"properties":{"x":` + closed + `}}],"unevaluatedProperties":{"type":"string"}}`, `{"x":{"a":1,"new":1},"y":""}`, true},
+		{`{"allOf":[{"properties":{"x":` + closed + `}}],"unevaluatedProperties":{"type":"string"}}`, `{"x":{"a":1,"new":1},"y":1}`, false},
+		{`{"allOf":[{"properties":{"x":` + closed + `}}],"unevaluatedProperties":{"type":"string"},"not":{"required":["z"]}}`, `{"x":{"a":1,"new":1},"z":""}`, false},
+	}
+	for _, test := range tests {
+		c := compileJSON(t, test.schema)
+		got, faults := c.Decode([]byte(test.data))
+		if accepted := faults == nil; accepted != test.accepted || accepted && string(got) != test.data {
+			t.Errorf("%s: %s: %s, %s", test.schema, test.data, got, listed(faults))
+		}
+		if _, faults := c.Encode([]byte(test.data)); faults == nil && test.accepted && strings.Contains(test.data, "new") {
+			t.Errorf("%s: %s: a publisher may not send unknown fields", test.schema, test.data)
+		}
+	}
+}
+
+func TestJSONSchemaReferences(t *testing.T) {
+	const address = `{"type":"object","properties":{"city":{"type":"string"}},"required":["city"]}`
+	tests := map[string][]string{ // the contract, and the files; {"at":{"city":1}} breaks it
+		"beside":               {"a.json", "a.json", `{"properties":{"at":{"$ref":"address.json"}}}`, "address.json", address},
+		"below":                {"x/a.json", "x/a.json", `{"properties":{"at":{"$ref":"../y/my%20address.json"}}}`, "y/my address.json", address},
+		"a definition":         {"a.json#/$defs/Event", "a.json", `{"$defs":{"Event":{"properties":{"at":{"$ref":"#/$defs/A"}}},"A":` + address + `}}`},
+		"an anchor":            {"a.json#event", "a.json", `{"$defs":{"x/y z":{"$anchor":"event","properties":{"at":` + address + `}}}}`},
+		"an escaped pointer":   {"a.json#/$defs/x~1y z%", "a.json", `{"$defs":{"x/y z%":{"properties":{"at":` + address + `}}}}`},
+		"a part of a file":     {"a.json", "a.json", `{"properties":{"at":{"$ref":"b.json#/$defs/address"}}}`, "b.json", `{"$defs":{"address":` + address + `}}`},
+		"by an $id":            {"a.json", "a.json", `{"properties":{"at":{"$ref":"https://acme.com/address"}}}`, "z/b.json", strings.Replace(address, "{", `{"$id":"https://acme.com/address",`, 1)},
+		"by $ids":              {"a.json", "a.json", `{"$id":"https://acme.com/event","properties":{"at":{"$ref":"address"}}}`, "z/b.json", strings.Replace(address, "{", `{"$id":"https://acme.com/address",`, 1)},
+		"by an $id's folder":   {"x/a.json", "x/a.json", `{"$id":"https://acme.com/s/a.json","properties":{"at":{"$ref":"b.json"}}}`, "x/b.json", address},
+		"by a relative $id":    {"a.json", "a.json", `{"properties":{"at":{"$ref":"/schemas/address"}}}`, "b.json", strings.Replace(address, "{", `{"$id":"/schemas/address",`, 1)},
+		"an $id inside":        {"a.json", "a.json", `{"$defs":{"x":` + strings.Replace(address, "{", `{"$id":"address",`, 1) + `},"properties":{"at":{"$ref":"address"}}}`},
+		"each other":           {"a.json", "a.json", `{"properties":{"at":{"$ref":"b.json"}}}`, "b.json", `{"properties":{"city":{"type":"string"},"at":{"$ref":"a.json"}}}`},
+		"the metaschema":       {"a.json", "a.json", `{"$defs":{"x":{"$ref":"https://json-schema.org/draft/2020-12/schema"}},"properties":{"at":` + address + `}}`},
+		"draft 7":              {"a.json", "a.json", `{"$schema":"http://json-schema.org/draft-07/schema#","definitions":{"a":` + address + `},"properties":{"at":{"$ref":"#/definitions/a"}}}`},
+		"a $dynamicRef":        {"a.json", "a.json", `{"$defs":{"a":{"$dynamicAnchor":"a","type":"object","properties":{"city":{"type":"string"}}}},"properties":{"at":{"$dynamicRef":"#a"}}}`},
+		"a file without .json": {"a.schema", "a.schema", `{"properties":{"at":{"$ref":"address.schema"}}}`, "address.schema", address},
+	}
+	for name, files := range tests {
+		c, err := tryJSON(t, files[0], files[1:]...)
+		if err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		if _, faults := c.Encode([]byte(`{"at":{"city":"Bonn"}}`)); faults != nil {
+			t.Errorf("%s: %v", name, faults)
+		}
+		if _, faults := c.Encode([]byte(`{"at":{"city":1}}`)); listed(faults) != "/at/city: is number, must be string" {
+			t.Errorf("%s: %v", name, faults)
+		}
+	}
+}
+
+func TestJSONSchemaSourceErrors(t *testing.T) {
+	tests := []struct {
+		want  string
+		files []string
+	}{
+		{"a.json:4: not JSON: invalid character 'x' looking for beginning of value (at byte 19)", []string{"a.json", "{\n\n\"type\":\n       x}"}},
+		{"a.json: not JSON: it is empty", []string{"a.json", ""}},
+		{"a.json: not JSON: the bytes are not UTF-8", []string{"a.json", "{\"\xff\":1}"}},
+		{"a.json:1: is no JSON Schema: is array, must be boolean or object", []string{"a.json", "[]"}},
+		{`a.json:3: is no JSON Schema: /properties/id/type: is "strnig", must be one of "array", "boolean", "integer", "null", "number", "object", "string"`,
+			[]string{"a.json", "{\"properties\":\n{\"id\":{\n\"type\":\"strnig\"}}}"}},
+		{"a.json:2: is no JSON Schema: /minLength: is -1, must be at least 0", []string{"a.json", "{\n\"minLength\": -1}"}},
+		{"a.json:2: is no JSON Schema: /required: is string, must be array", []string{"a.json", "{\n\"required\": \"id\"}"}},
+		{"a.json:1: is no JSON Schema: /multipleOf: is 0, must be more than 0", []string{"a.json", `{"multipleOf": 0}`}},
+		{"a.json: holds a number that is too large or too long: 1e9999999", []string{"a.json", `{"minLength": 1e9999999}`}},
+		{"a.json: has more than 1000 parts with an $id", []string{"a.json", `{"allOf":[{"$id":"x"}` + strings.Repeat(`,{"$id":"x"}`, 1000) + "]}"}},
+		{"a.json: is nested more than 500 deep", []string{"a.json", strings.Repeat(`{"not":`, 600) + "true" + strings.Repeat("}", 600)}},
+		{`a.json:2: is no JSON Schema: /pattern: "(?=a)" is no regular expression of RE2, Go's syntax: invalid or unsupported Perl syntax`, []string{"a.json", "{\n\"pattern\": \"(?=a)\"}"}},
+		{`a.json:1: is no JSON Schema: /patternProperties/(: as the name of a field: "(" is no regular expression of RE2, Go's syntax: missing closing )`, []string{"a.json", `{"patternProperties": {"(":true}}`}},
+		{`a.json:1: is no JSON Schema: /pattern: "((a{100}){100}){100}" is no regular expression of RE2, Go's syntax: invalid repeat count`, []string{"a.json", `{"pattern": "((a{100}){100}){100}"}`}},
+		{`a.json:2: "$ref" is "https://example.com/b.json": nothing is fetched, and no file of the catalogue's folder has this $id`,
+			[]string{"a.json", "{\"items\":{\n\"$ref\":\"https://example.com/b.json\"}}"}},
+		{`a.json:1: "$ref" is "file:///etc/passwd": nothing is fetched, and no file of the catalogue's folder has this $id`, []string{"a.json", `{"$ref":"file:///etc/passwd"}`}},
+		{`a.json:1: "$schema" is "https://example.com/meta": nothing is fetched, and no file of the catalogue's folder has this $id`, []string{"a.json", `{"$schema":"https://example.com/meta"}`}},
+		{`x/a.json:2: "$ref" is "../b.json#/x": there is no such file in the catalogue's folder`, []string{"x/a.json", "{\n\"$ref\":\"../b.json#/x\"}"}},
+		{`a.json:1: "$ref" is "../a.json": that is outside of the catalogue's folder`, []string{"a.json", `{"$ref":"../a.json"}`}},
+		{`a.json:1: "$ref" is "/a.json": that is outside of the catalogue's folder`, []string{"a.json", `{"$ref":"/a.json"}`}},
+		{`a.json:1: "$ref" is "%2e%2e/b.json": must be the name of a file in the catalogue's folder, without ".." and with slashes`, []string{"a.json", `{"$ref":"%2e%2e/b.json"}`}},
+		{`b.json:2: not JSON: invalid character '}' looking for beginning of object key string (at byte 10)`, []string{"a.json", `{"$ref":"b.json"}`, "b.json", "{\"a\":1,\n }"}},
+		{`b.json:1: "$ref" is "c.json": there is no such file in the catalogue's folder`, []string{"a.json", `{"$ref":"b.json"}`, "b.json", `{"$ref":"c.json"}`}},
+		{`a.json:1: "$ref" is "#/$defs/x y": there is no such part`, []string{"a.json", `{"$ref":"#/$defs/x y"}`}},
+		{`a.json:1: "$ref" is "#x": there is no such anchor`, []string{"a.json", `{"$ref":"#x"}`}},
+		{`a.json: "#/$defs/x": there is no such part`, []string{"a.json#/$defs/x", "a.json", `{}`}},
+		{`a.json: "#x": there is no such anchor`, []string{"a.json#x", "a.json", `{}`}},
+		{`b.json: there is no such file in the catalogue's folder`, []string{"b.json", "a.json", `{}`}},
+		{`../b.json: must be the name of a file in the catalogue's folder, without ".." and with slashes`, []string{"../b.json", "a.json", `{}`}},
+		{`a.json:3: two parts have the anchor "x": "/$defs/a" and "/$defs/b"`, []string{"a.json", "{\"$defs\":{\n\"a\":{\"$anchor\":\"x\"},\n\"b\":{\"$anchor\":\"x\"}}}"}},
+		{`a.json:1: two parts have the $id "https://x.com/y": "/$defs/a" and "/$defs/b"`, []string{"a.json", `{"$defs":{"a":{"$id":"https://x.com/y"},"b":{"$id":"https://x.com/y"}}}`}},
+		{`a.json:1: "$ref" is "https://x.com/y": several files have this $id: b.json, c.json`, []string{"a.json", `{"$ref":"https://x.com/y"}`,
+			"b.json", `{"$id":"https://x.com/y"}`, "c.json", `{"$id":"https://x.com/y"}`}},
+		{`a.json:1: refers to itself without end`, []string{"a.json", `{"$ref":"#"}`}},
+		{`a.json:2: refers to itself without end`, []string{"a.json", "{\"properties\":{\"x\":{\"$ref\":\"#/$defs/a\"}},\"$defs\":{\n\"a\":{\"$ref\":\"#/$defs/b\"},\"b\":{\"allOf\":[{\"$ref\":\"#/$defs/a\"}]}}}"}},
+		{`b.json:1: refers to itself without end`, []string{"b.json", "a.json", `{"$ref":"b.json"}`, "b.json", `{"anyOf":[true,{"$ref":"a.json"}]}`}},
+	}
+	for _, test := range tests {
+		files := test.files
+		if len(files)%2 == 0 {
+			files = append([]string{files[0]}, files...)
+		}
+		_, err := tryJSON(t, files[0], files[1:]...)
+		if err == nil || err.Error() != test.want {
+			t.Errorf("%s:\n got %v\nwant %s", files[2], err, test.want)
+		}
+		if _, ok := err.(*contract.SourceError); !ok { //nolint:errorlint // it must be one itself
+			t.Errorf("%s: %T", files[2], err)
+		}
+	}
+}
+
+func TestJSONSchemaStaysInTheFolder(t *testing.T) {
+	outside := t.TempDir()
+	writeFile(t, outside, "secret.json", `{}`)
+	dir := t.TempDir()
+	writeFile(t, dir, "a.json", `{"$ref":"link.json"}`)
+	if err := os.Symlink(filepath.Join(outside, "secret.json"), filepath.Join(dir, "link.json")); err != nil {
+		t.Fatal(err)
+	}
+	for _, file := range []string{"a.json", "link.json"} {
+		if _, err := newSchemas(contract.NewFolder(dir)).Compile(contract.Reference{File: file}); err == nil || !strings.Contains(err.Error(), "path escapes") {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+}
+
+func TestJSONSchemaBoundsHostileData(t *testing.T) {
+	deep := strings.Repeat("[", 100_000) + strings.Repeat("]", 100_000)
+	middle := strings.Repeat("[", 9_000) + "1" + strings.Repeat("]", 9_000)
+	nodes := strings.Repeat(`{"op":"x","args":[`, 100) + strings.Repeat("]}", 100)
+	const tree = `{"$ref":"#/$defs/node","$defs":{"node":{"oneOf":[
+		{"properties":{"op":{"const":"and"},"args":{"items":{"$ref":"#/$defs/node"}}},"required":["op"]},
+		{"properties":{"op":{"const":"or"},"args":{"items":{"$ref":"#/$defs/node"}}},"required":["op"]}]}}}`
+	const twice = `{"$ref":"#/$defs/n","$defs":{"n":{"anyOf":[{"type":"string"},
+		{"properties":{"a":{"$ref":"#/$defs/n"}},"type":"object"},{"properties":{"a":{"$ref":"#/$defs/n"}},"type":"object"}]}}}`
+	tests := []struct{ name, schema, data, want string }{
+		{"50 MB", `{"minLength":1}`, `"` + strings.Repeat("x", 50<<20) + `"`, ""},
+		{"50 MB of a field", ticketSchema, `{"id":"1","title":"` + strings.Repeat("x", 50<<20) + `"}`, ""},
+		{"10 MB of numbers", `{"items":{"type":"string"}}`, "[1" + strings.Repeat(",1", 5<<20) + "]", "holds too many values to be checked"},
+		{"100,000 deep", `{"items":{"$ref":"#"}}`, deep, "not JSON: invalid character '[' exceeded max depth"},
+		{"9,000 deep", `{"type":"array","items":{"$ref":"#"}}`, middle, "is nested more than 500 deep"},
+		{"2^100 alternatives that an enum tells apart", tree, nodes, `/op: is "x", must be one of "and", "or"`},
+		{"2^100 alternatives", twice, strings.Repeat(`{"a":`, 100) + "1" + strings.Repeat("}", 100), "is too costly to check against its contract"},
+		{"900 kB of a name, and 150,000 faults", `{"additionalProperties":{"items":{"type":"string"}}}`, `{"` + strings.Repeat("k", 600_000) + `":[1` + strings.Repeat(",1", 150_000) + "]}", "/kkk"},
+		{"many digits", `{"multipleOf":3}`, strings.Repeat("9", 1<<20), "holds a number that is too large"},
+	}
+	for _, test := range tests {
+		begun := time.Now()
+		c := compileJSON(t, test.schema)
+		for _, check := range []func([]byte) ([]byte, []contract.Fault){c.Encode, c.Decode} {
+			_, faults := check([]byte(test.data))
+			if got := listed(faults); test.want == "" && got != "" || !strings.HasPrefix(got, test.want) {
+				t.Errorf("%s: %.200s", test.name, got)
+			}
+		}
+		if took := time.Since(begun); took > 30*time.Second {
+			t.Errorf("%s: %v", test.name, took)
+		}
+	}
+	if _, faults := compileJSON(t, tree).Encode([]byte(`{"op":"and","args":[{"op":"or","args":[{"op":"and"}]}]}`)); faults != nil {
+		t.Error(faults)
+	}
+}
+
+// With $dynamicRef, only data shows that a schema has no end.
+func TestJSONSchemaEndlessAtLast(t *testing.T) {
+	c := compileJSON(t, `{"$id":"https://x.com/o","$dynamicAnchor":"n","$ref":"i",
+		"$defs":{"i":{"$id":"i","$dynamicRef":"#n","$defs":{"n":{"$dynamicAnchor":"n"}}}}}`)
+	if _, faults := c.Decode([]byte(`{"a":1}`)); listed(faults) != "can't be checked: the contract refers to itself without end" {
+		t.Error(faults)
+	}
+	if data, err := c.Sample(); err == nil {
+		t.Errorf("%s", data)
+	}
+}
+
+func TestJSONSchemaFromSeveralGoroutines(t *testing.T) {
+	dir := t.TempDir()
+	writeFile(t, dir, "a.json", `{"$defs":{"A":{"properties":{"b":{"$ref":"b.json"}},"additionalProperties":false}}}`)
+	writeFile(t, dir, "b.json", `{"properties":{"c":{"$ref":"c.json"},"d":{"type":"string"}}}`)
+	writeFile(t, dir, "c.json", `{"type":"integer"}`)
+	writeFile(t, dir, "d.json", `{"type":"integer"}`)
+	schemas := newSchemas(contract.NewFolder(dir))
+	c, err := schemas.Compile(contract.Reference{File: "a.json", Name: "/$defs/A"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var wg sync.WaitGroup
+	for range 4 {
+		wg.Go(func() {
+			if _, faults := c.Decode([]byte(`{"b":{"c":1},"new":2}`)); faults != nil {
+				t.Error(faults)
+			}
+			if _, err := c.Sample(); err != nil || c.Source() == "" {
+				t.Error(err)
+			}
+			if got := describe(c.Shape(), map[*contract.Shape]bool{}); got != "object(b?:object(c?:integer d?:string *))" {
+				t.Error(got)
+			}
+		})
+	}
+	if _, err := schemas.Compile(contract.Reference{File: "d.json"}); err != nil {
+		t.Error(err)
+	}
+	wg.Wait()
+}
+
+// A rule must say "valid" of nothing that the library refuses.
+func TestRuleFrom(t *testing.T) {
+	tests := map[string]bool{
+		ticketSchema: true,
+		`{"type":"object","properties":{"a":{"type":"string","title":"A"}}}`:                          true,
+		`{"type":"object","properties":{"a":{"type":"integer","format":"int64","default":1}}}`:        true,
+		`{"type":"object","properties":{"a":{"type":"object","properties":{"b":{"type":"number"}}}}}`: true,
+		`{"type":"object","additionalProperties":true}`:                                               true,
+		`{"type":"object","additionalProperties":{"type":"string"}}`:                                  false,
+		`{"type":"object","required":["a"]}`:                                                          false,
+		`{"type":"object","properties":{"a":{"type":"string","minLength":1}}}`:                        false,
+		`{"type":"object","properties":{"a":{"type":"string","format":"email"}}}`:                     false,
+		`{"type":"object","properties":{"a":{"type":"integer","minimum":1}}}`:                         false,
+		`{"type":"object","properties":{"a":{"type":["string","null"]}}}`:                             false,
+		`{"type":"object","properties":{"a":{"enum":["x"]}}}`:                                         false,
+		`{"type":"object","properties":{"a":{"type":"string","enum":["x",1]}}}`:                       false,
+		`{"type":"object","properties":{"a":true}}`:                                                   false,
+		`{"type":"object","minProperties":1}`:                                                         false,
+		`{"type":"object","unevaluatedProperties":false}`:                                             false,
+		`{"type":"string","format":"date-time","enum":["x"]}`:                                         false,
+		`{"type":"object","allOf":[]}`:                                                                false,
+		`true`:                                                                                        false, `{}`: false,
+	}
+	for schema, want := range tests {
+		doc, err := contract.DecodeJSON([]byte(schema))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := ruleFrom(doc); ok != want {
+			t.Errorf("%s: %v", schema, ok)
+		}
+	}
+	// Another vocabulary may have other keywords, or not those of validation.
+	c, err := tryJSON(t, "a.json", "a.json", `{"$schema":"https://x.com/m","type":"object","properties":{"a":{"type":"string"}}}`,
+		"m.json", `{"$id":"https://x.com/m","$schema":"https://json-schema.org/draft/2020-12/schema","$vocabulary":{"https://json-schema.org/draft/2020-12/vocab/core":true}}`)
+	if err != nil || c.(*schemaCodec).rule != nil {
+		t.Error(err, "a rule for another vocabulary")
+	}
+}
+
+func TestJSONSchemaSource(t *testing.T) {
+	files := []string{"a.json", "{\n    \"$defs\": {\"A\": {\"type\": \"string\",\n\"minLength\":1}}\n}\n\n"}
+	for contract, want := range map[string]string{
+		"a.json":          "{\n    \"$defs\": {\"A\": {\"type\": \"string\",\n\"minLength\":1}}\n}\n",
+		"a.json#/$defs/A": "{\n  \"type\": \"string\",\n  \"minLength\": 1\n}\n",
+	} {
+		c, err := tryJSON(t, contract, files...)
+		if err != nil || c.Source() != want {
+			t.Errorf("%s: %v, %q", contract, err, c.Source())
+		}
+	}
+}
+
+// The first contract pays for the library's metaschemas, once a process.
+func BenchmarkJSONSchemaCompile(b *testing.B) {
+	dir := b.TempDir()
+	writeFile(b, dir, "a.json", ticketSchema)
+	for b.Loop() {
+		if _, err := newSchemas(contract.NewFolder(dir)).Compile(contract.Reference{File: "a.json"}); err != nil {
+			b.Fatal(err)
+		}
+	}
+}
+
+func BenchmarkJSONSchema(b *testing.B) {
+	c := compileJSON(b, ticketSchema)
+	for name, data := range map[string]string{
+		"recognised": `{"id":"ticket-000001","version":1,"title":"Concert in the great hall, row 12","price":20.5}`,
+		"validated":  `{"id":"ticket-000001","version":1,"title":"Concert in the great hall, row 12","price":2e1}`,
+		"newer":      `{"id":"ticket-000001","version":1,"title":"Concert in the great hall, row 12","row":12}`,
+	} {
+		for way, check := range map[string]func([]byte) ([]byte, []contract.Fault){"encode": c.Encode, "decode": c.Decode} {
+			if name == "newer" && way == "encode" {
+				continue
+			}
+			b.Run(fmt.Sprintf("%s/%s", way, name), func(b *testing.B) {
+				for b.Loop() {
+					if _, faults := check([]byte(data)); faults != nil {
+						b.Fatal(faults)
+					}
+				}
+			})
+		}
+	}
+}
+
+// A small schema can ask for a sample of any size. It is given up.
+func TestSampleOfAnExplodingSchema(t *testing.T) {
+	var defs strings.Builder
+	for i := range 24 {
+		fmt.Fprintf(&defs, `"d%d":{"required":["a","b"],"properties":{"a":{"$ref":"#/$defs/d%d"},"b":{"$ref":"#/$defs/d%d"}}},`, i, i+1, i+1)
+	}
+	for name, schema := range map[string]string{
+		"required": `{"$ref":"#/$defs/d0","$defs":{` + defs.String() + `"d24":{"type":"string"}}}`,
+		"items":    `{"items":` + strings.Repeat(`{"minItems":200,"items":`, 20) + "{}" + strings.Repeat("}", 20) + `,"minItems":200}`,
+		"examples": `{"examples":[[` + strings.Repeat("1,", 100_000) + `2]],"items":{"type":"string"},"anyOf":[{"minItems":1},{"minItems":2},{"minItems":3}]}`,
+	} {
+		c := compileJSON(t, schema)
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		_, _ = c.Sample()
+		runtime.ReadMemStats(&after)
+		if got := after.TotalAlloc - before.TotalAlloc; got > 1<<30 {
+			t.Errorf("%s: %d MB", name, got>>20)
+		}
+	}
+}
+
+// An error keeps its place when the values after it are looked at.
+func TestJSONSchemaFaultsOfNames(t *testing.T) {
+	c := compileJSON(t, `{"additionalProperties":{"additionalProperties":{"propertyNames":{"maxLength":2}}}}`)
+	_, faults := c.Encode([]byte(`{"a":{"b":{"long":1}},"c":{"d":{"e":{"f":1}}},"g":{"h":{"i":1}}}`))
+	if got := listed(faults); got != "/a/b/long: as the name of a field: is 4 characters long, must be at most 2" {
+		t.Error(got)
+	}
+}
+
+// Names and paths are told as far as a person reads them.
+func TestFaultsAreShort(t *testing.T) {
+	long := strings.Repeat("k", 1000)
+	want := "/" + long[:contract.LongestShown] + "…: unknown field"
+	if _, faults := builtinCodecs(t)["order:created"].Encode([]byte(`{"id":"1","version":1,"status":"created","userId":"1","expiresAt":"2030-01-02T03:04:05Z","ticket":{"id":"1","price":1},"` + long + `":1}`)); listed(faults) != want {
+		t.Errorf("%s, want %s", listed(faults), want)
+	}
+	c := compileJSON(t, `{"$ref":"#/$defs/n","$defs":{"n":{"type":"object","additionalProperties":{"$ref":"#/$defs/n"}}}}`)
+	_, faults := c.Encode([]byte(strings.Repeat(`{"a":`, 100) + "1" + strings.Repeat("}", 100)))
+	if want := strings.Repeat("/a", 24) + "/…" + strings.Repeat("/a", 16) + ": is number, must be object"; listed(faults) != want {
+		t.Errorf("%s, want %s", listed(faults), want)
+	}
+}
