@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"strings"
 
@@ -22,7 +23,7 @@ func (c *catalogue) addCatalogue(cmd *cobra.Command) {
 
 // where returns the path that was given, or "" for the built-in catalogue.
 func (c *catalogue) where(s *System) string {
-	return s.path(firstOf(c.path, s.Getenv("EVENTS_CATALOG")))
+	return s.path(cmp.Or(c.path, s.Getenv("EVENTS_CATALOG")))
 }
 
 func (c *catalogue) load(s *System) (*events.Catalogue, error) {
@@ -58,7 +59,7 @@ func (c *catalogue) complete(s *System, most int) cobra.CompletionFunc {
 func legalSubjects() func(subject string) error {
 	streams := make(map[string]string)
 	return func(subject string) error {
-		if err := firstOf(conn.CheckSubject(subject), conn.CheckChannel(subject)); err != nil {
+		if err := cmp.Or(conn.CheckSubject(subject), conn.CheckChannel(subject)); err != nil {
 			return err
 		}
 		stream := conn.NewStream(subject, 1).Name

@@ -5,6 +5,8 @@ package cli
 import (
 	"io"
 	"os"
+	"os/signal"
+	"syscall"
 
 	"golang.org/x/sys/unix"
 
@@ -51,3 +53,7 @@ func whenClosed(out io.Writer, closed func()) (stop func()) {
 		_ = wakeReader.Close()
 	}
 }
+
+// allowBackground lets a program that a shell put into the background go on:
+// its read of the terminal fails then, instead of stopping it.
+func allowBackground() { signal.Ignore(syscall.SIGTTIN) }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"crypto/x509"
 	"encoding/json"
@@ -22,7 +23,8 @@ const stepMonitoring conn.Step = "monitoring"
 
 // A doctor is one run of listen doctor.
 type doctor struct {
-	*connection
+	flags *brokerFlags
+	*broker
 	*catalogue
 
 	output string
@@ -37,8 +39,8 @@ type doctor struct {
 }
 
 // newDoctor returns the command listen doctor.
-func newDoctor(s *System, c *connection, k *catalogue) *cobra.Command {
-	d := &doctor{connection: c, catalogue: k, hints: make(map[error]string)}
+func newDoctor(s *System, flags *brokerFlags, k *catalogue) *cobra.Command {
+	d := &doctor{flags: flags, output: "text", catalogue: k, hints: make(map[error]string)}
 	cmd := &cobra.Command{
 		Use:   "doctor [SUBJECT...]",
 		Short: "say step by step how the connection goes, and what to type where it does not",
@@ -58,32 +60,30 @@ With several servers each is told, and one that works is enough.`,
 		ValidArgsFunction: k.complete(s, 0),
 		Args:              cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := d.resolve(s, cmd); err != nil {
+			var err error
+			if d.broker, err = d.flags.resolve(s, cmd); err != nil {
 				return err
 			}
 			subjects, err := d.subjects(s, args)
 			if err != nil {
 				return err
 			}
-			switch d.output {
-			case "text":
-				sheet := newSheet(s, d.color, len(d.options.Hosts()) > 1)
+			tell := newTeller(s, cmd)
+			if d.output == "json" {
+				d.show = func(f conn.Finding) error { return showJSON(s, f) }
+			} else {
+				sheet := newSheet(s, tell, len(d.options.Hosts()) > 1)
 				d.show = func(f conn.Finding) error {
 					if f.Err != nil && d.faults == 1 { // its hint is told in the end
 						f.Hint = ""
 					}
 					return sheet.show(f)
 				}
-			case "json":
-				d.show = func(f conn.Finding) error { return showJSON(s, f) }
-			default:
-				return usage(cmd, "--output %q: must be text or json", d.output)
 			}
-			return d.run(cmd.Context(), newTeller(s, cmd), subjects)
+			return d.run(cmd.Context(), tell, subjects)
 		},
 	}
-	localFlags(cmd).StringVarP(&d.output, "output", "o", "text", "text, or json (a record per finding)")
-	complete(cmd, "output", "text", "json")
+	addChoice(cmd, localFlags(cmd), &d.output, "output", "o", "", "text", "json (a record per finding)")
 	return cmd
 }
 
@@ -173,7 +173,7 @@ func (d *doctor) tell(ctx context.Context, f conn.Finding) {
 	f.Hint = d.hint(ctx, f)
 	if f.Err != nil {
 		d.hints[f.Err] = f.Hint
-		d.first = firstOf(d.first, f.Err)
+		d.first = cmp.Or(d.first, f.Err)
 		d.faults++
 	}
 	if err := d.show(f); err != nil {
@@ -228,15 +228,6 @@ func (d *doctor) monitoring(ctx context.Context, found conn.Diagnosis) conn.Find
 		f.State, f.What = conn.StateOK, base+" belongs to this server"
 	}
 	return f
-}
-
-// clipped bounds what a server says of itself.
-func clipped(s string) string {
-	const most = 200
-	if len(s) <= most {
-		return s
-	}
-	return strings.ToValidUTF8(s[:most], "") + "…"
 }
 
 // showJSON writes a finding as a record on a line.

@@ -3,7 +3,6 @@ package cli
 import (
 	"bytes"
 	"fmt"
-	"runtime/debug"
 	"strings"
 	"text/tabwriter"
 
@@ -57,16 +56,6 @@ func untilSignal(run func(*cobra.Command, []string) error) func(*cobra.Command, 
 	}
 }
 
-// atMost refuses more than n arguments.
-func atMost(n int, noun string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) > n {
-			return usage(cmd, "%d %ss, and %d is possible", len(args), noun, n)
-		}
-		return nil
-	}
-}
-
 func listEvents(s *System, all *events.Catalogue) error {
 	w := tabwriter.NewWriter(s.Stdout, 0, 0, 3, ' ', 0)
 	for _, c := range all.Contracts() {
@@ -111,17 +100,4 @@ func showEvent(s *System, all *events.Catalogue, subject string) error {
 		}
 	}
 	return nil
-}
-
-// release is set by the linker for a released version.
-var release string
-
-func version() string {
-	if release != "" {
-		return release
-	}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		return info.Main.Version
-	}
-	return "unknown"
 }

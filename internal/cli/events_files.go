@@ -1,10 +1,10 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
-	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -25,7 +25,7 @@ NATS Streaming or JetStream refuse.`,
   EVENTS_CATALOG=./contracts publish events check`,
 		Args: atMost(1, "path"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			path := firstOf(append(args, c.where(s))...)
+			path := cmp.Or(append(args, c.where(s))...)
 			if path == "" {
 				return usage(cmd, "no catalogue to check: name it, or give --catalog (EVENTS_CATALOG)")
 			}
@@ -34,7 +34,7 @@ NATS Streaming or JetStream refuse.`,
 				return err
 			}
 			if len(faults) > 0 {
-				return &explained{&events.LoadError{Path: path, Faults: faults}, errContract, "mend these, and check again"}
+				return explained(&events.LoadError{Path: path, Faults: faults}, errContract, "mend these, and check again")
 			}
 			_, err = fmt.Fprintf(s.Stdout, "%d %s, no faults\n", n, plural(n, "event"))
 			return err
@@ -79,8 +79,8 @@ still have the old contract: listeners, or publishers.`,
 				}
 			}
 			if breaking > 0 {
-				return &explained{fmt.Errorf("%d of %d %s", breaking, len(changes), plural(len(changes), "change")+" would break those who have the old contract"),
-					errContract, "add fields that are optional, and keep those that are there; or give the new contract a subject of its own"}
+				return explained(fmt.Errorf("%d of %d %s", breaking, len(changes), plural(len(changes), "change")+" would break those who have the old contract"),
+					errContract, "add fields that are optional, and keep those that are there; or give the new contract a subject of its own")
 			}
 			return nil
 		},
@@ -106,7 +106,7 @@ TypeScript. Files that are there are never overwritten.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if !slices.Contains(kinds, as) {
+			if as == "" {
 				return usage(cmd, "--as %q: must be one of %s", as, strings.Join(kinds, ", "))
 			}
 			files, err := events.Ticketing().Export(as)
@@ -126,7 +126,6 @@ TypeScript. Files that are there are never overwritten.`,
 			return nil
 		},
 	}
-	cmd.Flags().StringVar(&as, "as", "", "`FORMAT`: "+strings.Join(kinds, ", "))
-	complete(cmd, "as", kinds...)
+	addChoice(cmd, cmd.Flags(), &as, "as", "", "`FORMAT`: ", kinds...)
 	return cmd
 }

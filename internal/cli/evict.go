@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,7 +16,7 @@ import (
 )
 
 // newEvict returns the command listen evict.
-func newEvict(s *System, c *connection) *cobra.Command {
+func newEvict(s *System, flags *brokerFlags) *cobra.Command {
 	force := false
 	cmd := &cobra.Command{
 		Use:   "evict CLIENT-ID",
@@ -31,27 +32,18 @@ ack wait.`,
 		Example: `  listen evict listen-3f1c9c9e-7c0e-4e0e-8d55-0d4e2b1d7c11`,
 		Args:    exactly("client ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := c.resolve(s, cmd); err != nil {
+			b, err := flags.resolve(s, cmd)
+			if err != nil {
 				return err
 			}
 			if err := conn.CheckClientID(args[0]); err != nil {
 				return err
 			}
-			return evictRun(cmd.Context(), s, c, newTeller(s, cmd), args[0], force)
+			return evictRun(cmd.Context(), s, view{b}, newTeller(s, cmd), args[0], force)
 		},
 	}
 	localFlags(cmd).BoolVar(&force, "force", false, "also one that is alive, or can't be asked")
 	return cmd
-}
-
-// exactly refuses another number of arguments than one.
-func exactly(what string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) != 1 {
-			return usage(cmd, "%d arguments: one %s is needed", len(args), what)
-		}
-		return nil
-	}
 }
 
 // evictPatience is how long a client that looks dead is asked again: one whose
@@ -59,16 +51,16 @@ func exactly(what string) cobra.PositionalArgs {
 // connect again after 2 s).
 const evictPatience = 4 * time.Second
 
-func evictRun(ctx context.Context, s *System, c *connection, tell *teller, id string, force bool) (err error) {
+func evictRun(ctx context.Context, s *System, v view, tell *teller, id string, force bool) (err error) {
 	asked := false // the server, to close it
 	defer func() {
 		if err = cutShort(ctx, err, "client %q was not closed", id); asked && errors.Is(err, errInterrupted) {
 			err = hinted(fmt.Errorf("%w: whether client %q was closed is not known", errInterrupted, id), "`listen status` shows whether it is there")
 		}
 	}()
-	observer, err := conn.Observe(ctx, c.options)
+	observer, err := conn.Observe(ctx, v.options)
 	if err != nil {
-		return c.explain(ctx, err)
+		return v.explain(ctx, err)
 	}
 	defer observer.Close()
 	if observer.Backend() != conn.STAN {
@@ -81,9 +73,9 @@ func evictRun(ctx context.Context, s *System, c *connection, tell *teller, id st
 	}
 	defer visit.Leave()
 	client := &streaming.Client{ID: id}
-	if from := c.streaming(observer); !force {
-		client, err = c.deadClient(ctx, from, visit, tell, id)
-	} else if c.sameServer(ctx, from, visit) == nil { // else it does not know what the client holds
+	if from := v.streaming(observer); !force {
+		client, err = v.deadClient(ctx, from, visit, tell, id)
+	} else if v.sameServer(ctx, from, visit) == nil { // else it does not know what the client holds
 		if known, asking := from.Client(ctx, id); asking == nil {
 			client = known
 		}
@@ -98,7 +90,7 @@ func evictRun(ctx context.Context, s *System, c *connection, tell *teller, id st
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	tell.say("closing client %s of the cluster %s at %s", id, firstOf(c.options.Cluster, conn.DefaultCluster), c.options.Where())
+	tell.say("closing client %s of the cluster %s at %s", id, cmp.Or(v.options.Cluster, conn.DefaultCluster), v.options.Where())
 	closing := visit.EvictDead // by the server's own word
 	if force {
 		closing = visit.Evict
@@ -112,7 +104,7 @@ func evictRun(ctx context.Context, s *System, c *connection, tell *teller, id st
 	case err != nil:
 		return err
 	case !force:
-		if err := c.isClosed(ctx, c.streaming(observer), id); err != nil {
+		if err := v.isClosed(ctx, v.streaming(observer), id); err != nil {
 			return err
 		}
 	}
@@ -122,14 +114,14 @@ func evictRun(ctx context.Context, s *System, c *connection, tell *teller, id st
 
 // isClosed returns an error if a client that was closed is still known, or if
 // that can't be told.
-func (c *connection) isClosed(ctx context.Context, from *streaming.Reader, id string) error {
+func (v view) isClosed(ctx context.Context, from *streaming.Reader, id string) error {
 	switch _, err := from.Client(ctx, id); {
 	case errors.Is(err, streaming.ErrNoClient):
 		return nil
 	case err == nil:
 		return hinted(fmt.Errorf("client %q was not closed: the server still has one of that ID", id), "`listen status` shows who is there")
 	default:
-		return c.explainMonitor(fmt.Errorf("asking whether client %q is closed: %w", id, err), from)
+		return v.explainMonitor(fmt.Errorf("asking whether client %q is closed: %w", id, err), from)
 	}
 }
 
@@ -137,8 +129,8 @@ func (c *connection) isClosed(ctx context.Context, from *streaming.Reader, id st
 var errClosedMeanwhile = errors.New("closed meanwhile")
 
 // deadClient returns what is known of a client, if it is dead for sure.
-func (c *connection) deadClient(ctx context.Context, from *streaming.Reader, visit *conn.Visit, tell *teller, id string) (*streaming.Client, error) {
-	if err := c.sameServer(ctx, from, visit); err != nil {
+func (v view) deadClient(ctx context.Context, from *streaming.Reader, visit *conn.Visit, tell *teller, id string) (*streaming.Client, error) {
+	if err := v.sameServer(ctx, from, visit); err != nil {
 		return nil, err
 	}
 	for begin, seen := time.Now(), false; ; seen = true {
@@ -149,7 +141,7 @@ func (c *connection) deadClient(ctx context.Context, from *streaming.Reader, vis
 		case errors.Is(err, streaming.ErrNoClient):
 			return nil, hinted(fmt.Errorf("client %q: %w", id, err), "`listen status` shows who is there")
 		case err != nil:
-			return nil, c.explainMonitor(fmt.Errorf("asking whether client %q is alive: %w", id, err), from)
+			return nil, v.explainMonitor(fmt.Errorf("asking whether client %q is alive: %w", id, err), from)
 		case client.State != monitor.Dead:
 			return nil, stillThere(client)
 		case time.Since(begin) >= evictPatience:
@@ -166,14 +158,14 @@ func (c *connection) deadClient(ctx context.Context, from *streaming.Reader, vis
 
 // sameServer refuses a monitoring port of another server than the one connected
 // to, which may have a cluster of the same ID: the clients there are others.
-func (c *connection) sameServer(ctx context.Context, from *streaming.Reader, visit *conn.Visit) error {
+func (v view) sameServer(ctx context.Context, from *streaming.Reader, visit *conn.Visit) error {
 	known, err := from.Knows(ctx, visit.ID, visit.Inbox)
 	if err != nil {
-		return c.explainMonitor(err, from)
+		return v.explainMonitor(err, from)
 	}
 	if !known {
-		return &explained{fmt.Errorf("the monitoring port at %s belongs to another server than %s", conn.ShownURL(c.monitorURL()), c.options.Where()),
-			errMonitor, "check --monitor (NATS_MONITOR_URL) and --server (NATS_URL)"}
+		return explained(fmt.Errorf("the monitoring port at %s belongs to another server than %s", conn.ShownURL(v.monitorURL()), v.options.Where()),
+			errMonitor, "check --monitor (NATS_MONITOR_URL) and --server (NATS_URL)")
 	}
 	return nil
 }

@@ -2,10 +2,6 @@ package cli
 
 import (
 	"errors"
-	"fmt"
-
-	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"nats-test/internal/conn"
 	"nats-test/internal/events"
@@ -44,38 +40,6 @@ const exitHelp = `Exit codes:
   130  interrupted before all that was asked for was done
 `
 
-// addExitHelp adds exitHelp to the usage of cmd and of its subcommands.
-// (SetUsageTemplate would link text/template.)
-func addExitHelp(cmd *cobra.Command) {
-	usage := cmd.UsageFunc()
-	cmd.SetUsageFunc(func(c *cobra.Command) error {
-		hideConnection(c)
-		if err := usage(c); err != nil {
-			return err
-		}
-		_, err := fmt.Fprint(c.OutOrStderr(), "\n"+exitHelp)
-		return err
-	})
-}
-
-// hideConnection leaves the flags out of a help that say how a broker is reached,
-// where c and what is above it reach none.
-func hideConnection(c *cobra.Command) {
-	offline := false
-	for at := c; at != nil; at = at.Parent() {
-		offline = offline || at.Annotations[reachesNone] != "" || at.Name() == "completion"
-	}
-	if !offline {
-		return
-	}
-	c.InheritedFlags().VisitAll(func(f *pflag.Flag) {
-		f.Hidden = f.Name != "catalog" && f.Name != "color" && f.Name != "quiet"
-	})
-}
-
-// reachesNone annotates a command that reaches no broker.
-const reachesNone = "reaches no broker"
-
 var (
 	errUsage    = errors.New("usage")
 	errContract = errors.New("contract")
@@ -84,6 +48,8 @@ var (
 
 	errInterrupted = errors.New("interrupted")
 )
+
+const forAccount = "enable JetStream for the account of these credentials, use others (--user, --creds), or connect to another server with --server"
 
 // ends maps errors to exit codes, and to what to type next. The first that
 // matches counts.
@@ -163,8 +129,9 @@ var ends = []struct {
 	{errInterrupted, exitInterrupted, ""},
 }
 
+// exitCode returns the exit code for err.
 func exitCode(err error) int {
-	if e, ok := errors.AsType[*explained](err); ok && e.kind != nil {
+	if e, ok := errors.AsType[*explainedError](err); ok && e.kind != nil {
 		err = e.kind // whatever it wraps
 	}
 	if _, ok := errors.AsType[*events.UnknownError](err); ok {
@@ -184,38 +151,12 @@ func exitCode(err error) int {
 	return exitFailed
 }
 
-// isCatalogueError reports whether a catalogue or one of its files can't be used.
-func isCatalogueError(err error) bool {
-	_, load := errors.AsType[*events.LoadError](err)
-	_, source := errors.AsType[*events.SourceError](err)
-	return load || source
-}
-
-// An explained error is one with a hint: what to type next.
-type explained struct {
-	error
-	kind error // one of the errors in ends, or nil
-	hint string
-}
-
-func (e *explained) Unwrap() []error {
-	if e.kind == nil {
-		return []error{e.error}
+// isKnown reports whether err has a row of its own in ends.
+func isKnown(err error) bool {
+	for _, e := range ends {
+		if errors.Is(err, e.err) {
+			return true
+		}
 	}
-	return []error{e.error, e.kind}
-}
-
-// usage returns an error for a command line that can't be run.
-func usage(cmd *cobra.Command, format string, args ...any) error {
-	return &explained{fmt.Errorf(format, args...), errUsage, fmt.Sprintf("see %s --help", cmd.CommandPath())}
-}
-
-// broken returns an error for an event that is not what it should be.
-func broken(format string, args ...any) error {
-	return &explained{fmt.Errorf(format, args...), errContract, ""}
-}
-
-// hinted adds a hint to err.
-func hinted(err error, format string, args ...any) error {
-	return &explained{err, nil, fmt.Sprintf(format, args...)}
+	return false
 }

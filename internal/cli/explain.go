@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,78 +12,49 @@ import (
 	"al.essio.dev/pkg/shellescape"
 
 	"nats-test/internal/conn"
-	"nats-test/internal/events"
 	"nats-test/internal/monitor/port"
 	"nats-test/internal/monitor/streaming"
 )
 
-// hintFor returns what to type after err, or "".
-func hintFor(err error) string {
-	if e, ok := errors.AsType[*explained](err); ok && e.hint != "" {
-		return e.hint
-	}
-	if e, ok := errors.AsType[*events.UnknownError](err); ok {
-		hint := "`publish events` lists them; --raw allows any subject"
-		if e.Nearest != "" {
-			hint = fmt.Sprintf("did you mean %s? ", e.Nearest) + hint
-		}
-		return hint
-	}
-	if e, ok := errors.AsType[*events.InvalidError](err); ok {
-		return fmt.Sprintf("`publish events %s` shows the contract and an example", shellescape.Quote(e.Subject))
-	}
-	for _, e := range ends {
-		if errors.Is(err, e.err) {
-			return e.hint
-		}
-	}
-	if isCatalogueError(err) {
-		return "`publish events check PATH` tells all that is wrong with a catalogue (--catalog, EVENTS_CATALOG); " +
-			"`publish events export DIR --as proto` writes one to begin with"
-	}
-	return ""
-}
-
 // explain adds to the error of a connection what it could not tell by itself:
 // what to type next, and at which step it failed.
-func (c *connection) explain(ctx context.Context, err error) error {
-	found, line := c.check(ctx, err)
+func (b *broker) explain(ctx context.Context, err error) error {
+	found, line := b.diagnose(ctx, err)
 	if f := found.Fault; f != nil && errors.Is(f.Err, conn.ErrNotNATS) && !reachedNATS(err) {
 		err = f.Err // what waits for a greeting does not see it
 	}
-	err = c.askMonitor(ctx, err, found.Servers)
+	err = b.askMonitor(ctx, err, found.Servers)
 	if line == "" {
 		return err
 	}
-	_, has := errors.AsType[*explained](err)
-	if f := found.Fault; !has && f != nil && f.Hint != "" && (!reachedNATS(err) || errors.Is(err, conn.ErrAuth) == errors.Is(f.Err, conn.ErrAuth)) {
+	if f := found.Fault; !hasHint(err) && f != nil && f.Hint != "" && (!reachedNATS(err) || errors.Is(err, conn.ErrAuth) == errors.Is(f.Err, conn.ErrAuth)) {
 		err = hinted(err, "%s", f.Hint) // it knows more
 	}
-	return &checked{err, line}
+	return diagnosed(err, line)
 }
 
 // askMonitor asks the monitoring port for what the connection could not tell.
 // servers are the IDs of those that were reached, as far as they are known.
-func (c *connection) askMonitor(ctx context.Context, err error, servers []string) error {
-	if errors.Is(err, conn.ErrDenied) && c.options.Backend == conn.Auto {
+func (b *broker) askMonitor(ctx context.Context, err error, servers []string) error {
+	if errors.Is(err, conn.ErrDenied) && b.options.Backend == conn.Auto {
 		return hinted(err, "%s; who may only publish names the --backend", hintFor(err))
 	}
-	if errors.Is(err, conn.ErrClientIDTaken) && c.flags.ClientID == "" { // it follows from the durable
+	if errors.Is(err, conn.ErrClientIDTaken) && !b.clientIDGiven { // it follows from the durable
 		return hinted(err, "a durable without a group has one listener at a time: stop the other one, or share the events with --group NAME")
 	}
 	if errors.Is(err, conn.ErrHTTP) {
-		return c.askHTTP(ctx, err)
+		return b.askHTTP(ctx, err)
 	}
 	if !errors.Is(err, conn.ErrNoCluster) && !errors.Is(err, conn.ErrNoJetStream) || errors.Is(err, conn.ErrNoDomain) {
 		return err
 	}
-	base := c.monitorURL()
+	base := b.monitorURL()
 	about, asking := port.About(ctx, base)
 	var clusters []string
 	if asking == nil {
 		clusters, asking = streaming.Clusters(ctx, base)
 	}
-	p := place{conn.ShownURL(base), c.options.Where(), about, clusters, len(servers) == 0 || slices.Contains(servers, about.ID)}
+	p := place{conn.ShownURL(base), b.options.Where(), about, clusters, len(servers) == 0 || slices.Contains(servers, about.ID)}
 	switch {
 	case !errors.Is(err, conn.ErrNoCluster):
 		return hinted(err, "%s", p.withoutJetStream(err, asking == nil))
@@ -90,13 +62,13 @@ func (c *connection) askMonitor(ctx context.Context, err error, servers []string
 		return hinted(err, "name the right cluster with --cluster (NATS_CLUSTER_ID), or --backend jetstream if that is meant; "+
 			"the monitoring port could tell more, but does not answer at %s (--monitor URL)", p.base)
 	}
-	return hinted(err, "%s", p.withoutCluster(firstOf(c.options.Cluster, conn.DefaultCluster), err))
+	return hinted(err, "%s", p.withoutCluster(cmp.Or(b.options.Cluster, conn.DefaultCluster), err))
 }
 
 // askHTTP finds out whether what speaks HTTP, where a server should be, is a
 // monitoring port.
-func (c *connection) askHTTP(ctx context.Context, err error) error {
-	for _, server := range strings.Split(c.options.Where(), ",") {
+func (b *broker) askHTTP(ctx context.Context, err error) error {
+	for _, server := range strings.Split(b.options.Where(), ",") {
 		u, wrong := url.Parse(server)
 		if wrong != nil {
 			continue
@@ -132,8 +104,6 @@ func (p place) withoutJetStream(err error, known bool) string {
 	return "this server has none, nor NATS Streaming (so says " + p.base + "): " + p.startJetStream() + ", or " + other
 }
 
-const forAccount = "enable JetStream for the account of these credentials, use others (--user, --creds), or connect to another server with --server"
-
 // startJetStream is how this server comes to have JetStream.
 func (p place) startJetStream() string {
 	if p.about.Leaf {
@@ -158,7 +128,7 @@ func (p place) withoutCluster(cluster string, err error) string {
 			cluster, p.base)
 	case mine && p.about.State == "CLUSTERED":
 		return fmt.Sprintf("this server belongs to the cluster %q, as %s (so says %s), and no leader of it answers: most of its servers must run, and reach each other",
-			cluster, clipped(firstOf(p.about.Role, "unknown")), p.base)
+			cluster, clipped(cmp.Or(p.about.Role, "unknown")), p.base)
 	case mine && p.about.State == "FT_STANDBY":
 		return fmt.Sprintf("this server of the cluster %q stands by for another (so says %s), and no active one answers: look at that one", cluster, p.base)
 	case mine:

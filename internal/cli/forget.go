@@ -2,6 +2,7 @@ package cli
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -20,16 +21,17 @@ import (
 
 // forgetOptions are the flags of listen forget.
 type forgetOptions struct {
-	*connection
-	position
+	view
+	groupFlags
+	flags   *brokerFlags
 	subject string
 	stream  string // of the position, on JetStream
 	yes     bool
 }
 
 // newForget returns the command listen forget.
-func newForget(s *System, c *connection) *cobra.Command {
-	o := &forgetOptions{connection: c}
+func newForget(s *System, flags *brokerFlags) *cobra.Command {
+	o := &forgetOptions{flags: flags}
 	cmd := &cobra.Command{
 		Use:   "forget SUBJECT (--group NAME [--durable NAME] | --durable NAME)",
 		Short: "delete the position of a durable, so that its next listener begins anew",
@@ -47,16 +49,17 @@ position must have stopped. (Closing a listener never deletes its position.)`,
 			return forgetRun(cmd.Context(), s, newTeller(s, cmd), o)
 		},
 	}
-	o.addPosition(cmd)
+	o.groupFlags.add(cmd)
 	localFlags(cmd).BoolVarP(&o.yes, "yes", "y", false, "do not ask")
 	return cmd
 }
 
 func (o *forgetOptions) check(s *System, cmd *cobra.Command) error {
-	if err := o.resolve(s, cmd); err != nil {
+	var err error
+	if o.broker, err = o.flags.resolve(s, cmd); err != nil {
 		return err
 	}
-	if err := o.position.check(cmd); err != nil {
+	if err := o.groupFlags.check(cmd); err != nil {
 		return err
 	}
 	if err := conn.CheckSubject(o.subject); err != nil {
@@ -100,8 +103,8 @@ func forgetRun(ctx context.Context, s *System, tell *teller, o *forgetOptions) (
 	}
 	sub := conn.Subscription{Subject: o.subject, Group: o.group, Durable: o.durable}
 	var visit *conn.Visit
-	if reader, ok := from.(*streaming.Reader); ok {
-		if visit, err = o.visit(ctx, observer, reader, conn.NewClientID("visit")); err != nil {
+	if server, ok := from.(*streaming.Reader); ok {
+		if visit, err = o.visit(ctx, observer, server, conn.NewClientID("visit")); err != nil {
 			return err
 		}
 		defer visit.Leave()
@@ -159,15 +162,15 @@ func (o *forgetOptions) what(p *monitor.Subscription) string {
 	case p.Consumer != "":
 		return fmt.Sprintf("the consumer %q of the stream %q", p.Consumer, o.stream)
 	case o.group != "":
-		return fmt.Sprintf("the queue group %q with the durable %q in the cluster %q", o.group, o.durable, firstOf(o.options.Cluster, conn.DefaultCluster))
+		return fmt.Sprintf("the queue group %q with the durable %q in the cluster %q", o.group, o.durable, cmp.Or(o.options.Cluster, conn.DefaultCluster))
 	}
-	return fmt.Sprintf("the durable %q of the client %q in the cluster %q", o.durable, o.options.ClientID, firstOf(o.options.Cluster, conn.DefaultCluster))
+	return fmt.Sprintf("the durable %q of the client %q in the cluster %q", o.durable, o.options.ClientID, cmp.Or(o.options.Cluster, conn.DefaultCluster))
 }
 
 // remove deletes the position that was shown, if it still is as it was.
 func (o *forgetOptions) remove(ctx context.Context, observer *conn.Observer, from looker, sub conn.Subscription, visit *conn.Visit, shown *monitor.Subscription) error {
-	if reader, ok := from.(*streaming.Reader); ok && o.group == "" {
-		own, err := o.visit(ctx, observer, reader, o.options.ClientID)
+	if server, ok := from.(*streaming.Reader); ok && o.group == "" {
+		own, err := o.visit(ctx, observer, server, o.options.ClientID)
 		if err != nil {
 			return o.explain(ctx, err)
 		}

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
@@ -13,9 +14,10 @@ import (
 
 // listenOptions are the flags of listen.
 type listenOptions struct {
-	connection
+	flags brokerFlags
+	*broker
 	catalogue
-	position
+	groupFlags
 
 	subjects    []string
 	deliver     string
@@ -31,7 +33,6 @@ type listenOptions struct {
 	raw         bool
 
 	deliverGiven  bool
-	clientIDGiven bool
 	inFlightGiven bool
 	ackWaitGiven  bool
 	start         conn.Start
@@ -44,7 +45,7 @@ const defaultMaxInFlight = 4096
 
 // NewListen returns the command listen.
 func NewListen(s *System) *cobra.Command {
-	o := &listenOptions{}
+	o := &listenOptions{output: "text"}
 	cmd := &cobra.Command{
 		Use:   "listen [SUBJECT...]",
 		Short: "listen shows the events of NATS subjects, alone or as a member of a queue group",
@@ -68,13 +69,13 @@ On a terminal, rs and Enter restart the listener.`,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.subjects = args
 			if err := o.check(s, cmd); err != nil {
-				return orCommand(cmd, firstOf(args...), err)
+				return orCommand(cmd, cmp.Or(args...), err)
 			}
 			return listenRun(cmd.Context(), s, newTeller(s, cmd), o)
 		},
 	}
 	f := localFlags(cmd)
-	o.addPosition(cmd)
+	o.groupFlags.add(cmd)
 	f.StringVar(&o.deliver, "deliver", "all", "`START` of a new subscription: all, new, last, seq:N, since:1h30m, time:2026-01-02T03:04:05Z")
 	f.DurationVar(&o.ackWait, "ack-wait", 30*time.Second, "redelivery after so long without an ack; whole seconds")
 	f.IntVar(&o.maxInFlight, "max-in-flight", defaultMaxInFlight, "unacked events that this listener may hold, `N`; with --delay fewer, so that\nnone waits for more than half the ack wait")
@@ -84,29 +85,29 @@ On a terminal, rs and Enter restart the listener.`,
 	f.DurationVar(&o.idle, "idle", 0, "stop when no event came for so long")
 	f.BoolVar(&o.untilEnd, "until-end", false, "stop after the events that are there at the start")
 	f.BoolVar(&o.noReconnect, "no-reconnect", false, "exit when the connection is lost, do not join again")
-	f.StringVarP(&o.output, "output", "o", "text", "text, json (a record per line) or raw (the bytes)")
+	addChoice(cmd, f, &o.output, "output", "o", "", "text", "json (a record per line)", "raw (the bytes)")
 	f.BoolVar(&o.raw, "raw", false, "no contract: any subject, any bytes")
-	o.addStreamFlags(cmd)
-	complete(cmd, "output", "text", "json", "raw")
+	o.flags.addStream(cmd)
 	complete(cmd, "deliver", "all", "new", "last", "seq:", "since:", "time:")
 	o.addCatalogue(cmd)
-	o.addFlags(cmd)
+	o.flags.add(cmd)
+	addConsoleFlags(cmd)
 	addExitHelp(cmd)
-	cmd.AddCommand(newStatus(s, &o.connection), newEvict(s, &o.connection), newForget(s, &o.connection),
-		newDoctor(s, &o.connection, &o.catalogue))
+	cmd.AddCommand(newStatus(s, &o.flags), newEvict(s, &o.flags), newForget(s, &o.flags),
+		newDoctor(s, &o.flags, &o.catalogue))
 	return cmd
 }
 
 // check refuses what can't be run, before anything is sent.
 func (o *listenOptions) check(s *System, cmd *cobra.Command) error {
-	if err := o.resolve(s, cmd); err != nil {
+	var err error
+	if o.broker, err = o.flags.resolve(s, cmd); err != nil {
 		return err
 	}
-	if err := o.position.check(cmd); err != nil {
+	if err := o.groupFlags.check(cmd); err != nil {
 		return err
 	}
 	given := cmd.Flags().Changed
-	var err error
 	if o.start, err = conn.ParseStart(o.deliver, time.Now()); err != nil {
 		return usage(cmd, "--deliver %q: %w", o.deliver, err)
 	}
@@ -122,13 +123,10 @@ func (o *listenOptions) check(s *System, cmd *cobra.Command) error {
 		return usage(cmd, "--count %d: must be at least 1", o.count)
 	case given("idle") && o.idle <= 0:
 		return usage(cmd, "--idle %v: must be more than 0", o.idle)
-	case o.output != "text" && o.output != "json" && o.output != "raw":
-		return usage(cmd, "--output %q: must be text, json or raw", o.output)
 	}
 	if err := o.chooseSubjects(s, cmd); err != nil {
 		return err
 	}
-	o.clientIDGiven = given("client-id")
 	o.options.NoReconnect = o.noReconnect
 	return nil
 }

@@ -14,10 +14,7 @@ import (
 	"nats-test/internal/monitor/streaming"
 )
 
-var (
-	errRestart = errors.New("restarted by rs")
-	errClosed  = errors.New("writing to stdout: it was closed at the other end")
-)
+var errRestart = errors.New("restarted by rs")
 
 // listenRun listens until an end that the flags name, or a signal.
 func listenRun(ctx context.Context, s *System, tell *teller, o *listenOptions) error {

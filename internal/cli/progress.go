@@ -21,7 +21,7 @@ type progress struct {
 }
 
 func newProgress(s *System, tell *teller, o *publishOptions) *progress {
-	p := &progress{begin: time.Now(), show: s.StderrTTY && !o.quiet && !o.interactive}
+	p := &progress{begin: time.Now(), show: s.StderrTTY && !tell.quiet && !o.interactive}
 	total := o.count
 	if o.data == "-" {
 		total = -1

@@ -15,7 +15,8 @@ import (
 
 // publishOptions are the flags of publish.
 type publishOptions struct {
-	connection
+	flags brokerFlags
+	*broker
 	catalogue
 
 	subject     string
@@ -38,7 +39,7 @@ type publishOptions struct {
 
 // NewPublish returns the command publish.
 func NewPublish(s *System) *cobra.Command {
-	o := &publishOptions{}
+	o := &publishOptions{output: "text"}
 	cmd := &cobra.Command{
 		Use:   "publish SUBJECT",
 		Short: "publish puts events on a NATS subject and waits until the broker has stored them",
@@ -86,11 +87,11 @@ own catalogue says so, the same in Protobuf or Avro.`,
 	f.StringVar(&o.id, "id", "", "message `ID` by which JetStream knows a repeat, and stores it once (default random);\n"+
 		"with --template it is expanded, too, so that each of many has its own")
 	f.StringArrayVarP(&o.headers, "header", "H", nil, "`KEY:VALUE`, a header of the event (JetStream); may be given several times")
-	o.addStreamFlags(cmd)
-	f.StringVarP(&o.output, "output", "o", "text", "a line per acked event: text or json")
-	complete(cmd, "output", "text", "json")
+	o.flags.addStream(cmd)
+	addChoice(cmd, f, &o.output, "output", "o", "a line per acked event: ", "text", "json")
 	o.addCatalogue(cmd)
-	o.addFlags(cmd)
+	o.flags.add(cmd)
+	addConsoleFlags(cmd)
 	addExitHelp(cmd)
 	cmd.AddCommand(newEvents(s, &o.catalogue))
 	return cmd
@@ -101,7 +102,8 @@ func (o *publishOptions) check(s *System, cmd *cobra.Command) error {
 	if err := conn.CheckPublish(o.subject); err != nil {
 		return err
 	}
-	if err := o.resolve(s, cmd); err != nil {
+	var err error
+	if o.broker, err = o.flags.resolve(s, cmd); err != nil {
 		return err
 	}
 	for _, pair := range [][]string{
@@ -122,12 +124,10 @@ func (o *publishOptions) check(s *System, cmd *cobra.Command) error {
 		return usage(cmd, "--count %d: must be at least 1", o.count)
 	case given("rate") && (o.rate <= 0 || math.IsNaN(o.rate) || math.IsInf(o.rate, 0)):
 		return usage(cmd, "--rate %v: must be a number of events per second, more than 0", o.rate)
-	case o.output != "text" && o.output != "json":
-		return usage(cmd, "--output %q: must be text or json", o.output)
 	case o.data == "-" && given("count"):
 		return usage(cmd, "--count needs one event to repeat, and --data - reads many")
 	case s.StdinShut && o.data == "-":
-		return &explained{errors.New("there is no event on stdin: it is closed"), errContract, "leave <&- out; `< FILE` or a pipe gives a program its stdin"}
+		return explained(errors.New("there is no event on stdin: it is closed"), errContract, "leave <&- out; `< FILE` or a pipe gives a program its stdin")
 	case o.data == "-" && o.interactive:
 		return usage(cmd, "--interactive and --data - both want stdin")
 	case given("id") && o.id == "":
@@ -135,8 +135,7 @@ func (o *publishOptions) check(s *System, cmd *cobra.Command) error {
 	case o.options.Backend == conn.STAN && (o.id != "" || len(o.headers) > 0):
 		return errOnlyJetStream
 	}
-	var err error
-	if o.ids, err = newIDs(o); err != nil {
+	if o.ids, err = newIDs(o.id, o.template, o.count > 1 || o.data == "-" || o.interactive); err != nil {
 		return err
 	}
 	if o.header, err = parseHeaders(cmd, o.headers); err != nil {
@@ -160,8 +159,8 @@ func (o *publishOptions) check(s *System, cmd *cobra.Command) error {
 	return nil
 }
 
-var errOnlyJetStream = &explained{errors.New("NATS Streaming carries no message ID and no headers"), errUsage,
-	"leave --id and --header out, or publish to JetStream (--backend jetstream)"}
+var errOnlyJetStream = explained(errors.New("NATS Streaming carries no message ID and no headers"), errUsage,
+	"leave --id and --header out, or publish to JetStream (--backend jetstream)")
 
 var headerKey = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$") // a token of RFC 9110
 

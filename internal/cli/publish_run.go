@@ -103,8 +103,8 @@ func (r *reader) run(ctx context.Context) {
 // weight is what an event takes of the room: never more than there is.
 func weight(data []byte) int64 { return min(int64(len(data)), aheadBytes) }
 
-var errNoEvents = &explained{errors.New("there is no event on stdin"), errContract,
-	"give one JSON value per event, or the data itself with --data JSON"}
+var errNoEvents = explained(errors.New("there is no event on stdin"), errContract,
+	"give one JSON value per event, or the data itself with --data JSON")
 
 // each calls do with every event, in order, until one is bad, do fails, stop is
 // closed (nil is never), or stdout takes no more. If ctx is done before the
@@ -205,22 +205,4 @@ func send(ctx context.Context, r *reader, out *results, o *publishOptions) (err 
 		}
 		return whenInterrupted(ctx, publisher.Publish(ctx, conn.Event{Subject: o.subject, Data: data, ID: id, Header: o.header}))
 	})
-}
-
-// cutShort is errInterrupted, and what that means, in place of an error that came
-// once ctx was done: then the reason is the signal.
-func cutShort(ctx context.Context, err error, format string, args ...any) error {
-	if err == nil || ctx.Err() == nil {
-		return err
-	}
-	return fmt.Errorf("%w: %s", errInterrupted, fmt.Sprintf(format, args...))
-}
-
-// whenInterrupted is errInterrupted in place of an error that a signal brought
-// about.
-func whenInterrupted(ctx context.Context, err error) error {
-	if err != nil && ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx))) {
-		return errInterrupted
-	}
-	return err
 }

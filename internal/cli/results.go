@@ -251,10 +251,3 @@ func (r *results) stored() string {
 	}
 	return fmt.Sprintf(", %d of them already stored,", r.repeats)
 }
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return noun
-	}
-	return noun + "s"
-}

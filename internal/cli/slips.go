@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -37,7 +38,7 @@ func oneDash(root *cobra.Command, args []string) error {
 		return nil // told later
 	}
 	flag := func(name string) *pflag.Flag {
-		return firstOf(cmd.Flags().Lookup(name), cmd.InheritedFlags().Lookup(name))
+		return cmp.Or(cmd.Flags().Lookup(name), cmd.InheritedFlags().Lookup(name))
 	}
 	for i := 0; i < len(args) && args[i] != "--"; i++ {
 		name, _, whole := strings.Cut(strings.TrimLeft(args[i], "-"), "=")
@@ -46,9 +47,9 @@ func oneDash(root *cobra.Command, args []string) error {
 		case dashes == 2:
 			f = flag(name)
 		case dashes == 1 && len(name) == 1:
-			f = firstOf(cmd.Flags().ShorthandLookup(name), cmd.InheritedFlags().ShorthandLookup(name))
+			f = cmp.Or(cmd.Flags().ShorthandLookup(name), cmd.InheritedFlags().ShorthandLookup(name))
 		case dashes == 1 && name != "" && flag(name) != nil:
-			return &explained{fmt.Errorf("-%s: a flag of more than one letter has two dashes", name), errUsage, fmt.Sprintf("write --%s", name)}
+			return explained(fmt.Errorf("-%s: a flag of more than one letter has two dashes", name), errUsage, fmt.Sprintf("write --%s", name))
 		}
 		if f != nil && f.NoOptDefVal == "" && !whole {
 			i++ // its value
@@ -81,9 +82,9 @@ func tooMany(cmd *cobra.Command, args []string) error {
 	case cmd.Flags().Changed("sample"):
 		return usage(cmd, "%d subjects, and one is possible", len(args))
 	case len(args) == 2 && isFile(args[1]):
-		return &explained{fmt.Errorf("2 subjects, and one is possible"), errUsage, "a file is named with --data " + shellescape.Quote("@"+args[1])}
+		return explained(fmt.Errorf("2 subjects, and one is possible"), errUsage, "a file is named with --data "+shellescape.Quote("@"+args[1]))
 	}
-	return &explained{fmt.Errorf("%d subjects, and one is possible", len(args)), errUsage, "data is given with --data, in quotes: --data '{…}'; or --data @FILE"}
+	return explained(fmt.Errorf("%d subjects, and one is possible", len(args)), errUsage, "data is given with --data, in quotes: --data '{…}'; or --data @FILE")
 }
 
 // orFile adds to the error of data that is the name of a file how that is named.
@@ -97,24 +98,4 @@ func orFile(data string, err error) error {
 func isFile(name string) bool {
 	info, err := os.Stat(name)
 	return err == nil && info.Mode().IsRegular()
-}
-
-// A serverList is the value of --server: given several times, each adds to it.
-type serverList struct{ list *string }
-
-func (l serverList) String() string {
-	if l.list == nil {
-		return ""
-	}
-	return *l.list
-}
-
-func (serverList) Type() string { return "string" }
-
-func (l serverList) Set(urls string) error {
-	if *l.list != "" {
-		urls = *l.list + "," + urls
-	}
-	*l.list = urls
-	return nil
 }

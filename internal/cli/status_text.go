@@ -26,8 +26,8 @@ type reportPaint struct {
 	head, bad, warn, good, faint *color.Color
 }
 
-func paintReport(s *System, mode string) *reportPaint {
-	shade := func(a ...color.Attribute) *color.Color { return paint(s, mode, s.StdoutTTY, a...) }
+func paintReport(tell *teller) *reportPaint {
+	shade := tell.paint
 	return &reportPaint{
 		head: shade(color.Bold), bad: shade(color.FgRed), warn: shade(color.FgYellow),
 		good: shade(color.FgGreen), faint: shade(color.Faint),

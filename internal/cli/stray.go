@@ -18,8 +18,8 @@ type stray struct {
 	lines        int // to be read once over is closed
 }
 
-// divert has what is printed on stdout by others than s told by t.
-func divert(t *teller) *stray {
+// divert has what is printed on stdout by others than s told by warn.
+func divert(warn func(format string, args ...any)) *stray {
 	s := &stray{stdout: os.Stdout, over: make(chan struct{})}
 	from, to, err := os.Pipe()
 	if err != nil {
@@ -28,15 +28,15 @@ func divert(t *teller) *stray {
 		return s
 	}
 	s.pipe, os.Stdout = to, to
-	go s.read(from, t)
+	go s.read(from, warn)
 	return s
 }
 
-func (s *stray) read(from io.ReadCloser, t *teller) {
+func (s *stray) read(from io.ReadCloser, warn func(format string, args ...any)) {
 	defer close(s.over)
 	defer func() { _ = from.Close() }()
 	defer fault.Exit()
-	told := conn.Notices{Tell: func(line string) { t.warn("%s", line) }}
+	told := conn.Notices{Tell: func(line string) { warn("%s", line) }}
 	defer told.End()
 	in := bufio.NewReader(from)
 	for {

@@ -12,6 +12,12 @@ import (
 	"nats-test/internal/fault"
 )
 
+// Why stdout can't be written any more.
+var (
+	errClosed = errors.New("writing to stdout: it was closed at the other end")
+	errUnread = errors.New("writing to stdout: nobody reads it")
+)
+
 // A timed writer knows for how long a write has not come back: nobody reads what
 // is written.
 type timed struct {
@@ -43,8 +49,6 @@ func unwritten(err error) error {
 	}
 	return fmt.Errorf("writing to stdout: %w", err)
 }
-
-var errUnread = errors.New("writing to stdout: nobody reads it")
 
 // whenUnread calls end when ctx is done and a write to w does not come back. It
 // gives up when over is closed; nil is never.

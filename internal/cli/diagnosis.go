@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"slices"
@@ -9,14 +10,6 @@ import (
 
 	"nats-test/internal/conn"
 )
-
-// A checked error comes with the findings of a diagnosis, shortened to a line.
-type checked struct {
-	error
-	line string
-}
-
-func (c *checked) Unwrap() error { return c.error }
 
 // A command that failed to connect is held up for at most checkAll by its
 // diagnosis, and for checkStep by one step of it.
@@ -31,9 +24,9 @@ func reachedNATS(err error) bool {
 	return errors.Is(err, conn.ErrAuth) || errors.Is(err, conn.ErrNoCluster) || errors.Is(err, conn.ErrNoJetStream)
 }
 
-// check finds out where a connection fails, if that is what err is about. line
+// diagnose finds out where a connection fails, if that is what err is about. line
 // is what it found, "" for nothing.
-func (c *connection) check(ctx context.Context, err error) (found conn.Diagnosis, line string) {
+func (b *broker) diagnose(ctx context.Context, err error) (found conn.Diagnosis, line string) {
 	connecting := reachedNATS(err) || slices.ContainsFunc([]error{conn.ErrNoServer, conn.ErrHung, conn.ErrTLS, conn.ErrHungUp, conn.ErrPort},
 		func(reason error) bool { return errors.Is(err, reason) })
 	if !connecting || ctx.Err() != nil {
@@ -41,8 +34,8 @@ func (c *connection) check(ctx context.Context, err error) (found conn.Diagnosis
 	}
 	looking, stop := context.WithTimeout(ctx, checkAll)
 	defer stop()
-	o := c.options
-	o.Timeout = min(checkStep, firstOf(o.Timeout, conn.DefaultTimeout))
+	o := b.options
+	o.Timeout = min(checkStep, cmp.Or(o.Timeout, conn.DefaultTimeout))
 	var s summary
 	found = conn.Diagnose(looking, o, nil, s.add)
 	if ctx.Err() != nil || len(s.servers) == 0 {

@@ -28,7 +28,7 @@ type handling struct {
 }
 
 func newHandling(s *System, tell *teller, o *listenOptions) *handling {
-	shade := func(a ...color.Attribute) func(...any) string { return paint(s, o.color, s.StdoutTTY, a...).Sprint }
+	shade := func(a ...color.Attribute) func(...any) string { return tell.paint(a...).Sprint }
 	h := &handling{tell: tell, o: o, out: &timed{Writer: s.Stdout}, mine: make(map[string]map[uint64]time.Time)}
 	h.format = formatOf(o.output, s.StdoutTTY, style{
 		number: shade(color.Faint), subject: shade(color.FgCyan), again: shade(color.FgYellow),

@@ -1,11 +1,11 @@
 package cli
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"strings"
 
-	"github.com/charmbracelet/x/ansi"
 	"github.com/fatih/color"
 
 	"nats-test/internal/conn"
@@ -20,8 +20,8 @@ type sheet struct {
 	colors  map[conn.State]*color.Color
 }
 
-func newSheet(s *System, mode string, several bool) *sheet {
-	shade := func(a ...color.Attribute) *color.Color { return paint(s, mode, s.StdoutTTY, a...) }
+func newSheet(s *System, tell *teller, several bool) *sheet {
+	shade := tell.paint
 	return &sheet{out: s.Stdout, width: s.Width, several: several, colors: map[conn.State]*color.Color{
 		conn.StateOK: shade(color.FgGreen), conn.StateFault: shade(color.FgRed),
 		conn.StateNone: shade(color.Faint), conn.StateUnknown: shade(color.FgYellow),
@@ -48,7 +48,7 @@ func (s *sheet) show(f conn.Finding) error {
 		s.server = f.Server
 		b.WriteString(printable(f.Server) + ":\n")
 	}
-	step := firstOf(names[f.Step], string(f.Step))
+	step := cmp.Or(names[f.Step], string(f.Step))
 	state, column := pad(string(f.State), stateColumn), pad(step, stepColumn)
 	indent := stateColumn + stepColumn
 	if s.width > 0 && s.width < narrow {
@@ -65,15 +65,4 @@ func (s *sheet) show(f conn.Finding) error {
 	}
 	_, err := io.WriteString(s.out, b.String())
 	return err
-}
-
-func pad(s string, width int) string { return s + strings.Repeat(" ", max(0, width-len(s))) }
-
-// wrap breaks text between words, and longer words, into lines of so many
-// columns; 0 or less is no limit.
-func wrap(text string, columns int) []string {
-	if columns <= 0 {
-		return []string{text}
-	}
-	return strings.Split(ansi.Wrap(text, columns, ""), "\n")
 }
