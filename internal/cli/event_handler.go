@@ -7,18 +7,21 @@ import (
 
 	"github.com/fatih/color"
 
+	"nats-test/internal/cli/console"
+	"nats-test/internal/cli/record"
+	"nats-test/internal/cli/stdio"
 	"nats-test/internal/conn"
 )
 
-// handling is what happens to every event.
-type handling struct {
-	tell    *teller
-	o       *listenOptions
-	out     *timed
-	format  format
-	company *company
-	mine    map[string]map[uint64]time.Time // of each subject, when events were left unacked here
-	buffer  []byte                          // output of events that were handled since the last flush
+// eventHandler is what happens to every event.
+type eventHandler struct {
+	tell   *console.Console
+	o      *listenOptions
+	out    *stdio.Timed
+	format record.Format
+	group  *groupWatch
+	mine   map[string]map[uint64]time.Time // of each subject, when events were left unacked here
+	buffer []byte                          // output of events that were handled since the last flush
 
 	joined  bool
 	noAcks  bool         // the broker wants none
@@ -27,19 +30,19 @@ type handling struct {
 	refused atomic.Int64 // broke their contract
 }
 
-func newHandling(s *System, tell *teller, o *listenOptions) *handling {
-	shade := func(a ...color.Attribute) func(...any) string { return tell.paint(a...).Sprint }
-	h := &handling{tell: tell, o: o, out: &timed{Writer: s.Stdout}, mine: make(map[string]map[uint64]time.Time)}
-	h.format = formatOf(o.output, s.StdoutTTY, style{
-		number: shade(color.Faint), subject: shade(color.FgCyan), again: shade(color.FgYellow),
+func newEventHandler(s *System, tell *console.Console, o *listenOptions) *eventHandler {
+	shade := func(a ...color.Attribute) func(...any) string { return tell.Paint(a...).Sprint }
+	h := &eventHandler{tell: tell, o: o, out: &stdio.Timed{Writer: s.Stdout}, mine: make(map[string]map[uint64]time.Time)}
+	h.format = record.FormatOf(o.output, s.StdoutTTY, record.Style{
+		Number: shade(color.Faint), Subject: shade(color.FgCyan), Again: shade(color.FgYellow),
 	})
 	return h
 }
 
 // Handle checks one event and notes its output.
-func (h *handling) Handle(m *conn.Message) error {
+func (h *eventHandler) Handle(m *conn.Message) error {
 	if m.Deliveries > 1 {
-		h.company.cameAgain(m, h.mine[m.Subject][m.Sequence])
+		h.group.cameAgain(m, h.mine[m.Subject][m.Sequence])
 	}
 	if contract := h.o.contracts[m.Subject]; contract != nil {
 		data, err := contract.Decode(m.Data)
@@ -50,12 +53,12 @@ func (h *handling) Handle(m *conn.Message) error {
 			if h.noAcks {
 				verb, rest = "skipping", ""
 			}
-			h.tell.fail(fmt.Errorf("%s #%d of %s%s: %w", verb, m.Sequence, m.Subject, rest, err))
+			h.tell.Fail(fmt.Errorf("%s #%d of %s%s: %w", verb, m.Sequence, m.Subject, rest, err))
 			return conn.ErrLeave
 		}
 		h.buffer = h.format(h.buffer, m, data)
-	} else if isJSON(m.Data) {
-		h.buffer = h.format(h.buffer, m, compact(m.Data))
+	} else if record.IsJSON(m.Data) {
+		h.buffer = h.format(h.buffer, m, record.Compact(m.Data))
 	} else {
 		h.buffer = h.format(h.buffer, m, nil)
 	}
@@ -75,7 +78,7 @@ func (h *handling) Handle(m *conn.Message) error {
 }
 
 // leave remembers when events are left unacked, to know them again.
-func (h *handling) leave(m *conn.Message) {
+func (h *eventHandler) leave(m *conn.Message) {
 	const most = 1 << 16
 	left := h.mine[m.Subject]
 	if left == nil {
@@ -88,7 +91,7 @@ func (h *handling) leave(m *conn.Message) {
 }
 
 // Flush writes what Handle noted. Only then may the events be acked.
-func (h *handling) Flush() error {
+func (h *eventHandler) Flush() error {
 	if len(h.buffer) == 0 {
 		return nil
 	}
@@ -97,9 +100,9 @@ func (h *handling) Flush() error {
 	if err != nil {
 		h.handled.Store(h.written.Load())
 		if h.noAcks {
-			return unwritten(err)
+			return stdio.Unwritten(err)
 		}
-		return fmt.Errorf("%w (what was not written stays unacked)", unwritten(err))
+		return fmt.Errorf("%w (what was not written stays unacked)", stdio.Unwritten(err))
 	}
 	h.written.Store(h.handled.Load())
 	return nil
@@ -107,9 +110,9 @@ func (h *handling) Flush() error {
 
 // Blocked returns for how long a write to stdout has not come back: whoever
 // reads it does not.
-func (h *handling) Blocked() time.Duration { return h.out.blocked() }
+func (h *eventHandler) Blocked() time.Duration { return h.out.Blocked() }
 
-func (h *handling) summary() {
+func (h *eventHandler) summary() {
 	if h.Blocked() > 0 { // and so it stays
 		h.handled.Store(h.written.Load())
 	}
@@ -121,11 +124,11 @@ func (h *handling) summary() {
 		unacked += fmt.Sprintf(", %d deliveries %s because they break their contract", n, h.left())
 	}
 	handled := int(h.handled.Load())
-	h.tell.say("handled %d %s%s", handled, plural(handled, "event"), unacked)
+	h.tell.Say("handled %d %s%s", handled, console.Plural(handled, "event"), unacked)
 }
 
 // left is what happened to events that broke their contract.
-func (h *handling) left() string {
+func (h *eventHandler) left() string {
 	if h.noAcks {
 		return "skipped"
 	}
@@ -133,18 +136,18 @@ func (h *handling) left() string {
 }
 
 // interrupted is the error of a run that a signal ended before its end.
-func (h *handling) interrupted() error {
+func (h *eventHandler) interrupted() error {
 	n := int(h.handled.Load())
 	if h.o.count > 0 {
-		return fmt.Errorf("%w: %d of %d events handled", errInterrupted, n, h.o.count)
+		return fmt.Errorf("%w: %d of %d events handled", console.ErrInterrupted, n, h.o.count)
 	}
-	return fmt.Errorf("%w before the end: %d %s handled", errInterrupted, n, plural(n, "event"))
+	return fmt.Errorf("%w before the end: %d %s handled", console.ErrInterrupted, n, console.Plural(n, "event"))
 }
 
 // verdict is the error of a run that came to its end.
-func (h *handling) verdict() error {
+func (h *eventHandler) verdict() error {
 	if n := h.refused.Load(); n > 0 {
-		return broken("%d deliveries broke their contract and were %s", n, h.left())
+		return console.Broken("%d deliveries broke their contract and were %s", n, h.left())
 	}
 	return nil
 }

@@ -8,27 +8,28 @@ import (
 	"sync"
 	"time"
 
+	"nats-test/internal/cli/console"
 	"nats-test/internal/conn"
 	"nats-test/internal/fault"
 	"nats-test/internal/monitor"
 	"nats-test/internal/monitor/streaming"
 )
 
-// A company is who shares a queue group with a listener. It tells when that
-// changes, and why events come again ([redelivery]).
-type company struct {
-	tell     *teller
+// A groupWatch polls the members of the listener's queue group. It says when they
+// change, and why events are redelivered ([redelivery]).
+type groupWatch struct {
+	tell     *console.Console
 	o        *listenOptions
 	listener *conn.Listener
 	backend  conn.Backend
-	kick     chan struct{} // cap 1: look now
+	now      chan struct{} // cap 1: look now
 	done     sync.WaitGroup
 	stop     context.CancelFunc // nil before it was started
 
-	members []string             // as last told; nil before
-	gone    map[string]time.Time // when members were found to have left
-	mute    bool                 // nobody can be asked
-	byPort  bool                 // the monitoring port told of the members
+	members    []string             // as last told; nil before
+	gone       map[string]time.Time // when members were found to have left
+	unanswered bool                 // nobody can be asked
+	byPort     bool                 // the monitoring port told of the members
 
 	mu     sync.Mutex
 	again  []redelivery // to be explained
@@ -37,105 +38,105 @@ type company struct {
 	broke  time.Time // when the listener joined again after its connection broke
 }
 
-// errNoNews: who told of the members does not answer.
+// errNoNews: the monitoring port, which listed the members before, does not answer.
 var errNoNews = errors.New("no news of the members")
 
-// How often the members are looked after: soon after a change, and more seldom
-// when there is none, or when they are many, since each answers each other.
+// How often the members are polled: more seldom when nothing changes, or when they
+// are many, since each answers each other.
 const (
-	companyLook   = 2 * time.Second
-	companySeldom = 5 * time.Second
-	companyEach   = 100 * time.Millisecond // a member
-	companySoon   = 100 * time.Millisecond // after an event came again: others may follow
+	watchEvery      = 2 * time.Second
+	watchSeldom     = 5 * time.Second
+	watchEachMember = 100 * time.Millisecond
+	watchSoon       = 100 * time.Millisecond // after an event was redelivered: others may follow
 )
 
-func newCompany(tell *teller, o *listenOptions) *company {
-	return &company{tell: tell, o: o, kick: make(chan struct{}, 1), gone: make(map[string]time.Time)}
+func newGroupWatch(tell *console.Console, o *listenOptions) *groupWatch {
+	return &groupWatch{tell: tell, o: o, now: make(chan struct{}, 1), gone: make(map[string]time.Time)}
 }
 
 // joined notes what was joined, and begins to look after the members, until
 // ctx is done or end is called.
-func (c *company) joined(ctx context.Context, l *conn.Listener, b conn.Backend, places []conn.Place) {
-	c.mu.Lock()
-	if c.places != nil {
-		c.broke = time.Now()
+func (w *groupWatch) joined(ctx context.Context, l *conn.Listener, b conn.Backend, places []conn.Place) {
+	w.mu.Lock()
+	if w.places != nil {
+		w.broke = time.Now()
 	} else {
-		c.began = time.Now()
+		w.began = time.Now()
 	}
-	c.places = places
-	c.mu.Unlock()
-	if c.stop == nil && !c.tell.quiet {
-		c.listener, c.backend = l, b
-		ctx, c.stop = context.WithCancel(ctx)
-		c.done.Go(func() {
+	w.places = places
+	w.mu.Unlock()
+	if w.stop == nil && !w.tell.Quiet {
+		w.listener, w.backend = l, b
+		ctx, w.stop = context.WithCancel(ctx)
+		w.done.Go(func() {
 			defer fault.Exit()
-			c.watch(ctx)
+			w.watch(ctx)
 		})
 	}
-	c.look()
+	w.wake()
 }
 
 // end stops the watch and tells what is left to tell.
-func (c *company) end() {
-	if c.stop != nil {
-		c.stop()
-		c.done.Wait()
+func (w *groupWatch) end() {
+	if w.stop != nil {
+		w.stop()
+		w.done.Wait()
 	}
-	c.explain()
+	w.explain()
 }
 
-// look has the watch look now.
-func (c *company) look() {
+// wake has the watch look now.
+func (w *groupWatch) wake() {
 	select {
-	case c.kick <- struct{}{}:
+	case w.now <- struct{}{}:
 	default:
 	}
 }
 
-func (c *company) watch(ctx context.Context) {
-	wait := companyLook
+func (w *groupWatch) watch(ctx context.Context) {
+	wait := watchEvery
 	for {
 		begin := time.Now()
-		if c.o.group == "" || c.mute {
-			c.explain()
-		} else if c.ask(ctx) {
-			wait = companyLook
+		if w.o.Group == "" || w.unanswered {
+			w.explain()
+		} else if w.ask(ctx) {
+			wait = watchEvery
 		} else {
-			wait = min(wait+companyLook/2, companySeldom)
+			wait = min(wait+watchEvery/2, watchSeldom)
 		}
 		select {
 		case <-ctx.Done():
 			return
-		case <-c.kick:
-			if !pause(ctx, max(companySoon, companyLook/2-time.Since(begin))) {
+		case <-w.now:
+			if !console.Pause(ctx, max(watchSoon, watchEvery/2-time.Since(begin))) {
 				return
 			}
-		case <-time.After(max(wait, companyEach*time.Duration(len(c.members)))):
+		case <-time.After(max(wait, watchEachMember*time.Duration(len(w.members)))):
 		}
 	}
 }
 
 // ask finds out who is there, and tells what changed, if something did.
-func (c *company) ask(ctx context.Context) (changed bool) {
-	now, noun, err := c.present(ctx)
+func (w *groupWatch) ask(ctx context.Context) (changed bool) {
+	now, noun, err := w.present(ctx)
 	switch {
 	case ctx.Err() != nil || errors.Is(err, conn.ErrLost) || errors.Is(err, conn.ErrHung) || errors.Is(err, errNoNews): // told elsewhere
 		return false
 	case err != nil:
-		c.mute = true
-		c.tell.say("how many share group %s can't be told: %v", c.o.group, err)
-		c.explain()
+		w.unanswered = true
+		w.tell.Say("how many share group %s can't be told: %v", w.o.Group, err)
+		w.explain()
 		return false
 	}
-	before := c.members
-	joined, left := c.missing(now, before), c.missing(before, now)
-	c.members = now
+	before := w.members
+	joined, left := w.missing(now, before), w.missing(before, now)
+	w.members = now
 	changed = before == nil || len(joined)+len(left) > 0
 	for _, id := range now {
-		delete(c.gone, id)
+		delete(w.gone, id)
 	}
 	for _, id := range left {
-		c.gone[id] = time.Now()
+		w.gone[id] = time.Now()
 	}
 	total := fmt.Sprintf("%d %ss now", len(now), noun)
 	if len(now) == 1 {
@@ -143,95 +144,95 @@ func (c *company) ask(ctx context.Context) (changed bool) {
 	}
 	switch {
 	case before == nil && len(now) == 1:
-		c.tell.say("no other %s shares group %s", noun, c.o.group)
+		w.tell.Say("no other %s shares group %s", noun, w.o.Group)
 	case before == nil:
-		c.tell.say("%d %ss share group %s: this one, %s", len(now), noun, c.o.group, monitor.Some(joined))
+		w.tell.Say("%d %ss share group %s: this one, %s", len(now), noun, w.o.Group, monitor.Some(joined))
 	default:
-		if len(left) > 0 && c.byPort {
-			c.tell.say("%s left group %s: %s", monitor.Some(left), c.o.group, total)
+		if len(left) > 0 && w.byPort {
+			w.tell.Say("%s left group %s: %s", monitor.Some(left), w.o.Group, total)
 		} else if len(left) > 0 { // of those who don't answer, some may only hang
-			c.tell.say("%s left group %s, or does not answer: %s", monitor.Some(left), c.o.group, total)
+			w.tell.Say("%s left group %s, or does not answer: %s", monitor.Some(left), w.o.Group, total)
 		}
 		if len(joined) > 0 {
-			c.tell.say("%s joined group %s: %s", monitor.Some(joined), c.o.group, total)
+			w.tell.Say("%s joined group %s: %s", monitor.Some(joined), w.o.Group, total)
 		}
 	}
-	c.explain()
+	w.explain()
 	return changed
 }
 
 // missing are those of from that are not in others, but for this listener.
-func (c *company) missing(from, others []string) []string {
+func (w *groupWatch) missing(from, others []string) []string {
 	return slices.DeleteFunc(slices.Clone(from), func(id string) bool {
-		return id == c.o.options.ClientID || slices.Contains(others, id)
+		return id == w.o.Options.ClientID || slices.Contains(others, id)
 	})
 }
 
 // present returns the client IDs of those who share the group, this one among
 // them, and what they are to be called. The monitoring port of NATS Streaming
 // knows all members; else listeners answer each other, and others are not known.
-func (c *company) present(ctx context.Context) (ids []string, noun string, err error) {
-	if c.backend == conn.STAN {
-		ids, err := streaming.GroupMembers(ctx, c.o.monitorURL(), c.o.subjects, c.o.group, c.o.durable)
-		if err == nil && slices.Contains(ids, c.o.options.ClientID) {
-			c.byPort = true
+func (w *groupWatch) present(ctx context.Context) (ids []string, noun string, err error) {
+	if w.backend == conn.STAN {
+		ids, err := streaming.GroupMembers(ctx, w.o.MonitorURL(), w.o.subjects, w.o.Group, w.o.Durable)
+		if err == nil && slices.Contains(ids, w.o.Options.ClientID) {
+			w.byPort = true
 			return ids, "member", nil
 		}
-		if c.byPort { // listeners alone would look as if the others had left
+		if w.byPort { // listeners alone would look as if the others had left
 			return nil, "", errNoNews
 		}
 	}
-	ids, err = c.listener.Members(ctx)
+	ids, err = w.listener.Members(ctx)
 	return ids, "listener", err
 }
 
 // cameAgain notes an event that was delivered before; left is when it was left
 // unacked here, the zero time if it was not.
-func (c *company) cameAgain(m *conn.Message, left time.Time) {
-	r := redelivery{subject: m.Subject, first: m.Sequence, last: m.Sequence, delivery: m.Deliveries, n: 1, wait: c.ackWait(m.Subject)}
+func (w *groupWatch) cameAgain(m *conn.Message, left time.Time) {
+	r := redelivery{subject: m.Subject, first: m.Sequence, last: m.Sequence, delivery: m.Deliveries, n: 1, wait: w.ackWait(m.Subject)}
 	if !left.IsZero() {
 		r.own = max(time.Second, time.Since(left).Round(time.Second))
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	r.fresh = m.Time.After(c.began)
-	r.broke = m.Time.Before(c.broke) && time.Since(c.broke) < 2*r.wait
-	i := slices.IndexFunc(c.again, r.like)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	r.fresh = m.Time.After(w.began)
+	r.broke = m.Time.Before(w.broke) && time.Since(w.broke) < 2*r.wait
+	i := slices.IndexFunc(w.again, r.like)
 	if i >= 0 {
-		c.again[i].n++
-		c.again[i].last = m.Sequence
+		w.again[i].n++
+		w.again[i].last = m.Sequence
 		return
 	}
-	c.again = append(c.again, r)
-	c.look()
+	w.again = append(w.again, r)
+	w.wake()
 }
 
 // explain tells of what came again.
-func (c *company) explain() {
-	c.mu.Lock()
-	again := c.again
-	c.again = nil
-	c.mu.Unlock()
+func (w *groupWatch) explain() {
+	w.mu.Lock()
+	again := w.again
+	w.again = nil
+	w.mu.Unlock()
 	for _, r := range again {
-		r.group, r.durable, r.others = c.o.group, c.o.durable, len(c.members) > 1
-		for id, at := range c.gone {
-			if time.Since(at) < r.wait+companySeldom { // what it held comes when the ack wait is over
+		r.group, r.durable, r.others = w.o.Group, w.o.Durable, len(w.members) > 1
+		for id, at := range w.gone {
+			if time.Since(at) < r.wait+watchSeldom { // what it held comes when the ack wait is over
 				r.left = append(r.left, id)
 			}
 		}
 		slices.Sort(r.left)
-		c.tell.say("%s", r)
+		w.tell.Say("%s", r)
 	}
 }
 
 // ackWait is that of the consumer, where there is one.
-func (c *company) ackWait(subject string) time.Duration {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, p := range c.places {
+func (w *groupWatch) ackWait(subject string) time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	for _, p := range w.places {
 		if p.Subject == subject && p.AckWait > 0 {
 			return p.AckWait
 		}
 	}
-	return c.o.ackWait
+	return w.o.ackWait
 }

@@ -19,9 +19,14 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nats-test/internal/cli/console"
+	"nats-test/internal/cli/stdio"
 	"nats-test/internal/conn"
 	"nats-test/internal/fault"
 )
+
+// A System is what a command sees of the process it runs in.
+type System = console.System
 
 // Main runs the command that build makes in this process, and returns the
 // exit code.
@@ -39,23 +44,23 @@ func Main(build func(*System) *cobra.Command) int {
 	ctx, stop := conn.UntilSignal(context.Background())
 	defer stop()
 	defer fault.Exit()
-	s := process(ctx)
+	s := console.Process(ctx)
 	cmd := build(s)
+	tell := console.New(s, cmd)
 	if s.StdoutShut {
-		newTeller(s, cmd).fail(errShut)
-		return exitCode(errShut)
+		tell.Fail(errShut)
+		return console.ExitCode(errShut)
 	}
-	t := newTeller(s, cmd)
-	strays := divert(t.warn)
+	strays := stdio.Divert(tell.Warn)
 	code := Run(ctx, s, cmd, os.Args[1:])
-	if err := strays.end(); err != nil && code == exitDone {
-		t.fail(err)
-		code = exitCode(err)
+	if err := strays.End(); err != nil && code == console.ExitDone {
+		tell.Fail(err)
+		code = console.ExitCode(err)
 	}
 	return code
 }
 
-var errShut = explained(errors.New("stdout is closed: nobody would see what is written there"), errUsage,
+var errShut = console.Explained(errors.New("stdout is closed: nobody would see what is written there"), console.ErrUsage,
 	"leave >&- out; `>"+os.DevNull+"` discards the output")
 
 // Run runs cmd with args and returns the exit code.
@@ -65,19 +70,18 @@ func Run(ctx context.Context, s *System, cmd *cobra.Command, args []string) int 
 	cmd.SetOut(s.Stdout)
 	cmd.SetErr(s.Stderr)
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
-	cmd.SetFlagErrorFunc(flagError)
+	cmd.SetFlagErrorFunc(console.FlagError)
 	onlyShells(cmd, args)
 	err := oneDash(cmd, args)
 	if err == nil {
 		err = cmd.ExecuteContext(ctx)
 	}
 	if err == nil {
-		return exitDone
+		return console.ExitDone
 	}
 	if write, ok := err.(*fs.PathError); ok && write.Path == "/dev/stdout" { //nolint:errorlint // of a command that only prints
-		err = unwritten(err)
+		err = stdio.Unwritten(err)
 	}
-	t := newTeller(s, cmd)
-	t.fail(err)
-	return exitCode(err)
+	console.New(s, cmd).Fail(err)
+	return console.ExitCode(err)
 }

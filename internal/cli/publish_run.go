@@ -11,6 +11,8 @@ import (
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
 
+	"nats-test/internal/cli/console"
+	"nats-test/internal/cli/source"
 	"nats-test/internal/conn"
 	"nats-test/internal/fault"
 )
@@ -31,7 +33,7 @@ const (
 
 // publishRun reads events, checks each, sends those before the first bad one,
 // and waits for their acks.
-func publishRun(ctx context.Context, s *System, tell *teller, o *publishOptions) error {
+func publishRun(ctx context.Context, s *System, tell *console.Console, o *publishOptions) error {
 	// The reader may hang in a read of stdin that nothing can interrupt; it
 	// ends with the process then.
 	r := &reader{src: o.open(s, tell), check: o.checker(), items: make(chan item, aheadEvents), room: semaphore.NewWeighted(aheadBytes)}
@@ -40,10 +42,10 @@ func publishRun(ctx context.Context, s *System, tell *teller, o *publishOptions)
 	go r.run(reading)
 	out := newResults(s, tell, o)
 	defer out.close(ctx)
-	o.options.Notify = func(line string) { tell.warn("%s", line) }
+	o.Options.Notify = func(line string) { tell.Warn("%s", line) }
 	var err error
 	if o.dryRun {
-		if err = printItems(ctx, r, out); errors.Is(err, errInterrupted) {
+		if err = printItems(ctx, r, out); errors.Is(err, console.ErrInterrupted) {
 			err = fmt.Errorf("%w before all events were checked", err)
 		}
 	} else {
@@ -57,7 +59,7 @@ func publishRun(ctx context.Context, s *System, tell *teller, o *publishOptions)
 
 // A reader reads and checks events ahead of their sending.
 type reader struct {
-	src   source
+	src   source.Source
 	check func([]byte) ([]byte, error)
 	items chan item
 	room  *semaphore.Weighted // in bytes
@@ -70,7 +72,7 @@ func (r *reader) run(ctx context.Context) {
 	defer close(r.items)
 	defer fault.Exit()
 	for n := 1; ; n++ {
-		data, where, err := r.src.next()
+		data, where, err := r.src.Next()
 		if errors.Is(err, io.EOF) {
 			r.ended = true
 			return
@@ -103,7 +105,7 @@ func (r *reader) run(ctx context.Context) {
 // weight is what an event takes of the room: never more than there is.
 func weight(data []byte) int64 { return min(int64(len(data)), aheadBytes) }
 
-var errNoEvents = explained(errors.New("there is no event on stdin"), errContract,
+var errNoEvents = console.Explained(errors.New("there is no event on stdin"), console.ErrContract,
 	"give one JSON value per event, or the data itself with --data JSON")
 
 // each calls do with every event, in order, until one is bad, do fails, stop is
@@ -119,7 +121,7 @@ func (r *reader) each(ctx context.Context, out *results, stop func() <-chan stru
 			select {
 			case it, more = <-r.items:
 			case <-ctx.Done():
-				return errInterrupted
+				return console.ErrInterrupted
 			case <-stop():
 				return nil
 			case <-out.broken:
@@ -130,7 +132,7 @@ func (r *reader) each(ctx context.Context, out *results, stop func() <-chan stru
 		case !more && r.ended && n > 0:
 			return nil
 		case ctx.Err() != nil:
-			return errInterrupted
+			return console.ErrInterrupted
 		case !more:
 			return errNoEvents
 		case it.err != nil:
@@ -158,19 +160,19 @@ func send(ctx context.Context, r *reader, out *results, o *publishOptions) (err 
 	begin := time.Now()
 	defer func() {
 		if publisher == nil {
-			if errors.Is(err, errInterrupted) {
+			if errors.Is(err, console.ErrInterrupted) {
 				err = fmt.Errorf("%w: nothing was sent", err)
 			}
 			return
 		}
-		cut := errors.Is(err, errInterrupted)
-		if flushed := whenInterrupted(ctx, publisher.Flush()); err == nil || cut && flushed != nil {
+		cut := errors.Is(err, console.ErrInterrupted)
+		if flushed := console.WhenInterrupted(ctx, publisher.Flush()); err == nil || cut && flushed != nil {
 			err = flushed
 		}
 		closing := session.Close()
 		err = out.summary(publisher, int(r.read.Load()), cut, time.Since(begin), err)
 		if closing != nil && err == nil {
-			out.tell.warn("%v (all events were acked)", closing)
+			out.tell.Warn("%v (all events were acked)", closing)
 		}
 	}()
 	failed := func() <-chan struct{} {
@@ -182,8 +184,8 @@ func send(ctx context.Context, r *reader, out *results, o *publishOptions) (err 
 	pace := rate.NewLimiter(rate.Limit(o.rate), 1)
 	return r.each(ctx, out, failed, func(data []byte) error {
 		if publisher == nil {
-			if session, err = o.dial(ctx, out.tell); err != nil {
-				return whenInterrupted(ctx, err)
+			if session, err = o.Dial(ctx, out.tell); err != nil {
+				return console.WhenInterrupted(ctx, err)
 			}
 			if session.Backend() == conn.STAN && (o.id != "" || len(o.header) > 0) {
 				return errors.Join(errOnlyJetStream, session.Close())
@@ -192,17 +194,17 @@ func send(ctx context.Context, r *reader, out *results, o *publishOptions) (err 
 			begin = time.Now()
 		}
 		if err := out.wait(ctx); err != nil {
-			return whenInterrupted(ctx, err)
+			return console.WhenInterrupted(ctx, err)
 		}
 		if o.rate > 0 {
 			if err := pace.Wait(ctx); err != nil {
-				return whenInterrupted(ctx, err)
+				return console.WhenInterrupted(ctx, err)
 			}
 		}
-		id, err := o.ids.next()
+		id, err := o.ids.Next()
 		if err != nil {
 			return err
 		}
-		return whenInterrupted(ctx, publisher.Publish(ctx, conn.Event{Subject: o.subject, Data: data, ID: id, Header: o.header}))
+		return console.WhenInterrupted(ctx, publisher.Publish(ctx, conn.Event{Subject: o.subject, Data: data, ID: id, Header: o.header}))
 	})
 }
