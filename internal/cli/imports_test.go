@@ -24,7 +24,7 @@ func TestImportsGoOneWay(t *testing.T) {
 		"cli/console":       "cli/stdio conn events fault",
 		"cli/doctor":        "cli/catalog cli/connect cli/console cli/stdio conn events monitor/port",
 		"cli/record":        "cli/console conn",
-		"cli/source":        "cli/console cli/record events",
+		"cli/source":        "cli/console cli/record cli/stdio events",
 		"cli/status":        "cli/connect cli/console cli/stdio conn fault monitor monitor/jetstream monitor/streaming",
 		"cli/stdio":         "conn fault",
 		"conn":              "fault",

@@ -4,7 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -76,27 +75,4 @@ func CheckEnv(cmd *cobra.Command, flag, variable, text string) error {
 		return Usage(cmd, "%s=%q: %w", variable, text, err)
 	}
 	return nil
-}
-
-// FlagError says what is wrong with a command line's flags, where a flag has a
-// wrong value in other words than Go's.
-func FlagError(cmd *cobra.Command, err error) error {
-	invalid, ok := errors.AsType[*pflag.InvalidValueError](err)
-	if !ok {
-		return Usage(cmd, "%w", err)
-	}
-	reason := invalid.Unwrap().Error()
-	switch kind := invalid.GetFlag().Value.Type(); {
-	case errors.Is(err, strconv.ErrRange):
-		reason = "is out of range"
-	case kind == "int":
-		reason = "must be a whole number"
-	case kind == "float64":
-		reason = "must be a number"
-	case kind == "bool":
-		reason = "must be true or false"
-	case kind == "duration":
-		reason = "must be a duration, such as 500ms, 5s or 1h30m"
-	}
-	return Usage(cmd, "--%s %q: %s", invalid.GetFlag().Name, invalid.GetValue(), reason)
 }

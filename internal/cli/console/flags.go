@@ -1,7 +1,9 @@
 package console
 
 import (
+	"errors"
 	"fmt"
+	"strconv"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -54,4 +56,39 @@ func AtMost(n int, noun string) cobra.PositionalArgs {
 		}
 		return nil
 	}
+}
+
+// FlagError says in plain words what is wrong with the flags of a command line.
+func FlagError(cmd *cobra.Command, err error) error {
+	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
+		return Usage(cmd, "--%s %q: %s", e.GetFlag().Name, e.GetValue(), wrongValue(e))
+	}
+	if e, ok := errors.AsType[*pflag.ValueRequiredError](err); ok {
+		return Usage(cmd, "--%s needs a value", e.GetFlag().Name)
+	}
+	if e, ok := errors.AsType[*pflag.NotExistError](err); ok && e.GetSpecifiedShortnames() != "" {
+		return Usage(cmd, "unknown flag: -%s", e.GetSpecifiedName())
+	}
+	if e, ok := errors.AsType[*pflag.InvalidSyntaxError](err); ok {
+		return Usage(cmd, "%s is no flag", e.GetSpecifiedFlag())
+	}
+	return Usage(cmd, "%w", err)
+}
+
+// wrongValue says what a flag's value must be.
+func wrongValue(e *pflag.InvalidValueError) string {
+	switch e.GetFlag().Value.Type() {
+	case "int":
+		if _, err := strconv.ParseInt(e.GetValue(), 0, strconv.IntSize); errors.Is(err, strconv.ErrRange) {
+			return "is out of range"
+		}
+		return "must be a whole number"
+	case "float64":
+		return "must be a number"
+	case "bool":
+		return "must be true or false"
+	case "duration":
+		return "must be a duration, such as 500ms, 5s or 1h30m"
+	}
+	return e.Unwrap().Error()
 }

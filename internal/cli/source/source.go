@@ -16,6 +16,7 @@ import (
 	"strings"
 
 	"nats-test/internal/cli/console"
+	"nats-test/internal/cli/stdio"
 	"nats-test/internal/events"
 )
 
@@ -54,7 +55,7 @@ func unreadable(err error) error {
 
 // unreadStdin is why stdin can't be read.
 func unreadStdin(err error) error {
-	return console.Hinted(fmt.Errorf("reading stdin: %w", err), "`< FILE` or a pipe gives a program its stdin")
+	return console.Hinted(fmt.Errorf("reading stdin: %w", stdio.Reason(err)), "`< FILE` or a pipe gives a program its stdin")
 }
 
 // Repeated is one event, again and again.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -52,7 +53,15 @@ func Unwritten(err error) error {
 	if errors.Is(err, syscall.EPIPE) {
 		return ErrClosed
 	}
-	return fmt.Errorf("writing to stdout: %w", err)
+	return fmt.Errorf("writing to stdout: %w", Reason(err))
+}
+
+// Reason returns why a standard stream failed, without the name that it has for Go.
+func Reason(err error) error {
+	if e, ok := errors.AsType[*fs.PathError](err); ok {
+		return e.Err
+	}
+	return err
 }
 
 // WhenUnread calls end when ctx is done and a write to w does not come back. It
