@@ -13,7 +13,7 @@ import (
 	"nats-test/internal/conn"
 )
 
-// eventHandler is what happens to every event.
+// An eventHandler checks and prints every event.
 type eventHandler struct {
 	tell   *console.Console
 	o      *listenOptions
@@ -39,7 +39,7 @@ func newEventHandler(s *System, tell *console.Console, o *listenOptions) *eventH
 	return h
 }
 
-// Handle checks one event and notes its output.
+// Handle checks one event and buffers its output.
 func (h *eventHandler) Handle(m *conn.Message) error {
 	if m.Deliveries > 1 {
 		h.group.cameAgain(m, h.mine[m.Subject][m.Sequence])
@@ -90,7 +90,7 @@ func (h *eventHandler) leave(m *conn.Message) {
 	}
 }
 
-// Flush writes what Handle noted. Only then may the events be acked.
+// Flush writes the output of Handle. Only then may the events be acked.
 func (h *eventHandler) Flush() error {
 	if len(h.buffer) == 0 {
 		return nil
@@ -108,8 +108,7 @@ func (h *eventHandler) Flush() error {
 	return nil
 }
 
-// Blocked returns for how long a write to stdout has not come back: whoever
-// reads it does not.
+// Blocked returns for how long a write to stdout has blocked.
 func (h *eventHandler) Blocked() time.Duration { return h.out.Blocked() }
 
 func (h *eventHandler) summary() {
@@ -127,7 +126,7 @@ func (h *eventHandler) summary() {
 	h.tell.Say("handled %d %s%s", handled, console.Plural(handled, "event"), unacked)
 }
 
-// left is what happened to events that broke their contract.
+// left says in which state events that broke their contract were left.
 func (h *eventHandler) left() string {
 	if h.noAcks {
 		return "skipped"

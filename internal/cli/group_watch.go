@@ -22,14 +22,14 @@ type groupWatch struct {
 	o        *listenOptions
 	listener *conn.Listener
 	backend  conn.Backend
-	now      chan struct{} // cap 1: look now
+	now      chan struct{} // cap 1: poll at once
 	done     sync.WaitGroup
 	stop     context.CancelFunc // nil before it was started
 
-	members    []string             // as last told; nil before
+	members    []string             // as last printed; nil before
 	gone       map[string]time.Time // when members were found to have left
-	unanswered bool                 // nobody can be asked
-	byPort     bool                 // the monitoring port told of the members
+	unanswered bool                 // the members can't be asked
+	byPort     bool                 // the monitoring port has listed the members
 
 	mu     sync.Mutex
 	again  []redelivery // to be explained
@@ -54,8 +54,8 @@ func newGroupWatch(tell *console.Console, o *listenOptions) *groupWatch {
 	return &groupWatch{tell: tell, o: o, now: make(chan struct{}, 1), gone: make(map[string]time.Time)}
 }
 
-// joined notes what was joined, and begins to look after the members, until
-// ctx is done or end is called.
+// joined notes the places that were joined, and polls the members until ctx is done
+// or end is called.
 func (w *groupWatch) joined(ctx context.Context, l *conn.Listener, b conn.Backend, places []conn.Place) {
 	w.mu.Lock()
 	if w.places != nil {
@@ -76,7 +76,7 @@ func (w *groupWatch) joined(ctx context.Context, l *conn.Listener, b conn.Backen
 	w.wake()
 }
 
-// end stops the watch and tells what is left to tell.
+// end stops the watch and prints the redeliveries that are not explained yet.
 func (w *groupWatch) end() {
 	if w.stop != nil {
 		w.stop()
@@ -85,7 +85,7 @@ func (w *groupWatch) end() {
 	w.explain()
 }
 
-// wake has the watch look now.
+// wake makes the watch poll at once.
 func (w *groupWatch) wake() {
 	select {
 	case w.now <- struct{}{}:
@@ -116,7 +116,7 @@ func (w *groupWatch) watch(ctx context.Context) {
 	}
 }
 
-// ask finds out who is there, and tells what changed, if something did.
+// ask polls the members once, and prints who joined and who left.
 func (w *groupWatch) ask(ctx context.Context) (changed bool) {
 	now, noun, err := w.present(ctx)
 	switch {
@@ -168,9 +168,9 @@ func (w *groupWatch) missing(from, others []string) []string {
 	})
 }
 
-// present returns the client IDs of those who share the group, this one among
-// them, and what they are to be called. The monitoring port of NATS Streaming
-// knows all members; else listeners answer each other, and others are not known.
+// present returns the client IDs of the group's members, this one included, and a
+// noun for them. The monitoring port of NATS Streaming knows all members; without
+// it listeners answer each other, and other members stay unknown.
 func (w *groupWatch) present(ctx context.Context) (ids []string, noun string, err error) {
 	if w.backend == conn.STAN {
 		ids, err := streaming.GroupMembers(ctx, w.o.MonitorURL(), w.o.subjects, w.o.Group, w.o.Durable)
@@ -186,8 +186,8 @@ func (w *groupWatch) present(ctx context.Context) (ids []string, noun string, er
 	return ids, "listener", err
 }
 
-// cameAgain notes an event that was delivered before; left is when it was left
-// unacked here, the zero time if it was not.
+// cameAgain notes a redelivered event. left is when it was left unacked here, or
+// zero.
 func (w *groupWatch) cameAgain(m *conn.Message, left time.Time) {
 	r := redelivery{subject: m.Subject, first: m.Sequence, last: m.Sequence, delivery: m.Deliveries, n: 1, wait: w.ackWait(m.Subject)}
 	if !left.IsZero() {
@@ -207,7 +207,7 @@ func (w *groupWatch) cameAgain(m *conn.Message, left time.Time) {
 	w.wake()
 }
 
-// explain tells of what came again.
+// explain prints why events were redelivered.
 func (w *groupWatch) explain() {
 	w.mu.Lock()
 	again := w.again

@@ -80,14 +80,14 @@ On a terminal, rs and Enter restart the listener.`,
 		},
 	}
 	f := console.LocalFlags(cmd)
-	o.GroupFlags.Add(cmd)
+	o.AddGroup(cmd)
 	f.StringVar(&o.deliver, "deliver", "all", "`START` of a new subscription: all, new, last, seq:N, since:1h30m, time:2026-01-02T03:04:05Z")
-	f.DurationVar(&o.ackWait, "ack-wait", 30*time.Second, "redelivery after so long without an ack; whole seconds")
+	f.DurationVar(&o.ackWait, "ack-wait", 30*time.Second, "an event is redelivered after this long without an ack; whole seconds")
 	f.IntVar(&o.maxInFlight, "max-in-flight", defaultMaxInFlight, "unacked events that this listener may hold, `N`; with --delay fewer, so that\nnone waits for more than half the ack wait")
 	f.BoolVar(&o.noAck, "no-ack", false, "never ack: shows what redelivery looks like")
-	f.DurationVar(&o.delay, "delay", 0, "pretend that handling an event takes so long")
+	f.DurationVar(&o.delay, "delay", 0, "pretend that handling an event takes this long")
 	f.IntVarP(&o.count, "count", "c", 0, "stop after `N` events")
-	f.DurationVar(&o.idle, "idle", 0, "stop when no event came for so long")
+	f.DurationVar(&o.idle, "idle", 0, "stop when no event has come for this long")
 	f.BoolVar(&o.untilEnd, "until-end", false, "stop after the events that are there at the start")
 	f.BoolVar(&o.noReconnect, "no-reconnect", false, "exit when the connection is lost, do not join again")
 	console.AddChoice(cmd, f, &o.output, "output", "o", "", "text", "json (a record per line)", "raw (the bytes)")
@@ -103,13 +103,13 @@ On a terminal, rs and Enter restart the listener.`,
 	return cmd
 }
 
-// check refuses what can't be run, before anything is sent.
+// check refuses wrong flags and arguments before anything is sent.
 func (o *listenOptions) check(s *System, cmd *cobra.Command) error {
 	var err error
 	if o.Broker, err = o.flags.Resolve(s, cmd); err != nil {
 		return err
 	}
-	if err := o.GroupFlags.Check(cmd); err != nil {
+	if err := o.CheckGroup(cmd); err != nil {
 		return err
 	}
 	given := cmd.Flags().Changed

@@ -165,17 +165,17 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *console.Console
 // was asked for is done.
 func (o *listenOptions) hasEnd() bool { return o.untilEnd || o.count > 0 }
 
-// rest asks the monitoring port what is left of a group or durable of NATS
-// Streaming: nobody else can tell.
+// rest asks the monitoring port how much is left for a group or durable of NATS
+// Streaming. Only the monitoring port knows.
 func (o *listenOptions) rest(ctx context.Context, sub conn.Subscription, client string) (conn.Rest, error) {
 	r, err := streaming.RestOf(ctx, o.MonitorURL(), sub.Subject, sub.Group, sub.Durable, client)
 	return conn.Rest{Waiting: r.Waiting, Next: r.Next, Unacked: r.Unacked, Here: r.Own, Sent: r.Sent}, err
 }
 
-// inFlight is what a subscription may hold. If not told otherwise, it is not
-// more than can be handled in half the ack wait (what waits longer is delivered
-// to others meanwhile), and not much more than --count asks for: others should
-// get the rest.
+// inFlight is the number of unacked events that a subscription may hold. Unless
+// --max-in-flight is given, it is at most what can be handled in half the ack wait
+// (later events would be redelivered to others), and not much more than --count:
+// others should get the rest.
 func (o *listenOptions) inFlight() int {
 	const spare = 64 // events may break their contract, and then don't count
 	n := o.maxInFlight
@@ -210,8 +210,8 @@ func (o *listenOptions) tellJoined(tell *console.Console, places []conn.Place, a
 	tell.Say("%s to %s%s as client %s", verb, strings.Join(o.subjects, ", "), as, o.Options.ClientID)
 }
 
-// tellPlaces says, in one line, what JetStream made of the subjects; and where
-// a consumer that exists makes --deliver void.
+// tellPlaces prints the stream and consumer of each subject in one line, and where
+// an existing consumer makes --deliver void.
 func (o *listenOptions) tellPlaces(tell *console.Console, places []conn.Place, again bool) {
 	var mapping []string
 	for _, p := range places {
@@ -238,7 +238,7 @@ func (o *listenOptions) tellPlaces(tell *console.Console, places []conn.Place, a
 	tell.Say("%s", strings.Join(mapping, "; "))
 }
 
-// tellPosition says so where a durable that exists makes --deliver void.
+// tellPosition prints where an existing durable makes --deliver void.
 func (o *listenOptions) tellPosition(ctx context.Context, tell *console.Console) {
 	if o.Durable == "" || !o.deliverGiven {
 		return

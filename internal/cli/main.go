@@ -1,6 +1,6 @@
-// Package cli holds the two commands, publish and listen: flags become
-// options, options become a run, and what happens is told to people on stderr
-// and to programs on stdout and by the exit code.
+// Package cli holds the two commands, publish and listen: flags become options,
+// and options a run. Messages for people go to stderr; programs read stdout and the
+// exit code.
 //
 // The package's rule: the process's globals are read in [Main] alone, and
 // errors are printed in one place.
@@ -25,7 +25,7 @@ import (
 	"nats-test/internal/fault"
 )
 
-// A System is what a command sees of the process it runs in.
+// A System is the process as a command sees it.
 type System = console.System
 
 // Main runs the command that build makes in this process, and returns the
@@ -39,7 +39,7 @@ func Main(build func(*System) *cobra.Command) int {
 	// A closed pipe is an error of the write that meets it, not the silent
 	// end of the process in the middle of an event.
 	signal.Ignore(syscall.SIGPIPE)
-	// net/http writes what a server says out of turn to Go's own log.
+	// net/http logs what a server sends out of turn.
 	log.SetOutput(io.Discard)
 	ctx, stop := conn.UntilSignal(context.Background())
 	defer stop()

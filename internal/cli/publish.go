@@ -102,7 +102,7 @@ own catalogue says so, the same in Protobuf or Avro.`,
 	return cmd
 }
 
-// check refuses what can't be run, before anything is read or sent.
+// check refuses wrong flags and arguments before anything is read or sent.
 func (o *publishOptions) check(s *System, cmd *cobra.Command) error {
 	if err := conn.CheckPublish(o.subject); err != nil {
 		return err
@@ -187,7 +187,7 @@ func parseHeaders(cmd *cobra.Command, lines []string) (map[string][]string, erro
 	return header, nil
 }
 
-// checker returns what turns an author's data into what is sent, or refuses it.
+// checker returns a function that encodes an event's data, or refuses it.
 func (o *publishOptions) checker() func(data []byte) ([]byte, error) {
 	if o.raw {
 		return func(data []byte) ([]byte, error) { return data, nil }

@@ -24,8 +24,7 @@ type item struct {
 	err  error
 }
 
-// Events are read and checked before they can be sent: so many, and so many
-// bytes of them.
+// Limits of the events that are read and checked ahead of sending.
 const (
 	aheadEvents = 256
 	aheadBytes  = 8 << 20
@@ -102,7 +101,7 @@ func (r *reader) run(ctx context.Context) {
 	}
 }
 
-// weight is what an event takes of the room: never more than there is.
+// weight is an event's share of the room, at most all of it.
 func weight(data []byte) int64 { return min(int64(len(data)), aheadBytes) }
 
 var errNoEvents = console.Explained(errors.New("there is no event on stdin"), console.ErrContract,
@@ -152,7 +151,7 @@ func printItems(ctx context.Context, r *reader, out *results) error {
 	})
 }
 
-// send publishes what r reads. It connects when the first event has passed its
+// send publishes the events of r. It connects once the first event has passed its
 // check, so that a bad one needs no broker.
 func send(ctx context.Context, r *reader, out *results, o *publishOptions) (err error) {
 	var session conn.Session

@@ -1,5 +1,5 @@
-// Package catalog holds publish events: what lists, shows, checks, compares and
-// writes out catalogues of events; and the flag that names one.
+// Package catalog holds the command publish events, which lists, shows, checks,
+// compares and exports catalogues of events, and the flag that names one.
 //
 // The package's rule: it reaches no broker.
 package catalog
@@ -40,8 +40,8 @@ func (c *Catalogue) Load(s *console.System) (*events.Catalogue, error) {
 	return events.Ticketing(), nil
 }
 
-// Complete offers the catalogue's subjects to the shell: at most so many, 0 for
-// any number.
+// Complete offers the catalogue's subjects to the shell, for at most most arguments;
+// 0 is no limit.
 func (c *Catalogue) Complete(s *console.System, most int) cobra.CompletionFunc {
 	return func(_ *cobra.Command, args []string, begun string) ([]string, cobra.ShellCompDirective) {
 		if most > 0 && len(args) >= most {
@@ -61,8 +61,8 @@ func (c *Catalogue) Complete(s *console.System, most int) cobra.CompletionFunc {
 	}
 }
 
-// legalSubjects returns what refuses a subject that one of the brokers does not
-// take, or that can't be there together with one before.
+// legalSubjects returns a function that refuses a subject that one of the brokers
+// does not allow, or that conflicts with an earlier one.
 func legalSubjects() func(subject string) error {
 	streams := make(map[string]string)
 	return func(subject string) error {

@@ -46,7 +46,8 @@ ticketing services, or your own, which --catalog names.`,
 	return cmd
 }
 
-// untilSignal has a signal end what looks at no context: it ends with the process.
+// untilSignal lets a signal end a command that watches no context. The command
+// itself ends with the process.
 func untilSignal(run func(*cobra.Command, []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		over, err := console.Soon(cmd.Context(), func() error { return run(cmd, args) })

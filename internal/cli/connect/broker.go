@@ -42,8 +42,7 @@ func (b *Broker) Dial(ctx context.Context, tell *console.Console) (conn.Session,
 	return session, nil
 }
 
-// TellBackend says which broker was reached, and what of the flags has no
-// meaning there.
+// TellBackend prints which broker was reached, and which flags are ignored there.
 func (b *Broker) TellBackend(tell *console.Console, kind conn.Backend) {
 	switch kind {
 	case conn.STAN:

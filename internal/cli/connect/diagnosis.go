@@ -11,21 +11,20 @@ import (
 	"nats-test/internal/conn"
 )
 
-// A command that failed to connect is held up for at most checkAll by its
-// diagnosis, and for checkStep by one step of it.
+// Limits of a diagnosis after a failed connection: for all of it, and for a step.
 const (
 	checkAll  = 2 * time.Second
 	checkStep = 500 * time.Millisecond
 )
 
-// reachedNATS reports that err came from a NATS server that let the client in
+// reachedNATS reports whether err came from a NATS server that let the client in
 // or refused its credentials.
 func reachedNATS(err error) bool {
 	return errors.Is(err, conn.ErrAuth) || errors.Is(err, conn.ErrNoCluster) || errors.Is(err, conn.ErrNoJetStream)
 }
 
-// diagnose finds out where a connection fails, if that is what err is about. line
-// is what it found, "" for nothing.
+// diagnose finds out where a connection fails, if err is about a connection. line
+// sums up the findings; it is "" if there are none.
 func (b *Broker) diagnose(ctx context.Context, err error) (found conn.Diagnosis, line string) {
 	connecting := reachedNATS(err) || slices.ContainsFunc([]error{conn.ErrNoServer, conn.ErrHung, conn.ErrTLS, conn.ErrHungUp, conn.ErrPort},
 		func(reason error) bool { return errors.Is(err, reason) })
@@ -44,13 +43,13 @@ func (b *Broker) diagnose(ctx context.Context, err error) (found conn.Diagnosis,
 	return found, "checked: " + s.String() + " (`listen doctor` tells more)"
 }
 
-// A summary is what findings are in a line.
+// A summary puts findings into a line.
 type summary struct {
 	servers []string   // URLs
 	found   [][]string // for each
 }
 
-// mostSummed bounds of how many servers a summary tells.
+// mostSummed is the number of servers that a summary names.
 const mostSummed = 3
 
 func (s *summary) add(f conn.Finding) {

@@ -17,8 +17,8 @@ import (
 	"nats-test/internal/monitor/streaming"
 )
 
-// Explain adds to the error of a connection what it could not tell by itself:
-// what to type next, and at which step it failed.
+// Explain adds a hint to the error of a failed connection, and the step at which it
+// failed.
 func (b *Broker) Explain(ctx context.Context, err error) error {
 	found, line := b.diagnose(ctx, err)
 	if f := found.Fault; f != nil && errors.Is(f.Err, conn.ErrNotNATS) && !reachedNATS(err) {
@@ -34,8 +34,8 @@ func (b *Broker) Explain(ctx context.Context, err error) error {
 	return console.Diagnosed(err, line)
 }
 
-// AskMonitor asks the monitoring port for what the connection could not tell.
-// servers are the IDs of those that were reached, as far as they are known.
+// AskMonitor adds a hint to err that the monitoring port has the facts for.
+// servers are the IDs of the servers that were reached, as far as they are known.
 func (b *Broker) AskMonitor(ctx context.Context, err error, servers []string) error {
 	if errors.Is(err, conn.ErrDenied) && b.Options.Backend == conn.Auto {
 		return console.Hinted(err, "%s; who may only publish names the --backend", console.HintFor(err))
@@ -66,8 +66,8 @@ func (b *Broker) AskMonitor(ctx context.Context, err error, servers []string) er
 	return console.Hinted(err, "%s", p.withoutCluster(cmp.Or(b.Options.Cluster, conn.DefaultCluster), err))
 }
 
-// askHTTP finds out whether what speaks HTTP, where a server should be, is a
-// monitoring port.
+// askHTTP finds out whether an HTTP server in place of a NATS server is a monitoring
+// port.
 func (b *Broker) askHTTP(ctx context.Context, err error) error {
 	for _, server := range strings.Split(b.Options.Where(), ",") {
 		u, wrong := url.Parse(server)
@@ -81,8 +81,8 @@ func (b *Broker) askHTTP(ctx context.Context, err error) error {
 	return err
 }
 
-// A place is a server that has not what was asked for, and what the monitoring
-// port says.
+// A place is a server that lacks what was asked for, with the facts from the
+// monitoring port.
 type place struct {
 	base, server string // URLs, without secrets
 	about        port.Server
@@ -90,7 +90,7 @@ type place struct {
 	same         bool     // the monitoring port is that of the server, as far as is known
 }
 
-// withoutJetStream is what to type where the account or the server has none.
+// withoutJetStream returns the hint for an account or a server without JetStream.
 func (p place) withoutJetStream(err error, known bool) string {
 	const other = "connect to another server with --server"
 	switch {
@@ -105,7 +105,7 @@ func (p place) withoutJetStream(err error, known bool) string {
 	return "this server has none, nor NATS Streaming (so says " + p.base + "): " + p.startJetStream() + ", or " + other
 }
 
-// startJetStream is how this server comes to have JetStream.
+// startJetStream says how to enable JetStream on this server.
 func (p place) startJetStream() string {
 	if p.about.Leaf {
 		return "it is a leaf node: reach the JetStream of the servers that it is connected to with --domain NAME, start its own with -js"
@@ -113,7 +113,7 @@ func (p place) startJetStream() string {
 	return "start it with -js"
 }
 
-// withoutCluster is what to type where the cluster does not answer.
+// withoutCluster returns the hint for a cluster that does not answer.
 func (p place) withoutCluster(cluster string, err error) string {
 	const check = "check --monitor (NATS_MONITOR_URL) and --server"
 	found := p.clusters

@@ -1,8 +1,7 @@
 // Package connect turns flags, environment variables and NATS contexts into a
 // connection to a broker, and explains why there is none.
 //
-// The package's rule: [Flags] are what was typed and [Broker] is what it means;
-// nothing is sent before all of it has been checked.
+// The package's rule: [Flags] are as typed, [Broker] is checked and complete.
 package connect
 
 import (
@@ -50,17 +49,17 @@ func (f *Flags) Add(cmd *cobra.Command) {
 	set.BoolVar(&f.given.TrustAdvertised, "trust-advertised", false, "send a password or token also to servers that only a server named, without TLS\n"+
 		"that proves a name of yours (NATS_TRUST_ADVERTISED=1)")
 	set.StringVar(&f.given.InboxPrefix, "inbox-prefix", "", "`PREFIX` of the subjects of answers, where permissions ask for it\n(NATS_INBOX_PREFIX; default _INBOX)")
-	set.DurationVar(&f.given.Timeout, "timeout", 0, "for connecting, for each answer, and while no ack comes (NATS_TIMEOUT; default 5s)")
+	set.DurationVar(&f.given.Timeout, "timeout", 0, "limit for connecting, for each answer, and for a pause between acks (NATS_TIMEOUT; default 5s)")
 	set.StringVar(&f.monitor, "monitor", "", "`URL` of the monitoring port (NATS_MONITOR_URL; default port 8222 of the server's host)")
 	set.SortFlags = false
 }
 
-// AddStream puts the flags on cmd that say what to do without a stream.
+// AddStream puts the flags on cmd that create a missing stream.
 func (f *Flags) AddStream(cmd *cobra.Command) {
 	set := cmd.Flags()
 	set.BoolVar(&f.given.CreateStream, "create-stream", false, "make a JetStream stream of its own for a subject that no stream covers:\n"+
 		"file storage, limits retention without limits, repeats known for 2 minutes")
-	set.IntVar(&f.given.Replicas, "replicas", 1, "with --create-stream: on so many servers, `N`")
+	set.IntVar(&f.given.Replicas, "replicas", 1, "with --create-stream: keep it on `N` servers")
 	set.Var((*byteSize)(&f.given.MaxBytes), "max-bytes", "with --create-stream: at most `SIZE` bytes, such as 10MB or 1GiB; then it takes no more (default none)")
 }
 

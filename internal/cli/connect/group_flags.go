@@ -15,8 +15,8 @@ type GroupFlags struct {
 	Durable string
 }
 
-// Add puts the flags on cmd.
-func (g *GroupFlags) Add(cmd *cobra.Command) {
+// AddGroup puts the flags on cmd.
+func (g *GroupFlags) AddGroup(cmd *cobra.Command) {
 	f := console.LocalFlags(cmd)
 	f.StringVarP(&g.Group, "group", "g", "", "join this queue group: its members share the events; also --queue, --qgroup `NAME`")
 	f.StringVar(&g.Group, "queue", "", "")
@@ -27,9 +27,9 @@ func (g *GroupFlags) Add(cmd *cobra.Command) {
 	}
 }
 
-// Check refuses names that a broker would, and gives a group without --durable
+// CheckGroup refuses names that a broker would, and gives a group without --durable
 // its durable name.
-func (g *GroupFlags) Check(cmd *cobra.Command) error {
+func (g *GroupFlags) CheckGroup(cmd *cobra.Command) error {
 	if err := console.Exclusive(cmd, "group", "queue", "qgroup"); err != nil {
 		return err
 	}

@@ -18,8 +18,8 @@ type choice struct {
 }
 
 // AddChoice puts a flag on cmd, in f, that takes one of a few words, and completes
-// it in the shell. --help shows usage followed by choices: each is a word, and
-// what there is to say about it.
+// it in the shell. --help shows usage followed by choices: each is a word with an
+// optional remark.
 func AddChoice(cmd *cobra.Command, f *pflag.FlagSet, value *string, name, shorthand, usage string, choices ...string) {
 	c := &choice{value: value, preset: *value}
 	for _, text := range choices {

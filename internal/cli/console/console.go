@@ -1,8 +1,8 @@
-// Package console is what belongs to a terminal and a command line: the streams,
-// messages and colours, what must be escaped, the kinds of flags, and the one
-// table of errors, exit codes and hints.
+// Package console holds everything about a terminal and a command line: streams,
+// messages, colours, escaping, kinds of flags, and the one table of errors, exit
+// codes and hints.
 //
-// The package's rule: whatever is printed for people passes through here.
+// The package's rule: errors are printed here alone, and hints are in one table.
 package console
 
 import (
@@ -29,7 +29,7 @@ type Console struct {
 	bad, hint *color.Color
 }
 
-// AddFlags puts the flags on a root command that say how much it says, and how.
+// AddFlags puts --color and --quiet on a root command.
 func AddFlags(cmd *cobra.Command) {
 	mode := "auto"
 	f := cmd.PersistentFlags()

@@ -11,7 +11,7 @@ import (
 	"nats-test/internal/events"
 )
 
-// An explainedError is one with a hint: what to type next.
+// An explainedError has a hint.
 type explainedError struct {
 	error
 	kind error // one of the errors in ends, or nil
@@ -39,7 +39,7 @@ func Usage(cmd *cobra.Command, format string, args ...any) error {
 	return Explained(fmt.Errorf(format, args...), ErrUsage, fmt.Sprintf("see %s --help", cmd.CommandPath()))
 }
 
-// Broken returns an error for an event that is not what it should be.
+// Broken returns an error for an event that breaks its contract.
 func Broken(format string, args ...any) error {
 	return Explained(fmt.Errorf(format, args...), ErrContract, "")
 }
@@ -57,10 +57,10 @@ type diagnosedError struct {
 
 func (d *diagnosedError) Unwrap() error { return d.error }
 
-// Diagnosed returns err with what a diagnosis found, in a line.
+// Diagnosed returns err with the findings of a diagnosis in a line.
 func Diagnosed(err error, line string) error { return &diagnosedError{err, line} }
 
-// HintFor returns what to type after err, or "".
+// HintFor returns the hint for err, which says what to type next, or "".
 func HintFor(err error) string {
 	if e, ok := errors.AsType[*explainedError](err); ok && e.hint != "" {
 		return e.hint

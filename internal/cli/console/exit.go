@@ -52,8 +52,7 @@ var (
 
 const ForAccount = "enable JetStream for the account of these credentials, use others (--user, --creds), or connect to another server with --server"
 
-// ends maps errors to exit codes, and to what to type next. The first that
-// matches counts.
+// ends maps errors to exit codes and hints. The first match counts.
 var ends = []struct {
 	err  error
 	code int

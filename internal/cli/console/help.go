@@ -22,8 +22,8 @@ func AddExitHelp(cmd *cobra.Command) {
 	})
 }
 
-// hideConnection leaves the flags out of a help that say how a broker is reached,
-// where c and what is above it reach none.
+// hideConnection hides the flags of the connection in the help of commands that
+// reach no broker.
 func hideConnection(c *cobra.Command) {
 	offline := false
 	for at := c; at != nil; at = at.Parent() {
@@ -43,7 +43,7 @@ const ReachesNone = "reaches no broker"
 // release is set by the linker for a released version.
 var release string
 
-// Version returns what --version prints.
+// Version returns the version of the program.
 func Version() string {
 	if release != "" {
 		return release

@@ -9,8 +9,8 @@ import (
 	"nats-test/internal/fault"
 )
 
-// CutShort is ErrInterrupted, and what that means, in place of an error that came
-// once ctx was done: then the reason is the signal.
+// CutShort returns ErrInterrupted with a remark in place of an error that came once
+// ctx was done: then the signal is the reason.
 func CutShort(ctx context.Context, err error, format string, args ...any) error {
 	if err == nil || ctx.Err() == nil {
 		return err
@@ -18,8 +18,7 @@ func CutShort(ctx context.Context, err error, format string, args ...any) error 
 	return fmt.Errorf("%w: %s", ErrInterrupted, fmt.Sprintf(format, args...))
 }
 
-// WhenInterrupted is ErrInterrupted in place of an error that a signal brought
-// about.
+// WhenInterrupted returns ErrInterrupted in place of an error that a signal caused.
 func WhenInterrupted(ctx context.Context, err error) error {
 	if err != nil && ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx))) {
 		return ErrInterrupted
@@ -30,9 +29,9 @@ func WhenInterrupted(ctx context.Context, err error) error {
 // soonWait is how long an interrupted look may take to come back by itself.
 const soonWait = 250 * time.Millisecond
 
-// Soon runs look, and returns what it does. Once ctx is done it is not waited for
-// any longer: answers of a hundred megabytes take seconds to read, and what it
-// still finds is of no use. over is false then; it ends with the process.
+// Soon runs look and returns its error. Once ctx is done, it waits for soonWait at
+// most, since answers of a hundred megabytes take seconds to read: then over is
+// false, and look ends with the process.
 func Soon(ctx context.Context, look func() error) (over bool, err error) {
 	came := make(chan error, 1)
 	go func() {

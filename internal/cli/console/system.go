@@ -14,7 +14,7 @@ import (
 	"nats-test/internal/cli/stdio"
 )
 
-// A System is what a command sees of the process it runs in.
+// A System is the process as a command sees it.
 type System struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer

@@ -51,7 +51,7 @@ func Plural(n int, noun string) string {
 	return noun + "s"
 }
 
-// Clipped bounds what a server says of itself.
+// Clipped bounds the length of a text from a server.
 func Clipped(s string) string {
 	const most = 200
 	if len(s) <= most {
@@ -63,8 +63,8 @@ func Clipped(s string) string {
 // Pad fills s with spaces up to width.
 func Pad(s string, width int) string { return s + strings.Repeat(" ", max(0, width-len(s))) }
 
-// Wrap breaks text between words, and longer words, into lines of so many
-// columns; 0 or less is no limit.
+// Wrap breaks text into lines of at most columns columns, between words where it
+// can; 0 or less is no limit.
 func Wrap(text string, columns int) []string {
 	if columns <= 0 {
 		return []string{text}

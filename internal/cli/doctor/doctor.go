@@ -1,5 +1,5 @@
-// Package doctor holds listen doctor: it shows the steps of a connection, and what
-// to type where one fails.
+// Package doctor holds the command listen doctor, which shows the steps of a
+// connection and a hint for each that fails.
 //
 // The package's rule: it changes nothing at the broker.
 package doctor
@@ -26,7 +26,7 @@ import (
 	"nats-test/internal/monitor/port"
 )
 
-// stepMonitoring is the step that is none of a connection.
+// stepMonitoring is the last step, which is not part of a connection.
 const stepMonitoring conn.Step = "monitoring"
 
 // A doctor is one run of listen doctor.
@@ -136,7 +136,7 @@ func (d *doctor) subjects(s *console.System, args []string) ([]string, error) {
 	return subjects, nil
 }
 
-// run tells what it finds, and returns the error of the first fault.
+// run prints the findings, and returns the error of the first fault.
 func (d *doctor) run(ctx context.Context, tell *console.Console, subjects []string) error {
 	looking, stop := context.WithCancel(ctx)
 	defer stop()
@@ -170,7 +170,7 @@ func title(b conn.Backend) string {
 	return "NATS Streaming"
 }
 
-// tell shows one finding. Where nobody reads it, there is no use in more.
+// tell prints one finding. It stops the diagnosis once stdout fails.
 func (d *doctor) tell(ctx context.Context, f conn.Finding) {
 	if d.broken != nil {
 		return
@@ -190,7 +190,7 @@ func (d *doctor) tell(ctx context.Context, f conn.Finding) {
 	}
 }
 
-// hint is what to type after a finding, or "".
+// hint returns the hint for a finding, or "".
 func (d *doctor) hint(ctx context.Context, f conn.Finding) string {
 	if f.Hint != "" || f.State != conn.StateFault {
 		return f.Hint
@@ -198,11 +198,12 @@ func (d *doctor) hint(ctx context.Context, f conn.Finding) string {
 	return console.HintFor(d.AskMonitor(ctx, f.Err, d.reached))
 }
 
-// howToMonitor is what to type where there is no monitoring port.
+// howToMonitor is the hint for a missing monitoring port.
 const howToMonitor = "open it with -m 8222 at the server's start, forward it from Kubernetes with make pf MONITOR=1, " +
 	"or say where it is with --monitor URL (NATS_MONITOR_URL)"
 
-// monitoring asks whose monitoring port it is. No publish or listen needs it.
+// monitoring checks which server the monitoring port belongs to. Neither publish
+// nor listen needs one.
 func (d *doctor) monitoring(ctx context.Context, found conn.Diagnosis) conn.Finding {
 	base := d.MonitorURL()
 	about, err := port.About(ctx, base)

@@ -1,7 +1,7 @@
 // Package source yields the events to publish: from a flag, a file, a prompt, a
 // stream of JSON values or lines, or a template.
 //
-// The package's rule: what is read for one event is bounded.
+// The package's rule: it reads at most 4 MiB for one event.
 package source
 
 import (
@@ -27,7 +27,7 @@ type Source interface {
 	Next() (data []byte, where string, err error)
 }
 
-// maxEvent bounds what is read for one event, in bytes, white space included.
+// maxEvent is the largest event that is read, in bytes, white space included.
 const maxEvent = 4 << 20
 
 var errLongEvent = console.Broken("one event has more than %d MiB", maxEvent>>20)
@@ -53,7 +53,7 @@ func unreadable(err error) error {
 	return console.Explained(fmt.Errorf("reading the data: %w", err), console.ErrUsage, "--data @FILE needs a file that can be read")
 }
 
-// unreadStdin is why stdin can't be read.
+// unreadStdin returns the error for a stdin that can't be read.
 func unreadStdin(err error) error {
 	return console.Hinted(fmt.Errorf("reading stdin: %w", stdio.Reason(err)), "`< FILE` or a pipe gives a program its stdin")
 }

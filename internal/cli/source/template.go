@@ -43,7 +43,7 @@ func (t *Templated) Next() ([]byte, string, error) {
 	return t.out.Bytes(), where, err
 }
 
-// parseTemplate parses what --template expands. Go's text/template could call
+// parseTemplate parses a template for --template. Go's text/template could call
 // any method by its name, so with it the linker drops none: the program has 4 MB
 // more, and starts later.
 func parseTemplate(text string) (*fasttemplate.Template, error) {
@@ -81,8 +81,8 @@ type IDs struct {
 	n        int
 }
 
-// NewIDs returns what --id says, and refuses one that can't be sent or, with a
-// template, gives two events the same.
+// NewIDs returns the message IDs that --id asks for. It refuses an ID that can't be
+// sent, and one that would be the same for many events.
 func NewIDs(id string, template, many bool) (*IDs, error) {
 	all := &IDs{fixed: id}
 	if template && id != "" {

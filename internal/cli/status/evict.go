@@ -127,10 +127,10 @@ func (v view) isClosed(ctx context.Context, from *streaming.Reader, id string) e
 	}
 }
 
-// errClosedMeanwhile: the server has done what was asked for.
+// errClosedMeanwhile: the server itself closed the client.
 var errClosedMeanwhile = errors.New("closed meanwhile")
 
-// deadClient returns what is known of a client, if it is dead for sure.
+// deadClient returns a client that is dead for sure, or an error.
 func (v view) deadClient(ctx context.Context, from *streaming.Reader, visit *conn.Visit, tell *console.Console, id string) (*streaming.Client, error) {
 	if err := v.sameServer(ctx, from, visit); err != nil {
 		return nil, err
@@ -184,7 +184,7 @@ func stillThere(client *streaming.Client) error {
 
 const stopOrForce = "stop it, or close it all the same with --force"
 
-// holdings tells what becomes of the events that a client held.
+// holdings says which events of a closed client can go to others.
 func holdings(c *streaming.Client) string {
 	var parts []string
 	for _, h := range c.Holds {

@@ -51,7 +51,7 @@ position must have stopped. (Closing a listener never deletes its position.)`,
 			return forget(cmd.Context(), s, console.New(s, cmd), o)
 		},
 	}
-	o.GroupFlags.Add(cmd)
+	o.AddGroup(cmd)
 	console.LocalFlags(cmd).BoolVarP(&o.yes, "yes", "y", false, "do not ask")
 	return cmd
 }
@@ -61,7 +61,7 @@ func (o *forgetOptions) check(s *console.System, cmd *cobra.Command) error {
 	if o.Broker, err = o.flags.Resolve(s, cmd); err != nil {
 		return err
 	}
-	if err := o.GroupFlags.Check(cmd); err != nil {
+	if err := o.CheckGroup(cmd); err != nil {
 		return err
 	}
 	if err := conn.CheckSubject(o.subject); err != nil {
@@ -145,7 +145,7 @@ func forget(ctx context.Context, s *console.System, tell *console.Console, o *fo
 	return err
 }
 
-// visit registers with the server whose monitoring port tells of the position.
+// visit registers with the server that the monitoring port belongs to.
 func (o *forgetOptions) visit(ctx context.Context, observer *conn.Observer, from *streaming.Reader, id string) (*conn.Visit, error) {
 	visit, err := observer.VisitAs(ctx, id)
 	if err != nil {
@@ -158,7 +158,7 @@ func (o *forgetOptions) visit(ctx context.Context, observer *conn.Observer, from
 	return visit, nil
 }
 
-// what names the thing that holds the position at the broker.
+// what names the position as the broker stores it.
 func (o *forgetOptions) what(p *monitor.Subscription) string {
 	switch {
 	case p.Consumer != "":
@@ -228,7 +228,7 @@ func isAre(n int) string {
 	return "are"
 }
 
-// evicts adds to a hint what helps on NATS Streaming alone.
+// evicts adds to a hint the command that helps only on NATS Streaming.
 func (o *forgetOptions) evicts(from reader) string {
 	if _, ok := from.(*streaming.Reader); ok {
 		return ", and `listen evict` closes a dead one"

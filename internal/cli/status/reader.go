@@ -15,20 +15,19 @@ import (
 	"nats-test/internal/monitor/streaming"
 )
 
-// A reader tells how a broker stands. What it asks ends with its context alone.
+// A reader reads the state of a broker. Its requests end only with their context.
 type reader interface {
 	Read(ctx context.Context, subjects []string) (*monitor.Snapshot, error)
 
-	// Replayed returns how many events of subject, in c, position s has got:
-	// so many come again if it is forgotten.
+	// Replayed returns how many events of subject, in c, were delivered to position
+	// s, and would be delivered again if it were forgotten.
 	Replayed(ctx context.Context, c *monitor.Channel, s *monitor.Subscription, subject string) (uint64, error)
 }
 
-// A view is what status, evict and forget look at a broker by: a connection, and
-// the monitoring port.
+// A view reads a broker's state, over a connection and from its monitoring port.
 type view struct{ *connect.Broker }
 
-// observe connects, and returns what to ask there.
+// observe connects, and returns a reader of the broker.
 func (v view) observe(ctx context.Context) (*conn.Observer, reader, error) {
 	observer, err := conn.Observe(ctx, v.Options)
 	if err != nil {
@@ -45,7 +44,7 @@ func (v view) observe(ctx context.Context) (*conn.Observer, reader, error) {
 	return observer, &jetstream.Reader{JS: js, Ask: observer.Ask, Members: members(observer), GroupOf: conn.GroupOf}, nil
 }
 
-// streaming returns what to ask a NATS Streaming server by.
+// streaming returns a reader of a NATS Streaming server.
 func (v view) streaming(observer *conn.Observer) *streaming.Reader {
 	return &streaming.Reader{
 		Base: v.MonitorURL(), Cluster: cmp.Or(v.Options.Cluster, conn.DefaultCluster), Timeout: v.Timeout(),
@@ -53,7 +52,7 @@ func (v view) streaming(observer *conn.Observer) *streaming.Reader {
 	}
 }
 
-// members returns how to ask who shares consumers.
+// members returns a function that asks for the members of consumers.
 func members(observer *conn.Observer) func(context.Context, [][2]string) ([][]monitor.Member, error) {
 	return func(ctx context.Context, consumers [][2]string) ([][]monitor.Member, error) {
 		answers, err := observer.Consumers(ctx, consumers)
@@ -70,7 +69,7 @@ func members(observer *conn.Observer) func(context.Context, [][2]string) ([][]mo
 	}
 }
 
-// explainMonitor says what to type when a broker does not tell how it stands.
+// explainMonitor adds a hint to the error of a reader.
 func (v view) explainMonitor(err error, from reader) error {
 	if errors.Is(err, conn.ErrAuth) {
 		return console.Hinted(err, "the user needs the permission to publish to $JS.API.STREAM.NAMES, $JS.API.STREAM.LIST, $JS.API.STREAM.INFO.* and $JS.API.CONSUMER.LIST.*")
@@ -89,7 +88,7 @@ func (v view) explainMonitor(err error, from reader) error {
 			"forward the port (make pf MONITOR=1), or say where it is with --monitor (NATS_MONITOR_URL)", conn.ShownURL(v.MonitorURL())))
 }
 
-// read has a broker tell how it stands, in bounded time.
+// read reads the state of a broker in bounded time.
 func (v view) read(ctx context.Context, from reader, subjects []string) (*monitor.Snapshot, error) {
 	late, cancel := context.WithTimeout(ctx, 6*v.Timeout())
 	defer cancel()

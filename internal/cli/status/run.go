@@ -12,14 +12,14 @@ import (
 	"nats-test/internal/monitor"
 )
 
-// A report is a look with what is to be said of it.
+// A report is a snapshot with the judgements on it.
 type report struct {
 	*monitor.Snapshot
 	Healthy    bool                `json:"healthy"`
 	Judgements []monitor.Judgement `json:"judgements"`
 }
 
-// snapshot asks once, and judges.
+// snapshot takes a snapshot and judges it.
 func (o *statusOptions) snapshot(ctx context.Context, from reader, h *monitor.History) (*report, error) {
 	snapshot, err := o.read(ctx, from, o.subjects)
 	if err != nil {
@@ -36,8 +36,8 @@ func (o *statusOptions) snapshot(ctx context.Context, from reader, h *monitor.Hi
 	return r, nil
 }
 
-// How often a watch looks, and how soon a look that leaves a doubt is repeated:
-// at most for so long beyond --settle.
+// How often a watch looks, how soon a doubtful look is repeated, and for how long
+// beyond --settle.
 const (
 	watchEvery = time.Second
 	doubtEvery = 250 * time.Millisecond
@@ -83,7 +83,7 @@ func run(ctx context.Context, s *console.System, tell *console.Console, o *statu
 // once shows one look.
 func once(ctx context.Context, s *console.System, tell *console.Console, o *statusOptions, look func(context.Context) (*report, error)) error {
 	r, err := look(ctx)
-	// What looks stuck may just be at work: a moment tells.
+	// A member that looks stuck may just be at work: look again.
 	for begin := time.Now(); err == nil && r.Doubtful(o.settle) && time.Since(begin) < o.settle+doubtMost; {
 		if !console.Pause(ctx, doubtEvery) {
 			return errCutShort
@@ -107,7 +107,7 @@ func once(ctx context.Context, s *console.System, tell *console.Console, o *stat
 	return err
 }
 
-// stream writes a look each second. One that fails is told, and made again.
+// stream writes a report each second. A look that fails is reported and repeated.
 func stream(parent context.Context, s *console.System, tell *console.Console, look func(context.Context) (*report, error)) error {
 	ctx, stop := context.WithCancelCause(parent)
 	defer stop(nil)

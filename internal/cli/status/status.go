@@ -1,5 +1,5 @@
-// Package status holds the commands that look at a broker, and change what is
-// there: listen status, evict and forget.
+// Package status holds the commands that look at a broker and mend its state: listen
+// status, listen evict and listen forget.
 //
 // The package's rule: it asks first, and changes only what it has shown.
 package status
@@ -27,7 +27,7 @@ type statusOptions struct {
 	output   string
 }
 
-// How a status ends that is not healthy for sure.
+// Errors of a status that is not known to be healthy.
 var (
 	errStuck    = errors.New("something is stuck")
 	errCutShort = fmt.Errorf("%w before the look was over", console.ErrInterrupted)
@@ -64,7 +64,8 @@ listen --raw -- status`,
 	}
 	f := console.LocalFlags(cmd)
 	f.BoolVarP(&o.watch, "watch", "w", false, "look again every second: on a terminal in place (q quits, arrows scroll), with -o json a line each")
-	f.DurationVar(&o.settle, "settle", 2*time.Second, "what holds events and does not move for so long is stuck; a single look watches it for so long")
+	f.DurationVar(&o.settle, "settle", 2*time.Second, "a member that holds events and does not move for this long is stuck;\n"+
+		"without --watch, status waits this long to find out")
 	console.AddChoice(cmd, f, &o.output, "output", "o", "", "text", "json (a line for each look)")
 	return cmd
 }

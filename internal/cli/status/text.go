@@ -14,7 +14,7 @@ import (
 	"nats-test/internal/monitor"
 )
 
-// Limits of what is shown to people; -o json has all.
+// Limits of the text output; -o json has all.
 const (
 	mostRows       = 500
 	mostMembers    = 5 // of one group
@@ -35,8 +35,8 @@ func paintReport(tell *console.Console) *reportPaint {
 	}
 }
 
-// text is a report for so many columns, 0 for no limit. While it is watched,
-// the judgement stands first; else last, near the prompt.
+// text returns a report, width columns wide, 0 for no limit. The judgements stand
+// first if it is watched; else last, near the prompt.
 func (p *reportPaint) text(r *report, width int, watched bool) string {
 	rows, more := reportRows(r, watched)
 	shown := p.table(rows, width, watched)

@@ -30,7 +30,7 @@ func watch(parent context.Context, s *console.System, p *reportPaint, look func(
 	}
 	program := tea.NewProgram(screen, options...)
 	screen.leave = program.ReleaseTerminal
-	// Not tea.WithContext: that does not wait for who reads the keys.
+	// Not tea.WithContext: that does not wait for the reader of the keys.
 	quit := context.AfterFunc(ctx, program.Quit)
 	_, err := program.Run()
 	quit()
@@ -42,7 +42,7 @@ func watch(parent context.Context, s *console.System, p *reportPaint, look func(
 	return err
 }
 
-// A screen is what a watch shows. Bubble Tea calls its methods one at a time.
+// A screen is the state of a watch. Bubble Tea calls its methods one at a time.
 type screen struct {
 	ctx      context.Context // of the watch: a look outlives the call that begins it
 	paint    *reportPaint
@@ -76,7 +76,7 @@ func (s *screen) restore() {
 	}
 }
 
-// A snapshotMsg is a look that came back.
+// A snapshotMsg is the result of a look.
 type snapshotMsg struct {
 	report *report
 	err    error

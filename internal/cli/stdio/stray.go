@@ -10,15 +10,15 @@ import (
 	"nats-test/internal/fault"
 )
 
-// A Stray is what a library prints on stdout, where records alone belong:
-// stan.go does so for a message that it can't read, and drops it.
+// A Stray catches the lines that a library prints on stdout, where only records
+// belong: stan.go prints a message that it can't read, and drops it.
 type Stray struct {
 	stdout, pipe *os.File
 	over         chan struct{}
 	lines        int // to be read once over is closed
 }
 
-// Divert has warn print what others than this program's commands print on stdout.
+// Divert passes to warn whatever a library prints on stdout from now on.
 func Divert(warn func(format string, args ...any)) *Stray {
 	s := &Stray{stdout: os.Stdout, over: make(chan struct{})}
 	from, to, err := os.Pipe()

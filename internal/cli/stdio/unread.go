@@ -1,5 +1,6 @@
-// Package stdio knows the standard streams of this process: which of them a shell
-// closed, whether what is written is read, and what a library writes there.
+// Package stdio watches the standard streams of this process: which of them a shell
+// has closed, whether anyone reads stdout and stderr, and whether a library writes
+// there.
 //
 // The package's rule: it prints nothing.
 package stdio
@@ -17,14 +18,14 @@ import (
 	"nats-test/internal/fault"
 )
 
-// Why stdout can't be written any more.
+// Reasons why stdout can't be written any more.
 var (
 	ErrClosed = errors.New("writing to stdout: it was closed at the other end")
 	ErrUnread = errors.New("writing to stdout: nobody reads it")
 )
 
-// A Timed writer knows for how long a write has not come back: nobody reads what
-// is written.
+// A Timed writer knows for how long a write has blocked, as it does when nobody
+// reads.
 type Timed struct {
 	io.Writer
 	since atomic.Int64 // when the write began, in ns; 0 while there is none
@@ -36,7 +37,7 @@ func (w *Timed) Write(p []byte) (int, error) {
 	return w.Writer.Write(p)
 }
 
-// Blocked returns for how long the write that is under way has not come back.
+// Blocked returns for how long the current write has blocked.
 func (w *Timed) Blocked() time.Duration {
 	if since := w.since.Load(); since > 0 {
 		return time.Since(time.Unix(0, since))
@@ -44,11 +45,10 @@ func (w *Timed) Blocked() time.Duration {
 	return 0
 }
 
-// unreadLimit is how long, once the program is to stop, a write that nobody reads
-// is waited for.
+// unreadLimit is how long a write may block once the program is to stop.
 const unreadLimit = 3 * time.Second
 
-// Unwritten is why stdout could not be written.
+// Unwritten returns the error for a failed write to stdout.
 func Unwritten(err error) error {
 	if errors.Is(err, syscall.EPIPE) {
 		return ErrClosed
@@ -64,8 +64,8 @@ func Reason(err error) error {
 	return err
 }
 
-// WhenUnread calls end when ctx is done and a write to w does not come back. It
-// gives up when over is closed; nil is never.
+// WhenUnread calls end once ctx is done and a write to w has blocked for
+// unreadLimit. It returns when over is closed; a nil over never is.
 func WhenUnread(ctx context.Context, w *Timed, over <-chan struct{}, end func()) {
 	defer fault.Exit()
 	select {
