@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -10,34 +11,40 @@ import (
 	"nats-test/internal/brokertest"
 )
 
-// Imports go one way: cmd -> cli -> {conn, events, monitor} -> fault; and neither
+// Imports go one way: cmd -> cli -> cli/… -> {conn, events, monitor} -> fault; and neither
 // program links a server, or what tests alone need.
 func TestImportsGoOneWay(t *testing.T) {
-	allowed := map[string][]string{
-		"nats-test/cmd/publish": {"nats-test/internal/cli"},
-		"nats-test/cmd/listen":  {"nats-test/internal/cli"},
-		"nats-test/internal/cli": {"nats-test/internal/conn", "nats-test/internal/events", "nats-test/internal/fault", "nats-test/internal/monitor",
-			"nats-test/internal/monitor/port", "nats-test/internal/monitor/streaming", "nats-test/internal/monitor/jetstream"},
-		"nats-test/internal/conn": {"nats-test/internal/fault"},
-		"nats-test/internal/events": {
-			"nats-test/internal/events/contract", "nats-test/internal/events/ticketing",
-			"nats-test/internal/events/jsonschema", "nats-test/internal/events/protobuf", "nats-test/internal/events/avro",
-		},
-		"nats-test/internal/events/contract":   nil,
-		"nats-test/internal/events/ticketing":  nil,
-		"nats-test/internal/events/jsonschema": {"nats-test/internal/events/contract", "nats-test/third_party/jsonschema", "nats-test/third_party/jsonschema/kind"},
-		"nats-test/internal/events/protobuf":   {"nats-test/internal/events/contract"},
-		"nats-test/internal/events/avro":       {"nats-test/internal/events/contract"},
-		"nats-test/internal/fault":             nil,
-		"nats-test/internal/monitor":           {"nats-test/internal/fault"},
-		"nats-test/internal/monitor/port":      {"nats-test/internal/fault"},
-		"nats-test/internal/monitor/streaming": {"nats-test/internal/fault", "nats-test/internal/monitor", "nats-test/internal/monitor/port"},
-		"nats-test/internal/monitor/jetstream": {"nats-test/internal/fault", "nats-test/internal/monitor", "nats-test/internal/monitor/port"},
-		"nats-test/internal/soak":              {"nats-test/internal/brokertest"},
+	const module = "nats-test/internal/"
+	allowed := map[string]string{
+		"../cmd/publish":    "cli",
+		"../cmd/listen":     "cli",
+		"cli":               "cli/catalog cli/connect cli/console cli/doctor cli/record cli/source cli/status cli/stdio conn events fault monitor monitor/streaming",
+		"cli/catalog":       "cli/console conn events",
+		"cli/connect":       "cli/console conn monitor/port monitor/streaming",
+		"cli/console":       "cli/stdio conn events fault",
+		"cli/doctor":        "cli/catalog cli/connect cli/console cli/stdio conn events monitor/port",
+		"cli/record":        "cli/console conn",
+		"cli/source":        "cli/console cli/record cli/stdio events",
+		"cli/status":        "cli/connect cli/console cli/stdio conn fault monitor monitor/jetstream monitor/streaming",
+		"cli/stdio":         "conn fault",
+		"conn":              "fault",
+		"events":            "events/contract events/ticketing events/jsonschema events/protobuf events/avro",
+		"events/contract":   "",
+		"events/ticketing":  "",
+		"events/jsonschema": "events/contract",
+		"events/protobuf":   "events/contract",
+		"events/avro":       "events/contract",
+		"fault":             "",
+		"monitor":           "fault",
+		"monitor/port":      "fault",
+		"monitor/streaming": "fault monitor monitor/port",
+		"monitor/jetstream": "fault monitor monitor/port",
+		"soak":              "brokertest",
 	}
-	for pkg, may := range allowed {
+	for name, may := range allowed {
+		pkg := path.Join(module, name)
 		for _, imported := range list(t, "{{join .Imports \"\\n\"}}", pkg) {
-			if strings.HasPrefix(imported, "nats-test/") && !slices.Contains(may, imported) {
+			if ours, ok := strings.CutPrefix(imported, module); ok && !slices.Contains(strings.Fields(may), ours) {
 				t.Errorf("%s imports %s", pkg, imported)
 			}
 			if strings.HasPrefix(pkg, "nats-test/internal/events") && strings.HasPrefix(imported, "github.com/nats-io/") {

@@ -1,21 +1,28 @@
 package cli
 
 import (
+	"cmp"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"nats-test/internal/cli/catalog"
+	"nats-test/internal/cli/connect"
+	"nats-test/internal/cli/console"
+	"nats-test/internal/cli/doctor"
+	"nats-test/internal/cli/status"
 	"nats-test/internal/conn"
 	"nats-test/internal/events"
 )
 
 // listenOptions are the flags of listen.
 type listenOptions struct {
-	connection
-	catalogue
-	position
+	flags connect.Flags
+	*connect.Broker
+	catalog.Catalogue
+	connect.GroupFlags
 
 	subjects    []string
 	deliver     string
@@ -31,7 +38,6 @@ type listenOptions struct {
 	raw         bool
 
 	deliverGiven  bool
-	clientIDGiven bool
 	inFlightGiven bool
 	ackWaitGiven  bool
 	start         conn.Start
@@ -44,7 +50,7 @@ const defaultMaxInFlight = 4096
 
 // NewListen returns the command listen.
 func NewListen(s *System) *cobra.Command {
-	o := &listenOptions{}
+	o := &listenOptions{output: "text"}
 	cmd := &cobra.Command{
 		Use:   "listen [SUBJECT...]",
 		Short: "listen shows the events of NATS subjects, alone or as a member of a queue group",
@@ -62,74 +68,71 @@ On a terminal, rs and Enter restart the listener.`,
   listen 'ticket:*' -o json --until-end | jq .data.price
   listen order:created --group payments --ack-wait 5s --delay 7s
   listen --raw any.subject --deliver since:10m`,
-		Version:           version(),
-		ValidArgsFunction: o.complete(s, 0),
+		Version:           console.Version(),
+		ValidArgsFunction: o.Complete(s, 0),
 		Args:              cobra.ArbitraryArgs,
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.subjects = args
 			if err := o.check(s, cmd); err != nil {
-				return orCommand(cmd, firstOf(args...), err)
+				return orCommand(cmd, cmp.Or(args...), err)
 			}
-			return listenRun(cmd.Context(), s, newTeller(s, cmd), o)
+			return listenRun(cmd.Context(), s, console.New(s, cmd), o)
 		},
 	}
-	f := localFlags(cmd)
-	o.addPosition(cmd)
+	f := console.LocalFlags(cmd)
+	o.AddGroup(cmd)
 	f.StringVar(&o.deliver, "deliver", "all", "`START` of a new subscription: all, new, last, seq:N, since:1h30m, time:2026-01-02T03:04:05Z")
-	f.DurationVar(&o.ackWait, "ack-wait", 30*time.Second, "redelivery after so long without an ack; whole seconds")
+	f.DurationVar(&o.ackWait, "ack-wait", 30*time.Second, "an event is redelivered after this long without an ack; whole seconds")
 	f.IntVar(&o.maxInFlight, "max-in-flight", defaultMaxInFlight, "unacked events that this listener may hold, `N`; with --delay fewer, so that\nnone waits for more than half the ack wait")
 	f.BoolVar(&o.noAck, "no-ack", false, "never ack: shows what redelivery looks like")
-	f.DurationVar(&o.delay, "delay", 0, "pretend that handling an event takes so long")
+	f.DurationVar(&o.delay, "delay", 0, "pretend that handling an event takes this long")
 	f.IntVarP(&o.count, "count", "c", 0, "stop after `N` events")
-	f.DurationVar(&o.idle, "idle", 0, "stop when no event came for so long")
+	f.DurationVar(&o.idle, "idle", 0, "stop when no event has come for this long")
 	f.BoolVar(&o.untilEnd, "until-end", false, "stop after the events that are there at the start")
 	f.BoolVar(&o.noReconnect, "no-reconnect", false, "exit when the connection is lost, do not join again")
-	f.StringVarP(&o.output, "output", "o", "text", "text, json (a record per line) or raw (the bytes)")
+	console.AddChoice(cmd, f, &o.output, "output", "o", "", "text", "json (a record per line)", "raw (the bytes)")
 	f.BoolVar(&o.raw, "raw", false, "no contract: any subject, any bytes")
-	o.addStreamFlags(cmd)
-	complete(cmd, "output", "text", "json", "raw")
-	complete(cmd, "deliver", "all", "new", "last", "seq:", "since:", "time:")
-	o.addCatalogue(cmd)
-	o.addFlags(cmd)
-	addExitHelp(cmd)
-	cmd.AddCommand(newStatus(s, &o.connection), newEvict(s, &o.connection), newForget(s, &o.connection),
-		newDoctor(s, &o.connection, &o.catalogue))
+	o.flags.AddStream(cmd)
+	console.Complete(cmd, "deliver", "all", "new", "last", "seq:", "since:", "time:")
+	o.AddFlag(cmd)
+	o.flags.Add(cmd)
+	console.AddFlags(cmd)
+	console.AddExitHelp(cmd)
+	cmd.AddCommand(status.New(s, &o.flags), status.NewEvict(s, &o.flags), status.NewForget(s, &o.flags),
+		doctor.New(s, &o.flags, &o.Catalogue))
 	return cmd
 }
 
-// check refuses what can't be run, before anything is sent.
+// check refuses wrong flags and arguments before anything is sent.
 func (o *listenOptions) check(s *System, cmd *cobra.Command) error {
-	if err := o.resolve(s, cmd); err != nil {
+	var err error
+	if o.Broker, err = o.flags.Resolve(s, cmd); err != nil {
 		return err
 	}
-	if err := o.position.check(cmd); err != nil {
+	if err := o.CheckGroup(cmd); err != nil {
 		return err
 	}
 	given := cmd.Flags().Changed
-	var err error
 	if o.start, err = conn.ParseStart(o.deliver, time.Now()); err != nil {
-		return usage(cmd, "--deliver %q: %w", o.deliver, err)
+		return console.Usage(cmd, "--deliver %q: %w", o.deliver, err)
 	}
 	o.deliverGiven, o.inFlightGiven, o.ackWaitGiven = given("deliver"), given("max-in-flight"), given("ack-wait")
 	switch {
 	case o.ackWait < time.Second || o.ackWait%time.Second != 0 || o.ackWait > 24*time.Hour:
-		return usage(cmd, "--ack-wait %v: must be whole seconds, from 1s to 24h", o.ackWait)
+		return console.Usage(cmd, "--ack-wait %v: must be whole seconds, from 1s to 24h", o.ackWait)
 	case o.maxInFlight < 1 || o.maxInFlight > 1<<16:
-		return usage(cmd, "--max-in-flight %d: must be from 1 to %d", o.maxInFlight, 1<<16)
+		return console.Usage(cmd, "--max-in-flight %d: must be from 1 to %d", o.maxInFlight, 1<<16)
 	case given("delay") && o.delay < 0:
-		return usage(cmd, "--delay %v: must not be negative", o.delay)
+		return console.Usage(cmd, "--delay %v: must not be negative", o.delay)
 	case given("count") && o.count < 1:
-		return usage(cmd, "--count %d: must be at least 1", o.count)
+		return console.Usage(cmd, "--count %d: must be at least 1", o.count)
 	case given("idle") && o.idle <= 0:
-		return usage(cmd, "--idle %v: must be more than 0", o.idle)
-	case o.output != "text" && o.output != "json" && o.output != "raw":
-		return usage(cmd, "--output %q: must be text, json or raw", o.output)
+		return console.Usage(cmd, "--idle %v: must be more than 0", o.idle)
 	}
 	if err := o.chooseSubjects(s, cmd); err != nil {
 		return err
 	}
-	o.clientIDGiven = given("client-id")
-	o.options.NoReconnect = o.noReconnect
+	o.Options.NoReconnect = o.noReconnect
 	return nil
 }
 
@@ -139,7 +142,7 @@ func (o *listenOptions) chooseSubjects(s *System, cmd *cobra.Command) error {
 	asked := o.subjects
 	if len(asked) == 0 {
 		if o.raw {
-			return usage(cmd, "--raw needs a subject: it does not look into the catalogue")
+			return console.Usage(cmd, "--raw needs a subject: it does not look into the catalogue")
 		}
 		asked = []string{"*"}
 	}
@@ -152,7 +155,7 @@ func (o *listenOptions) chooseSubjects(s *System, cmd *cobra.Command) error {
 		}
 		return nil
 	}
-	all, err := o.load(s)
+	all, err := o.Load(s)
 	if err != nil {
 		return err
 	}

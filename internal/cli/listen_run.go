@@ -9,22 +9,21 @@ import (
 	"strings"
 	"time"
 
+	"nats-test/internal/cli/console"
+	"nats-test/internal/cli/stdio"
 	"nats-test/internal/conn"
 	"nats-test/internal/fault"
 	"nats-test/internal/monitor/streaming"
 )
 
-var (
-	errRestart = errors.New("restarted by rs")
-	errClosed  = errors.New("writing to stdout: it was closed at the other end")
-)
+var errRestart = errors.New("restarted by rs")
 
 // listenRun listens until an end that the flags name, or a signal.
-func listenRun(ctx context.Context, s *System, tell *teller, o *listenOptions) error {
+func listenRun(ctx context.Context, s *System, tell *console.Console, o *listenOptions) error {
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
 	compiled := o.compile(ctx, stop)
-	h := newHandling(s, tell, o)
+	h := newEventHandler(s, tell, o)
 	restart := make(chan struct{})
 	if s.StdinTTY {
 		go readRestarts(s.Stdin, restart)
@@ -40,9 +39,9 @@ func listenRun(ctx context.Context, s *System, tell *teller, o *listenOptions) e
 			}
 			return err
 		}
-		tell.say("restarting")
-		if !o.clientIDGiven {
-			o.options.ClientID = "" // a new one
+		tell.Say("restarting")
+		if !o.ClientIDGiven {
+			o.Options.ClientID = "" // a new one
 		}
 	}
 }
@@ -81,7 +80,7 @@ func readRestarts(in io.Reader, restart chan<- struct{}) {
 
 // listenOnce is one listener's life, up to errRestart. One that lived before
 // does not give up when it can't join at once.
-func (o *listenOptions) listenOnce(parent context.Context, tell *teller, h *handling, restart <-chan struct{}, again bool) error {
+func (o *listenOptions) listenOnce(parent context.Context, tell *console.Console, h *eventHandler, restart <-chan struct{}, again bool) error {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)
 	watching := make(chan struct{})
@@ -96,20 +95,20 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *teller, h *hand
 	}()
 	defer func() { <-watching }()
 	defer cancel(nil)
-	defer whenClosed(h.out.Writer, func() { cancel(errClosed) })()
-	if o.options.ClientID == "" {
-		o.options.ClientID = o.clientID()
+	defer stdio.WhenClosed(h.out.Writer, func() { cancel(stdio.ErrClosed) })()
+	if o.Options.ClientID == "" {
+		o.Options.ClientID = o.ClientID()
 	}
 
-	o.options.Notify = func(line string) { tell.warn("%s", line) }
-	h.company = newCompany(tell, o)
+	o.Options.Notify = func(line string) { tell.Warn("%s", line) }
+	h.group = newGroupWatch(tell, o)
 	var backend conn.Backend
 	var listener *conn.Listener
 	listener = &conn.Listener{
-		Options:  o.options,
+		Options:  o.Options,
 		Subjects: o.subjects,
 		Subscription: conn.Subscription{
-			Group: o.group, Durable: o.durable, Start: o.start, AckWait: o.ackWait, MaxInFlight: o.inFlight(),
+			Group: o.Group, Durable: o.Durable, Start: o.start, AckWait: o.ackWait, MaxInFlight: o.inFlight(),
 		},
 		NoAck: o.noAck, UntilEnd: o.untilEnd, Idle: o.idle, Persist: again, Rest: o.rest,
 		Reached: func(b conn.Backend, again bool) {
@@ -117,10 +116,10 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *teller, h *hand
 			if again {
 				return
 			}
-			o.tellBackend(tell, b)
-			h.noAcks = b == conn.JetStream && o.group == "" && o.durable == ""
+			o.TellBackend(tell, b)
+			h.noAcks = b == conn.JetStream && o.Group == "" && o.Durable == ""
 			if h.noAcks && (o.noAck || o.ackWaitGiven) {
-				tell.say("--no-ack and --ack-wait are ignored: without a group or durable, JetStream wants no acks")
+				tell.Say("--no-ack and --ack-wait are ignored: without a group or durable, JetStream wants no acks")
 			}
 			if b == conn.STAN {
 				o.tellPosition(ctx, tell)
@@ -129,35 +128,35 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *teller, h *hand
 		Joined: func(places []conn.Place, again bool) {
 			h.joined = true
 			o.tellJoined(tell, places, again)
-			h.company.joined(ctx, listener, backend, places)
+			h.group.joined(ctx, listener, backend, places)
 		},
 	}
 	end, err := listener.Run(ctx, h)
-	h.company.end()
+	h.group.end()
 	switch cause := context.Cause(ctx); {
 	case errors.Is(cause, errRestart):
 		if err != nil { // there is nothing to be lost by going on
-			tell.warn("%v", err)
+			tell.Warn("%v", err)
 		}
 		return errRestart
 	case parent.Err() != nil && !h.joined && backend == "":
-		return fmt.Errorf("%w before it was connected to %s: nothing was handled", errInterrupted, o.options.Where())
+		return fmt.Errorf("%w before it was connected to %s: nothing was handled", console.ErrInterrupted, o.Options.Where())
 	case parent.Err() != nil && !h.joined:
-		return fmt.Errorf("%w before it listened to %s: nothing was handled", errInterrupted, strings.Join(o.subjects, ", "))
+		return fmt.Errorf("%w before it listened to %s: nothing was handled", console.ErrInterrupted, strings.Join(o.subjects, ", "))
 	case err != nil && h.joined:
-		return o.askMonitor(parent, err, nil)
+		return o.AskMonitor(parent, err, nil)
 	case errors.Is(err, conn.ErrNoStream) && !errors.Is(err, conn.ErrNoSuchStream):
-		return hinted(err, "%s; to listen to a mirror, or to a stream with sources, name it with --stream", hintFor(err))
+		return console.Hinted(err, "%s; to listen to a mirror, or to a stream with sources, name it with --stream", console.HintFor(err))
 	case err != nil:
-		return o.explain(parent, err)
-	case errors.Is(cause, errClosed):
+		return o.Explain(parent, err)
+	case errors.Is(cause, stdio.ErrClosed):
 		return cause
 	case parent.Err() != nil && o.hasEnd():
 		return h.interrupted()
 	case parent.Err() != nil:
 		return nil // a signal, and closed cleanly
 	case end == conn.EndIdle && (o.untilEnd || o.count > 0 && int(h.handled.Load()) < o.count):
-		return errIdle
+		return console.ErrIdle
 	}
 	return h.verdict()
 }
@@ -166,17 +165,17 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *teller, h *hand
 // was asked for is done.
 func (o *listenOptions) hasEnd() bool { return o.untilEnd || o.count > 0 }
 
-// rest asks the monitoring port what is left of a group or durable of NATS
-// Streaming: nobody else can tell.
+// rest asks the monitoring port how much is left for a group or durable of NATS
+// Streaming. Only the monitoring port knows.
 func (o *listenOptions) rest(ctx context.Context, sub conn.Subscription, client string) (conn.Rest, error) {
-	r, err := streaming.RestOf(ctx, o.monitorURL(), sub.Subject, sub.Group, sub.Durable, client)
+	r, err := streaming.RestOf(ctx, o.MonitorURL(), sub.Subject, sub.Group, sub.Durable, client)
 	return conn.Rest{Waiting: r.Waiting, Next: r.Next, Unacked: r.Unacked, Here: r.Own, Sent: r.Sent}, err
 }
 
-// inFlight is what a subscription may hold. If not told otherwise, it is not
-// more than can be handled in half the ack wait (what waits longer is delivered
-// to others meanwhile), and not much more than --count asks for: others should
-// get the rest.
+// inFlight is the number of unacked events that a subscription may hold. Unless
+// --max-in-flight is given, it is at most what can be handled in half the ack wait
+// (later events would be redelivered to others), and not much more than --count:
+// others should get the rest.
 func (o *listenOptions) inFlight() int {
 	const spare = 64 // events may break their contract, and then don't count
 	n := o.maxInFlight
@@ -193,27 +192,27 @@ func (o *listenOptions) inFlight() int {
 	return n
 }
 
-func (o *listenOptions) tellJoined(tell *teller, places []conn.Place, again bool) {
+func (o *listenOptions) tellJoined(tell *console.Console, places []conn.Place, again bool) {
 	as := ""
 	switch {
-	case o.group != "" && o.durable != "":
-		as = fmt.Sprintf(" in group %s, durable %s,", o.group, o.durable)
-	case o.group != "":
-		as = fmt.Sprintf(" in group %s, not durable,", o.group)
-	case o.durable != "":
-		as = fmt.Sprintf(" with durable %s", o.durable)
+	case o.Group != "" && o.Durable != "":
+		as = fmt.Sprintf(" in group %s, durable %s,", o.Group, o.Durable)
+	case o.Group != "":
+		as = fmt.Sprintf(" in group %s, not durable,", o.Group)
+	case o.Durable != "":
+		as = fmt.Sprintf(" with durable %s", o.Durable)
 	}
 	verb := "listening"
 	if again {
 		verb = "joined again, listening"
 	}
 	o.tellPlaces(tell, places, again)
-	tell.say("%s to %s%s as client %s", verb, strings.Join(o.subjects, ", "), as, o.options.ClientID)
+	tell.Say("%s to %s%s as client %s", verb, strings.Join(o.subjects, ", "), as, o.Options.ClientID)
 }
 
-// tellPlaces says, in one line, what JetStream made of the subjects; and where
-// a consumer that exists makes --deliver void.
-func (o *listenOptions) tellPlaces(tell *teller, places []conn.Place, again bool) {
+// tellPlaces prints the stream and consumer of each subject in one line, and where
+// an existing consumer makes --deliver void.
+func (o *listenOptions) tellPlaces(tell *console.Console, places []conn.Place, again bool) {
 	var mapping []string
 	for _, p := range places {
 		if p.Stream == "" { // NATS Streaming
@@ -225,32 +224,32 @@ func (o *listenOptions) tellPlaces(tell *teller, places []conn.Place, again bool
 		}
 		if !again {
 			for _, note := range p.Notes {
-				tell.say("%s", note)
+				tell.Say("%s", note)
 			}
 		}
 		mapping = append(mapping, fmt.Sprintf("stream %s, %s, filter %s", p.Stream, consumer, p.Subject))
-		if again && !p.Resumed && o.durable != "" {
-			tell.warn("the consumer %s was gone, and with it the position on %s: it begins anew", p.Consumer, p.Subject)
+		if again && !p.Resumed && o.Durable != "" {
+			tell.Warn("the consumer %s was gone, and with it the position on %s: it begins anew", p.Consumer, p.Subject)
 		}
 		if p.Resumed && o.deliverGiven && !again {
-			tell.say("resuming %s after #%d: the consumer %s exists, --deliver is ignored", p.Subject, p.Position, p.Consumer)
+			tell.Say("resuming %s after #%d: the consumer %s exists, --deliver is ignored", p.Subject, p.Position, p.Consumer)
 		}
 	}
-	tell.say("%s", strings.Join(mapping, "; "))
+	tell.Say("%s", strings.Join(mapping, "; "))
 }
 
-// tellPosition says so where a durable that exists makes --deliver void.
-func (o *listenOptions) tellPosition(ctx context.Context, tell *teller) {
-	if o.durable == "" || !o.deliverGiven {
+// tellPosition prints where an existing durable makes --deliver void.
+func (o *listenOptions) tellPosition(ctx context.Context, tell *console.Console) {
+	if o.Durable == "" || !o.deliverGiven {
 		return
 	}
 	for _, subject := range o.subjects {
-		last, found, err := streaming.DurablePosition(ctx, o.monitorURL(), subject, o.group, o.durable, o.options.ClientID)
+		last, found, err := streaming.DurablePosition(ctx, o.MonitorURL(), subject, o.Group, o.Durable, o.Options.ClientID)
 		if err != nil {
-			tell.say("if the durable %s exists on %s, --deliver is ignored: "+
-				"the monitoring port, which could tell, does not answer (--monitor)", o.durable, subject)
+			tell.Say("if the durable %s exists on %s, --deliver is ignored: "+
+				"the monitoring port, which could tell, does not answer (--monitor)", o.Durable, subject)
 		} else if found {
-			tell.say("resuming %s after #%d: the durable %s exists, --deliver is ignored", subject, last, o.durable)
+			tell.Say("resuming %s after #%d: the durable %s exists, --deliver is ignored", subject, last, o.Durable)
 		}
 	}
 }

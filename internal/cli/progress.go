@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/schollz/progressbar/v3"
+
+	"nats-test/internal/cli/console"
 )
 
 // progress shows a bar on stderr when publishing takes longer than a second
@@ -20,8 +22,8 @@ type progress struct {
 	make   func() *progressbar.ProgressBar
 }
 
-func newProgress(s *System, tell *teller, o *publishOptions) *progress {
-	p := &progress{begin: time.Now(), show: s.StderrTTY && !o.quiet && !o.interactive}
+func newProgress(s *System, tell *console.Console, o *publishOptions) *progress {
+	p := &progress{begin: time.Now(), show: s.StderrTTY && !tell.Quiet && !o.interactive}
 	total := o.count
 	if o.data == "-" {
 		total = -1
@@ -36,7 +38,7 @@ func newProgress(s *System, tell *teller, o *publishOptions) *progress {
 		)
 	}
 	if p.show {
-		tell.before = p.clear
+		tell.Before = p.clear
 	}
 	return p
 }

@@ -9,14 +9,20 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"nats-test/internal/cli/catalog"
+	"nats-test/internal/cli/connect"
+	"nats-test/internal/cli/console"
+	"nats-test/internal/cli/record"
+	"nats-test/internal/cli/source"
 	"nats-test/internal/conn"
 	"nats-test/internal/events"
 )
 
 // publishOptions are the flags of publish.
 type publishOptions struct {
-	connection
-	catalogue
+	flags connect.Flags
+	*connect.Broker
+	catalog.Catalogue
 
 	subject     string
 	data        string
@@ -32,13 +38,13 @@ type publishOptions struct {
 	output      string
 
 	contract *events.Contract // nil with --raw
-	ids      *ids
+	ids      *source.IDs
 	header   map[string][]string
 }
 
 // NewPublish returns the command publish.
 func NewPublish(s *System) *cobra.Command {
-	o := &publishOptions{}
+	o := &publishOptions{output: "text"}
 	cmd := &cobra.Command{
 		Use:   "publish SUBJECT",
 		Short: "publish puts events on a NATS subject and waits until the broker has stored them",
@@ -54,12 +60,12 @@ own catalogue says so, the same in Protobuf or Avro.`,
   publish order:created --data - < events.ndjson
   publish ticket:created --template --data '{"id":"{{.N}}","title":"{{now}}","price":1,"userId":"{{uuid}}"}' -n 5
   listen ticket:created -o json --until-end | publish ticket:created --server other:4222 --data -`,
-		Version:           version(),
-		ValidArgsFunction: o.complete(s, 1),
+		Version:           console.Version(),
+		ValidArgsFunction: o.Complete(s, 1),
 		Args: func(cmd *cobra.Command, args []string) error {
 			switch len(args) {
 			case 0:
-				return usage(cmd, "no subject: which event is it? For example: publish ticket:created --sample")
+				return console.Usage(cmd, "no subject: which event is it? For example: publish ticket:created --sample")
 			case 1:
 				return nil
 			}
@@ -70,10 +76,10 @@ own catalogue says so, the same in Protobuf or Avro.`,
 			if err := o.check(s, cmd); err != nil {
 				return orCommand(cmd, o.subject, err)
 			}
-			return publishRun(cmd.Context(), s, newTeller(s, cmd), o)
+			return publishRun(cmd.Context(), s, console.New(s, cmd), o)
 		},
 	}
-	f := localFlags(cmd)
+	f := console.LocalFlags(cmd)
 	f.StringVarP(&o.data, "data", "d", "", "the data, `JSON`; @FILE reads a file, - reads stdin as a stream of JSON values, an event each\n"+
 		"(with --raw or --template: an event a line)")
 	f.BoolVar(&o.sample, "sample", false, "send the catalogue's example")
@@ -86,64 +92,62 @@ own catalogue says so, the same in Protobuf or Avro.`,
 	f.StringVar(&o.id, "id", "", "message `ID` by which JetStream knows a repeat, and stores it once (default random);\n"+
 		"with --template it is expanded, too, so that each of many has its own")
 	f.StringArrayVarP(&o.headers, "header", "H", nil, "`KEY:VALUE`, a header of the event (JetStream); may be given several times")
-	o.addStreamFlags(cmd)
-	f.StringVarP(&o.output, "output", "o", "text", "a line per acked event: text or json")
-	complete(cmd, "output", "text", "json")
-	o.addCatalogue(cmd)
-	o.addFlags(cmd)
-	addExitHelp(cmd)
-	cmd.AddCommand(newEvents(s, &o.catalogue))
+	o.flags.AddStream(cmd)
+	console.AddChoice(cmd, f, &o.output, "output", "o", "a line per acked event: ", "text", "json")
+	o.AddFlag(cmd)
+	o.flags.Add(cmd)
+	console.AddFlags(cmd)
+	console.AddExitHelp(cmd)
+	cmd.AddCommand(catalog.NewEvents(s, &o.Catalogue))
 	return cmd
 }
 
-// check refuses what can't be run, before anything is read or sent.
+// check refuses wrong flags and arguments before anything is read or sent.
 func (o *publishOptions) check(s *System, cmd *cobra.Command) error {
 	if err := conn.CheckPublish(o.subject); err != nil {
 		return err
 	}
-	if err := o.resolve(s, cmd); err != nil {
+	var err error
+	if o.Broker, err = o.flags.Resolve(s, cmd); err != nil {
 		return err
 	}
 	for _, pair := range [][]string{
 		{"data", "sample"}, {"raw", "sample"}, {"template", "sample"}, {"interactive", "dry-run"},
 		{"interactive", "count"}, {"interactive", "rate"},
 	} {
-		if err := exclusive(cmd, pair...); err != nil {
+		if err := console.Exclusive(cmd, pair...); err != nil {
 			return err
 		}
 	}
 	given := cmd.Flags().Changed
 	switch {
 	case !given("data") && o.raw:
-		return usage(cmd, "no data: give it with --data")
+		return console.Usage(cmd, "no data: give it with --data")
 	case !given("data") && !o.sample:
-		return usage(cmd, "no data: give it with --data, or send the example with --sample")
+		return console.Usage(cmd, "no data: give it with --data, or send the example with --sample")
 	case o.count < 1:
-		return usage(cmd, "--count %d: must be at least 1", o.count)
+		return console.Usage(cmd, "--count %d: must be at least 1", o.count)
 	case given("rate") && (o.rate <= 0 || math.IsNaN(o.rate) || math.IsInf(o.rate, 0)):
-		return usage(cmd, "--rate %v: must be a number of events per second, more than 0", o.rate)
-	case o.output != "text" && o.output != "json":
-		return usage(cmd, "--output %q: must be text or json", o.output)
+		return console.Usage(cmd, "--rate %v: must be a number of events per second, more than 0", o.rate)
 	case o.data == "-" && given("count"):
-		return usage(cmd, "--count needs one event to repeat, and --data - reads many")
+		return console.Usage(cmd, "--count needs one event to repeat, and --data - reads many")
 	case s.StdinShut && o.data == "-":
-		return &explained{errors.New("there is no event on stdin: it is closed"), errContract, "leave <&- out; `< FILE` or a pipe gives a program its stdin"}
+		return console.Explained(errors.New("there is no event on stdin: it is closed"), console.ErrContract, "leave <&- out; `< FILE` or a pipe gives a program its stdin")
 	case o.data == "-" && o.interactive:
-		return usage(cmd, "--interactive and --data - both want stdin")
+		return console.Usage(cmd, "--interactive and --data - both want stdin")
 	case given("id") && o.id == "":
-		return usage(cmd, "--id \"\": the ID is empty")
-	case o.options.Backend == conn.STAN && (o.id != "" || len(o.headers) > 0):
+		return console.Usage(cmd, "--id \"\": the ID is empty")
+	case o.Options.Backend == conn.STAN && (o.id != "" || len(o.headers) > 0):
 		return errOnlyJetStream
 	}
-	var err error
-	if o.ids, err = newIDs(o); err != nil {
+	if o.ids, err = source.NewIDs(o.id, o.template, o.count > 1 || o.data == "-" || o.interactive); err != nil {
 		return err
 	}
 	if o.header, err = parseHeaders(cmd, o.headers); err != nil {
 		return err
 	}
 	if !o.raw {
-		all, err := o.load(s)
+		all, err := o.Load(s)
 		if err != nil {
 			return err
 		}
@@ -154,14 +158,14 @@ func (o *publishOptions) check(s *System, cmd *cobra.Command) error {
 			return err
 		}
 	}
-	if o.options.ClientID == "" {
-		o.options.ClientID = conn.NewClientID("publish")
+	if o.Options.ClientID == "" {
+		o.Options.ClientID = conn.NewClientID("publish")
 	}
 	return nil
 }
 
-var errOnlyJetStream = &explained{errors.New("NATS Streaming carries no message ID and no headers"), errUsage,
-	"leave --id and --header out, or publish to JetStream (--backend jetstream)"}
+var errOnlyJetStream = console.Explained(errors.New("NATS Streaming carries no message ID and no headers"), console.ErrUsage,
+	"leave --id and --header out, or publish to JetStream (--backend jetstream)")
 
 var headerKey = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$") // a token of RFC 9110
 
@@ -172,24 +176,24 @@ func parseHeaders(cmd *cobra.Command, lines []string) (map[string][]string, erro
 		key, value, found := strings.Cut(line, ":")
 		switch {
 		case !found || !headerKey.MatchString(key):
-			return nil, usage(cmd, "--header %q: must be KEY:VALUE, with a key of letters, digits and signs such as - and _", line)
+			return nil, console.Usage(cmd, "--header %q: must be KEY:VALUE, with a key of letters, digits and signs such as - and _", line)
 		case strings.ContainsFunc(value, unicode.IsControl):
-			return nil, usage(cmd, "--header %s: its value can't hold control characters", key)
+			return nil, console.Usage(cmd, "--header %s: its value can't hold control characters", key)
 		case strings.EqualFold(key, "Nats-Msg-Id"):
-			return nil, usage(cmd, "--header %s: give the message ID with --id", key)
+			return nil, console.Usage(cmd, "--header %s: give the message ID with --id", key)
 		}
 		header[key] = append(header[key], strings.TrimSpace(value))
 	}
 	return header, nil
 }
 
-// checker returns what turns an author's data into what is sent, or refuses it.
+// checker returns a function that encodes an event's data, or refuses it.
 func (o *publishOptions) checker() func(data []byte) ([]byte, error) {
 	if o.raw {
 		return func(data []byte) ([]byte, error) { return data, nil }
 	}
 	return func(data []byte) ([]byte, error) {
-		data, err := unwrap(data, o.subject)
+		data, err := record.Unwrap(data, o.subject)
 		if err != nil {
 			return nil, err
 		}
@@ -205,25 +209,25 @@ func (o *publishOptions) checker() func(data []byte) ([]byte, error) {
 }
 
 // open returns the source of the events to publish.
-func (o *publishOptions) open(s *System, tell *teller) source {
+func (o *publishOptions) open(s *System, tell *console.Console) source.Source {
 	data := func() ([]byte, error) { return []byte(o.data), nil }
 	switch {
 	case o.sample:
 		data = o.contract.Example
 	case strings.HasPrefix(o.data, "@"):
-		data = func() ([]byte, error) { return readFile(s.path(o.data[1:])) }
+		data = func() ([]byte, error) { return source.ReadFile(s.Path(o.data[1:])) }
 	}
-	var src source = &repeated{load: data, left: o.count}
+	var src source.Source = &source.Repeated{Load: data, Left: o.count}
 	switch {
 	case o.interactive:
-		src = newPrompt(data, s.Stdin, tell.say)
+		src = source.NewPrompt(data, s.Stdin, tell.Say)
 	case o.data == "-" && (o.raw || o.template):
-		src = newLines(s.Stdin)
+		src = source.NewLines(s.Stdin)
 	case o.data == "-":
-		src = newValues(s.Stdin)
+		src = source.NewValues(s.Stdin)
 	}
 	if o.template {
-		src = &templated{source: src}
+		src = &source.Templated{Source: src}
 	}
 	return src
 }

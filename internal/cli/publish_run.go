@@ -11,6 +11,8 @@ import (
 	"golang.org/x/sync/semaphore"
 	"golang.org/x/time/rate"
 
+	"nats-test/internal/cli/console"
+	"nats-test/internal/cli/source"
 	"nats-test/internal/conn"
 	"nats-test/internal/fault"
 )
@@ -22,8 +24,7 @@ type item struct {
 	err  error
 }
 
-// Events are read and checked before they can be sent: so many, and so many
-// bytes of them.
+// Limits of the events that are read and checked ahead of sending.
 const (
 	aheadEvents = 256
 	aheadBytes  = 8 << 20
@@ -31,7 +32,7 @@ const (
 
 // publishRun reads events, checks each, sends those before the first bad one,
 // and waits for their acks.
-func publishRun(ctx context.Context, s *System, tell *teller, o *publishOptions) error {
+func publishRun(ctx context.Context, s *System, tell *console.Console, o *publishOptions) error {
 	// The reader may hang in a read of stdin that nothing can interrupt; it
 	// ends with the process then.
 	r := &reader{src: o.open(s, tell), check: o.checker(), items: make(chan item, aheadEvents), room: semaphore.NewWeighted(aheadBytes)}
@@ -40,10 +41,10 @@ func publishRun(ctx context.Context, s *System, tell *teller, o *publishOptions)
 	go r.run(reading)
 	out := newResults(s, tell, o)
 	defer out.close(ctx)
-	o.options.Notify = func(line string) { tell.warn("%s", line) }
+	o.Options.Notify = func(line string) { tell.Warn("%s", line) }
 	var err error
 	if o.dryRun {
-		if err = printItems(ctx, r, out); errors.Is(err, errInterrupted) {
+		if err = printItems(ctx, r, out); errors.Is(err, console.ErrInterrupted) {
 			err = fmt.Errorf("%w before all events were checked", err)
 		}
 	} else {
@@ -57,7 +58,7 @@ func publishRun(ctx context.Context, s *System, tell *teller, o *publishOptions)
 
 // A reader reads and checks events ahead of their sending.
 type reader struct {
-	src   source
+	src   source.Source
 	check func([]byte) ([]byte, error)
 	items chan item
 	room  *semaphore.Weighted // in bytes
@@ -70,7 +71,7 @@ func (r *reader) run(ctx context.Context) {
 	defer close(r.items)
 	defer fault.Exit()
 	for n := 1; ; n++ {
-		data, where, err := r.src.next()
+		data, where, err := r.src.Next()
 		if errors.Is(err, io.EOF) {
 			r.ended = true
 			return
@@ -100,11 +101,11 @@ func (r *reader) run(ctx context.Context) {
 	}
 }
 
-// weight is what an event takes of the room: never more than there is.
+// weight is an event's share of the room, at most all of it.
 func weight(data []byte) int64 { return min(int64(len(data)), aheadBytes) }
 
-var errNoEvents = &explained{errors.New("there is no event on stdin"), errContract,
-	"give one JSON value per event, or the data itself with --data JSON"}
+var errNoEvents = console.Explained(errors.New("there is no event on stdin"), console.ErrContract,
+	"give one JSON value per event, or the data itself with --data JSON")
 
 // each calls do with every event, in order, until one is bad, do fails, stop is
 // closed (nil is never), or stdout takes no more. If ctx is done before the
@@ -119,7 +120,7 @@ func (r *reader) each(ctx context.Context, out *results, stop func() <-chan stru
 			select {
 			case it, more = <-r.items:
 			case <-ctx.Done():
-				return errInterrupted
+				return console.ErrInterrupted
 			case <-stop():
 				return nil
 			case <-out.broken:
@@ -130,7 +131,7 @@ func (r *reader) each(ctx context.Context, out *results, stop func() <-chan stru
 		case !more && r.ended && n > 0:
 			return nil
 		case ctx.Err() != nil:
-			return errInterrupted
+			return console.ErrInterrupted
 		case !more:
 			return errNoEvents
 		case it.err != nil:
@@ -150,7 +151,7 @@ func printItems(ctx context.Context, r *reader, out *results) error {
 	})
 }
 
-// send publishes what r reads. It connects when the first event has passed its
+// send publishes the events of r. It connects once the first event has passed its
 // check, so that a bad one needs no broker.
 func send(ctx context.Context, r *reader, out *results, o *publishOptions) (err error) {
 	var session conn.Session
@@ -158,19 +159,19 @@ func send(ctx context.Context, r *reader, out *results, o *publishOptions) (err 
 	begin := time.Now()
 	defer func() {
 		if publisher == nil {
-			if errors.Is(err, errInterrupted) {
+			if errors.Is(err, console.ErrInterrupted) {
 				err = fmt.Errorf("%w: nothing was sent", err)
 			}
 			return
 		}
-		cut := errors.Is(err, errInterrupted)
-		if flushed := whenInterrupted(ctx, publisher.Flush()); err == nil || cut && flushed != nil {
+		cut := errors.Is(err, console.ErrInterrupted)
+		if flushed := console.WhenInterrupted(ctx, publisher.Flush()); err == nil || cut && flushed != nil {
 			err = flushed
 		}
 		closing := session.Close()
 		err = out.summary(publisher, int(r.read.Load()), cut, time.Since(begin), err)
 		if closing != nil && err == nil {
-			out.tell.warn("%v (all events were acked)", closing)
+			out.tell.Warn("%v (all events were acked)", closing)
 		}
 	}()
 	failed := func() <-chan struct{} {
@@ -182,8 +183,8 @@ func send(ctx context.Context, r *reader, out *results, o *publishOptions) (err 
 	pace := rate.NewLimiter(rate.Limit(o.rate), 1)
 	return r.each(ctx, out, failed, func(data []byte) error {
 		if publisher == nil {
-			if session, err = o.dial(ctx, out.tell); err != nil {
-				return whenInterrupted(ctx, err)
+			if session, err = o.Dial(ctx, out.tell); err != nil {
+				return console.WhenInterrupted(ctx, err)
 			}
 			if session.Backend() == conn.STAN && (o.id != "" || len(o.header) > 0) {
 				return errors.Join(errOnlyJetStream, session.Close())
@@ -192,35 +193,17 @@ func send(ctx context.Context, r *reader, out *results, o *publishOptions) (err 
 			begin = time.Now()
 		}
 		if err := out.wait(ctx); err != nil {
-			return whenInterrupted(ctx, err)
+			return console.WhenInterrupted(ctx, err)
 		}
 		if o.rate > 0 {
 			if err := pace.Wait(ctx); err != nil {
-				return whenInterrupted(ctx, err)
+				return console.WhenInterrupted(ctx, err)
 			}
 		}
-		id, err := o.ids.next()
+		id, err := o.ids.Next()
 		if err != nil {
 			return err
 		}
-		return whenInterrupted(ctx, publisher.Publish(ctx, conn.Event{Subject: o.subject, Data: data, ID: id, Header: o.header}))
+		return console.WhenInterrupted(ctx, publisher.Publish(ctx, conn.Event{Subject: o.subject, Data: data, ID: id, Header: o.header}))
 	})
-}
-
-// cutShort is errInterrupted, and what that means, in place of an error that came
-// once ctx was done: then the reason is the signal.
-func cutShort(ctx context.Context, err error, format string, args ...any) error {
-	if err == nil || ctx.Err() == nil {
-		return err
-	}
-	return fmt.Errorf("%w: %s", errInterrupted, fmt.Sprintf(format, args...))
-}
-
-// whenInterrupted is errInterrupted in place of an error that a signal brought
-// about.
-func whenInterrupted(ctx context.Context, err error) error {
-	if err != nil && ctx.Err() != nil && (errors.Is(err, ctx.Err()) || errors.Is(err, context.Cause(ctx))) {
-		return errInterrupted
-	}
-	return err
 }

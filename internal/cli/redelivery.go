@@ -7,7 +7,7 @@ import (
 	"nats-test/internal/monitor"
 )
 
-// A redelivery is what is known of events of one subject that came again.
+// A redelivery describes redelivered events of one subject.
 type redelivery struct {
 	subject     string
 	first, last uint64 // sequences
@@ -25,12 +25,12 @@ type redelivery struct {
 	fresh   bool   // stored after it began to listen
 }
 
-// like reports whether the same can be said of s.
+// like reports whether r and s have the same reason.
 func (r redelivery) like(s redelivery) bool {
 	return r.subject == s.subject && r.broke == s.broke && r.fresh == s.fresh && (r.own > 0) == (s.own > 0)
 }
 
-// String says why they came again, as far as that is known.
+// String returns a line that names the events and the reason.
 func (r redelivery) String() string {
 	more := ""
 	if r.n > 1 {
@@ -39,8 +39,8 @@ func (r redelivery) String() string {
 	return fmt.Sprintf("#%d of %s, delivery %d: %s%s", r.first, r.subject, r.delivery, r.why(), more)
 }
 
-// why is a guess, and says so, but for what this listener did itself: no broker
-// tells who had an event before.
+// why returns the likely reason, worded as a guess unless this listener knows it:
+// no broker says who held an event before.
 func (r redelivery) why() string {
 	switch {
 	case r.own > 0:

@@ -9,6 +9,8 @@ import (
 	"sync"
 	"time"
 
+	"nats-test/internal/cli/console"
+	"nats-test/internal/cli/stdio"
 	"nats-test/internal/conn"
 	"nats-test/internal/fault"
 )
@@ -25,9 +27,9 @@ type result struct {
 // results writes a line per acked event. The lines are written by a goroutine
 // of their own: acks must not wait for a reader of stdout that is slow.
 type results struct {
-	tell *teller
+	tell *console.Console
 	o    *publishOptions
-	out  *timed
+	out  *stdio.Timed
 	safe bool // stdout is a terminal
 	bar  *progress
 
@@ -50,9 +52,9 @@ const (
 	maxPending = 256 << 10
 )
 
-func newResults(s *System, tell *teller, o *publishOptions) *results {
+func newResults(s *System, tell *console.Console, o *publishOptions) *results {
 	r := &results{
-		tell: tell, o: o, out: &timed{Writer: s.Stdout}, safe: s.StdoutTTY, bar: newProgress(s, tell, o),
+		tell: tell, o: o, out: &stdio.Timed{Writer: s.Stdout}, safe: s.StdoutTTY, bar: newProgress(s, tell, o),
 		broken: make(chan struct{}), written: make(chan struct{}),
 	}
 	r.changed = sync.NewCond(&r.mu)
@@ -80,7 +82,7 @@ func (r *results) write() {
 		_, err := r.out.Write(lines)
 		r.mu.Lock()
 		if err != nil {
-			r.err = unwritten(err)
+			r.err = stdio.Unwritten(err)
 			close(r.broken)
 		}
 		r.changed.Broadcast()
@@ -114,11 +116,11 @@ func (r *results) appendAck(out []byte, receipt conn.Receipt) []byte {
 		// Strings, numbers and truths always marshal.
 		line, _ := json.Marshal(result{r.o.subject, receipt.ID, receipt.Stream, receipt.Sequence, receipt.Duplicate})
 		if r.safe {
-			line = []byte(printable(string(line)))
+			line = []byte(console.Printable(string(line)))
 		}
 		return append(append(out, line...), '\n')
 	}
-	out = append(append(out, "Event published to subject "...), printable(r.o.subject)...)
+	out = append(append(out, "Event published to subject "...), console.Printable(r.o.subject)...)
 	if receipt.Stream != "" {
 		out = append(out, " ("...)
 		if receipt.Duplicate {
@@ -126,7 +128,7 @@ func (r *results) appendAck(out []byte, receipt conn.Receipt) []byte {
 		}
 		out = append(out, '#')
 		out = strconv.AppendUint(out, receipt.Sequence, 10)
-		out = append(append(append(out, " of stream "...), printable(receipt.Stream)...), ')')
+		out = append(append(append(out, " of stream "...), console.Printable(receipt.Stream)...), ')')
 	}
 	return append(out, '\n')
 }
@@ -134,7 +136,7 @@ func (r *results) appendAck(out []byte, receipt conn.Receipt) []byte {
 // line writes a line of its own, when there is room.
 func (r *results) line(ctx context.Context, text string) error {
 	if err := r.wait(ctx); err != nil {
-		return whenInterrupted(ctx, err)
+		return console.WhenInterrupted(ctx, err)
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -147,7 +149,7 @@ func (r *results) line(ctx context.Context, text string) error {
 // shown is data as a dry run prints it.
 func (r *results) shown(data []byte) string {
 	if r.safe {
-		return printable(string(data))
+		return console.Printable(string(data))
 	}
 	return string(data)
 }
@@ -192,12 +194,12 @@ func (r *results) close(ctx context.Context) {
 	r.changed.Broadcast()
 	r.mu.Unlock()
 	unread := make(chan struct{})
-	go whenUnread(ctx, r.out, r.written, func() { close(unread) })
+	go stdio.WhenUnread(ctx, r.out, r.written, func() { close(unread) })
 	select {
 	case <-r.written:
 	case <-unread:
 		r.mu.Lock()
-		r.err = errUnread
+		r.err = stdio.ErrUnread
 		r.mu.Unlock()
 	}
 	r.bar.close()
@@ -209,24 +211,24 @@ func (r *results) close(ctx context.Context) {
 func (r *results) summary(p *conn.Publisher, read int, cut bool, took time.Duration, err error) error {
 	r.bar.close()
 	sent, acked, inDoubt := p.Sent()
-	if only := errors.Is(err, errInterrupted); only && r.o.interactive && acked == sent {
-		r.tell.say("interrupted; all %d %s acked", acked, plural(acked, "event"))
+	if only := errors.Is(err, console.ErrInterrupted); only && r.o.interactive && acked == sent {
+		r.tell.Say("interrupted; all %d %s acked", acked, console.Plural(acked, "event"))
 		return nil
 	} else if only && inDoubt == 0 {
-		return fmt.Errorf("%w: %s", errInterrupted, r.progress(sent, acked, read))
+		return fmt.Errorf("%w: %s", console.ErrInterrupted, r.progress(sent, acked, read))
 	} else if cut {
-		r.tell.warn("interrupted: %s", r.progress(sent, acked, read))
+		r.tell.Warn("interrupted: %s", r.progress(sent, acked, read))
 	}
 	switch {
 	case inDoubt > 0:
-		r.tell.warn("%d of %d %s acked; of %d it is not known whether the broker stored them", acked, sent, plural(sent, "event"), inDoubt)
+		r.tell.Warn("%d of %d %s acked; of %d it is not known whether the broker stored them", acked, sent, console.Plural(sent, "event"), inDoubt)
 	case err == nil && acked > 1:
-		r.tell.say("%d events%s in %.2f s (%.0f events/s)", acked, r.stored(), took.Seconds(), float64(acked)/max(took.Seconds(), 1e-9))
+		r.tell.Say("%d events%s in %.2f s (%.0f events/s)", acked, r.stored(), took.Seconds(), float64(acked)/max(took.Seconds(), 1e-9))
 	case err == nil, cut, errors.Is(err, conn.ErrOrder):
 	case r.o.count > 1:
-		r.tell.warn("%s before the error", r.progress(sent, acked, read))
+		r.tell.Warn("%s before the error", r.progress(sent, acked, read))
 	default:
-		r.tell.warn("%d %s acked before the error", acked, plural(acked, "event"))
+		r.tell.Warn("%d %s acked before the error", acked, console.Plural(acked, "event"))
 	}
 	return err
 }
@@ -235,11 +237,11 @@ func (r *results) summary(p *conn.Publisher, read int, cut bool, took time.Durat
 func (r *results) progress(sent, acked, read int) string {
 	switch {
 	case r.o.data == "-":
-		return fmt.Sprintf("%d of the %d %s read so far acked", acked, read, plural(read, "event"))
+		return fmt.Sprintf("%d of the %d %s read so far acked", acked, read, console.Plural(read, "event"))
 	case r.o.interactive:
-		return fmt.Sprintf("%d of %d %s acked", acked, sent, plural(sent, "event"))
+		return fmt.Sprintf("%d of %d %s acked", acked, sent, console.Plural(sent, "event"))
 	}
-	return fmt.Sprintf("%d of %d %s acked", acked, r.o.count, plural(r.o.count, "event"))
+	return fmt.Sprintf("%d of %d %s acked", acked, r.o.count, console.Plural(r.o.count, "event"))
 }
 
 // stored says how many of the acked events had been stored before.
@@ -250,11 +252,4 @@ func (r *results) stored() string {
 		return ""
 	}
 	return fmt.Sprintf(", %d of them already stored,", r.repeats)
-}
-
-func plural(n int, noun string) string {
-	if n == 1 {
-		return noun
-	}
-	return noun + "s"
 }

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"os"
@@ -10,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"nats-test/internal/cli/console"
 	"nats-test/internal/events"
 )
 
@@ -17,7 +19,7 @@ import (
 // the catalogue has no such event or nothing else was given.
 func orCommand(cmd *cobra.Command, word string, err error) error {
 	_, unknown := errors.AsType[*events.UnknownError](err)
-	if err == nil || !unknown && !errors.Is(err, errUsage) {
+	if err == nil || !unknown && !errors.Is(err, console.ErrUsage) {
 		return err
 	}
 	const most = 2 // as cobra's own suggestions
@@ -26,7 +28,7 @@ func orCommand(cmd *cobra.Command, word string, err error) error {
 	if len(near) == 0 || len(word) < most {
 		return err
 	}
-	return hinted(err, "did you mean the command `%s %s`? else: %s", cmd.Name(), near[0], hintFor(err))
+	return console.Hinted(err, "did you mean the command `%s %s`? else: %s", cmd.Name(), near[0], console.HintFor(err))
 }
 
 // oneDash refuses a long flag behind a single dash, which would be read as short
@@ -37,7 +39,7 @@ func oneDash(root *cobra.Command, args []string) error {
 		return nil // told later
 	}
 	flag := func(name string) *pflag.Flag {
-		return firstOf(cmd.Flags().Lookup(name), cmd.InheritedFlags().Lookup(name))
+		return cmp.Or(cmd.Flags().Lookup(name), cmd.InheritedFlags().Lookup(name))
 	}
 	for i := 0; i < len(args) && args[i] != "--"; i++ {
 		name, _, whole := strings.Cut(strings.TrimLeft(args[i], "-"), "=")
@@ -46,9 +48,9 @@ func oneDash(root *cobra.Command, args []string) error {
 		case dashes == 2:
 			f = flag(name)
 		case dashes == 1 && len(name) == 1:
-			f = firstOf(cmd.Flags().ShorthandLookup(name), cmd.InheritedFlags().ShorthandLookup(name))
+			f = cmp.Or(cmd.Flags().ShorthandLookup(name), cmd.InheritedFlags().ShorthandLookup(name))
 		case dashes == 1 && name != "" && flag(name) != nil:
-			return &explained{fmt.Errorf("-%s: a flag of more than one letter has two dashes", name), errUsage, fmt.Sprintf("write --%s", name)}
+			return console.Explained(fmt.Errorf("-%s: a flag of more than one letter has two dashes", name), console.ErrUsage, fmt.Sprintf("write --%s", name))
 		}
 		if f != nil && f.NoOptDefVal == "" && !whole {
 			i++ // its value
@@ -66,7 +68,7 @@ func onlyShells(root *cobra.Command, args []string) {
 				if len(args) == 0 {
 					return c.Help()
 				}
-				return usage(c, "completion for %q: must be bash, fish, powershell or zsh", args[0])
+				return console.Usage(c, "completion for %q: must be bash, fish, powershell or zsh", args[0])
 			}
 			c.Args = cobra.ArbitraryArgs
 		}
@@ -77,19 +79,19 @@ func onlyShells(root *cobra.Command, args []string) {
 func tooMany(cmd *cobra.Command, args []string) error {
 	switch {
 	case cmd.Flags().Changed("data"):
-		return usage(cmd, "%d subjects, and one is possible: is the data quoted?", len(args))
+		return console.Usage(cmd, "%d subjects, and one is possible: is the data quoted?", len(args))
 	case cmd.Flags().Changed("sample"):
-		return usage(cmd, "%d subjects, and one is possible", len(args))
+		return console.Usage(cmd, "%d subjects, and one is possible", len(args))
 	case len(args) == 2 && isFile(args[1]):
-		return &explained{fmt.Errorf("2 subjects, and one is possible"), errUsage, "a file is named with --data " + shellescape.Quote("@"+args[1])}
+		return console.Explained(fmt.Errorf("2 subjects, and one is possible"), console.ErrUsage, "a file is named with --data "+shellescape.Quote("@"+args[1]))
 	}
-	return &explained{fmt.Errorf("%d subjects, and one is possible", len(args)), errUsage, "data is given with --data, in quotes: --data '{…}'; or --data @FILE"}
+	return console.Explained(fmt.Errorf("%d subjects, and one is possible", len(args)), console.ErrUsage, "data is given with --data, in quotes: --data '{…}'; or --data @FILE")
 }
 
 // orFile adds to the error of data that is the name of a file how that is named.
 func orFile(data string, err error) error {
 	if _, invalid := errors.AsType[*events.InvalidError](err); invalid && isFile(data) {
-		return hinted(err, "a file is named with an @: --data %s", shellescape.Quote("@"+data))
+		return console.Hinted(err, "a file is named with an @: --data %s", shellescape.Quote("@"+data))
 	}
 	return err
 }
@@ -97,24 +99,4 @@ func orFile(data string, err error) error {
 func isFile(name string) bool {
 	info, err := os.Stat(name)
 	return err == nil && info.Mode().IsRegular()
-}
-
-// A serverList is the value of --server: given several times, each adds to it.
-type serverList struct{ list *string }
-
-func (l serverList) String() string {
-	if l.list == nil {
-		return ""
-	}
-	return *l.list
-}
-
-func (serverList) Type() string { return "string" }
-
-func (l serverList) Set(urls string) error {
-	if *l.list != "" {
-		urls = *l.list + "," + urls
-	}
-	*l.list = urls
-	return nil
 }

@@ -181,15 +181,3 @@ func TestProgressBar(t *testing.T) {
 		t.Error("a bar for what takes no second")
 	}
 }
-
-// A watch that panics gives the terminal back, and says so in a line.
-func TestPanicOfAWatch(t *testing.T) {
-	cmd := exec.Command(os.Args[0])
-	cmd.Env = []string{panicking + "=watch", "TERM=xterm-256color"}
-	x := runOnTerminal(t, 80, cmd)
-	x.exits(1)
-	screen, said, _ := strings.Cut(x.seen(), "\x1b[?1049l") // leaves the other screen
-	if !strings.Contains(said, "a fault of this program: odds\r\n") || strings.Contains(said, "goroutine") {
-		t.Errorf("after %q it says %q", screen, said)
-	}
-}

@@ -1,8 +1,0 @@
-//go:build !unix
-
-package cli
-
-import "io"
-
-// whenClosed does nothing here: the next write meets the closed pipe.
-func whenClosed(io.Writer, func()) (stop func()) { return func() {} }

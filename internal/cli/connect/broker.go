@@ -1,0 +1,67 @@
+package connect
+
+import (
+	"cmp"
+	"context"
+	"net"
+	"time"
+
+	"nats-test/internal/cli/console"
+	"nats-test/internal/conn"
+)
+
+// A Broker is the one that flags, environment and NATS context name together.
+type Broker struct {
+	Options       conn.Options
+	ClientIDGiven bool // --client-id
+
+	monitor      string // URL of the monitoring port, "" for the default
+	clusterGiven bool   // --cluster
+}
+
+// MonitorURL returns where the monitoring port is: port 8222 of the first server's
+// host, unless another is given.
+func (b *Broker) MonitorURL() string {
+	if b.monitor != "" {
+		return b.monitor
+	}
+	host := "127.0.0.1"
+	if hosts := b.Options.Hosts(); len(hosts) > 0 {
+		host = hosts[0]
+	}
+	return "http://" + net.JoinHostPort(host, "8222")
+}
+
+// Dial opens the connection, and explains it if that can't be done.
+func (b *Broker) Dial(ctx context.Context, tell *console.Console) (conn.Session, error) {
+	session, err := conn.Dial(ctx, b.Options)
+	if err != nil {
+		return nil, b.Explain(ctx, err)
+	}
+	b.TellBackend(tell, session.Backend())
+	return session, nil
+}
+
+// TellBackend prints which broker was reached, and which flags are ignored there.
+func (b *Broker) TellBackend(tell *console.Console, kind conn.Backend) {
+	switch kind {
+	case conn.STAN:
+		tell.Say("NATS Streaming, cluster %s, at %s", cmp.Or(b.Options.Cluster, conn.DefaultCluster), b.Options.Where())
+		if b.Options.CreateStream {
+			tell.Say("--create-stream is ignored: NATS Streaming makes its channels by itself")
+		}
+	case conn.JetStream:
+		tell.Say("JetStream at %s", b.Options.Where())
+		if b.clusterGiven {
+			tell.Say("--cluster is ignored: JetStream has no cluster ID")
+		}
+	}
+}
+
+// Timeout returns how long to wait for an answer.
+func (b *Broker) Timeout() time.Duration {
+	if b.Options.Timeout > 0 {
+		return b.Options.Timeout
+	}
+	return conn.DefaultTimeout
+}

@@ -1,0 +1,170 @@
+// Package connect turns flags, environment variables and NATS contexts into a
+// connection to a broker, and explains why there is none.
+//
+// The package's rule: [Flags] are as typed, [Broker] is checked and complete.
+package connect
+
+import (
+	"cmp"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"nats-test/internal/cli/console"
+	"nats-test/internal/conn"
+	"nats-test/internal/monitor/port"
+)
+
+// Flags are the flags of both programs that say how a broker is reached.
+type Flags struct {
+	given   conn.Options
+	backend string
+	context string
+	monitor string
+}
+
+// Add puts the flags on a root command.
+func (f *Flags) Add(cmd *cobra.Command) {
+	set := cmd.PersistentFlags()
+	set.VarP(serverList{&f.given.Servers}, "server", "s", "server `URL`s, separated by commas, or the flag several times (NATS_URL; default "+conn.DefaultServer+")")
+	set.StringVar(&f.given.Cluster, "cluster", "", "`ID` of the NATS Streaming cluster (NATS_CLUSTER_ID; default "+conn.DefaultCluster+");\n"+
+		"giving one selects NATS Streaming, unless --backend is given")
+	set.StringVar(&f.given.Stream, "stream", "", "`NAME` of the JetStream stream (default the one that covers the subject);\n"+
+		"mirrors and streams with sources are found by name only")
+	set.StringVar(&f.given.Domain, "domain", "", "JetStream domain `NAME`, to reach it through a leaf node (NATS_DOMAIN)")
+	set.StringVar(&f.given.ClientID, "client-id", "", "client `ID` (default "+cmd.Name()+"- and random characters)")
+	console.AddChoice(cmd, set, &f.backend, "backend", "", "`KIND` of broker: ", string(conn.Auto), string(conn.STAN),
+		string(conn.JetStream)+" (NATS_BACKEND; default auto). auto takes NATS Streaming where the\n"+
+			"cluster answers; JetStream only where no NATS Streaming answers and none was asked for")
+	set.StringVar(&f.context, "context", "", "NATS context `NAME`, as the nats CLI keeps them (NATS_CONTEXT)")
+	set.StringVar(&f.given.Auth.User, "user", "", "user `NAME`, or a token, where no password is given (NATS_USER)")
+	set.StringVar(&f.given.Auth.Password, "password", "", "`PASSWORD`; others on this machine can see it, NATS_PASSWORD they can't")
+	set.StringVar(&f.given.Auth.Token, "token", "", "`TOKEN`; as with --password, rather NATS_TOKEN")
+	set.StringVar(&f.given.Auth.Creds, "creds", "", "credentials `FILE` (NATS_CREDS)")
+	set.StringVar(&f.given.Auth.NKey, "nkey", "", "`FILE` with a nkey seed (NATS_NKEY)")
+	set.StringVar(&f.given.TLS.Cert, "tlscert", "", "client certificate `FILE` (NATS_CERT)")
+	set.StringVar(&f.given.TLS.Key, "tlskey", "", "client certificate's key `FILE` (NATS_KEY)")
+	set.StringVar(&f.given.TLS.CA, "tlsca", "", "`FILE` with the authority of the server's certificate, and of an https monitoring port's (NATS_CA)")
+	set.BoolVar(&f.given.TrustAdvertised, "trust-advertised", false, "send a password or token also to servers that only a server named, without TLS\n"+
+		"that proves a name of yours (NATS_TRUST_ADVERTISED=1)")
+	set.StringVar(&f.given.InboxPrefix, "inbox-prefix", "", "`PREFIX` of the subjects of answers, where permissions ask for it\n(NATS_INBOX_PREFIX; default _INBOX)")
+	set.DurationVar(&f.given.Timeout, "timeout", 0, "limit for connecting, for each answer, and for a pause between acks (NATS_TIMEOUT; default 5s)")
+	set.StringVar(&f.monitor, "monitor", "", "`URL` of the monitoring port (NATS_MONITOR_URL; default port 8222 of the server's host)")
+	set.SortFlags = false
+}
+
+// AddStream puts the flags on cmd that create a missing stream.
+func (f *Flags) AddStream(cmd *cobra.Command) {
+	set := cmd.Flags()
+	set.BoolVar(&f.given.CreateStream, "create-stream", false, "make a JetStream stream of its own for a subject that no stream covers:\n"+
+		"file storage, limits retention without limits, repeats known for 2 minutes")
+	set.IntVar(&f.given.Replicas, "replicas", 1, "with --create-stream: keep it on `N` servers")
+	set.Var((*byteSize)(&f.given.MaxBytes), "max-bytes", "with --create-stream: at most `SIZE` bytes, such as 10MB or 1GiB; then it takes no more (default none)")
+}
+
+// Resolve checks the flags and ranks them: flag, environment, context.
+func (f *Flags) Resolve(s *console.System, cmd *cobra.Command) (*Broker, error) {
+	for _, first := range []string{"user", "password"} {
+		if err := console.Exclusive(cmd, first, "token", "creds", "nkey"); err != nil {
+			return nil, err
+		}
+	}
+	f.given.Backend = conn.Backend(cmp.Or(f.backend, s.Getenv("NATS_BACKEND")))
+	if err := console.CheckEnv(cmd, "backend", "NATS_BACKEND", string(f.given.Backend)); err != nil {
+		return nil, err
+	}
+	for _, how := range []string{"replicas", "max-bytes"} {
+		if cmd.Flags().Changed(how) && !f.given.CreateStream {
+			return nil, console.Usage(cmd, "--%s says how --create-stream makes a stream: give both", how)
+		}
+	}
+	if cmd.Flags().Changed("replicas") && (f.given.Replicas < 1 || f.given.Replicas > 5) {
+		return nil, console.Usage(cmd, "--replicas %d: must be from 1 to 5", f.given.Replicas)
+	}
+	if cmd.Flags().Changed("timeout") && f.given.Timeout <= 0 {
+		return nil, console.Usage(cmd, "--timeout %v: must be more than 0", f.given.Timeout)
+	}
+	if cmd.Flags().Changed("client-id") {
+		if err := conn.CheckClientID(f.given.ClientID); err != nil {
+			return nil, err
+		}
+	}
+	env, err := environment(s, cmd)
+	if err != nil {
+		return nil, err
+	}
+	r := &Broker{Options: f.given.Or(env), clusterGiven: cmd.Flags().Changed("cluster"), ClientIDGiven: f.given.ClientID != ""}
+	for _, path := range []*string{&r.Options.Auth.Creds, &r.Options.Auth.NKey, &r.Options.TLS.Cert, &r.Options.TLS.Key, &r.Options.TLS.CA} {
+		*path = s.Path(*path)
+	}
+	if name := cmp.Or(f.context, s.Getenv("NATS_CONTEXT")); name != "" {
+		lower, err := conn.FromContext(name, s.Getenv)
+		if err != nil {
+			return nil, err
+		}
+		r.Options = r.Options.Or(lower)
+	}
+	// JetStream has none. A cluster in a flag outranks "auto" in the environment.
+	outranked := r.clusterGiven && f.backend == "" && r.Options.Backend == conn.Auto
+	if r.Options.Cluster != "" && (r.Options.Backend == "" || outranked) {
+		r.Options.Backend = conn.STAN
+	}
+	r.monitor = cmp.Or(f.monitor, s.Getenv("NATS_MONITOR_URL"))
+	if r.monitor != "" && !port.IsURL(r.monitor) {
+		return nil, console.Usage(cmd, "--monitor (NATS_MONITOR_URL): must be a URL, such as http://127.0.0.1:8222 (in a user or password, / ? # and @ are %%-encoded)")
+	}
+	t := r.Options.TLS
+	cmd.SetContext(port.WithTLS(cmd.Context(), port.TLS{CA: t.CA, Cert: t.Cert, Key: t.Key}))
+	return r, nil
+}
+
+// environment reads the variables that stand for flags.
+func environment(s *console.System, cmd *cobra.Command) (conn.Options, error) {
+	env := conn.Options{
+		Servers: s.Getenv("NATS_URL"),
+		Cluster: s.Getenv("NATS_CLUSTER_ID"),
+		Auth: conn.Auth{
+			User: s.Secret("NATS_USER"), Password: s.Secret("NATS_PASSWORD"), Token: s.Secret("NATS_TOKEN"),
+			Creds: s.Getenv("NATS_CREDS"), NKey: s.Getenv("NATS_NKEY"),
+		},
+		TLS:         conn.TLS{Cert: s.Getenv("NATS_CERT"), Key: s.Getenv("NATS_KEY"), CA: s.Getenv("NATS_CA")},
+		Domain:      s.Getenv("NATS_DOMAIN"),
+		InboxPrefix: s.Getenv("NATS_INBOX_PREFIX"),
+	}
+	if text := s.Getenv("NATS_TRUST_ADVERTISED"); text != "" {
+		yes, err := strconv.ParseBool(text)
+		if err != nil {
+			return env, console.Usage(cmd, "NATS_TRUST_ADVERTISED=%q: must be true or false", text)
+		}
+		env.TrustAdvertised = yes
+	}
+	if text := s.Getenv("NATS_TIMEOUT"); text != "" {
+		d, err := time.ParseDuration(text)
+		if err != nil || d <= 0 {
+			return env, console.Usage(cmd, "NATS_TIMEOUT=%q: must be a duration of more than 0, such as 5s", text)
+		}
+		env.Timeout = d
+	}
+	return env, nil
+}
+
+// A serverList is the value of --server: given several times, each adds to it.
+type serverList struct{ list *string }
+
+func (l serverList) String() string {
+	if l.list == nil {
+		return ""
+	}
+	return *l.list
+}
+
+func (serverList) Type() string { return "string" }
+
+func (l serverList) Set(urls string) error {
+	if *l.list != "" {
+		urls = *l.list + "," + urls
+	}
+	*l.list = urls
+	return nil
+}

@@ -1,0 +1,55 @@
+package console
+
+import (
+	"fmt"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+)
+
+// AddExitHelp adds exitHelp to the usage of cmd and of its subcommands.
+// (SetUsageTemplate would link text/template.)
+func AddExitHelp(cmd *cobra.Command) {
+	usage := cmd.UsageFunc()
+	cmd.SetUsageFunc(func(c *cobra.Command) error {
+		hideConnection(c)
+		if err := usage(c); err != nil {
+			return err
+		}
+		_, err := fmt.Fprint(c.OutOrStderr(), "\n"+exitHelp)
+		return err
+	})
+}
+
+// hideConnection hides the flags of the connection in the help of commands that
+// reach no broker.
+func hideConnection(c *cobra.Command) {
+	offline := false
+	for at := c; at != nil; at = at.Parent() {
+		offline = offline || at.Annotations[ReachesNone] != "" || at.Name() == "completion"
+	}
+	if !offline {
+		return
+	}
+	c.InheritedFlags().VisitAll(func(f *pflag.Flag) {
+		f.Hidden = f.Name != "catalog" && f.Name != "color" && f.Name != "quiet"
+	})
+}
+
+// ReachesNone annotates a command that reaches no broker.
+const ReachesNone = "reaches no broker"
+
+// release is set by the linker for a released version.
+var release string
+
+// Version returns the version of the program.
+func Version() string {
+	if release != "" {
+		return release
+	}
+	if info, ok := debug.ReadBuildInfo(); ok {
+		return info.Main.Version
+	}
+	return "unknown"
+}

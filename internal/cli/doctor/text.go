@@ -1,0 +1,69 @@
+package doctor
+
+import (
+	"cmp"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/fatih/color"
+
+	"nats-test/internal/cli/console"
+	"nats-test/internal/conn"
+)
+
+// A textWriter shows findings to people, a line each.
+type textWriter struct {
+	out     io.Writer
+	width   int // columns, 0 for no limit
+	several bool
+	server  string // the one of the last line
+	colors  map[conn.State]*color.Color
+}
+
+func newTextWriter(s *console.System, tell *console.Console, several bool) *textWriter {
+	shade := tell.Paint
+	return &textWriter{out: s.Stdout, width: s.Width, several: several, colors: map[conn.State]*color.Color{
+		conn.StateOK: shade(color.FgGreen), conn.StateFault: shade(color.FgRed),
+		conn.StateNone: shade(color.Faint), conn.StateUnknown: shade(color.FgYellow),
+		conn.StateNote: shade(color.FgYellow),
+	}}
+}
+
+// The columns: state and step. On a narrow terminal there are none.
+const (
+	stateColumn = len("unknown") + 1
+	stepColumn  = len("monitoring") + 2
+	narrow      = 60
+)
+
+// names are the steps as people write them.
+var names = map[conn.Step]string{
+	conn.StepTCP: "TCP", conn.StepNATS: "NATS", conn.StepTLS: "TLS", conn.StepJetStream: "JetStream",
+}
+
+// show writes a finding, and its hint on a line of its own. Its state is a word, so that nothing hangs on colour.
+func (s *textWriter) show(f conn.Finding) error {
+	var b strings.Builder
+	if s.several && f.Server != "" && f.Server != s.server {
+		s.server = f.Server
+		b.WriteString(console.Printable(f.Server) + ":\n")
+	}
+	step := cmp.Or(names[f.Step], string(f.Step))
+	state, column := console.Pad(string(f.State), stateColumn), console.Pad(step, stepColumn)
+	indent := stateColumn + stepColumn
+	if s.width > 0 && s.width < narrow {
+		state, column, indent = string(f.State)+" ", step+": ", 2
+	}
+	lines := console.Wrap(column+console.Printable(f.What), s.width-max(len(state), indent))
+	fmt.Fprintf(&b, "%s%s\n", strings.Replace(state, string(f.State), s.colors[f.State].Sprint(string(f.State)), 1), lines[0])
+	lines = lines[1:]
+	if f.Hint != "" {
+		lines = append(lines, console.Wrap("hint: "+console.Printable(f.Hint), s.width-indent)...)
+	}
+	for _, l := range lines {
+		fmt.Fprintf(&b, "%s%s\n", strings.Repeat(" ", indent), l)
+	}
+	_, err := io.WriteString(s.out, b.String())
+	return err
+}

@@ -1,0 +1,87 @@
+// Package cli holds the two commands, publish and listen: flags become options,
+// and options a run. Messages for people go to stderr; programs read stdout and the
+// exit code.
+//
+// The package's rule: the process's globals are read in [Main] alone, and
+// errors are printed in one place.
+package cli
+
+import (
+	"context"
+	"errors"
+	"io"
+	"io/fs"
+	"log"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"nats-test/internal/cli/console"
+	"nats-test/internal/cli/stdio"
+	"nats-test/internal/conn"
+	"nats-test/internal/fault"
+)
+
+// A System is the process as a command sees it.
+type System = console.System
+
+// Main runs the command that build makes in this process, and returns the
+// exit code.
+func Main(build func(*System) *cobra.Command) int {
+	// Both programs turn over many small events and keep few: collecting half
+	// as often makes them faster, for a few MiB (make bench).
+	if os.Getenv("GOGC") == "" {
+		debug.SetGCPercent(200)
+	}
+	// A closed pipe is an error of the write that meets it, not the silent
+	// end of the process in the middle of an event.
+	signal.Ignore(syscall.SIGPIPE)
+	// net/http logs what a server sends out of turn.
+	log.SetOutput(io.Discard)
+	ctx, stop := conn.UntilSignal(context.Background())
+	defer stop()
+	defer fault.Exit()
+	s := console.Process(ctx)
+	cmd := build(s)
+	tell := console.New(s, cmd)
+	if s.StdoutShut {
+		tell.Fail(errShut)
+		return console.ExitCode(errShut)
+	}
+	strays := stdio.Divert(tell.Warn)
+	code := Run(ctx, s, cmd, os.Args[1:])
+	if err := strays.End(); err != nil && code == console.ExitDone {
+		tell.Fail(err)
+		code = console.ExitCode(err)
+	}
+	return code
+}
+
+var errShut = console.Explained(errors.New("stdout is closed: nobody would see what is written there"), console.ErrUsage,
+	"leave >&- out; `>"+os.DevNull+"` discards the output")
+
+// Run runs cmd with args and returns the exit code.
+func Run(ctx context.Context, s *System, cmd *cobra.Command, args []string) int {
+	cmd.SetArgs(args)
+	cmd.SetIn(s.Stdin)
+	cmd.SetOut(s.Stdout)
+	cmd.SetErr(s.Stderr)
+	cmd.SilenceErrors, cmd.SilenceUsage = true, true
+	cmd.SetFlagErrorFunc(console.FlagError)
+	onlyShells(cmd, args)
+	err := oneDash(cmd, args)
+	if err == nil {
+		err = cmd.ExecuteContext(ctx)
+	}
+	if err == nil {
+		return console.ExitDone
+	}
+	if write, ok := err.(*fs.PathError); ok && write.Path == "/dev/stdout" { //nolint:errorlint // of a command that only prints
+		err = stdio.Unwritten(err)
+	}
+	console.New(s, cmd).Fail(err)
+	return console.ExitCode(err)
+}

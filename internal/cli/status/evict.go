@@ -1,0 +1,197 @@
+package status
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"nats-test/internal/cli/connect"
+	"nats-test/internal/cli/console"
+	"nats-test/internal/conn"
+	"nats-test/internal/monitor"
+	"nats-test/internal/monitor/streaming"
+)
+
+// NewEvict returns the command listen evict.
+func NewEvict(s *console.System, flags *connect.Flags) *cobra.Command {
+	force := false
+	cmd := &cobra.Command{
+		Use:   "evict CLIENT-ID",
+		Short: "close a dead client of NATS Streaming, so that others get its events at once",
+		Long: `evict closes the session of a client that is dead, as the server does when the
+client's heartbeats have failed: what it holds unacked goes to others at once, and
+durable positions stay. It refuses a client that answers, or that may just hang,
+unless --force is given: such a one is cut off, and what it has in hand is handled
+twice.
+
+JetStream has no clients: there, what a dead member holds comes again after the
+ack wait.`,
+		Example: `  listen evict listen-3f1c9c9e-7c0e-4e0e-8d55-0d4e2b1d7c11`,
+		Args:    console.Exactly("client ID"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			b, err := flags.Resolve(s, cmd)
+			if err != nil {
+				return err
+			}
+			if err := conn.CheckClientID(args[0]); err != nil {
+				return err
+			}
+			return evict(cmd.Context(), s, view{b}, console.New(s, cmd), args[0], force)
+		},
+	}
+	console.LocalFlags(cmd).BoolVar(&force, "force", false, "also one that is alive, or can't be asked")
+	return cmd
+}
+
+// evictPatience is how long a client that looks dead is asked again: one whose
+// connection broke may be on its way back (stan.go and node-nats-streaming
+// connect again after 2 s).
+const evictPatience = 4 * time.Second
+
+func evict(ctx context.Context, s *console.System, v view, tell *console.Console, id string, force bool) (err error) {
+	asked := false // the server, to close it
+	defer func() {
+		if err = console.CutShort(ctx, err, "client %q was not closed", id); asked && errors.Is(err, console.ErrInterrupted) {
+			err = console.Hinted(fmt.Errorf("%w: whether client %q was closed is not known", console.ErrInterrupted, id), "`listen status` shows whether it is there")
+		}
+	}()
+	observer, err := conn.Observe(ctx, v.Options)
+	if err != nil {
+		return v.Explain(ctx, err)
+	}
+	defer observer.Close()
+	if observer.Backend() != conn.STAN {
+		return console.Hinted(errors.New("JetStream has no clients that could be closed"),
+			"what a dead member holds comes again after the ack wait")
+	}
+	visit, err := observer.Visit(ctx)
+	if err != nil {
+		return err
+	}
+	defer visit.Leave()
+	client := &streaming.Client{ID: id}
+	if from := v.streaming(observer); !force {
+		client, err = v.deadClient(ctx, from, visit, tell, id)
+	} else if v.sameServer(ctx, from, visit) == nil { // else it does not know what the client holds
+		if known, asking := from.Client(ctx, id); asking == nil {
+			client = known
+		}
+	}
+	if errors.Is(err, errClosedMeanwhile) {
+		_, err = fmt.Fprintf(s.Stdout, "Client %s was closed by the server meanwhile\n", console.Printable(id))
+		return err
+	}
+	if err != nil {
+		return err
+	}
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	tell.Say("closing client %s of the cluster %s at %s", id, cmp.Or(v.Options.Cluster, conn.DefaultCluster), v.Options.Where())
+	closing := visit.EvictDead // by the server's own word
+	if force {
+		closing = visit.Evict
+	}
+	asked = true
+	switch err := closing(ctx, id); {
+	case errors.Is(err, conn.ErrNoClient):
+		return console.Hinted(err, "`listen status` shows who is there")
+	case errors.Is(err, conn.ErrClientIDTaken):
+		return console.Hinted(fmt.Errorf("client %q is alive: it answered its server, whatever the monitoring port says", id), stopOrForce)
+	case err != nil:
+		return err
+	case !force:
+		if err := v.isClosed(ctx, v.streaming(observer), id); err != nil {
+			return err
+		}
+	}
+	_, err = fmt.Fprintf(s.Stdout, "Client %s closed%s\n", console.Printable(id), holdings(client))
+	return err
+}
+
+// isClosed returns an error if a client that was closed is still known, or if
+// that can't be told.
+func (v view) isClosed(ctx context.Context, from *streaming.Reader, id string) error {
+	switch _, err := from.Client(ctx, id); {
+	case errors.Is(err, streaming.ErrNoClient):
+		return nil
+	case err == nil:
+		return console.Hinted(fmt.Errorf("client %q was not closed: the server still has one of that ID", id), "`listen status` shows who is there")
+	default:
+		return v.explainMonitor(fmt.Errorf("asking whether client %q is closed: %w", id, err), from)
+	}
+}
+
+// errClosedMeanwhile: the server itself closed the client.
+var errClosedMeanwhile = errors.New("closed meanwhile")
+
+// deadClient returns a client that is dead for sure, or an error.
+func (v view) deadClient(ctx context.Context, from *streaming.Reader, visit *conn.Visit, tell *console.Console, id string) (*streaming.Client, error) {
+	if err := v.sameServer(ctx, from, visit); err != nil {
+		return nil, err
+	}
+	for begin, seen := time.Now(), false; ; seen = true {
+		client, err := from.Client(ctx, id)
+		switch {
+		case errors.Is(err, streaming.ErrNoClient) && seen:
+			return nil, errClosedMeanwhile
+		case errors.Is(err, streaming.ErrNoClient):
+			return nil, console.Hinted(fmt.Errorf("client %q: %w", id, err), "`listen status` shows who is there")
+		case err != nil:
+			return nil, v.explainMonitor(fmt.Errorf("asking whether client %q is alive: %w", id, err), from)
+		case client.State != monitor.Dead:
+			return nil, stillThere(client)
+		case time.Since(begin) >= evictPatience:
+			return client, nil
+		}
+		if !seen {
+			tell.Say("client %s does not answer; it is asked for %v more, since it may be connecting again", id, evictPatience)
+		}
+		if !console.Pause(ctx, 2*doubtEvery) {
+			return nil, ctx.Err()
+		}
+	}
+}
+
+// sameServer refuses a monitoring port of another server than the one connected
+// to, which may have a cluster of the same ID: the clients there are others.
+func (v view) sameServer(ctx context.Context, from *streaming.Reader, visit *conn.Visit) error {
+	known, err := from.Knows(ctx, visit.ID, visit.Inbox)
+	if err != nil {
+		return v.explainMonitor(err, from)
+	}
+	if !known {
+		return console.Explained(fmt.Errorf("the monitoring port at %s belongs to another server than %s", conn.ShownURL(v.MonitorURL()), v.Options.Where()),
+			console.ErrMonitor, "check --monitor (NATS_MONITOR_URL) and --server (NATS_URL)")
+	}
+	return nil
+}
+
+// stillThere refuses to close a client that is not dead for sure.
+func stillThere(client *streaming.Client) error {
+	text := map[monitor.State]string{
+		monitor.Alive:   "is alive: it answered its heartbeat",
+		monitor.Hung:    "hangs, or is cut off, but its connection is there: it may come back",
+		monitor.Unasked: "can't be asked whether it is alive",
+	}[client.State]
+	return console.Hinted(fmt.Errorf("client %q %s", client.ID, text), stopOrForce)
+}
+
+const stopOrForce = "stop it, or close it all the same with --force"
+
+// holdings says which events of a closed client can go to others.
+func holdings(c *streaming.Client) string {
+	var parts []string
+	for _, h := range c.Holds {
+		parts = append(parts, fmt.Sprintf("%d unacked %s of %s", h.Events, console.Plural(h.Events, "event"), console.Printable(h.Channel)))
+	}
+	if len(parts) == 0 {
+		return ""
+	}
+	return ": " + strings.Join(parts, ", ") + " can go to others"
+}
