@@ -22,10 +22,10 @@ func watch(parent context.Context, s *System, p *reportPaint, look func(context.
 	screen := &screen{ctx: ctx, paint: p, look: look, width: s.Width}
 	options := []tea.ProgramOption{tea.WithOutput(s.Stdout), tea.WithoutSignalHandler(),
 		tea.WithColorProfile(colorprofile.ANSI)} // what is to have no colour has none already
-	if s.StdinTTY {
+	if s.StdinTTY && !inBackground(s.Stdin) {
 		options = append(options, tea.WithInput(s.Stdin))
 	} else {
-		options = append(options, tea.WithInput(nil)) // a loop's stdin is not for keys
+		options = append(options, tea.WithInput(nil)) // a loop's stdin, or another program's terminal, is not for keys
 	}
 	program := tea.NewProgram(screen, options...)
 	screen.leave = program.ReleaseTerminal
