@@ -97,7 +97,8 @@ var errShut = &explained{errors.New("stdout is closed: nobody would see what is 
 func Run(ctx context.Context, s *System, cmd *cobra.Command, args []string) int {
 	cmd.SetArgs(args)
 	cmd.SetIn(s.Stdin)
-	cmd.SetOut(s.Stdout)
+	out := &printed{Writer: s.Stdout}
+	cmd.SetOut(out)
 	cmd.SetErr(s.Stderr)
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	cmd.SetFlagErrorFunc(func(c *cobra.Command, err error) error { return usage(c, "%w", err) })
@@ -105,6 +106,9 @@ func Run(ctx context.Context, s *System, cmd *cobra.Command, args []string) int 
 	err := oneDash(cmd, args)
 	if err == nil {
 		err = cmd.ExecuteContext(ctx)
+	}
+	if err == nil && out.err != nil {
+		err = unwritten(out.err)
 	}
 	if err == nil {
 		return exitDone
@@ -115,4 +119,19 @@ func Run(ctx context.Context, s *System, cmd *cobra.Command, args []string) int 
 	t := newTeller(s, cmd)
 	t.fail(err)
 	return exitCode(err)
+}
+
+// printed keeps the first error of writing what cobra prints by itself, such as
+// help: cobra doesn't look at it.
+type printed struct {
+	io.Writer
+	err error
+}
+
+func (p *printed) Write(b []byte) (int, error) {
+	n, err := p.Writer.Write(b)
+	if p.err == nil {
+		p.err = err
+	}
+	return n, err
 }
