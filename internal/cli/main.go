@@ -67,7 +67,8 @@ var errShut = console.Explained(errors.New("stdout is closed: nobody would see w
 func Run(ctx context.Context, s *System, cmd *cobra.Command, args []string) int {
 	cmd.SetArgs(args)
 	cmd.SetIn(s.Stdin)
-	cmd.SetOut(s.Stdout)
+	out := &printed{Writer: s.Stdout}
+	cmd.SetOut(out)
 	cmd.SetErr(s.Stderr)
 	cmd.SilenceErrors, cmd.SilenceUsage = true, true
 	cmd.SetFlagErrorFunc(console.FlagError)
@@ -75,6 +76,9 @@ func Run(ctx context.Context, s *System, cmd *cobra.Command, args []string) int 
 	err := oneDash(cmd, args)
 	if err == nil {
 		err = cmd.ExecuteContext(ctx)
+	}
+	if err == nil && out.err != nil {
+		err = stdio.Unwritten(out.err)
 	}
 	if err == nil {
 		return console.ExitDone
@@ -84,4 +88,19 @@ func Run(ctx context.Context, s *System, cmd *cobra.Command, args []string) int 
 	}
 	console.New(s, cmd).Fail(err)
 	return console.ExitCode(err)
+}
+
+// printed keeps the first error of writing what cobra prints by itself, such as
+// help: cobra doesn't look at it.
+type printed struct {
+	io.Writer
+	err error
+}
+
+func (p *printed) Write(b []byte) (int, error) {
+	n, err := p.Writer.Write(b)
+	if p.err == nil {
+		p.err = err
+	}
+	return n, err
 }

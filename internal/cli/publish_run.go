@@ -168,8 +168,12 @@ func send(ctx context.Context, r *reader, out *results, o *publishOptions) (err 
 		if flushed := console.WhenInterrupted(ctx, publisher.Flush()); err == nil || cut && flushed != nil {
 			err = flushed
 		}
+		took := time.Since(begin)
 		closing := session.Close()
-		err = out.summary(publisher, int(r.read.Load()), cut, time.Since(begin), err)
+		if err == nil { // whoever can't read the lines is told how many events are stored
+			err = out.flush(ctx)
+		}
+		err = out.summary(publisher, int(r.read.Load()), cut, took, err)
 		if closing != nil && err == nil {
 			out.tell.Warn("%v (all events were acked)", closing)
 		}

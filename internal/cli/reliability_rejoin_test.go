@@ -56,8 +56,8 @@ func TestServerKilledUnderAListen(t *testing.T) {
 	}
 }
 
-// Nothing is in flight when the server goes away: NATS Streaming would leave it
-// in doubt.
+// Nothing is in flight when the server goes away, nor sent before the loss is
+// noticed: NATS Streaming would leave it in doubt.
 func TestServerAwayForSeconds(t *testing.T) {
 	t.Parallel()
 	onEach(t, "", func(t *testing.T, s broker) {
@@ -71,6 +71,7 @@ func TestServerAwayForSeconds(t *testing.T) {
 		c.awaitAll(events)
 		s.Kill()
 		begin := time.Now()
+		p.awaitSaying("connecting again")
 		p.feedAll(events+1, 2*events)
 		brokertest.Eventually(t, "the listener has tried again and again", func() bool {
 			return strings.Count(c.members[0].errors.all(), "joining again in") > attempts

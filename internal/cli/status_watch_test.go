@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -20,6 +21,35 @@ import (
 
 	"nats-test/internal/brokertest"
 )
+
+// Under timeout, or behind &, the terminal belongs to others: a watch draws there
+// and leaves its modes alone.
+func TestWatchInTheBackground(t *testing.T) {
+	t.Parallel()
+	server := brokertest.Start(t, brokertest.Config{})
+	bin, err := brokertest.Programs()
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid := filepath.Join(t.TempDir(), "pid")
+	cmd := exec.Command("sh", "-c", `set -m; listen status --watch & echo $! >"$0"; wait $!; echo "ended with $?"`, pid)
+	cmd.Env = []string{"TERM=xterm-256color", "HOME=" + t.TempDir(), "PATH=" + bin + string(os.PathListSeparator) + os.Getenv("PATH"),
+		"NATS_URL=" + server.URL, "NATS_MONITOR_URL=" + server.Monitor}
+	x := runOnTerminal(t, 100, cmd)
+	watching := 0
+	brokertest.Eventually(t, "the watch has begun", func() bool {
+		text, err := os.ReadFile(pid)
+		watching, _ = strconv.Atoi(strings.TrimSpace(string(text)))
+		return err == nil && watching > 0
+	})
+	t.Cleanup(func() { _ = syscall.Kill(watching, syscall.SIGKILL) }) // also where it was stopped
+	x.await(1, "nothing is stuck")
+	x.await(1, "looked at ")
+	if err := syscall.Kill(watching, syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	x.await(1, "ended with 0")
+}
 
 func TestWatchOnATerminal(t *testing.T) {
 	onBoth(t, func(t *testing.T, server *brokertest.Server) {

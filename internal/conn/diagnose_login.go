@@ -170,7 +170,8 @@ func (h handshake) refusal(what string, err error) Finding {
 		switch what {
 		case userAlone:
 			first = "give the user's password, too (NATS_PASSWORD), or check the token"
-		case passwordAlone:
+		case passwordAlone: // the error says so
+			f.What = "refused: " + words(err)
 			first = "give the user, too (--user, NATS_USER)"
 		}
 		f.Hint = first + ": what is sent comes from a flag, the environment (NATS_USER, NATS_PASSWORD, NATS_TOKEN, NATS_CREDS, NATS_NKEY), " +

@@ -96,7 +96,7 @@ func newLink(ctx context.Context, o Options, more ...nats.Option) (*link, error)
 	)
 	if l.nc, err = l.connect(opts); err != nil {
 		l.end()
-		return nil, o.expired(l.sockets.explain(err))
+		return nil, o.withoutUser(o.expired(l.sockets.explain(err)))
 	}
 	l.at.Store(serverOf(l.nc))
 	if refusal := l.sockets.refusal(); refusal != nil {

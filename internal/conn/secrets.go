@@ -149,6 +149,15 @@ func (o Options) expired(err error) error {
 	return because(ErrAuth, fmt.Errorf("%s ended on %s (%w)", which, end.UTC().Format("2006-01-02 15:04 MST"), lastCause(err)))
 }
 
+// withoutUser adds to the error of a log-in that a password without a user was
+// sent, which hardly any server takes.
+func (o Options) withoutUser(err error) error {
+	if !errors.Is(err, ErrAuth) || o.Auth.User != "" || o.Auth.Password == "" || strings.Contains(o.Servers, "@") {
+		return err
+	}
+	return because(ErrAuth, fmt.Errorf("%w, to %s", lastCause(err), passwordAlone))
+}
+
 // lastCause is an error without the reason that stands before it.
 func lastCause(err error) error {
 	if f, ok := errors.AsType[*failure](err); ok {

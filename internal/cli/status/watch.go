@@ -12,6 +12,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 
 	"nats-test/internal/cli/console"
+	"nats-test/internal/cli/stdio"
 	"nats-test/internal/fault"
 )
 
@@ -23,10 +24,10 @@ func watch(parent context.Context, s *console.System, p *reportPaint, look func(
 	screen := &screen{ctx: ctx, paint: p, snapshot: look, width: s.Width}
 	options := []tea.ProgramOption{tea.WithOutput(s.Stdout), tea.WithoutSignalHandler(),
 		tea.WithColorProfile(colorprofile.ANSI)} // what is to have no colour has none already
-	if s.StdinTTY {
+	if s.StdinTTY && !stdio.InBackground(s.Stdin) {
 		options = append(options, tea.WithInput(s.Stdin))
 	} else {
-		options = append(options, tea.WithInput(nil)) // a loop's stdin is not for keys
+		options = append(options, tea.WithInput(nil)) // a loop's stdin, or another program's terminal, is not for keys
 	}
 	program := tea.NewProgram(screen, options...)
 	screen.leave = program.ReleaseTerminal

@@ -9,3 +9,6 @@ func WhenClosed(io.Writer, func()) (stop func()) { return func() {} }
 
 // AllowBackground does nothing where shells do not stop programs.
 func AllowBackground() {}
+
+// InBackground is never so there.
+func InBackground(io.Reader) bool { return false }
