@@ -13,6 +13,7 @@ import (
 // Imports go one way: cmd -> cli -> {conn, events, monitor} -> fault; and neither
 // program links a server, or what tests alone need.
 func TestImportsGoOneWay(t *testing.T) {
+	t.Parallel()
 	allowed := map[string][]string{
 		"nats-test/cmd/publish": {"nats-test/internal/cli"},
 		"nats-test/cmd/listen":  {"nats-test/internal/cli"},
@@ -57,6 +58,7 @@ func TestImportsGoOneWay(t *testing.T) {
 // Go's text/template could call any method by its name, so the linker drops
 // none, and the programs are 4 MB bigger.
 func TestNoTemplateIsLinked(t *testing.T) {
+	t.Parallel()
 	dir, err := brokertest.Programs()
 	if err != nil {
 		t.Fatal(err)

@@ -112,6 +112,7 @@ func payloadOf(message []byte) []byte {
 // No lie ends a program otherwise than by a documented code, which is not that
 // of a slip in the command line; none takes much memory, or gets on stdout.
 func TestLies(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, server *brokertest.Server) {
 		store(t, server, 3)
 		runProcess(t, server.URL, "listen", subject, "-g", "g", "-c", "3").endsWith(0, 30*time.Second)

@@ -33,6 +33,7 @@ func TestMain(m *testing.M) {
 
 // A panic of a command is a failure, not the usage that Go's own exit code reads as.
 func TestPanicIsAFailure(t *testing.T) {
+	t.Parallel()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = []string{panicking + "=command"}
 	out, _ := cmd.CombinedOutput() // its exit code says it

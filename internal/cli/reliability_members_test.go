@@ -13,6 +13,7 @@ import (
 )
 
 func TestKilledMembersLoseNothing(t *testing.T) {
+	t.Parallel()
 	for name, load := range map[string]struct{ listen, publish []string }{
 		"members wait": {nil, []string{"--rate", "2500"}},
 		"events wait":  {[]string{"--delay", "1ms", "--max-in-flight", "256"}, nil},
@@ -39,6 +40,7 @@ func TestKilledMembersLoseNothing(t *testing.T) {
 }
 
 func TestStoppedMembersLoseAndRepeatNothing(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct {
 		members, stops int
 		apart, spread  int // events handled between two stops
@@ -79,6 +81,7 @@ func TestStoppedMembersLoseAndRepeatNothing(t *testing.T) {
 }
 
 func TestSecondSignalEndsAtOnce(t *testing.T) {
+	t.Parallel()
 	for _, which := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(which.String(), func(t *testing.T) {
 			if signal.Ignored(which) {

@@ -13,6 +13,7 @@ import (
 )
 
 func TestServerKilledUnderAListen(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		members, kills int
 		args           []string
@@ -88,6 +89,7 @@ func TestServerAwayForSeconds(t *testing.T) {
 }
 
 func TestServerKilledUnderAListenWithoutReconnect(t *testing.T) {
+	t.Parallel()
 	onEach(t, "", func(t *testing.T, s broker) {
 		published(t, s.URL, 1, 1)
 		p := runProcess(t, s.URL, "listen", channel, "--group", "g", "-o", "json", "--no-reconnect")

@@ -43,6 +43,7 @@ import (
 //	# server: password|other-cluster|limits  what else is special about the server
 //	# streams: none|SUBJECT...           no streams, or those for other subjects, too
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	bin, err := brokertest.Programs()
 	if err != nil {
 		t.Fatal(err)

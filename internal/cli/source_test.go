@@ -10,6 +10,7 @@ import (
 
 // What a template may hold, and what is refused.
 func TestTemplate(t *testing.T) {
+	t.Parallel()
 	tests := []struct{ text, want string }{
 		{``, `^$`},
 		{`{"a":{}}`, `^\{"a":\{\}\}$`},
@@ -63,6 +64,7 @@ func FuzzTemplate(f *testing.F) {
 }
 
 func TestTemplateNumbersEvents(t *testing.T) {
+	t.Parallel()
 	src := &templated{source: &repeated{data: []byte("{{.N}}"), left: 2}}
 	for _, want := range []string{"1", "2"} {
 		if data, _, err := src.next(); err != nil || string(data) != want {

@@ -73,6 +73,7 @@ func endless(begin, part string, written *atomic.Int64) func(net.Conn, <-chan st
 }
 
 func TestDiagnosisOfOtherServers(t *testing.T) {
+	t.Parallel()
 	web := httptest.NewServer(http.NotFoundHandler())
 	defer web.Close()
 	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
@@ -133,6 +134,7 @@ func TestDiagnosisOfOtherServers(t *testing.T) {
 }
 
 func TestDiagnosisOfAFalseGreeting(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat("x", 10000)
 	for name, text := range map[string]string{
 		"escapes": `{"version":"\u001b[31m2\n","server_name":"\u001b]0;owned\u0007","cluster":"\u202e"}`,
@@ -156,7 +158,8 @@ func TestDiagnosisOfAFalseGreeting(t *testing.T) {
 
 // Nor does a command read any amount of what has no end.
 func TestEndlessGreeting(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
+	brokertest.NoLeaks(t)
 	var written atomic.Int64
 	url := impostor(t, endless("INFO {", " ", &written))
 	if err := refused(t, conn.Options{Servers: url}); !errors.Is(err, conn.ErrNoServer) {
@@ -168,6 +171,7 @@ func TestEndlessGreeting(t *testing.T) {
 }
 
 func TestDiagnosisOfAddresses(t *testing.T) {
+	t.Parallel()
 	f := diagnose(t, conn.Options{Servers: "nats://no-such-host.invalid"})
 	f.faulty(conn.StepName, conn.ErrNoServer, "no-such-host.invalid", "check the spelling")
 	f = diagnose(t, conn.Options{Servers: "nats://ada:s3cret@no-such-host"})
@@ -185,6 +189,7 @@ func TestDiagnosisOfAddresses(t *testing.T) {
 }
 
 func TestOneOfSeveralServersIsEnough(t *testing.T) {
+	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{})
 	silent := impostor(t, says(""))
 	f := diagnose(t, conn.Options{Servers: "127.0.0.1:1," + silent + "," + server.URL + ",127.0.0.1:2", Timeout: 300 * time.Millisecond})
@@ -201,6 +206,7 @@ func TestOneOfSeveralServersIsEnough(t *testing.T) {
 }
 
 func TestDiagnosisOfCredentials(t *testing.T) {
+	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true, Extra: `authorization { user: ada, password: s3cret }`})
 	open := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
 	token := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true, Extra: `authorization { token: s3cret }`})
@@ -231,7 +237,8 @@ func TestDiagnosisOfCredentials(t *testing.T) {
 
 // A diagnosis ends with its context, wherever it is.
 func TestDiagnosisIsInterrupted(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
+	brokertest.NoLeaks(t)
 	reached := make(chan struct{}, 1)
 	url := impostor(t, func(c net.Conn, done <-chan struct{}) {
 		reached <- struct{}{}

@@ -20,6 +20,7 @@ import (
 // The order of events in a stream whose leader changes again and again is kept,
 // or it is said how many are behind later ones.
 func TestChangesOfLeaderKeepTheOrderOrAreTold(t *testing.T) {
+	t.Parallel()
 	c := brokertest.StartCluster(t, 3)
 	js := c.Servers[0].JetStream()
 	brokertest.Eventually(t, "there is a stream", func() bool { // a busy cluster may take long
