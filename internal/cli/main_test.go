@@ -23,7 +23,7 @@ func TestMain(m *testing.M) {
 	case "command":
 		os.Exit(cli.Main(func(*cli.System) *cobra.Command { panic("odds") }))
 	}
-	if err := flag.Set("test.parallel", "4"); err != nil { // most of a test is waiting
+	if err := flag.Set("test.parallel", "8"); err != nil { // most of a test is waiting
 		panic(err)
 	}
 	code := m.Run()

@@ -19,6 +19,7 @@ func TestKilledMembersLoseNothing(t *testing.T) {
 		"events wait":  {[]string{"--delay", "1ms", "--max-in-flight", "256"}, nil},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			onEach(t, deadSoon, func(t *testing.T, s broker) {
 				const events, kills = 5000, 25
 				random := seeded(t)
@@ -40,7 +41,6 @@ func TestKilledMembersLoseNothing(t *testing.T) {
 }
 
 func TestStoppedMembersLoseAndRepeatNothing(t *testing.T) {
-	t.Parallel()
 	for name, test := range map[string]struct {
 		members, stops int
 		apart, spread  int // events handled between two stops
@@ -84,6 +84,7 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	t.Parallel()
 	for _, which := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
 		t.Run(which.String(), func(t *testing.T) {
+			t.Parallel()
 			if signal.Ignored(which) {
 				t.Skip("this test's process ignores the signal, and so would the program")
 			}

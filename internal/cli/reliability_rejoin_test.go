@@ -24,6 +24,7 @@ func TestServerKilledUnderAListen(t *testing.T) {
 		{2, 3, []string{"--delay", "1ms"}},
 	} {
 		t.Run(fmt.Sprintf("members %d kills %d", test.members, test.kills), func(t *testing.T) {
+			t.Parallel()
 			onEach(t, deadSoon, func(t *testing.T, s broker) {
 				const events = 3000
 				random := seeded(t)

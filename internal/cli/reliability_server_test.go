@@ -42,6 +42,7 @@ func TestServerKilledUnderABusyPublish(t *testing.T) {
 	t.Parallel()
 	for name, late := range map[string]bool{"back at once": false, "back too late": true} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			onEach(t, "", func(t *testing.T, s broker) {
 				random := seeded(t)
 				w := newWire(t, s.Server)
