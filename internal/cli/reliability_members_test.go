@@ -64,7 +64,9 @@ func TestStoppedMembersLoseAndRepeatNothing(t *testing.T) {
 				random := seeded(t)
 				heard := newAckLog(s)
 				events := test.stops * (test.between + test.spread)
-				c := newCrew(t, s.URL, test.members, slices.Concat(test.listen, []string{"--max-in-flight", strconv.Itoa(test.inFlight)})...)
+				// What the server loses on the way comes again while it is waited for.
+				c := newCrew(t, s.URL, test.members, slices.Concat(test.listen,
+					[]string{"--max-in-flight", strconv.Itoa(test.inFlight), "--ack-wait", "10s"})...)
 				publisher := publishing(t, s.URL, 1, events, test.publish...)
 				for range test.stops {
 					c.await(min(c.count()+random.IntN(test.spread), events))

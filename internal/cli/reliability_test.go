@@ -189,6 +189,11 @@ func (c *crew) latest() int {
 // awaitUpTo waits until every event from 1 to n was handled.
 func (c *crew) awaitUpTo(n int) {
 	c.t.Helper()
+	defer func() {
+		if c.t.Failed() {
+			c.t.Logf("handled up to %d: %d; never: %v", c.latest(), c.handled, c.never(n))
+		}
+	}()
 	brokertest.Eventually(c.t, fmt.Sprintf("the group has handled the events up to %d", n), func() bool {
 		for c.count(); c.times[c.whole+1] > 0; c.whole++ {
 		}
