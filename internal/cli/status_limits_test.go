@@ -193,7 +193,11 @@ func TestStatusOfForgedMembers(t *testing.T) {
 	if err := nc.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	j := awaitKind(t, server, "offline")
+	var j judged
+	brokertest.Eventually(t, "both answers come in time for a look", func() bool {
+		j = statusOf(t, server)
+		return strings.Contains(j.of("offline"), "2 listeners")
+	})
 	j.says(t, "nobody asks for events of group g, and 4 events of ticket:created wait; 2 listeners say to be there")
 	if !j.Judgements[0].Stuck || j.code != 1 {
 		t.Errorf("%+v", j)
