@@ -73,6 +73,7 @@ func TestServerAwayForSeconds(t *testing.T) {
 		c.awaitAll(events)
 		s.Kill()
 		begin := time.Now()
+		p.awaitSaying("connecting again") // what is sent before is in flight
 		p.feedAll(events+1, 2*events)
 		brokertest.Eventually(t, "the listener has tried again and again", func() bool {
 			return strings.Count(c.members[0].errors.all(), "joining again in") > attempts
