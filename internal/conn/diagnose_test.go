@@ -267,7 +267,7 @@ func TestDiagnosisOfSilence(t *testing.T) {
 		if err := nc.Flush(); err != nil {
 			t.Fatal(err)
 		}
-		return conn.Options{Servers: server.URL, Timeout: 300 * time.Millisecond}
+		return conn.Options{Servers: server.URL, Timeout: time.Second}
 	}
 	t.Run("NATS Streaming", func(t *testing.T) {
 		o := silent(t, brokertest.Config{Plain: true, JetStream: true}, "_STAN.discover.ticketing.pings")
