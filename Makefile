@@ -8,6 +8,8 @@ BACKEND ?= stan
 SOAK_DURATION ?= 5m
 # Without cgo the programs are static: they start faster, and run anywhere.
 BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w'
+# Tests wait for servers more than they work: more packages at a time than cores.
+TEST := $(GO) test -p 4 $(if $(COUNT),-count $(COUNT) -timeout 4h,-timeout 20m)
 
 .PHONY: help build install test race lint outdated vuln bench soak demo server pf
 
@@ -20,11 +22,11 @@ build: ## build both programs into bin/
 install: ## install both programs into PREFIX (default: Go's own bin folder)
 	$(BUILD) -o "$(PREFIX)/" ./cmd/...
 
-test: node-modules ## run all tests
-	$(GO) test -timeout 20m ./...
+test: node-modules ## run all tests (COUNT=20: as often, which shows what fails now and then)
+	$(TEST) ./...
 
-race: node-modules ## run all tests with the race detector
-	$(GO) test -race -timeout 30m ./...
+race: node-modules ## run all tests with the race detector (COUNT=20, too)
+	$(TEST) -race ./...
 
 lint: ## check formatting, vet, lint, shell scripts, manifests, and cross-compile
 	scripts/lint.sh

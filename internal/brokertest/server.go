@@ -183,6 +183,7 @@ func (s *Server) launch() {
 		s.t.Fatal(err)
 	}
 	go func() {
+		unlabelled() // it may outlive the test's look at its goroutines
 		_ = p.Wait()
 		close(p.exited)
 	}()

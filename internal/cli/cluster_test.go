@@ -98,7 +98,7 @@ func TestLeadersKilled(t *testing.T) {
 // themselves.
 func TestOnlyKnownServerKilled(t *testing.T) {
 	t.Parallel()
-	v := newConvoy(t, 1)
+	v := newConvoy(t, 1, "--rate", "5000")
 	killed := v.cluster.Servers[0]
 	t.Logf("the stream's leader is killed: %v", v.cluster.StreamLeader(channel) == killed)
 	killed.Kill()

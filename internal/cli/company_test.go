@@ -24,6 +24,7 @@ func nounOf(t *testing.T) string {
 // A listener tells who shares its group when that changes, and why an event
 // comes again.
 func TestListenTellsItsCompany(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, server *brokertest.Server) {
 		noun := nounOf(t)
 		first, a := member(t, server, "--ack-wait", "2s", "--no-ack", "--max-in-flight", "2")
@@ -50,6 +51,7 @@ func TestListenTellsItsCompany(t *testing.T) {
 
 // Who leaves gives back what it holds, long before the ack wait is over.
 func TestListenTellsWhoGaveBack(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, server *brokertest.Server) {
 		first, a := member(t, server, "--ack-wait", "1h", "--no-ack", "--max-in-flight", "2")
 		store(t, server, 4)
@@ -68,6 +70,7 @@ func TestListenTellsWhoGaveBack(t *testing.T) {
 
 // Without the monitoring port, listeners of NATS Streaming answer each other.
 func TestListenersAnswerEachOther(t *testing.T) {
+	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{})
 	args := []string{"listen", subject, "-g", "g", "--monitor", "http://127.0.0.1:1"}
 	first := runProcess(t, server.URL, append(args, "--client-id", "first")...)
@@ -81,6 +84,7 @@ func TestListenersAnswerEachOther(t *testing.T) {
 
 // A user who may not call the roll, or not answer it, listens all the same.
 func TestRollCallsAreNotPermitted(t *testing.T) {
+	t.Parallel()
 	for name, may := range map[string]string{
 		"call":   `publish: ["$JS.>", "_INBOX.>"], subscribe: [">"]`,
 		"hear":   `publish: ["$JS.>", "_LISTEN.>"], subscribe: ["_INBOX.>"]`,

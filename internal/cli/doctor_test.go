@@ -80,6 +80,7 @@ func mute(t *testing.T, text string) string {
 // Whatever stands where the monitoring port should be: publish and listen would
 // work, and it is told what it is.
 func TestDoctorLooksAtTheMonitoringPort(t *testing.T) {
+	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{})
 	other := brokertest.Start(t, brokertest.Config{Plain: true})
 	answers := func(answer http.HandlerFunc) string {
@@ -127,6 +128,7 @@ func TestDoctorLooksAtTheMonitoringPort(t *testing.T) {
 
 // A server that hangs holds nobody up for long, and is told of in short, too.
 func TestDoctorMeetsAHungServer(t *testing.T) {
+	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{})
 	server.Freeze()
 	defer server.Thaw()
@@ -149,6 +151,7 @@ func TestDoctorMeetsAHungServer(t *testing.T) {
 
 // Ctrl-C ends a diagnosis at once, whether it was asked for or not.
 func TestDoctorIsInterrupted(t *testing.T) {
+	t.Parallel()
 	url := mute(t, "")
 	p := runProcess(t, url, "listen", "doctor", "--timeout", "5m")
 	p.awaitLines(2)
@@ -161,6 +164,7 @@ func TestDoctorIsInterrupted(t *testing.T) {
 
 // A listener that waits for its server is not diagnosed at each attempt.
 func TestWaitingListenerIsNotDiagnosed(t *testing.T) {
+	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{})
 	p := runProcess(t, server.URL, "listen", "ticket:created")
 	p.awaitSaying("listening to ticket:created")
@@ -175,6 +179,7 @@ func TestWaitingListenerIsNotDiagnosed(t *testing.T) {
 
 // What a server says of itself moves no cursor, and fits on a narrow terminal.
 func TestDoctorOnATerminal(t *testing.T) {
+	t.Parallel()
 	hostile := mute(t, `INFO {"server_id":"X","version":"\u001b]0;owned\u0007","server_name":"`+strings.Repeat("long name ", 30)+"\u202e\"}\r\n")
 	garbage := mute(t, "\x1b]0;owned\x07\xc2\x9b31m\r\n")
 	for _, output := range []string{"text", "json"} {
@@ -202,6 +207,7 @@ func TestDoctorOnATerminal(t *testing.T) {
 }
 
 func TestDoctorOnANarrowTerminal(t *testing.T) {
+	t.Parallel()
 	const columns = 40
 	server := brokertest.Start(t, brokertest.Config{JetStream: true})
 	bin, err := brokertest.Programs()
@@ -243,6 +249,7 @@ func TestDoctorOnANarrowTerminal(t *testing.T) {
 
 // A reader that has had enough ends the doctor.
 func TestDoctorWithoutAReader(t *testing.T) {
+	t.Parallel()
 	bin, err := brokertest.Programs()
 	if err != nil {
 		t.Fatal(err)

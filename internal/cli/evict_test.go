@@ -26,6 +26,7 @@ func evict(t testing.TB, server *brokertest.Server, code int, args ...string) *p
 
 // A client whose connection broke is back in a moment: it is not closed.
 func TestEvictOfAClientThatConnectsAgain(t *testing.T) {
+	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{})
 	network := server.Network()
 	nc, err := nats.Connect(network.URL, nats.ReconnectWait(2*time.Second), nats.ReconnectJitter(0, 0), nats.MaxReconnects(-1))
@@ -48,6 +49,7 @@ func TestEvictOfAClientThatConnectsAgain(t *testing.T) {
 // The monitoring port of another server, whose cluster has the same ID, says
 // nothing of the clients here.
 func TestEvictByAnotherServersMonitor(t *testing.T) {
+	t.Parallel()
 	here, there := brokertest.Start(t, brokertest.Config{}), brokertest.Start(t, brokertest.Config{})
 	for _, server := range []*brokertest.Server{here, there} {
 		sc, err := stan.Connect("ticketing", "service", stan.NatsURL(server.URL))
@@ -89,6 +91,7 @@ func lyingMonitor(t testing.TB, server *brokertest.Server, lie func(answer []byt
 // A monitoring port that lies about where a client is has it look dead. Its
 // server knows better, also where a neighbour answers in the server's place.
 func TestEvictOfALiveClientByALie(t *testing.T) {
+	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{})
 	sc, err := stan.Connect("ticketing", "service", stan.NatsURL(server.URL))
 	if err != nil {
@@ -125,6 +128,7 @@ func TestEvictOfALiveClientByALie(t *testing.T) {
 
 // What is still there after it was closed is told.
 func TestEvictThatDidNotHappen(t *testing.T) {
+	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{})
 	nc, err := nats.Connect(server.URL)
 	if err != nil {

@@ -48,6 +48,7 @@ type verdict struct {
 }
 
 func TestExportedSchemasInAjv(t *testing.T) {
+	t.Parallel()
 	needNode(t, "ajv", "ajv-formats")
 	dir, manifest := exported(t, "jsonschema")
 	samples := samplesOf(t, manifest)
@@ -55,6 +56,7 @@ func TestExportedSchemasInAjv(t *testing.T) {
 }
 
 func TestExportedRecordsInAvsc(t *testing.T) {
+	t.Parallel()
 	needNode(t, "avsc")
 	dir, manifest := exported(t, "avro")
 	samples := samplesOf(t, manifest)
@@ -65,6 +67,7 @@ func TestExportedRecordsInAvsc(t *testing.T) {
 // Buf compiles the messages and judges their style; its library for JavaScript,
 // which is strict about JSON where `buf convert` is not, encodes with them.
 func TestExportedMessagesInBuf(t *testing.T) {
+	t.Parallel()
 	needNode(t, "@bufbuild/buf", "@bufbuild/protobuf")
 	dir, manifest := exported(t, "proto")
 	compiled := filepath.Join(t.TempDir(), "events.binpb")
@@ -79,6 +82,7 @@ func TestExportedMessagesInBuf(t *testing.T) {
 }
 
 func TestExportedTypesInTSC(t *testing.T) {
+	t.Parallel()
 	needNode(t, "typescript")
 	dir, _ := exported(t, "typescript")
 	manifest := make(map[string]manifestEntry)

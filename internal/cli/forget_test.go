@@ -22,6 +22,7 @@ func forget(t testing.TB, server *brokertest.Server, code int, args ...string) *
 }
 
 func TestForgetAGroup(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, server *brokertest.Server) {
 		store(t, server, 5)
 		p, _ := member(t, server)
@@ -59,6 +60,7 @@ func TestForgetAGroup(t *testing.T) {
 
 // Ctrl-C at the question forgets nothing.
 func TestForgetInterrupted(t *testing.T) {
+	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{})
 	store(t, server, 1)
 	runProcess(t, server.URL, "listen", subject, "-g", "g", "-c", "1").endsWith(0, 30*time.Second)
@@ -72,6 +74,7 @@ func TestForgetInterrupted(t *testing.T) {
 
 // The durable of a listener alone belongs, on NATS Streaming, to its client ID.
 func TestForgetADurable(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, server *brokertest.Server) {
 		store(t, server, 4)
 		read := func(durable string, args ...string) []string {
@@ -98,6 +101,7 @@ func TestForgetADurable(t *testing.T) {
 
 // Whoever joins while the question stands keeps the position.
 func TestForgetOfAPositionThatIsTaken(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, server *brokertest.Server) {
 		store(t, server, 3)
 		runProcess(t, server.URL, "listen", subject, "-g", "g", "-c", "3", "--max-in-flight", "3").endsWith(0, 30*time.Second)
@@ -116,6 +120,7 @@ func TestForgetOfAPositionThatIsTaken(t *testing.T) {
 
 // A service that has its hands full asks for nothing, and answers no roll call.
 func TestForgetOfABusyConsumer(t *testing.T) {
+	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
 	store(t, server, 3)
 	js := server.JetStream()
@@ -134,6 +139,7 @@ func TestForgetOfABusyConsumer(t *testing.T) {
 // Several streams may have a consumer of the same name: the one that is shown
 // is the one that is deleted, and it is that of the stream that a listener joins.
 func TestForgetNamesTheStream(t *testing.T) {
+	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
 	js := server.JetStream()
 	store(t, server, 3)
@@ -169,6 +175,7 @@ func TestForgetNamesTheStream(t *testing.T) {
 
 // Consumers of two subjects may have one name.
 func TestForgetOfAnotherSubject(t *testing.T) {
+	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
 	js := server.JetStream()
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "s", Subjects: []string{"a.b", "a_b"}}); err != nil {

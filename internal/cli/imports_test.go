@@ -14,6 +14,7 @@ import (
 // Imports go one way: cmd -> cli -> cli/… -> {conn, events, monitor} -> fault; and neither
 // program links a server, or what tests alone need.
 func TestImportsGoOneWay(t *testing.T) {
+	t.Parallel()
 	const module = "nats-test/internal/"
 	allowed := map[string]string{
 		"../cmd/publish":    "cli",
@@ -72,6 +73,7 @@ func TestImportsGoOneWay(t *testing.T) {
 // Go's text/template could call any method by its name, so the linker drops
 // none, and the programs are 4 MB bigger.
 func TestNoTemplateIsLinked(t *testing.T) {
+	t.Parallel()
 	dir, err := brokertest.Programs()
 	if err != nil {
 		t.Fatal(err)

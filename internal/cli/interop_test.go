@@ -26,6 +26,7 @@ import (
 const interopGroup = "orders-service-queue-group"
 
 func TestInteropListenHearsNode(t *testing.T) {
+	t.Parallel()
 	needNode(t)
 	server := brokertest.Start(t, brokertest.Config{})
 	publisher := startChild(t, "node", nodeScript("publish.js"), server.URL)
@@ -58,6 +59,7 @@ func TestInteropListenHearsNode(t *testing.T) {
 }
 
 func TestInteropNodeHearsPublish(t *testing.T) {
+	t.Parallel()
 	needNode(t)
 	server := brokertest.Start(t, brokertest.Config{})
 	listener := nodeMember(t, server, 5, "ticket:created", "order:created")
@@ -100,6 +102,7 @@ func TestInteropNodeHearsPublish(t *testing.T) {
 }
 
 func TestInteropGroupOfBothKinds(t *testing.T) {
+	t.Parallel()
 	needNode(t)
 	server := brokertest.Start(t, brokertest.Config{})
 	const events = 300
@@ -153,6 +156,7 @@ func TestInteropGroupOfBothKinds(t *testing.T) {
 // A member that ends in the middle leaves exactly the rest to the other kind:
 // what was sent to it but not acked comes again, what it acked does not.
 func TestInteropHandOverInTheMiddle(t *testing.T) {
+	t.Parallel()
 	needNode(t)
 	for _, order := range []struct {
 		name          string

@@ -20,7 +20,7 @@ func TestMain(m *testing.M) {
 	if os.Getenv(panicking) != "" {
 		os.Exit(cli.Main(func(*cli.System) *cobra.Command { panic("odds") }))
 	}
-	if err := flag.Set("test.parallel", "4"); err != nil { // most of a test is waiting
+	if err := flag.Set("test.parallel", "8"); err != nil { // most of a test is waiting
 		panic(err)
 	}
 	code := m.Run()
@@ -30,6 +30,7 @@ func TestMain(m *testing.M) {
 
 // A panic of a command is a failure, not the usage that Go's own exit code reads as.
 func TestPanicIsAFailure(t *testing.T) {
+	t.Parallel()
 	cmd := exec.Command(os.Args[0])
 	cmd.Env = []string{panicking + "=1"}
 	out, _ := cmd.CombinedOutput() // its exit code says it

@@ -141,7 +141,10 @@ func TestReasonOfTheWrongPort(t *testing.T) {
 		"nothing":              {"nats://127.0.0.1:1", oneEvent, 3, "no server answers|make server", ""},
 		"nothing, elsewhere":   {"nats://127.0.0.1:1,nats://no-such-host.invalid:1", oneEvent, 3, "no server answers", ""},
 	} {
-		t.Run(name, func(t *testing.T) { s.holds(t) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s.holds(t)
+		})
 	}
 }
 
@@ -189,7 +192,10 @@ func TestReasonOfTheBroker(t *testing.T) {
 		"account without, named":      {accounts.URL, monitored(accounts, "--user", "without", "--password", "s3cret", "--backend", "jetstream"), 3, "for this account|enable JetStream for the account", "-js"},
 		"NATS Streaming alone":        {streaming.URL, monitored(streaming, "--backend", "jetstream"), 3, `this is NATS Streaming, with the cluster "ticketing"`, "-js"},
 	} {
-		t.Run(name, func(t *testing.T) { s.holds(t) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s.holds(t)
+		})
 	}
 }
 
@@ -209,6 +215,7 @@ func TestReasonOfAClusterThatIsNotReady(t *testing.T) {
 		"another cluster": {id, `"cluster_id":"$(rm)"`, `--cluster '$(rm)'`},
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			port := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 				switch r.URL.Path {
 				case "/varz":
@@ -251,7 +258,10 @@ func TestReasonOfAnAnswerOfJetStream(t *testing.T) {
 		"no room": {server.URL, withFlags(short), 5, "no room for more|max_file_store", inAnyCase + "|discard"},
 		"busy":    {server.URL, []string{"publish", "ticket:updated", "--sample", short}, 3, "too many requests|overloaded", inAnyCase + "|leader"},
 	} {
-		t.Run(name, func(t *testing.T) { s.holds(t) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s.holds(t)
+		})
 	}
 }
 
@@ -277,6 +287,9 @@ func TestReasonOfAClusterWithoutALeader(t *testing.T) {
 		"listen":  {url, []string{"listen", "ticket:created", "--until-end", "--timeout", "10s"}, 3, "no leader answers|most servers", inAnyCase},
 		"doctor":  {url, []string{"listen", "doctor", "--timeout", "10s"}, 3, "no leader answers|most servers", inAnyCase},
 	} {
-		t.Run(name, func(t *testing.T) { s.holds(t) })
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s.holds(t)
+		})
 	}
 }

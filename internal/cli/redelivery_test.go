@@ -6,6 +6,7 @@ import (
 )
 
 func TestWhyEventsCameAgain(t *testing.T) {
+	t.Parallel()
 	const wait = 30 * time.Second
 	for want, r := range map[string]redelivery{
 		"left unacked here 31s ago":        {own: 31 * time.Second, group: "g", left: []string{"a"}, broke: true},

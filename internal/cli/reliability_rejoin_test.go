@@ -13,6 +13,7 @@ import (
 )
 
 func TestServerKilledUnderAListen(t *testing.T) {
+	t.Parallel()
 	for _, test := range []struct {
 		members, kills int
 		args           []string
@@ -23,6 +24,7 @@ func TestServerKilledUnderAListen(t *testing.T) {
 		{2, 3, []string{"--delay", "1ms"}},
 	} {
 		t.Run(fmt.Sprintf("members %d kills %d", test.members, test.kills), func(t *testing.T) {
+			t.Parallel()
 			onEach(t, deadSoon, func(t *testing.T, s broker) {
 				const events = 3000
 				random := seeded(t)
@@ -71,7 +73,7 @@ func TestServerAwayForSeconds(t *testing.T) {
 		c.awaitAll(events)
 		s.Kill()
 		begin := time.Now()
-		p.awaitSaying("connecting again")
+		p.awaitSaying("connecting again") // what is sent before is in flight
 		p.feedAll(events+1, 2*events)
 		brokertest.Eventually(t, "the listener has tried again and again", func() bool {
 			return strings.Count(c.members[0].errors.all(), "joining again in") > attempts
@@ -89,6 +91,7 @@ func TestServerAwayForSeconds(t *testing.T) {
 }
 
 func TestServerKilledUnderAListenWithoutReconnect(t *testing.T) {
+	t.Parallel()
 	onEach(t, "", func(t *testing.T, s broker) {
 		published(t, s.URL, 1, 1)
 		p := runProcess(t, s.URL, "listen", channel, "--group", "g", "-o", "json", "--no-reconnect")

@@ -39,8 +39,10 @@ func numbered(to int) []int {
 }
 
 func TestServerKilledUnderABusyPublish(t *testing.T) {
+	t.Parallel()
 	for name, late := range map[string]bool{"back at once": false, "back too late": true} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			onEach(t, "", func(t *testing.T, s broker) {
 				random := seeded(t)
 				w := newWire(t, s.Server)
@@ -146,6 +148,7 @@ func (s broker) tells(p *process, code, acked, kept int) {
 }
 
 func TestServerKilledUnderASlowPublish(t *testing.T) {
+	t.Parallel()
 	onEach(t, "", func(t *testing.T, s broker) {
 		const each, kills = 10, 4
 		random := seeded(t)
@@ -190,6 +193,7 @@ func TestServerKilledUnderASlowPublish(t *testing.T) {
 
 // A server that comes back takes connections before it takes events.
 func TestSlowPublishWaitsUntilTheServerIsReady(t *testing.T) {
+	t.Parallel()
 	onEach(t, "", func(t *testing.T, s broker) {
 		w := newWire(t, s.Server)
 		p := runProcess(t, w.URL, "publish", channel, "--data", "-", "-o", "json", "--rate", "200", "--timeout", "20s")

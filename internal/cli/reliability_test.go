@@ -5,6 +5,7 @@ package cli_test
 import (
 	"encoding/json"
 	"fmt"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -127,6 +128,7 @@ type crew struct {
 	read    map[*process]int
 	times   map[int]int // how often each event was handled
 	handled int
+	whole   int // every event up to here was handled
 }
 
 func newCrew(t *testing.T, url string, size int, args ...string) *crew {
@@ -175,6 +177,28 @@ func (c *crew) count() int {
 func (c *crew) await(n int) {
 	c.t.Helper()
 	brokertest.Eventually(c.t, fmt.Sprintf("the group has handled %d times", n), func() bool { return c.count() >= n })
+}
+
+// latest returns the highest number of an event that was handled.
+func (c *crew) latest() int {
+	c.t.Helper()
+	c.count()
+	return slices.Max(slices.Collect(maps.Keys(c.times)))
+}
+
+// awaitUpTo waits until every event from 1 to n was handled.
+func (c *crew) awaitUpTo(n int) {
+	c.t.Helper()
+	defer func() {
+		if c.t.Failed() {
+			c.t.Logf("handled up to %d: %d; never: %v", c.latest(), c.handled, c.never(n))
+		}
+	}()
+	brokertest.Eventually(c.t, fmt.Sprintf("the group has handled the events up to %d", n), func() bool {
+		for c.count(); c.times[c.whole+1] > 0; c.whole++ {
+		}
+		return c.whole >= n
+	})
 }
 
 // awaitAll waits until every event from 1 to n was handled.

@@ -43,6 +43,7 @@ import (
 //	# server: password|other-cluster|limits  what else is special about the server
 //	# streams: none|SUBJECT...           no streams, or those for other subjects, too
 func TestScripts(t *testing.T) {
+	t.Parallel()
 	bin, err := brokertest.Programs()
 	if err != nil {
 		t.Fatal(err)
@@ -78,7 +79,7 @@ func TestScripts(t *testing.T) {
 						return nil
 					},
 					Cmds: map[string]func(*testscript.TestScript, bool, []string){
-						"code": cmdCode, "await": cmdAwait, "server": s.cmdServer, "stream": s.cmdStream, "stored": s.cmdStored,
+						"code": cmdCode, "await": s.cmdAwait, "server": s.cmdServer, "stream": s.cmdStream, "stored": s.cmdStored,
 					},
 				})
 			}
@@ -92,6 +93,7 @@ type script struct {
 	subjects []string // of the streams that are there at the start
 	config   brokertest.Config
 	login    []nats.Option // for the test's own connections
+	t        testing.TB    // of this run
 	server   *brokertest.Server
 }
 
@@ -141,7 +143,7 @@ func newScript(t *testing.T, file, backend string) *script {
 // start starts the server, with its streams.
 func (s *script) start(t testing.TB) {
 	t.Helper()
-	s.server = brokertest.Start(t, s.config)
+	s.t, s.server = t, brokertest.Start(t, s.config)
 	if !s.config.JetStream {
 		return
 	}
@@ -257,17 +259,18 @@ func cmdCode(ts *testscript.TestScript, neg bool, args []string) {
 	}
 }
 
-func cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
+func (s *script) cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: await FILE TEXT")
 	}
-	const patience = 30 * time.Second
 	var text []byte
-	for begin := time.Now(); time.Since(begin) < patience; time.Sleep(5 * time.Millisecond) {
-		text, _ = os.ReadFile(ts.MkAbs(args[0])) // it may not be there yet
-		if strings.Contains(string(text), args[1]) {
-			return
+	defer func() {
+		if s.t.Failed() {
+			ts.Logf("%s holds:\n%s", args[0], text)
 		}
-	}
-	ts.Fatalf("waited too long until %s holds %q. It holds:\n%s", args[0], args[1], text)
+	}()
+	brokertest.Eventually(s.t, fmt.Sprintf("%s holds %q", args[0], args[1]), func() bool {
+		text, _ = os.ReadFile(ts.MkAbs(args[0])) // it may not be there yet
+		return strings.Contains(string(text), args[1])
+	})
 }

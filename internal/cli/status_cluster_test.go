@@ -15,6 +15,7 @@ import (
 
 // In a cluster, a stream may have lost one of its servers, or too many of them.
 func TestStatusOfACluster(t *testing.T) {
+	t.Parallel()
 	cluster := brokertest.StartCluster(t, 3)
 	js := cluster.Servers[0].JetStream()
 	create := func(name string, replicas int) {

@@ -19,6 +19,7 @@ import (
 // A channel that comes to its limit drops the oldest events. That is bad for
 // whom they did not reach.
 func TestStatusOfAFullChannel(t *testing.T) {
+	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{StreamingExtra: "store_limits: { max_msgs: 50, max_channels: 2 }"})
 	store(t, server, 49)
 	j := awaitKind(t, server, "near-limit")
@@ -48,6 +49,7 @@ func TestStatusOfAFullChannel(t *testing.T) {
 }
 
 func TestStatusOfAFullStream(t *testing.T) {
+	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
 	js := server.JetStream()
 	config := conn.NewStream(subject, 1)
@@ -73,6 +75,7 @@ func TestStatusOfAFullStream(t *testing.T) {
 // What members of a consumer together hold may be limited, and a consumer be
 // paused.
 func TestStatusOfAConsumer(t *testing.T) {
+	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
 	js := server.JetStream()
 	store(t, server, 5)
@@ -107,6 +110,7 @@ func TestStatusOfAConsumer(t *testing.T) {
 
 // Streams that gather the events of others have no subjects of their own.
 func TestStatusOfStreamsThatGather(t *testing.T) {
+	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
 	js := server.JetStream()
 	store(t, server, 3)
@@ -132,6 +136,7 @@ func TestStatusOfStreamsThatGather(t *testing.T) {
 
 // A stream that is full by bytes refuses the next event before it has so many.
 func TestStatusOfAStreamFullOfBytes(t *testing.T) {
+	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
 	js := server.JetStream()
 	config := conn.NewStream(subject, 1)
@@ -149,6 +154,7 @@ func TestStatusOfAStreamFullOfBytes(t *testing.T) {
 
 // Events that were delivered as often as they may be are told of.
 func TestStatusOfWhatWasGivenUp(t *testing.T) {
+	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
 	js := server.JetStream()
 	store(t, server, 2)
@@ -173,6 +179,7 @@ func TestStatusOfWhatWasGivenUp(t *testing.T) {
 // Whoever may publish can answer a roll call. That hides nothing of what the
 // broker knows: that nobody asks for events.
 func TestStatusOfForgedMembers(t *testing.T) {
+	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
 	store(t, server, 5)
 	p := runProcess(t, server.URL, "listen", subject, "-g", "g", "-c", "1", "--max-in-flight", "1")
@@ -186,7 +193,11 @@ func TestStatusOfForgedMembers(t *testing.T) {
 	if err := nc.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	j := awaitKind(t, server, "offline")
+	var j judged
+	brokertest.Eventually(t, "both answers come in time for a look", func() bool {
+		j = statusOf(t, server)
+		return strings.Contains(j.of("offline"), "2 listeners")
+	})
 	j.says(t, "nobody asks for events of group g, and 4 events of ticket:created wait; 2 listeners say to be there")
 	if !j.Judgements[0].Stuck || j.code != 1 {
 		t.Errorf("%+v", j)

@@ -93,6 +93,7 @@ func large(part int) map[string]map[string]string {
 // Answers of any size are looked at in a time that grows with them: eight times
 // as much takes less than 16 times the work.
 func TestStatusOfMuch(t *testing.T) {
+	t.Parallel()
 	const parts, most = 8, 2 * 8
 	small := large(parts)
 	for name, answers := range large(1) {
@@ -119,6 +120,7 @@ func statusWork(t *testing.T, answers map[string]string) time.Duration {
 
 // One signal ends a look, wherever it is.
 func TestStatusOfMuchInterrupted(t *testing.T) {
+	t.Parallel()
 	for name, answers := range large(1) {
 		for _, args := range [][]string{{"status"}, {"status", "-o", "json", "--watch"}} {
 			for _, at := range []string{"/streaming/channelsz", "/streaming/clientsz"} {
@@ -147,6 +149,7 @@ func TestStatusOfMuchInterrupted(t *testing.T) {
 
 // A cluster is called what its server likes.
 func TestHintQuotesTheCluster(t *testing.T) {
+	t.Parallel()
 	server, monitor, _ := told(t, map[string]string{"/streaming/serverz": `{"cluster_id":"x; $(id)"}`})
 	p := runProcess(t, server.URL, "listen", subject, "--cluster", "other", "--backend", "stan", "--monitor", monitor)
 	p.endsWith(3, 30*time.Second)

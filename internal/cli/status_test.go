@@ -127,6 +127,7 @@ func member(t testing.TB, server *brokertest.Server, args ...string) (p *process
 }
 
 func TestStatusOfWhatIsWell(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, server *brokertest.Server) {
 		if j := statusOf(t, server); j.code != 0 || !j.Healthy || len(j.Judgements) != 0 || len(j.Channels) != 0 {
 			t.Errorf("an empty server: %+v", j)
@@ -149,6 +150,7 @@ func TestStatusOfWhatIsWell(t *testing.T) {
 // A member that was killed holds events. On NATS Streaming, evict moves them at
 // once, long before the ack wait is over.
 func TestStatusOfADeadMember(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, server *brokertest.Server) {
 		store(t, server, 5)
 		hold, held := member(t, server, "--no-ack", "--max-in-flight", "3", "--ack-wait", "1h")
@@ -195,6 +197,7 @@ func TestStatusOfADeadMember(t *testing.T) {
 }
 
 func TestStatusOfAHungMember(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, server *brokertest.Server) {
 		store(t, server, 3)
 		hold, held := member(t, server, "--no-ack", "--max-in-flight", "3", "--ack-wait", "1h")
@@ -218,6 +221,7 @@ func TestStatusOfAHungMember(t *testing.T) {
 }
 
 func TestStatusOfASlowHandler(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, server *brokertest.Server) {
 		store(t, server, 12)
 		slow, id := member(t, server, "--delay", "1h", "--max-in-flight", "4")
@@ -233,6 +237,7 @@ func TestStatusOfASlowHandler(t *testing.T) {
 }
 
 func TestStatusOfAClosedDurable(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, server *brokertest.Server) {
 		store(t, server, 2)
 		p, _ := member(t, server, "-c", "2", "--max-in-flight", "2")
@@ -251,6 +256,7 @@ func TestStatusOfAClosedDurable(t *testing.T) {
 }
 
 func TestStatusOfWhatIsNotThere(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, server *brokertest.Server) {
 		awaitKind(t, server, "absent", "ticket:creatd").says(t, "ticket:creatd is ")
 	})
@@ -258,6 +264,7 @@ func TestStatusOfWhatIsNotThere(t *testing.T) {
 
 // Without the permission to ask, that is said.
 func TestStatusIsNotPermitted(t *testing.T) {
+	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true, Extra: `authorization { users = [
 		{ user: u, password: p, permissions: { publish: ["$JS.API.INFO"], subscribe: ["_INBOX.>"] } }
 	] }`})

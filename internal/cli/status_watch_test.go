@@ -52,6 +52,7 @@ func TestWatchInTheBackground(t *testing.T) {
 }
 
 func TestWatchOnATerminal(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, server *brokertest.Server) {
 		store(t, server, 3)
 		p, id := member(t, server)
@@ -85,6 +86,7 @@ func TestWatchOnATerminal(t *testing.T) {
 
 // Where there are few lines, arrows show the rest; few columns make a list.
 func TestWatchScrolls(t *testing.T) {
+	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{})
 	for _, subject := range []string{"a.one", "b.two", "c.three", "d.four", "e.five", "f.six", "g.seven", "h.eight"} {
 		publishNow(t, server, subject, "--raw", "--data", "x")
@@ -109,6 +111,7 @@ func TestWatchScrolls(t *testing.T) {
 }
 
 func TestStatusOnANarrowTerminal(t *testing.T) {
+	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{})
 	store(t, server, 7)
 	p, _ := member(t, server, "--max-in-flight", "3", "--no-ack")
@@ -131,6 +134,7 @@ func TestStatusOnANarrowTerminal(t *testing.T) {
 
 // A stream of looks goes on while the server is away.
 func TestWatchAsJSON(t *testing.T) {
+	t.Parallel()
 	onBoth(t, func(t *testing.T, server *brokertest.Server) {
 		p := runProcess(t, server.URL, "listen", "status", "--watch", "-o", "json", "--monitor", server.Monitor, "--timeout", "500ms")
 		p.awaitLines(2)
@@ -151,6 +155,7 @@ func TestWatchAsJSON(t *testing.T) {
 
 // What a server calls its channels and clients never reaches a terminal as it is.
 func TestStatusOfHostileNames(t *testing.T) {
+	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
 	const bad = `\u001b]0;owned\u0007\u009b31m\u202e`
 	answers := map[string]string{
@@ -190,6 +195,7 @@ func TestStatusOfHostileNames(t *testing.T) {
 
 // In a loop that reads lines, these are not keys.
 func TestWatchLeavesStdinAlone(t *testing.T) {
+	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{})
 	bin, err := brokertest.Programs()
 	if err != nil {

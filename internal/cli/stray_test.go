@@ -14,6 +14,7 @@ import (
 // An event that stan.go can't read is dropped by it, which it says on stdout.
 // There, it would be a record; and the listener has not handled everything.
 func TestAnEventThatCantBeRead(t *testing.T) {
+	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{})
 	store(t, server, 3)
 	network := server.Network()
@@ -41,6 +42,7 @@ func TestAnEventThatCantBeRead(t *testing.T) {
 
 // Nor is an ack that can't be read a record.
 func TestAnAckThatCantBeRead(t *testing.T) {
+	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{})
 	network := server.Network()
 	network.Lie(func(message []byte) []byte {

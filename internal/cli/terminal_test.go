@@ -117,6 +117,7 @@ func publishNow(t *testing.T, server *brokertest.Server, args ...string) {
 }
 
 func TestListenOnATerminal(t *testing.T) {
+	t.Parallel()
 	for backend, config := range map[string]brokertest.Config{
 		"stan":      {},
 		"jetstream": {Plain: true, JetStream: true},
@@ -146,6 +147,7 @@ func TestListenOnATerminal(t *testing.T) {
 // Whatever an event holds, and however it is shown: nothing that a terminal
 // would obey gets there.
 func TestTerminalIsSafe(t *testing.T) {
+	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{})
 	hostile := "{\"orderId\":\"\x7f\u009b31m\u202e\"}"
 	publishNow(t, server, "expiration:complete", "--data", hostile)
@@ -168,6 +170,7 @@ func TestTerminalIsSafe(t *testing.T) {
 }
 
 func TestProgressBar(t *testing.T) {
+	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{})
 	x := onTerminal(t, server, nil, "publish", "ticket:created", "--sample", "-n", "150", "--rate", "100")
 	x.await(1, "publishing")

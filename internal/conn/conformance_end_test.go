@@ -57,6 +57,7 @@ func at(n int, do func()) *recorder {
 
 // What a broken connection carried comes again, and the end waits for it.
 func TestUntilEndSurvivesABrokenConnection(t *testing.T) {
+	t.Parallel()
 	const events = 2000
 	onEachKind(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server, kind func(conn.Options, string) *conn.Listener) {
 		o, subject := options(t, s), subjectOf(t)
@@ -77,6 +78,7 @@ func TestUntilEndSurvivesABrokenConnection(t *testing.T) {
 
 // Nobody answers for a frozen server: that is no end, and no idleness.
 func TestNoEndWhileTheBrokerIsFrozen(t *testing.T) {
+	t.Parallel()
 	const events, silence = 50, 3 * time.Second
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		o := options(t, s)
@@ -124,6 +126,7 @@ func TestNoEndWhileTheBrokerIsFrozen(t *testing.T) {
 
 // An event of the end that has been removed counts as come.
 func TestUntilEndWithoutTheLastEvent(t *testing.T) {
+	t.Parallel()
 	config := brokertest.Config{StreamingExtra: `store_limits { max_age: "1s" }`}
 	onEachKind(t, config, func(t *testing.T, s *brokertest.Server, kind func(conn.Options, string) *conn.Listener) {
 		o, subject := options(t, s), subjectOf(t)
@@ -159,6 +162,7 @@ func TestUntilEndWithoutTheLastEvent(t *testing.T) {
 
 // What others hold is waited for, and told if it does not move.
 func TestUntilEndWhileOthersHoldEvents(t *testing.T) {
+	t.Parallel()
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		o := options(t, s)
 		publish(t, o, "orders", 1, 10)
@@ -199,6 +203,7 @@ func TestUntilEndWhileOthersHoldEvents(t *testing.T) {
 
 // Live traffic behind the end does not keep a group from it.
 func TestUntilEndBesideLiveTraffic(t *testing.T) {
+	t.Parallel()
 	onEachKind(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server, kind func(conn.Options, string) *conn.Listener) {
 		o, subject := options(t, s), subjectOf(t)
 		publish(t, o, subject, 1, 100)
@@ -227,6 +232,7 @@ func TestUntilEndBesideLiveTraffic(t *testing.T) {
 
 // A broker that forgot the end does not let a listener come to it.
 func TestUntilEndThatTheBrokerForgot(t *testing.T) {
+	t.Parallel()
 	onEachKind(t, brokertest.Config{Memory: true}, func(t *testing.T, s *brokertest.Server, kind func(conn.Options, string) *conn.Listener) {
 		o, subject := options(t, s), subjectOf(t)
 		publish(t, o, subject, 1, 50)
@@ -247,6 +253,7 @@ func TestUntilEndThatTheBrokerForgot(t *testing.T) {
 
 // A reader of stdout that stops reading holds up neither the group nor a stop.
 func TestBlockedHandlerGivesBackAndCanBeStopped(t *testing.T) {
+	t.Parallel()
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		o := options(t, s)
 		publish(t, o, "orders", 1, 20)

@@ -14,6 +14,7 @@ import (
 )
 
 func TestGroupSharesEvents(t *testing.T) {
+	t.Parallel()
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		o := options(t, s)
 		var members []*running
@@ -48,6 +49,7 @@ func TestGroupSharesEvents(t *testing.T) {
 }
 
 func TestDurableResumesAfterTheLastAcked(t *testing.T) {
+	t.Parallel()
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		o := options(t, s)
 		publish(t, o, "orders", 1, 5)
@@ -67,6 +69,7 @@ func TestDurableResumesAfterTheLastAcked(t *testing.T) {
 }
 
 func TestUnackedComeAgain(t *testing.T) {
+	t.Parallel()
 	wrong := errors.New("wrong")
 	tests := map[string]func(*conn.Listener, *recorder) (wantErr error){
 		"left": func(_ *conn.Listener, r *recorder) error {
@@ -119,6 +122,7 @@ func TestUnackedComeAgain(t *testing.T) {
 }
 
 func TestRedeliveryIsCounted(t *testing.T) {
+	t.Parallel()
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		o := options(t, s)
 		publish(t, o, "orders", 1, 1)
@@ -143,6 +147,7 @@ func TestRedeliveryIsCounted(t *testing.T) {
 }
 
 func TestSlowHandlerIsNotGivenCopies(t *testing.T) {
+	t.Parallel()
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		o := options(t, s)
 		publish(t, o, "orders", 1, 2)
@@ -167,6 +172,7 @@ func TestSlowHandlerIsNotGivenCopies(t *testing.T) {
 }
 
 func TestStoppingLosesNothingAndRepeatsNothing(t *testing.T) {
+	t.Parallel()
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		o := options(t, s)
 		const events, stops = 3000, 20
@@ -207,6 +213,7 @@ func TestStoppingLosesNothingAndRepeatsNothing(t *testing.T) {
 // However long the event in hand takes: those behind it, of any subject, are
 // left to others.
 func TestNoEventIsBegunAfterASignal(t *testing.T) {
+	t.Parallel()
 	const events = 5 // of each subject
 	onEachKind(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server, kind func(conn.Options, string) *conn.Listener) {
 		o, subjects := options(t, s), []string{subjectOf(t), subjectOf(t) + "-2"}

@@ -10,6 +10,7 @@ import (
 )
 
 func TestStartPositions(t *testing.T) {
+	t.Parallel()
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		o := options(t, s)
 		publish(t, o, "orders", 1, 3)
@@ -64,6 +65,7 @@ func TestStartPositions(t *testing.T) {
 }
 
 func TestUntilEndIsExact(t *testing.T) {
+	t.Parallel()
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		o := options(t, s)
 		publish(t, o, "orders", 1, 300)
@@ -92,9 +94,10 @@ func TestUntilEndIsExact(t *testing.T) {
 }
 
 func TestIdleEndsOnlyWhenTheBrokerAnswers(t *testing.T) {
+	t.Parallel()
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		o := options(t, s)
-		o.Timeout = 200 * time.Millisecond
+		o.Timeout = 2 * time.Second
 		l := listener(o, "orders")
 		l.Idle = 50 * time.Millisecond
 		publish(t, o, "orders", 1, 2)

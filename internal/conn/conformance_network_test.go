@@ -54,6 +54,7 @@ func onBadNetworks(t *testing.T, test func(t *testing.T, subject string, over, p
 // What was acked is stored, and without an error everything is: once, and in
 // order, where the broker knows repeats.
 func TestPublishingOverBadNetworks(t *testing.T) {
+	t.Parallel()
 	const events, moment = 3000, 500
 	onBadNetworks(t, func(t *testing.T, subject string, over, past conn.Options, strike func()) {
 		var acked []string
@@ -95,6 +96,7 @@ func TestPublishingOverBadNetworks(t *testing.T) {
 
 // An end without an error is the end of everything that was there.
 func TestReadingToTheEndOverBadNetworks(t *testing.T) {
+	t.Parallel()
 	const events, moment = 3000, 500
 	for name, kind := range map[string]func(conn.Options, string) *conn.Listener{"alone": listener, "member": member} {
 		t.Run(name, func(t *testing.T) {

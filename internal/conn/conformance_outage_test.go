@@ -13,6 +13,7 @@ import (
 )
 
 func TestDroppedConnectionIsMended(t *testing.T) {
+	t.Parallel()
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		network := s.Network()
 		o := options(t, s)
@@ -58,6 +59,7 @@ func TestDroppedConnectionIsMended(t *testing.T) {
 }
 
 func TestNoReconnectEndsWithErrLost(t *testing.T) {
+	t.Parallel()
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		network := s.Network()
 		o := options(t, s)
@@ -71,6 +73,7 @@ func TestNoReconnectEndsWithErrLost(t *testing.T) {
 }
 
 func TestServerRestartIsSurvived(t *testing.T) {
+	t.Parallel()
 	for name, config := range map[string]brokertest.Config{"file": {}, "memory": {Memory: true}} {
 		t.Run(name, func(t *testing.T) {
 			onEach(t, config, func(t *testing.T, s *brokertest.Server) {
@@ -97,9 +100,10 @@ func TestServerRestartIsSurvived(t *testing.T) {
 }
 
 func TestFrozenServerIsNoticedAndMended(t *testing.T) {
+	t.Parallel()
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		o := options(t, s)
-		o.Timeout = 500 * time.Millisecond
+		o.Timeout = 2 * time.Second
 		lost := make(chan string, 100)
 		o.Notify = func(line string) { lost <- line }
 		publish(t, o, "orders", 1, 3)
@@ -141,6 +145,7 @@ func TestFrozenServerIsNoticedAndMended(t *testing.T) {
 }
 
 func TestDialCanBeInterrupted(t *testing.T) {
+	t.Parallel()
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		s.Freeze()
 		defer s.Thaw()

@@ -12,6 +12,7 @@ import (
 )
 
 func TestPublisherAccountsForEveryAckInOrder(t *testing.T) {
+	t.Parallel()
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		o := options(t, s)
 		o.Window = 16
@@ -44,6 +45,7 @@ func TestPublisherAccountsForEveryAckInOrder(t *testing.T) {
 }
 
 func TestPublisherSendsNothingAfterAFailure(t *testing.T) {
+	t.Parallel()
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		session := dial(t, options(t, s))
 		p := conn.NewPublisher(session, nil)
@@ -74,6 +76,7 @@ func TestPublisherSendsNothingAfterAFailure(t *testing.T) {
 }
 
 func TestLargestEventPasses(t *testing.T) {
+	t.Parallel()
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		o := options(t, s)
 		o.ClientID = "c"

@@ -14,6 +14,7 @@ import (
 )
 
 func TestDetection(t *testing.T) {
+	t.Parallel()
 	streaming := brokertest.Start(t, brokertest.Config{})
 	both := brokertest.Start(t, brokertest.Config{JetStream: true})
 	jetStream := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
@@ -78,6 +79,7 @@ func TestDetection(t *testing.T) {
 }
 
 func TestJetStreamAskedWhereThereIsNone(t *testing.T) {
+	t.Parallel()
 	streaming := brokertest.Start(t, brokertest.Config{})
 	accounts := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true, Extra: `accounts {
 		WITH { jetstream: enabled, users: [ { user: with, password: s3cret } ] }
@@ -98,6 +100,7 @@ func TestJetStreamAskedWhereThereIsNone(t *testing.T) {
 
 // Without the permission to ask for NATS Streaming, it is of no use.
 func TestDetectionWithoutPermissions(t *testing.T) {
+	t.Parallel()
 	users := withUsers("stan", `publish: { deny: "_STAN.>" }`, "info", `publish: { deny: ["_STAN.>", "$JS.API.INFO"] }`,
 		"jetstream", `publish: { deny: "$JS.>" }`, "none", `publish: "foo"`, "inbox", `subscribe: { deny: "_INBOX.>" }`)
 	both := brokertest.Start(t, brokertest.Config{
@@ -143,6 +146,7 @@ func TestDetectionWithoutPermissions(t *testing.T) {
 
 // Silence proves nothing: whatever else is there, the question stays open.
 func TestSilenceIsNoAbsence(t *testing.T) {
+	t.Parallel()
 	tests := map[string]struct {
 		config brokertest.Config
 		silent string // a subject that is listened to, and not answered
@@ -181,6 +185,7 @@ func TestSilenceIsNoAbsence(t *testing.T) {
 
 // The time it takes is for people to look at: -v shows it.
 func TestDetectionTakesLittleTime(t *testing.T) {
+	t.Parallel()
 	both := brokertest.Start(t, brokertest.Config{JetStream: true})
 	jetStream := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
 	middle := func(o conn.Options) time.Duration {

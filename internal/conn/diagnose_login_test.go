@@ -12,6 +12,7 @@ import (
 )
 
 func TestDiagnosisOfTLS(t *testing.T) {
+	t.Parallel()
 	good, other := newAuthority(t, "good"), newAuthority(t, "other")
 	later, before := time.Now().Add(100*24*time.Hour), time.Now().Add(-time.Hour)
 	serverCert, serverKey := good.issue("server", later)
@@ -102,6 +103,7 @@ func TestDiagnosisOfTLS(t *testing.T) {
 
 // Over WebSocket nats.go does it all.
 func TestDiagnosisOfWebSocket(t *testing.T) {
+	t.Parallel()
 	good := newAuthority(t, "good")
 	cert, key := good.issue("server", time.Now().Add(time.Hour))
 	start := func(block string) string {

@@ -80,6 +80,7 @@ func (f *findings) String() string {
 }
 
 func TestDiagnosisOfWhatWorks(t *testing.T) {
+	t.Parallel()
 	both := brokertest.Start(t, brokertest.Config{JetStream: true})
 	js := both.JetStream()
 	createStream(t, js, conn.NewStream("orders", 1))
@@ -91,7 +92,7 @@ func TestDiagnosisOfWhatWorks(t *testing.T) {
 		"found out": {conn.Auto, conn.STAN}, "stan": {conn.STAN, conn.STAN}, "jetstream": {conn.JetStream, conn.JetStream},
 	} {
 		t.Run(name, func(t *testing.T) {
-			noLeaks(t)
+			brokertest.NoLeaks(t)
 			f := diagnose(t, conn.Options{Servers: both.URL, Backend: test.backend}, "orders", "tickets")
 			f.works(test.want)
 			f.has(conn.StepName, conn.StateOK, "127.0.0.1 is an address")
@@ -119,6 +120,7 @@ func TestDiagnosisOfWhatWorks(t *testing.T) {
 }
 
 func TestDiagnosisOfStreams(t *testing.T) {
+	t.Parallel()
 	_, js := onJetStream(t, withUsers("names", `publish: { deny: "$JS.API.STREAM.NAMES" }`), admin)
 	url := js.Conn().ConnectedUrl()
 	createStream(t, js, conn.NewStream("orders", 1))
@@ -143,6 +145,7 @@ func TestDiagnosisOfStreams(t *testing.T) {
 
 // A diagnosis and a command come to the same end.
 func TestDiagnosisAgreesWithDial(t *testing.T) {
+	t.Parallel()
 	users := withUsers("stan", `publish: { deny: "_STAN.>" }`, "info", `publish: { deny: ["_STAN.>", "$JS.API.INFO"] }`,
 		"jetstream", `publish: { deny: "$JS.>" }`, "none", `publish: "foo"`, "inbox", `subscribe: { deny: "_INBOX.>" }`,
 		"connecting", `publish: { deny: "_STAN.discover.ticketing" }`)
@@ -209,6 +212,7 @@ func TestDiagnosisAgreesWithDial(t *testing.T) {
 }
 
 func TestDiagnosisOfWhatIsNotNeeded(t *testing.T) {
+	t.Parallel()
 	both := brokertest.Start(t, brokertest.Config{JetStream: true})
 	streaming := brokertest.Start(t, brokertest.Config{})
 	plain := brokertest.Start(t, brokertest.Config{Plain: true})
@@ -231,6 +235,7 @@ func TestDiagnosisOfWhatIsNotNeeded(t *testing.T) {
 }
 
 func TestDiagnosisOfMissingPermissions(t *testing.T) {
+	t.Parallel()
 	jetStream := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true, Extra: withUsers(
 		"jetstream", `publish: { deny: "$JS.>" }`, "none", `publish: "foo"`)})
 	f := diagnose(t, conn.Options{Servers: jetStream.URL, Auth: as("jetstream"), Timeout: long})
@@ -244,6 +249,7 @@ func TestDiagnosisOfMissingPermissions(t *testing.T) {
 }
 
 func TestDiagnosisOfAClientIDTaken(t *testing.T) {
+	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{})
 	dial(t, conn.Options{Servers: server.URL, ClientID: "me"})
 	f := diagnose(t, conn.Options{Servers: server.URL, ClientID: "me"}, "orders")
@@ -251,6 +257,7 @@ func TestDiagnosisOfAClientIDTaken(t *testing.T) {
 }
 
 func TestDiagnosisOfSilence(t *testing.T) {
+	t.Parallel()
 	silent := func(t *testing.T, config brokertest.Config, subject string) conn.Options {
 		server := brokertest.Start(t, config)
 		nc := server.Nats()
@@ -260,7 +267,7 @@ func TestDiagnosisOfSilence(t *testing.T) {
 		if err := nc.Flush(); err != nil {
 			t.Fatal(err)
 		}
-		return conn.Options{Servers: server.URL, Timeout: 300 * time.Millisecond}
+		return conn.Options{Servers: server.URL, Timeout: time.Second}
 	}
 	t.Run("NATS Streaming", func(t *testing.T) {
 		o := silent(t, brokertest.Config{Plain: true, JetStream: true}, "_STAN.discover.ticketing.pings")
@@ -292,6 +299,7 @@ func TestDiagnosisOfSilence(t *testing.T) {
 }
 
 func TestDiagnosisOfACluster(t *testing.T) {
+	t.Parallel()
 	c := brokertest.StartCluster(t, 3)
 	f := diagnose(t, conn.Options{Servers: c.URLs()})
 	f.works(conn.JetStream)
@@ -308,6 +316,7 @@ func TestDiagnosisOfACluster(t *testing.T) {
 }
 
 func TestDiagnosisOfSettings(t *testing.T) {
+	t.Parallel()
 	for name, o := range map[string]conn.Options{
 		"no URL":        {Servers: "nats://ada:s3cret@127.0.0.1:port"},
 		"other scheme":  {Servers: "https://ada:s3cret@127.0.0.1"},

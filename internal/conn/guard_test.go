@@ -41,6 +41,7 @@ func still() *inspector {
 }
 
 func TestGuard(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat("x", maxLine)
 	servers := func(n int) string { return strings.TrimSuffix(strings.Repeat(`"h:1",`, n), ",") }
 	for name, test := range map[string]struct {
@@ -115,6 +116,7 @@ func TestGuard(t *testing.T) {
 
 // The bound follows what the server says of itself.
 func TestGuardTakesTheServersBound(t *testing.T) {
+	t.Parallel()
 	announce := func(max string) string { return "INFO {\"max_payload\":" + max + "}\r\n" }
 	for _, test := range []struct {
 		says string
@@ -141,6 +143,7 @@ func TestGuardTakesTheServersBound(t *testing.T) {
 
 // What came before a fault is not lost with it.
 func TestGuardPassesWhatIsGood(t *testing.T) {
+	t.Parallel()
 	good := hello + "MSG a 1 2\r\nhi\r\n-ERR 'x'\r\n"
 	passed, err := read(newInspector(), good+"MSG a 1 x\r\n", whole)
 	if passed != good || !errors.Is(err, ErrGarbled) {
@@ -168,6 +171,7 @@ func TestGuardAllocatesNothing(t *testing.T) {
 }
 
 func TestFrameGuard(t *testing.T) {
+	t.Parallel()
 	const response = "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n\r\n"
 	frame := func(first, second byte, text string) string { return string([]byte{first, second}) + text }
 	binary := func(text string) string { return frame(0x82, byte(len(text)), text) }

@@ -51,6 +51,7 @@ func (f forged) talk(c net.Conn, done <-chan struct{}) {
 }
 
 func TestForgedServers(t *testing.T) {
+	t.Parallel()
 	a := newAuthority(t, "authority")
 	cert, key := a.issue("server", time.Now().Add(time.Hour))
 	pair, err := tls.LoadX509KeyPair(cert, key)
@@ -85,6 +86,7 @@ func TestForgedServers(t *testing.T) {
 // A server whose certificate is not proved gets no credentials: the connection
 // has ended before anything is written.
 func TestNothingIsWrittenAfterAFailedHandshake(t *testing.T) {
+	t.Parallel()
 	a, other := newAuthority(t, "authority"), newAuthority(t, "other")
 	cert, key := other.issue("server", time.Now().Add(time.Hour))
 	pair, err := tls.LoadX509KeyPair(cert, key)
@@ -109,6 +111,7 @@ func TestNothingIsWrittenAfterAFailedHandshake(t *testing.T) {
 
 // What a proxy says while the server behind it is away is no frame.
 func TestProxyWithoutItsServer(t *testing.T) {
+	t.Parallel()
 	url := impostor(t, func(c net.Conn, done <-chan struct{}) {
 		if _, err := http.ReadRequest(bufio.NewReader(c)); err == nil {
 			_, _ = io.WriteString(c, "HTTP/1.1 502 Bad Gateway\r\nContent-Type: text/html\r\n\r\n<html>the server is away</html>\r\n")
@@ -123,6 +126,7 @@ func TestProxyWithoutItsServer(t *testing.T) {
 
 // A WebSocket's frames are looked into.
 func TestForgedWebSocket(t *testing.T) {
+	t.Parallel()
 	url := impostor(t, func(c net.Conn, done <-chan struct{}) {
 		request, err := http.ReadRequest(bufio.NewReader(c))
 		if err != nil {
@@ -144,6 +148,7 @@ func TestForgedWebSocket(t *testing.T) {
 // What a server says out of turn, and as often as it likes, is told once a
 // second.
 func TestFloodIsTold(t *testing.T) {
+	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
 	network := server.Network()
 	lines := make(chan string, 1000)
@@ -190,6 +195,7 @@ func accept(key string) string {
 // A server that keeps to the protocol until the first event comes is joined
 // again, at a pace that gets slower.
 func TestGarbledServerIsJoinedAgainAtALongerPace(t *testing.T) {
+	t.Parallel()
 	s, _ := onJetStream(t, "")
 	o := options(t, s)
 	publish(t, o, "orders", 1, 1)

@@ -12,6 +12,7 @@ import (
 // What comes while the broker is asked, or is on its way here by its word, keeps
 // a listener from being idle.
 func TestIdleIsJudgedAfterTheAnswer(t *testing.T) {
+	t.Parallel()
 	s := brokertest.Start(t, brokertest.Config{})
 	o := options(t, s)
 	tests := map[string]func(subject string, r *recorder) conn.Rest{ // the first answer
@@ -59,6 +60,7 @@ func TestIdleIsJudgedAfterTheAnswer(t *testing.T) {
 // An event that a busy broker is late with is missed by a look that waits for it
 // alone; it is stored all the same.
 func TestIdleKnowsOfAnEventThatIsLate(t *testing.T) {
+	t.Parallel()
 	s := brokertest.Start(t, brokertest.Config{})
 	o := options(t, s)
 	publish(t, o, "orders", 1001, 1002)

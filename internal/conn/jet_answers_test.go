@@ -56,6 +56,7 @@ func (p *puppet) next(t *testing.T) (data string, answer func(text string)) {
 // Two attempts were stored: the second came when the stream had forgotten the
 // first. The ack of the first alone is no proof.
 func TestRepeatThatIsAckedTooLateMayBeStoredTwice(t *testing.T) {
+	t.Parallel()
 	p := newPuppet(t, 3*time.Second)
 	done := make(chan error, 1)
 	begin := time.Now()
@@ -80,6 +81,7 @@ func TestRepeatThatIsAckedTooLateMayBeStoredTwice(t *testing.T) {
 // What is refused behind an event without an answer holds up what is new: it
 // would overtake both.
 func TestNothingNewIsSentBehindAFailure(t *testing.T) {
+	t.Parallel()
 	p := newPuppet(t, 2*time.Minute)
 	pub := conn.NewPublisher(p.session, nil)
 	send := func(data string) {

@@ -13,8 +13,9 @@ import (
 // A consumer of three replicas that was made a moment ago may answer before its
 // leader has counted what waits: that is no end.
 func TestEndOfAConsumerThatWasJustMade(t *testing.T) {
+	t.Parallel()
 	c := brokertest.StartCluster(t, 3)
-	noLeaks(t)
+	brokertest.NoLeaks(t)
 	const events, groups = 500, 12
 	o := conn.Options{Servers: c.URLs(), CreateStream: true, Replicas: 3}
 	publish(t, o, "orders", 1, events)

@@ -17,6 +17,7 @@ import (
 
 // An existing consumer is joined as it is, and what differs is told.
 func TestExistingConsumerIsJoinedUnchanged(t *testing.T) {
+	t.Parallel()
 	explicit := jetstream.ConsumerConfig{AckPolicy: jetstream.AckExplicitPolicy, AckWait: 30 * time.Second, MaxAckPending: -1}
 	with := func(change func(c *jetstream.ConsumerConfig)) jetstream.ConsumerConfig {
 		c := explicit
@@ -94,6 +95,7 @@ func TestExistingConsumerIsJoinedUnchanged(t *testing.T) {
 }
 
 func TestConsumerThatIsNoGroupIsRefused(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders.*"}})
 	good := jetstream.ConsumerConfig{FilterSubject: "orders.a", AckPolicy: jetstream.AckExplicitPolicy}
@@ -148,6 +150,7 @@ func TestConsumerThatIsNoGroupIsRefused(t *testing.T) {
 }
 
 func TestNamesThatJetStreamForbids(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
 	for _, name := range []string{"a.b", "a/b", `a\b`} {
@@ -175,6 +178,7 @@ func TestNamesThatJetStreamForbids(t *testing.T) {
 }
 
 func TestConsumerOfAGroupWithoutDurable(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, "")
 	o := options(t, s)
 	publish(t, o, "orders", 1, 100)
@@ -200,6 +204,7 @@ func TestConsumerOfAGroupWithoutDurable(t *testing.T) {
 }
 
 func TestDurableWithoutGroup(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, "")
 	o := options(t, s)
 	durable := func() *conn.Listener {

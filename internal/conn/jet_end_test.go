@@ -26,6 +26,7 @@ func workers(t *testing.T, js jetstream.JetStream, c jetstream.ConsumerConfig) j
 
 // A consumer that is paused delivers nothing: that is no end, and no idleness.
 func TestNoEndOfAPausedConsumer(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, "")
 	o := options(t, s)
 	publish(t, o, "orders", 1, 5)
@@ -44,6 +45,7 @@ func TestNoEndOfAPausedConsumer(t *testing.T) {
 // Others that fill the consumer's limit, and go on working, keep a group from
 // its end.
 func TestNoEndBehindOthersThatFillTheLimit(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, "")
 	o := options(t, s)
 	publish(t, o, "orders", 1, 5)
@@ -79,6 +81,7 @@ func TestNoEndBehindOthersThatFillTheLimit(t *testing.T) {
 
 // A group comes to the end of what was there, although there is always more.
 func TestUntilEndThatIsNeverIdle(t *testing.T) {
+	t.Parallel()
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		o := options(t, s)
 		publish(t, o, "orders", 1, 20)
@@ -100,6 +103,7 @@ func TestUntilEndThatIsNeverIdle(t *testing.T) {
 // Events that are left unacked on purpose are no reason to wait; unless they
 // fill what may be held.
 func TestUntilEndWithoutAcks(t *testing.T) {
+	t.Parallel()
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		o := options(t, s)
 		publish(t, o, "orders", 1, 5)
@@ -119,6 +123,7 @@ func TestUntilEndWithoutAcks(t *testing.T) {
 
 // Where asking is not permitted, the end can't be known.
 func TestUntilEndWithoutPermissionToAsk(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, withUsers("reader", `publish: { deny: ["$JS.API.STREAM.INFO.>", "$JS.API.CONSUMER.INFO.>"] }`), admin)
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
 	o := options(t, s)
@@ -133,6 +138,7 @@ func TestUntilEndWithoutPermissionToAsk(t *testing.T) {
 // A member that holds one event from before the end for ever keeps the group
 // from it, also while others go on.
 func TestUntilEndBesideOneThatIsHeldForEver(t *testing.T) {
+	t.Parallel()
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		o := options(t, s)
 		publish(t, o, "orders", 1, 5)
@@ -161,6 +167,7 @@ func TestUntilEndBesideOneThatIsHeldForEver(t *testing.T) {
 
 // What the broker gives up on the way to the end was not handled by anybody.
 func TestUntilEndWithEventsThatTheBrokerGaveUp(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, "")
 	o, said := options(t, s), &told{}
 	o.Notify = said.notify

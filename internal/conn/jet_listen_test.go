@@ -39,6 +39,7 @@ func onlyConsumer(t *testing.T, js jetstream.JetStream) string {
 }
 
 func TestDeletedConsumerIsJoinedAgain(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, kind func(conn.Options, string) *conn.Listener) {
 		for name, inFlight := range map[string]int{"while asking": 64, "while handling": 1} {
 			t.Run(name, func(t *testing.T) {
@@ -84,6 +85,7 @@ func TestDeletedConsumerIsJoinedAgain(t *testing.T) {
 }
 
 func TestStreamThatIsMadeAnewIsJoinedAgain(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, kind func(conn.Options, string) *conn.Listener) {
 		for _, create := range []bool{true, false} { // by the listener, if it is the first to miss it
 			t.Run(fmt.Sprint("create ", create), func(t *testing.T) {
@@ -118,6 +120,7 @@ func TestStreamThatIsMadeAnewIsJoinedAgain(t *testing.T) {
 
 // Streams with a subject each, with several, and with a wildcard.
 func TestUntilEndIsExactInSharedStreams(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, kind func(conn.Options, string) *conn.Listener) {
 		s, js := onJetStream(t, "")
 		createStream(t, js, jetstream.StreamConfig{Name: "shop", Subjects: []string{"orders", "payments"}})
@@ -164,6 +167,7 @@ func TestUntilEndIsExactInSharedStreams(t *testing.T) {
 
 // Nothing that a publisher may send is taken for a word of the server.
 func TestEventsThatLookLikeTheServersWords(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, kind func(conn.Options, string) *conn.Listener) {
 		s, _ := onJetStream(t, "")
 		o := options(t, s)
@@ -186,6 +190,7 @@ func TestEventsThatLookLikeTheServersWords(t *testing.T) {
 
 // A listener goes where its subject goes, once it is done with what was before.
 func TestSubjectThatMovesToAnotherStreamIsFollowed(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, "")
 	both(t, func(t *testing.T, kind func(conn.Options, string) *conn.Listener) {
 		createStream(t, js, jetstream.StreamConfig{Name: "old", Subjects: []string{"orders", "kept"}})
@@ -218,6 +223,7 @@ func TestSubjectThatMovesToAnotherStreamIsFollowed(t *testing.T) {
 // What a listener alone made at the broker is gone with it, also after its
 // connection broke.
 func TestListenerAloneLeavesNoConsumer(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, "")
 	network := s.Network()
 	o := options(t, s)
@@ -233,6 +239,7 @@ func TestListenerAloneLeavesNoConsumer(t *testing.T) {
 
 // Settings of a stream that take something away from a listener are told.
 func TestNotesOnStreams(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, "")
 	keepStream(t, js)
 	for _, c := range []struct {
@@ -262,6 +269,7 @@ func TestNotesOnStreams(t *testing.T) {
 
 // A work queue gives each event to one consumer, which acks it.
 func TestWorkQueueIsExplained(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}, Retention: jetstream.WorkQueuePolicy})
 	o := options(t, s)
@@ -280,6 +288,7 @@ func TestWorkQueueIsExplained(t *testing.T) {
 // A consumer's limit of unacked events, filled, keeps others back: that is
 // neither the end nor idleness, and is told though the same come again and again.
 func TestEndBehindAConsumersLimit(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, "")
 	o := options(t, s)
 	publish(t, o, "orders", 1, 5)

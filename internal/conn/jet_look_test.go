@@ -15,6 +15,7 @@ import (
 
 // An ID is known for the whole stream, whatever its subject and data.
 func TestWhatIsStoredUnderAnIDIsLookedAt(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, withUsers("blind", `publish: { deny: "$JS.API.STREAM.MSG.GET.>" }`), admin)
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders", "payments"}})
 	large := strings.Repeat("x", 900_000)
@@ -83,6 +84,7 @@ func TestWhatIsStoredUnderAnIDIsLookedAt(t *testing.T) {
 
 // A pipe of many events that runs again waits for no look.
 func TestManyAreLookedAtTogether(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
 	network := s.Network()
@@ -112,6 +114,7 @@ func TestManyAreLookedAtTogether(t *testing.T) {
 
 // Answers of looks are lost as others are.
 func TestLookIsRepeated(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
 	network := s.Network()
@@ -133,6 +136,7 @@ func TestLookIsRepeated(t *testing.T) {
 
 // A counter stores the sum, not what was sent.
 func TestRepeatedIncrementIsNoOtherEvent(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "counts", Subjects: []string{"counts"}, AllowMsgCounter: true, AllowDirect: true})
 	session := dial(t, conn.Options{Servers: s.URL, Timeout: long})
@@ -147,6 +151,7 @@ func TestRepeatedIncrementIsNoOtherEvent(t *testing.T) {
 // A session that is lost while stored events are looked at leaves none without
 // an outcome.
 func TestLossEndsALook(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
 	network := s.Network()

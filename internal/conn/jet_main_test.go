@@ -13,8 +13,6 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
-	"go.uber.org/goleak"
-
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
 )
@@ -27,14 +25,8 @@ const long = 5 * time.Minute
 func onJetStream(t *testing.T, extra string, opts ...nats.Option) (s *brokertest.Server, js jetstream.JetStream) {
 	t.Helper()
 	s = brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true, Extra: extra})
-	noLeaks(t) // before the server ends
+	brokertest.NoLeaks(t) // before the server ends
 	return s, s.JetStream(opts...)
-}
-
-// noLeaks checks in the end that every goroutine has ended that is not there yet.
-func noLeaks(t *testing.T) {
-	ignore := goleak.IgnoreCurrent()
-	t.Cleanup(func() { goleak.VerifyNone(t, ignore) })
 }
 
 // as returns the credentials of a user of these tests.

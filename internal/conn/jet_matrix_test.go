@@ -150,6 +150,7 @@ var jetMatrix = map[string]jetRow{
 }
 
 func TestStreamsAsOthersHaveThem(t *testing.T) {
+	t.Parallel()
 	for name, row := range jetMatrix {
 		t.Run(name, func(t *testing.T) {
 			urls, network, js := row.start(t)
@@ -188,11 +189,11 @@ func (row *jetRow) start(t *testing.T) (urls string, network *brokertest.Network
 	t.Helper()
 	if row.cluster {
 		c := brokertest.StartCluster(t, 3)
-		noLeaks(t)
+		brokertest.NoLeaks(t)
 		return c.URLs(), nil, c.Servers[0].JetStream()
 	}
 	s := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
-	noLeaks(t)
+	brokertest.NoLeaks(t)
 	return s.URL, s.Network(), s.JetStream()
 }
 

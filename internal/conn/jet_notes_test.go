@@ -10,6 +10,7 @@ import (
 
 // What a stream has of others under another subject is not found under its own.
 func TestNotesOnASourceThatRenames(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
 	renames := &jetstream.StreamSource{Name: "orders", SubjectTransforms: []jetstream.SubjectTransformConfig{{Source: "orders", Destination: "bought"}}}

@@ -18,7 +18,9 @@ import (
 )
 
 // The order of events in a stream whose leader changes again and again is kept,
-// or it is said how many are behind later ones.
+// or it is said how many are behind later ones. No other test runs meanwhile:
+// a starved cluster may say for longer than the time-out that an event it has
+// lost is in process.
 func TestChangesOfLeaderKeepTheOrderOrAreTold(t *testing.T) {
 	c := brokertest.StartCluster(t, 3)
 	js := c.Servers[0].JetStream()

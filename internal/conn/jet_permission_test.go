@@ -14,6 +14,7 @@ import (
 
 // A missing permission is told at once: the time-out is long.
 func TestListeningWithoutPermission(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, withUsers(
 		"all", `publish: { deny: "$JS.API.>" }`,
 		"streams", `publish: { deny: "$JS.API.STREAM.NAMES" }`,
@@ -40,6 +41,7 @@ func TestListeningWithoutPermission(t *testing.T) {
 
 // Acks that the server denies are no acks, however the listener ends.
 func TestDeniedAcksAreTold(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, withUsers("unheard", `publish: { deny: "$JS.ACK.>" }`), admin)
 	o := options(t, s)
 	o.Auth = as("admin")
@@ -87,6 +89,7 @@ func enoughAt(m *conn.Message, sequence uint64) error {
 
 // The permissions that publishing and listening need, and no more.
 func TestLeastPermissions(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, withUsers(
 		"publisher", `publish: "orders", subscribe: "_INBOX_ada.>"`,
 		"listener", `subscribe: "_INBOX_ada.>", publish: ["$JS.API.STREAM.NAMES", "$JS.API.CONSUMER.*.orders.workers_orders",
@@ -106,8 +109,9 @@ func TestLeastPermissions(t *testing.T) {
 }
 
 func TestDomain(t *testing.T) {
+	t.Parallel()
 	s := brokertest.Start(t, brokertest.Config{Plain: true, Extra: fmt.Sprintf("jetstream { store_dir: %q, domain: hub }", t.TempDir())})
-	noLeaks(t)
+	brokertest.NoLeaks(t)
 	o := options(t, s)
 	o.Domain = "other"
 	if _, err := conn.Dial(t.Context(), o); !errors.Is(err, conn.ErrNoJetStream) {

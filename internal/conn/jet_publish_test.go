@@ -28,6 +28,7 @@ func publishOne(t *testing.T, session conn.Session, e conn.Event) (conn.Receipt,
 }
 
 func TestWithoutStream(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "other", Subjects: []string{"other"}})
 	o := conn.Options{Servers: s.URL, Timeout: long}
@@ -53,6 +54,7 @@ func TestWithoutStream(t *testing.T) {
 }
 
 func TestCreatedStreamIsAsDocumented(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, "")
 	for by, use := range map[string]func(o conn.Options, subject string) error{
 		"publisher": func(o conn.Options, subject string) error {
@@ -104,6 +106,7 @@ func TestCreatedStreamIsAsDocumented(t *testing.T) {
 }
 
 func TestStreamIsCreatedOnceByMany(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, "")
 	const clients = 6
 	start := make(chan struct{})
@@ -131,6 +134,7 @@ func TestStreamIsCreatedOnceByMany(t *testing.T) {
 }
 
 func TestRepeatIsKnownByItsID(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, "")
 	o := options(t, s)
 	session := dial(t, o)
@@ -154,6 +158,7 @@ func TestRepeatIsKnownByItsID(t *testing.T) {
 }
 
 func TestHeadersArrive(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, "")
 	session := dial(t, options(t, s))
 	header := map[string][]string{"Trace-Id": {"7"}, "tag": {"a", "b c"}, "Nats-Msg-Id": {"not this one"}}
@@ -187,6 +192,7 @@ func TestHeadersArrive(t *testing.T) {
 
 // A publisher with the least permissions asks the JetStream API for nothing.
 func TestPublisherNeedsNoPermissionButItsOwn(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, withUsers("least", `publish: "orders", subscribe: "_INBOX.>"`), admin)
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
 	o := conn.Options{Servers: s.URL, Backend: conn.JetStream, Auth: as("least"), Timeout: long}
@@ -198,6 +204,7 @@ func TestPublisherNeedsNoPermissionButItsOwn(t *testing.T) {
 // What a proxy cuts off while an event is on its way, or its ack, is sent
 // again, and stored once.
 func TestEveryEventIsStoredOnceInOrder(t *testing.T) {
+	t.Parallel()
 	const events = 2000
 	for name, window := range map[string]int{"small window": 16, "usual window": 0} {
 		t.Run(name, func(t *testing.T) {

@@ -29,7 +29,8 @@ func pending(t *testing.T, consumer jetstream.Consumer) int {
 // The server has no more events out than are allowed in flight: what is left
 // unacked counts until its ack wait is over.
 func TestMaxInFlightIsKept(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
+	brokertest.NoLeaks(t)
 	const events = 15
 	const ackWait = 1249 * time.Millisecond // over when the listener looks, every 250 ms, and only just
 	tests := map[string]struct {
@@ -84,6 +85,7 @@ func TestMaxInFlightIsKept(t *testing.T) {
 
 // A member that is stuck holds what it has, and nothing else.
 func TestStuckMemberDoesNotStallTheOthers(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, "")
 	o := options(t, s)
 	const inFlight = 4
@@ -122,6 +124,7 @@ func TestStuckMemberDoesNotStallTheOthers(t *testing.T) {
 // The ack wait does not run out while an event is handled, nor while it waits
 // behind such a one.
 func TestSlowHandlerKeepsItsEvents(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, "")
 	o := options(t, s)
 	publish(t, o, "orders", 1, 4)
@@ -149,6 +152,7 @@ func TestSlowHandlerKeepsItsEvents(t *testing.T) {
 // What a listener leaves behind goes to the next at once and in order, and
 // counts as delivered again.
 func TestUnackedAreGivenBackOnClose(t *testing.T) {
+	t.Parallel()
 	wrong := errors.New("wrong")
 	for name, prepare := range map[string]func(l *conn.Listener, r *recorder){
 		"left":        func(_ *conn.Listener, r *recorder) { r.verdict = func(*conn.Message) error { return conn.ErrLeave } },
@@ -228,6 +232,7 @@ func TestUnackedAreGivenBackOnClose(t *testing.T) {
 // Listeners that stop at random moments, while others go on, leave nothing
 // behind that was handled.
 func TestStoppingUnderLoadRepeatsNothing(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, "")
 	random := seeded(t)
 	o := options(t, s)

@@ -16,6 +16,7 @@ import (
 )
 
 func TestFullStream(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, `accounts {
 		LITTLE { jetstream: { max_store: 40KB }, users: [ { user: little, password: s3cret } ] }
 		MUCH { jetstream: enabled, users: [ { user: admin, password: s3cret } ] }
@@ -84,6 +85,7 @@ func TestFullStream(t *testing.T) {
 }
 
 func TestRefusedEvents(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, "max_payload: 2000")
 	createStream(t, js, jetstream.StreamConfig{Name: "sealed", Subjects: []string{"sealed"}, Sealed: false})
 	sealed := streamInfo(t, js, "sealed").Config
@@ -132,6 +134,7 @@ func TestRefusedEvents(t *testing.T) {
 
 // A missing permission is told at once: the time-out is long.
 func TestPublishingWithoutPermission(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, withUsers(
 		"subject", `publish: { deny: "orders" }`, "inbox", `subscribe: { deny: "_INBOX.>" }`), admin)
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
@@ -170,6 +173,7 @@ func TestPublishingWithoutPermission(t *testing.T) {
 // Who may publish, and ask nothing, can't know why nobody answers. A leader may
 // come yet.
 func TestPublishingWithoutPermissionToAsk(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, withUsers("publisher", `publish: { allow: ["orders", "payments"] }, subscribe: { allow: "_INBOX.>" }`), admin)
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
 	o := conn.Options{Servers: s.URL, Backend: conn.JetStream, Auth: as("publisher"), Timeout: 500 * time.Millisecond}

@@ -10,6 +10,7 @@ import (
 // The next events are asked for when there is room, and not some time later:
 // a pause of 250 ms after each batch would take minutes here.
 func TestNoPauseBetweenBatches(t *testing.T) {
+	t.Parallel()
 	both(t, func(t *testing.T, kind func(o conn.Options, subject string) *conn.Listener) {
 		const events = 5000
 		s, _ := onJetStream(t, "")

@@ -39,6 +39,7 @@ func publishSlowly(t *testing.T, o conn.Options, events, size int, worse func(n 
 
 // Everything takes longer than the time-out, and answers come all the time.
 func TestSlowUplinkIsNoTimeout(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct{ events, size int }{"many": {500, 2000}, "large": {3, 900_000}} {
 		t.Run(name, func(t *testing.T) {
 			publishSlowly(t, conn.Options{Timeout: 3 * time.Second}, test.events, test.size, func(n *brokertest.Network) { n.Throttle(250_000, 0) })
@@ -48,11 +49,13 @@ func TestSlowUplinkIsNoTimeout(t *testing.T) {
 
 // Answers take longer than the least patience with them.
 func TestSlowAnswersAreWaitedFor(t *testing.T) {
+	t.Parallel()
 	publishSlowly(t, conn.Options{Timeout: time.Minute}, 300, 1000, func(n *brokertest.Network) { n.Delay(1200 * time.Millisecond) })
 }
 
 // What is sent again and again is no progress, however long it takes to leave.
 func TestRepeatsAreNoProgress(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
 	network := s.Network()

@@ -19,6 +19,7 @@ var ack = brokertest.Holds(`{"stream":"orders"`)
 // An answer is lost on the way, and the connection goes on: what is repeated
 // after the stream forgot it is stored twice.
 func TestLostAnswerIsRepeatedWithinTheStreamsWindowOnly(t *testing.T) {
+	t.Parallel()
 	for window, want := range map[time.Duration]error{100 * time.Millisecond: conn.ErrNotAcked, time.Second: conn.ErrNotAcked, 2 * time.Minute: nil} {
 		t.Run(window.String(), func(t *testing.T) {
 			t.Parallel()
@@ -52,6 +53,7 @@ func onJetStreamAlone(t *testing.T, extra string) (*brokertest.Server, jetstream
 
 // While the connection lives, the answers may still come.
 func TestFrozenServerWithAShortWindowStoresEverythingOnce(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}, Duplicates: 500 * time.Millisecond})
 	session := dial(t, conn.Options{Servers: s.URL, Timeout: 20 * time.Second})
@@ -76,6 +78,7 @@ func TestFrozenServerWithAShortWindowStoresEverythingOnce(t *testing.T) {
 // After a break of the connection only a repeat can tell, and the time for it
 // may be over, or not known.
 func TestWhatCantBeRepeatedSafelyIsInDoubt(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, withUsers("least", `publish: "orders", subscribe: "_INBOX.>"`), admin)
 	for name, test := range map[string]struct {
 		user   string
@@ -110,6 +113,7 @@ func TestWhatCantBeRepeatedSafelyIsInDoubt(t *testing.T) {
 
 // An interest stream acks what it drops.
 func TestInterestStreamWithoutInterestStoresNothing(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, withUsers("blind", `publish: { deny: "$JS.API.CONSUMER.>" }`), admin)
 	other := jetstream.ConsumerConfig{Durable: "other", FilterSubject: "orders.b"}
 	some := jetstream.ConsumerConfig{Durable: "some", FilterSubjects: []string{"orders.*", "x"}}
@@ -160,6 +164,7 @@ func TestInterestStreamWithoutInterestStoresNothing(t *testing.T) {
 
 // What was kept for a consumer goes with it.
 func TestInterestThatEndsMeanwhileIsNoticed(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "I", Subjects: []string{"orders"}, Retention: jetstream.InterestPolicy})
 	consumer := func(name string) {
@@ -191,6 +196,7 @@ func TestInterestThatEndsMeanwhileIsNoticed(t *testing.T) {
 
 // The time-out is long: nobody waits for an answer that never comes.
 func TestStreamWithoutAcksIsToldAtOnce(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}, NoAck: true})
 	begin := time.Now()
@@ -210,6 +216,7 @@ func TestStreamWithoutAcksIsToldAtOnce(t *testing.T) {
 }
 
 func TestSubjectTransformIsTold(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "T", Subjects: []string{"orders.*"},
 		SubjectTransform: &jetstream.SubjectTransformConfig{Source: "orders.*", Destination: "kept.{{wildcard(1)}}"}})
@@ -230,6 +237,7 @@ func TestSubjectTransformIsTold(t *testing.T) {
 }
 
 func TestTooLargeForTheStreamNamesItsLimit(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "small", Subjects: []string{"orders"}, MaxMsgSize: 1000})
 	_, err := publishOne(t, dial(t, conn.Options{Servers: s.URL, Timeout: long}), conn.Event{Subject: "orders", Data: make([]byte, 2000)})
@@ -240,6 +248,7 @@ func TestTooLargeForTheStreamNamesItsLimit(t *testing.T) {
 
 // With the stream named, the ack of another one is none.
 func TestNamedStreamIsTheOneThatStores(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
 	createStream(t, js, jetstream.StreamConfig{Name: "other", Subjects: []string{"other"}})
@@ -260,6 +269,7 @@ func TestNamedStreamIsTheOneThatStores(t *testing.T) {
 
 // A stream that has its events from others takes none, whoever takes the event.
 func TestNamedStreamThatTakesNoEvents(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
 	createStream(t, js, jetstream.StreamConfig{Name: "mirror", Mirror: &jetstream.StreamSource{Name: "orders"}})
@@ -280,6 +290,7 @@ func TestNamedStreamThatTakesNoEvents(t *testing.T) {
 
 // What can't be looked at is said once, and publishing goes on.
 func TestTermsThatCantBeReadAreTold(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, withUsers("least", `publish: "orders", subscribe: "_INBOX.>"`), admin)
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
 	var heard told

@@ -6,6 +6,7 @@ import (
 )
 
 func TestWindowFollowsTheAnswers(t *testing.T) {
+	t.Parallel()
 	w := newWindow(Options{Window: 100}, 0)
 	if w.full(0, 10*firstRoom) || !w.full(1, firstRoom+1) || w.full(99, 1) || !w.full(100, 1) {
 		t.Error("it is not bounded by events and bytes, or takes no single large one")
@@ -42,6 +43,7 @@ func TestWindowFollowsTheAnswers(t *testing.T) {
 }
 
 func TestPatienceFollowsTheAnswers(t *testing.T) {
+	t.Parallel()
 	tests := map[string]struct {
 		trip    time.Duration
 		bytes   int64

@@ -20,10 +20,15 @@ import (
 func TestMain(m *testing.M) {
 	brokertest.ServeIfChild()
 	// They wait for servers and time-outs more than they work.
-	if err := flag.Set("test.parallel", "6"); err != nil {
+	if err := flag.Set("test.parallel", "8"); err != nil {
 		panic(err)
 	}
-	os.Exit(m.Run())
+	code := m.Run()
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
 }
 
 // A backend is one kind of broker that keeps every promise of the suite.
@@ -43,10 +48,7 @@ var backends = []backend{
 // onEach runs a test on every backend, with a server of its own, on all at the
 // same time, and checks that no goroutine is left behind.
 func onEach(t *testing.T, config brokertest.Config, test func(t *testing.T, s *brokertest.Server)) {
-	ignore := goleak.IgnoreCurrent()
-	t.Cleanup(func() { // when all are over
-		goleak.VerifyNone(t, ignore, goleak.IgnoreAnyFunction("os/exec.(*Cmd).Wait")) // a restarted server's
-	})
+	brokertest.NoLeaks(t)
 	for _, b := range backends {
 		t.Run(b.name, func(t *testing.T) {
 			t.Parallel()

@@ -26,6 +26,7 @@ func observe(t testing.TB, o conn.Options) *conn.Observer {
 
 // An observer finds the backend, and is told what is not there.
 func TestObserve(t *testing.T) {
+	t.Parallel()
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		want := conn.STAN
 		if strings.HasSuffix(t.Name(), "jetstream") {
@@ -59,6 +60,7 @@ func TestObserve(t *testing.T) {
 
 // Members of a group answer each other; others, and other groups, do not.
 func TestMembersAnswerEachOther(t *testing.T) {
+	t.Parallel()
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		start := func(id, group string) (*conn.Listener, *running) {
 			o := options(t, s)
@@ -117,6 +119,7 @@ func TestMembersAnswerEachOther(t *testing.T) {
 
 // Whatever is answered to a roll call: what is no member is passed over.
 func TestHostileRollCall(t *testing.T) {
+	t.Parallel()
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		o := options(t, s)
 		o.ClientID = "a"
@@ -151,6 +154,7 @@ func TestHostileRollCall(t *testing.T) {
 
 // An evicted client's events go to others at once, and its durable stays.
 func TestEvict(t *testing.T) {
+	t.Parallel()
 	s := brokertest.Start(t, brokertest.Config{})
 	o := options(t, s)
 	o.ClientID = "held"
@@ -187,6 +191,7 @@ func TestEvict(t *testing.T) {
 }
 
 func TestForget(t *testing.T) {
+	t.Parallel()
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		o := options(t, s)
 		publish(t, o, "orders", 1, 3)

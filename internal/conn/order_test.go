@@ -7,6 +7,7 @@ import (
 )
 
 func TestEventsBehindLaterOnesAreFound(t *testing.T) {
+	t.Parallel()
 	tests := map[string]struct {
 		receipts []Receipt
 		behind   int
@@ -36,6 +37,7 @@ func TestEventsBehindLaterOnesAreFound(t *testing.T) {
 }
 
 func TestOrderOfManyTakesLittleMemory(t *testing.T) {
+	t.Parallel()
 	var o order
 	for i := 1; i <= 10*inFlightMost; i++ {
 		o.stored(i, Receipt{Sequence: uint64(i)})

@@ -30,6 +30,7 @@ func (s *answering) Publish(_ conn.Event, done func(conn.Receipt, error)) error 
 
 // Nothing of it is a success, and the worst is what is told.
 func TestPublisherTellsOfDoubtsAndOfOrderInTheEnd(t *testing.T) {
+	t.Parallel()
 	unknown := fmt.Errorf("%w: for a test", conn.ErrUncertain)
 	refused := fmt.Errorf("%w: for a test", conn.ErrRefused)
 	for name, test := range map[string]struct {

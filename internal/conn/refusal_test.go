@@ -31,6 +31,7 @@ func refused(t *testing.T, o conn.Options) error {
 }
 
 func TestWhyNoConnection(t *testing.T) {
+	t.Parallel()
 	streaming := brokertest.Start(t, brokertest.Config{Cluster: "other"})
 	plain := brokertest.Start(t, brokertest.Config{Plain: true})
 	holder := dial(t, conn.Options{Servers: streaming.URL, Cluster: "other", ClientID: "me"})
@@ -72,6 +73,7 @@ func TestWhyNoConnection(t *testing.T) {
 // A plain server that lets us in has no cluster: that is how these tests see
 // that the credentials were taken.
 func TestCredentials(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	write := func(name, text string) string {
 		path := filepath.Join(dir, name)

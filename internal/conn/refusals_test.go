@@ -15,6 +15,7 @@ import (
 // What a server says before it closes is the reason, also where a handshake of
 // TLS comes between, and where it closes without a word.
 func TestReasonOfAClosedConnection(t *testing.T) {
+	t.Parallel()
 	a := newAuthority(t, "good")
 	cert, key := a.issue("server", time.Now().Add(time.Hour))
 	block := fmt.Sprintf("tls { cert_file: %q, key_file: %q, ca_file: %q", cert, key, a.file)

@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/goleak"
-
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
 )
@@ -17,9 +15,9 @@ import (
 // The broker that was joined first is kept: its absence is an outage, also where
 // another could stand in for it.
 func TestBrokerIsKept(t *testing.T) {
+	t.Parallel()
 	s := brokertest.Start(t, brokertest.Config{JetStream: true})
-	ignore := goleak.IgnoreCurrent()
-	t.Cleanup(func() { goleak.VerifyNone(t, ignore, goleak.IgnoreAnyFunction("os/exec.(*Cmd).Wait")) }) // a restarted server's
+	brokertest.NoLeaks(t)
 	o, said := options(t, s), &told{}
 	publish(t, o, "orders", 1, 3)
 	o.Notify = said.notify
@@ -41,6 +39,7 @@ func TestBrokerIsKept(t *testing.T) {
 // What had come when the connection broke is given back at once when the
 // listener joins again, and what was handled is acked again.
 func TestBrokenConnectionIsTakenOver(t *testing.T) {
+	t.Parallel()
 	const events = 50
 	s, _ := onJetStream(t, "")
 	o := options(t, s)
@@ -74,6 +73,7 @@ func TestBrokenConnectionIsTakenOver(t *testing.T) {
 
 // A server that hangs says nothing of the members of a group.
 func TestMembersOfAFrozenServerAreUnknown(t *testing.T) {
+	t.Parallel()
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		o := options(t, s)
 		o.Timeout = time.Second
@@ -89,6 +89,7 @@ func TestMembersOfAFrozenServerAreUnknown(t *testing.T) {
 
 // Events that are on a long way are not at their end.
 func TestUntilEndOverALongLink(t *testing.T) {
+	t.Parallel()
 	onEachKind(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server, kind func(conn.Options, string) *conn.Listener) {
 		o, subject := options(t, s), subjectOf(t)
 		publish(t, o, subject, 1, 100)
@@ -106,6 +107,7 @@ func TestUntilEndOverALongLink(t *testing.T) {
 
 // Events that are larger than what is asked for at a time come one by one.
 func TestLargeEventsCome(t *testing.T) {
+	t.Parallel()
 	onEachKind(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server, kind func(conn.Options, string) *conn.Listener) {
 		const events, size = 5, 900 << 10
 		o, subject := options(t, s), subjectOf(t)

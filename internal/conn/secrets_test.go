@@ -21,6 +21,7 @@ import (
 // What a URL is taken for; what is none is told without any part of it, and
 // nothing of it is looked up as a name.
 func TestServerURLs(t *testing.T) {
+	t.Parallel()
 	for servers, want := range map[string]string{
 		"":                             "nats://127.0.0.1:4222",
 		"localhost:4222":               "nats://localhost:4222",
@@ -87,6 +88,7 @@ func TestServerURLs(t *testing.T) {
 // in the order of flag, environment, context; those in a URL rank below the
 // others of the same place.
 func TestCredentialsRank(t *testing.T) {
+	t.Parallel()
 	password, token := login, "authorization { token: s3cret }"
 	auth := func(user, password string) conn.Auth { return conn.Auth{User: user, Password: password} }
 	for name, test := range map[string]struct {
@@ -128,6 +130,7 @@ func TestCredentialsRank(t *testing.T) {
 
 // A secret in the place of a file's name is not shown, nor is it looked for.
 func TestContentInPlaceOfAFile(t *testing.T) {
+	t.Parallel()
 	seed := "SUAM" + strings.Repeat("A", 54)
 	creds := "-----BEGIN NATS USER JWT-----\neyJ0eXAi.s3cret\n"
 	for _, content := range []string{
@@ -171,6 +174,7 @@ func credsFile(t *testing.T, claims string) string {
 }
 
 func TestExpiredCredentials(t *testing.T) {
+	t.Parallel()
 	s := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true, Extra: login})
 	o := conn.Options{Servers: s.URL, Auth: conn.Auth{Creds: credsFile(t, `{"exp":1700000000}`)}}
 	if err := refused(t, o); !errors.Is(err, conn.ErrAuth) || !strings.Contains(err.Error(), "ended on 2023-11-14 22:13 UTC") {
@@ -185,6 +189,7 @@ func TestExpiredCredentials(t *testing.T) {
 
 // Files that can't be used are told before anything is sent.
 func TestUnusableFiles(t *testing.T) {
+	t.Parallel()
 	folder := t.TempDir()
 	junk := filepath.Join(folder, "junk")
 	if err := os.WriteFile(junk, []byte("s3cret\n"), 0o600); err != nil {
@@ -212,6 +217,7 @@ func TestUnusableFiles(t *testing.T) {
 
 // A diagnosis warns of secrets that others can read: in a file, or on the way.
 func TestDiagnosisWarnsOfOpenSecrets(t *testing.T) {
+	t.Parallel()
 	if runtime.GOOS == "windows" {
 		t.Skip("modes tell nothing there")
 	}
@@ -251,6 +257,7 @@ func ownAddress(t *testing.T) string {
 
 // A JWT that suffices for the log-in goes to no server that was not named.
 func TestSecretsOfABearer(t *testing.T) {
+	t.Parallel()
 	for claims, want := range map[string]bool{`{"nats":{"bearer_token":true}}`: false, `{}`: true} {
 		other := newThief(t, nil)
 		first := strings.TrimPrefix(impostor(t, func(c net.Conn, _ <-chan struct{}) {

@@ -14,6 +14,7 @@ import (
 // What a server tells of may not be reachable from here: the address that was
 // given comes first, after a loss, too.
 func TestGivenServerIsTriedFirst(t *testing.T) {
+	t.Parallel()
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		told, tries := hole(t)
 		o := options(t, s)
@@ -58,6 +59,7 @@ func TestGivenServerIsTriedFirst(t *testing.T) {
 
 // Of several servers given, one that says nothing holds up no other for long.
 func TestSilentServerAmongTheGiven(t *testing.T) {
+	t.Parallel()
 	s := brokertest.Start(t, brokertest.Config{})
 	silent, _ := hole(t)
 	silent2, _ := hole(t)
@@ -88,6 +90,7 @@ func TestSlowServerAmongTheGiven(t *testing.T) {
 
 // Servers that were learned stand in for those given, in any case.
 func TestLearnedServersStandIn(t *testing.T) {
+	t.Parallel()
 	s := brokertest.Start(t, brokertest.Config{})
 	away := brokertest.Start(t, brokertest.Config{})
 	away.Kill()
@@ -105,6 +108,7 @@ func TestLearnedServersStandIn(t *testing.T) {
 
 // A server without the broker is no reason to give up: another may have it.
 func TestServerWithoutTheBrokerAmongTheGiven(t *testing.T) {
+	t.Parallel()
 	plain := brokertest.Start(t, brokertest.Config{Plain: true})
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		for range 4 { // the order is random

@@ -13,6 +13,7 @@ import (
 )
 
 func TestNames(t *testing.T) {
+	t.Parallel()
 	long := strings.Repeat("a", 300)
 	for _, good := range []string{"a", "ticket:created", "a.b", "ä", long, "$x", "$KV.bucket.a/b", `a\b`} {
 		if err := conn.CheckSubject(good); err != nil {
@@ -54,6 +55,7 @@ func TestNames(t *testing.T) {
 
 // What is published to the broker's own subjects would be carried out.
 func TestReservedNames(t *testing.T) {
+	t.Parallel()
 	for _, bad := range []string{"$JS.API.STREAM.DELETE.x", "$JS", "$JS.hub.API.INFO", "$JS.ACK.s.c.1.1.1.1.0", "$SYS.REQ.SERVER.PING", "_INBOX.x.y", "_STAN.pub.x"} {
 		for _, err := range []error{conn.CheckPublish(bad), conn.CheckChannel(bad)} {
 			if !errors.Is(err, conn.ErrReserved) || !errors.Is(err, conn.ErrName) {
@@ -75,6 +77,7 @@ func TestReservedNames(t *testing.T) {
 }
 
 func TestParseStart(t *testing.T) {
+	t.Parallel()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
 	for text, want := range map[string]conn.Start{
 		"all": {}, "new": {Kind: conn.StartNew}, "last": {Kind: conn.StartLast},
@@ -97,6 +100,7 @@ func TestParseStart(t *testing.T) {
 }
 
 func TestContextFile(t *testing.T) {
+	t.Parallel()
 	home := t.TempDir()
 	folder := filepath.Join(home, ".config", "nats", "context")
 	if err := os.MkdirAll(folder, 0o700); err != nil {
@@ -131,6 +135,7 @@ func TestContextFile(t *testing.T) {
 }
 
 func TestHigherOptionsWin(t *testing.T) {
+	t.Parallel()
 	low := conn.Options{
 		Servers: "low", Cluster: "low", Timeout: 1, Auth: conn.Auth{User: "low", Password: "low"},
 		TLS: conn.TLS{Cert: "low", Key: "low", CA: "low"},

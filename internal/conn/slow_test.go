@@ -15,6 +15,7 @@ import (
 // Over a slow link, acks come later than the time-out after the hand-over, and
 // steadily: many small events, and one that takes longer by itself.
 func TestSlowLinkIsNoTimeout(t *testing.T) {
+	t.Parallel()
 	for name, test := range map[string]struct{ events, size int }{"many": {200, 2000}, "large": {1, 800_000}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -42,6 +43,7 @@ func TestSlowLinkIsNoTimeout(t *testing.T) {
 // What is in flight on NATS Streaming is bounded in bytes, and in doubt at once
 // when nothing is acked any more.
 func TestBytesInFlightAreBounded(t *testing.T) {
+	t.Parallel()
 	s := brokertest.Start(t, brokertest.Config{})
 	o := options(t, s)
 	w := (&wire{}).start(t, s) // it takes some megabytes at once
@@ -96,6 +98,7 @@ func TestTimeoutBearsWithASilentServer(t *testing.T) {
 
 // An answer that comes later than the question is asked again counts.
 func TestLateAnswersCount(t *testing.T) {
+	t.Parallel()
 	const late = 2500 * time.Millisecond
 	for subject, backend := range map[string]conn.Backend{
 		"$JS.API.INFO": conn.JetStream, "_STAN.discover.ticketing.pings": conn.STAN,
@@ -125,6 +128,7 @@ func TestLateAnswersCount(t *testing.T) {
 
 // Over a link of long delay, members of a group are found, too.
 func TestMembersOverALongLink(t *testing.T) {
+	t.Parallel()
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		publish(t, options(t, s), "orders", 1, 1)
 		o := options(t, s)

@@ -71,7 +71,8 @@ func status(code, words string, more ...string) nats.Header {
 
 // What a neighbour sends to the inbox of a listener is no event, and ends nothing.
 func TestForgedAnswersToAListener(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
+	brokertest.NoLeaks(t)
 	for name, alone := range map[string]bool{"a member": false, "alone": true} {
 		for what, forged := range map[string]nats.Msg{
 			"a message":     {Data: []byte("forged")},
@@ -120,7 +121,8 @@ func TestForgedAnswersToAListener(t *testing.T) {
 // An event of another subject, stream or consumer than was asked for is not
 // handled and not acked, whoever sends it.
 func TestEventThatWasNotAskedFor(t *testing.T) {
-	noLeaks(t)
+	t.Parallel()
+	brokertest.NoLeaks(t)
 	for what, lie := range map[string][2]string{
 		"subject":  {"MSG orders ", "MSG others "},
 		"stream":   {"$JS.ACK.orders.", "$JS.ACK.others."},
@@ -165,6 +167,7 @@ func TestEventThatWasNotAskedFor(t *testing.T) {
 
 // A consumer that is changed under its listeners delivers what they do not want.
 func TestConsumerWithAnotherFilter(t *testing.T) {
+	t.Parallel()
 	s, js := onJetStream(t, "")
 	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "all", Subjects: []string{"orders", "bills"}}); err != nil {
 		t.Fatal(err)
@@ -191,8 +194,9 @@ func TestConsumerWithAnotherFilter(t *testing.T) {
 // What a neighbour sends to a subscription of NATS Streaming is checked: the
 // inbox is known to whoever may look at the monitoring port.
 func TestForgedEventOfNATSStreaming(t *testing.T) {
+	t.Parallel()
 	s := brokertest.Start(t, brokertest.Config{})
-	noLeaks(t)
+	brokertest.NoLeaks(t)
 	network := s.Network()
 	o, told := options(t, s), &lines{}
 	o.Servers, o.Notify = network.URL, told.add
@@ -235,6 +239,7 @@ func TestForgedEventOfNATSStreaming(t *testing.T) {
 // A roll call's answer goes to an inbox: another subject would be sent to with
 // the rights of who answers.
 func TestRollCallAnswersGoToInboxes(t *testing.T) {
+	t.Parallel()
 	s, _ := onJetStream(t, "")
 	o := options(t, s)
 	o.InboxPrefix = "mine"
@@ -271,6 +276,7 @@ func TestRollCallAnswersGoToInboxes(t *testing.T) {
 // A neighbour that says in the server's words that nobody is there does not hide
 // who answers a little later.
 func TestForgedAbsenceOfMembers(t *testing.T) {
+	t.Parallel()
 	s, _ := onJetStream(t, "")
 	nc := s.Nats()
 	roll := conn.RollOf("jetstream", "orders", "workers_orders")
@@ -291,6 +297,7 @@ func TestForgedAbsenceOfMembers(t *testing.T) {
 
 // Who knows one of a listener's inboxes can't tell the others from it.
 func TestInboxesHaveNothingInCommon(t *testing.T) {
+	t.Parallel()
 	s, _ := onJetStream(t, "")
 	o := options(t, s)
 	publish(t, o, "orders", 1, 1)

@@ -82,6 +82,7 @@ func (a *authority) write(name string, template *x509.Certificate, key *ecdsa.Pr
 }
 
 func TestTLS(t *testing.T) {
+	t.Parallel()
 	good, other := newAuthority(t, "good"), newAuthority(t, "other")
 	later, before := time.Now().Add(time.Hour), time.Now().Add(-time.Hour)
 	serverCert, serverKey := good.issue("server", later)

@@ -79,6 +79,7 @@ func tells(address string) func([]byte) []byte {
 // A server names another: a password that was meant for the first goes there
 // only if it is allowed. What reveals no secret may go.
 func TestSecretsOfAdvertisedServers(t *testing.T) {
+	t.Parallel()
 	pair, err := nkeys.CreateUser()
 	if err != nil {
 		t.Fatal(err)
@@ -157,6 +158,7 @@ func await(t *testing.T, said <-chan string, words string) {
 
 // A listener that joins again and again says it once.
 func TestUnnamedServerIsToldOnce(t *testing.T) {
+	t.Parallel()
 	s := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true, Extra: login})
 	other, network := newThief(t, nil), s.Network()
 	network.Lie(tells(other.address))
@@ -183,6 +185,7 @@ func TestUnnamedServerIsToldOnce(t *testing.T) {
 // A server that refuses the log-in names another: that gets nothing, and the
 // reason stays that of the first.
 func TestSecretsOfAServerNamedBeforeTheLogin(t *testing.T) {
+	t.Parallel()
 	s := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true, Extra: login})
 	other, network := newThief(t, nil), s.Network()
 	network.Lie(tells(other.address))
@@ -198,6 +201,7 @@ func TestSecretsOfAServerNamedBeforeTheLogin(t *testing.T) {
 // With TLS, a server that was not named gets the password if its certificate is
 // for a name that was given; one for any other name is none.
 func TestSecretsOfAdvertisedServersWithTLS(t *testing.T) {
+	t.Parallel()
 	good := newAuthority(t, "good")
 	cert, key := good.issue("server", time.Now().Add(time.Hour))
 	otherCert, otherKey := good.write("other", &x509.Certificate{
@@ -242,6 +246,7 @@ func TestSecretsOfAdvertisedServersWithTLS(t *testing.T) {
 // A listener goes on at another server of a cluster that advertises addresses,
 // with certificates for the one name that was given.
 func TestListenerGoesOnWithTLS(t *testing.T) {
+	t.Parallel()
 	good := newAuthority(t, "good")
 	cert, key := good.write("server", &x509.Certificate{
 		SerialNumber: big.NewInt(3), Subject: pkix.Name{CommonName: "server"}, DNSNames: []string{"localhost"},
@@ -271,6 +276,7 @@ func TestListenerGoesOnWithTLS(t *testing.T) {
 // With tls:// for one server, none gets a word in clear: neither one beside it,
 // whatever it says, nor while a diagnosis looks.
 func TestNoSecretInClearBesideTLS(t *testing.T) {
+	t.Parallel()
 	for _, url := range []string{"tls://%s", "tls://127.0.0.1:1,%s", "nats://%s,tls://127.0.0.1:1", "%s, tls://127.0.0.1:1"} {
 		other := newThief(t, nil)
 		o := conn.Options{Servers: fmt.Sprintf(url, other.address), Auth: conn.Auth{User: "ada", Password: "s3cret"}, Timeout: time.Second}
@@ -288,6 +294,7 @@ func TestNoSecretInClearBesideTLS(t *testing.T) {
 }
 
 func TestDiagnosisWarnsOfUnnamedServers(t *testing.T) {
+	t.Parallel()
 	s := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true, Extra: login})
 	network := s.Network()
 	network.Lie(tells("127.0.0.1:1"))

@@ -6,6 +6,7 @@ import (
 )
 
 func TestByteSize(t *testing.T) {
+	t.Parallel()
 	for text, want := range map[string]int64{
 		"1": 1, "500000": 500_000, "7B": 7, "10kB": 10_000, "10MB": 10_000_000, "2GB": 2_000_000_000, "1TB": 1_000_000_000_000,
 		"10k": 10 << 10, "10K": 10 << 10, "3M": 3 << 20, "1G": 1 << 30, "1KiB": 1 << 10, "1MiB": 1 << 20, "5GiB": 5 << 30, "1TiB": 1 << 40,

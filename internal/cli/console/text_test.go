@@ -10,6 +10,7 @@ import (
 // What is escaped for a terminal is the same JSON as before; and only what is
 // not seen is escaped.
 func TestPrintable(t *testing.T) {
+	t.Parallel()
 	hidden := "\a\x7f\u0085\u009b\u061c\u200b\u200d\u202e\u2028\ufeff\u3164\U000e0041"
 	text := `{"` + hidden[2:] + `":1,"b":"` + hidden[2:] + `"}`
 	var before, after map[string]any

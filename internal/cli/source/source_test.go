@@ -14,6 +14,7 @@ import (
 
 // What a template may hold, and what is refused.
 func TestTemplate(t *testing.T) {
+	t.Parallel()
 	tests := []struct{ text, want string }{
 		{``, `^$`},
 		{`{"a":{}}`, `^\{"a":\{\}\}$`},
@@ -67,6 +68,7 @@ func FuzzTemplate(f *testing.F) {
 }
 
 func TestTemplateNumbersEvents(t *testing.T) {
+	t.Parallel()
 	src := &Templated{Source: &Repeated{data: []byte("{{.N}}"), Left: 2}}
 	for _, want := range []string{"1", "2"} {
 		if data, _, err := src.Next(); err != nil || string(data) != want {
