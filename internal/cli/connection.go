@@ -179,7 +179,7 @@ func (c *connection) monitorURL() string {
 }
 
 // dial opens the connection, and explains it if that can't be done.
-func (c *connection) dial(ctx context.Context, tell *teller) (conn.Session, error) {
+func (c *connection) dial(ctx context.Context, tell *teller) (*conn.Conn, error) {
 	session, err := conn.Dial(ctx, c.options)
 	if err != nil {
 		return nil, c.explain(ctx, err)

@@ -153,7 +153,7 @@ func printItems(ctx context.Context, r *reader, out *results) error {
 // send publishes what r reads. It connects when the first event has passed its
 // check, so that a bad one needs no broker.
 func send(ctx context.Context, r *reader, out *results, o *publishOptions) (err error) {
-	var session conn.Session
+	var session *conn.Conn
 	var publisher *conn.Publisher
 	begin := time.Now()
 	defer func() {
@@ -185,7 +185,7 @@ func send(ctx context.Context, r *reader, out *results, o *publishOptions) (err 
 			if session, err = o.dial(ctx, out.tell); err != nil {
 				return whenInterrupted(ctx, err)
 			}
-			if session.Backend() == conn.STAN && (o.id != "" || len(o.header) > 0) {
+			if !session.Traits().MessageIDs && (o.id != "" || len(o.header) > 0) {
 				return errors.Join(errOnlyJetStream, session.Close())
 			}
 			publisher = conn.NewPublisher(session, func(_ int, r conn.Receipt, last bool) { out.acked(r, last) })

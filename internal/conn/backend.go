@@ -6,115 +6,85 @@ import (
 	"fmt"
 	"slices"
 	"strings"
-
-	"github.com/nats-io/nats.go"
 )
+
+// A Conn is a session with a broker, and the connection under it.
+type Conn struct {
+	Session
+	link *link
+	kind *kindOfBroker
+}
+
+// Backend returns which kind of broker this is.
+func (c *Conn) Backend() Backend { return c.kind.name }
+
+// Traits returns what is special about this kind of broker.
+func (c *Conn) Traits() Traits { return c.kind.traits }
+
+// Lost is closed when the session has ended other than by Close: a
+// reconnect can't bring it back. Err then tells why.
+func (c *Conn) Lost() <-chan struct{} { return c.link.Lost() }
+
+// Err returns why the session is lost, nil if it is not.
+func (c *Conn) Err() error { return c.link.Err() }
+
+// Members returns the client IDs of those that share a group with this
+// session, by name, itself among them: of those that answer its roll call,
+// which listeners of this package do.
+func (c *Conn) Members(ctx context.Context) ([]string, error) { return c.link.Members(ctx) }
+
+// Others returns the URLs of further servers of the cluster, which those
+// given told of, separated by commas. They may hold secrets.
+func (c *Conn) Others() string { return c.link.Others() }
 
 // Dial opens a session with the broker that o describes. It gives up when ctx is
 // done, or when o.Timeout is over for each server and question. Errors wrap
 // [ErrNoServer], [ErrNoCluster], [ErrNoJetStream], [ErrHung], [ErrAuth],
 // [ErrTLS], [ErrClientIDTaken], [ErrName], [ErrOnlyJetStream] or [ErrConfig]. If
 // neither backend is there, both [ErrNoCluster] and [ErrNoJetStream] are wrapped.
-func Dial(ctx context.Context, o Options) (Session, error) {
-	o = o.Or(defaults)
-	o.ClientID = or(o.ClientID, NewClientID("client"))
-	o, err := o.normal()
+func Dial(ctx context.Context, o Options) (*Conn, error) {
+	o, err := prepared(o)
 	if err != nil {
 		return nil, err
 	}
-	session, err := dial(ctx, o)
-	for i := 0; lacksBroker(err) && i < len(o.given()) && ctx.Err() == nil; i++ {
-		if s, failed := dial(ctx, o.startingAt(i)); failed == nil {
-			session, err = s, nil
+	c, err := dial(ctx, o)
+	for i := 0; errors.Is(err, ErrAbsent) && i < len(o.given()) && ctx.Err() == nil; i++ { // another server may have it
+		if other, failed := dial(ctx, o.startingAt(i)); failed == nil {
+			c, err = other, nil
 		}
 	}
 	if ctx.Err() != nil {
-		if session != nil {
-			_ = session.Close()
+		if c != nil {
+			_ = c.Close()
 		}
 		err = context.Cause(ctx)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("connecting to %s: %w", o.attempted(), err)
+		return nil, fmt.Errorf("connecting to %s: %w", attempted(o), err)
 	}
-	return session, nil
+	return c, nil
 }
 
-// lacksBroker reports that a server is there, and has not what was asked for:
-// another of those given may have it.
-func lacksBroker(err error) bool {
-	return errors.Is(err, ErrNoCluster) || errors.Is(err, ErrNoJetStream)
+// prepared returns o with defaults, a client ID and the servers as they are dialled.
+func prepared(o Options) (Options, error) {
+	o = o.Or(defaults)
+	o.ClientID = or(o.ClientID, NewClientID("client"))
+	return o.normal()
 }
 
-// given are the servers of o, if there are several.
-func (o Options) given() []string {
-	if servers := strings.Split(o.Servers, ","); len(servers) > 1 {
-		return servers
-	}
-	return nil
-}
-
-// startingAt returns o with the i-th server alone; the others stand in for it.
-func (o Options) startingAt(i int) Options {
-	servers := o.given()
-	o.Servers = servers[i]
-	o.Learned = append(slices.Delete(slices.Clone(servers), i, i+1), o.Learned...)
-	return o
-}
-
-// normal returns o with its servers as [Options.urls] has them. It refuses names
-// and URLs that are none.
-func (o Options) normal() (Options, error) {
-	for _, err := range []error{CheckClientID(o.ClientID), CheckCluster(o.Cluster), o.checkJetStream()} {
-		if err != nil {
-			return o, err
-		}
-	}
-	urls, err := o.urls()
-	if err != nil {
-		return o, err
-	}
-	var servers []string
-	for _, u := range urls {
-		servers = append(servers, textOf(u))
-	}
-	o.Servers = strings.Join(servers, ",")
-	o.named = or(o.named, o.Servers)
-	return o, nil
-}
-
-// attempted names what o leads to, for an error.
-func (o Options) attempted() string {
-	switch o.Backend {
-	case STAN:
-		return fmt.Sprintf("cluster %q at %s", o.Cluster, o.Where())
-	case JetStream:
-		return "JetStream at " + o.Where()
-	}
-	if o.Domain != "" {
-		return fmt.Sprintf("JetStream of domain %q, or cluster %q, at %s", o.Domain, o.Cluster, o.Where())
-	}
-	return fmt.Sprintf("cluster %q or JetStream at %s", o.Cluster, o.Where())
-}
-
-func dial(ctx context.Context, o Options) (Session, error) {
+func dial(ctx context.Context, o Options) (*Conn, error) {
 	l, err := newLink(ctx, o)
 	if err != nil {
 		return nil, err
 	}
-	var session Session
-	backend := o.Backend
-	if backend == Auto {
-		backend, err = l.detect(ctx)
-	}
+	c := &Conn{link: l}
+	c.kind, err = find(ctx, l, false)
 	switch {
 	case err != nil:
-	case backend == STAN && o.Stream != "":
+	case o.Stream != "" && !c.kind.traits.Streams:
 		err = because(ErrOnlyJetStream, fmt.Errorf("the stream %q", o.Stream))
-	case backend == STAN:
-		session, err = newStan(ctx, l)
 	default:
-		session, err = newJetStream(ctx, l, o.Backend == Auto)
+		c.Session, err = c.kind.open(ctx, l, o.Backend == Auto)
 	}
 	if err != nil {
 		if lost := l.Err(); errors.Is(lost, ErrGarbled) {
@@ -123,53 +93,21 @@ func dial(ctx context.Context, o Options) (Session, error) {
 		l.abandon()
 		return nil, err
 	}
-	return session, nil
+	return c, nil
 }
 
-// detect finds out which broker the server is: NATS Streaming if the cluster
-// answers, else JetStream if the account has it. It asks once for each, and
-// does not take silence for an absence.
-func (l *link) detect(ctx context.Context) (Backend, error) {
-	streaming := l.discover(ctx)
-	if streaming == nil || !errors.Is(streaming, nats.ErrNoResponders) && !errors.Is(streaming, ErrAuth) {
-		return choose(l.opts.Cluster, streaming, nil)
-	}
-	js, missing := l.jetStream()
-	if missing == nil {
-		missing = l.hasJetStream(ctx, js)
-	}
-	return choose(l.opts.Cluster, streaming, missing)
-}
-
-// discover asks for the NATS Streaming cluster. Its error is
-// nats.ErrNoResponders where there is none.
-func (l *link) discover(ctx context.Context) error {
-	_, err := inquire(ctx, l, func(ctx context.Context) (*nats.Msg, error) {
-		return l.nc.RequestWithContext(ctx, discovery(l.opts.Cluster), ping(l.opts.ClientID))
-	})
-	return err
-}
-
-// choose is the judgement on what asking for the cluster and for JetStream
-// brought.
-func choose(cluster string, streaming, jetStream error) (Backend, error) {
-	absent := errors.Is(streaming, nats.ErrNoResponders)
-	switch {
-	case streaming == nil:
-		return STAN, nil
-	case !absent && !errors.Is(streaming, ErrAuth): // without the permission to ask there is none to use it, either
-		if errors.Is(streaming, ErrHung) {
-			streaming = because(ErrSilentCluster, streaming)
+// attempted names what o leads to, for an error.
+func attempted(o Options) string {
+	var names []string
+	for _, k := range kinds {
+		if o.Backend == Auto || o.Backend == k.name {
+			names = append(names, k.called(o))
 		}
-		return "", fmt.Errorf("asking for the NATS Streaming cluster %q: %w", cluster, streaming)
-	case jetStream == nil, errors.Is(jetStream, ErrAuth) && absent:
-		return JetStream, nil // only asking is forbidden, perhaps
-	case errors.Is(jetStream, ErrNoDomain) && absent: // what was asked for by name
-		return "", jetStream
-	case errors.Is(jetStream, ErrNoJetStream) && absent:
-		return "", because(ErrNoCluster, jetStream)
-	case errors.Is(jetStream, ErrNoJetStream):
-		return "", streaming
 	}
-	return "", fmt.Errorf("asking for JetStream: %w", jetStream)
+	or := " or "
+	if o.Domain != "" { // first what was asked for by name
+		slices.Reverse(names)
+		or = ", or "
+	}
+	return strings.Join(names, or) + " at " + o.Where()
 }

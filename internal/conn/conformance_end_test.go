@@ -144,8 +144,8 @@ func TestUntilEndWithoutTheLastEvent(t *testing.T) {
 			brokertest.Eventually(t, "the events have aged out", func() bool {
 				session := dial(t, o)
 				defer func() { _ = session.Close() }()
-				last, _, err := session.Find(t.Context(), subject, 0)
-				return err == nil && last == 0
+				last, err := session.Find(t.Context(), subject, 0)
+				return err == nil && last.Sequence == 0
 			})
 		})
 		if end, err := run(t, l, purged).wait(); end != conn.EndReached || err != nil {

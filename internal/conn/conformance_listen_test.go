@@ -14,7 +14,7 @@ func TestStartPositions(t *testing.T) {
 		o := options(t, s)
 		publish(t, o, "orders", 1, 3)
 		session := dial(t, o)
-		_, middle, err := session.Find(t.Context(), "orders", 0)
+		middle, err := session.Find(t.Context(), "orders", 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -31,7 +31,7 @@ func TestStartPositions(t *testing.T) {
 			{"time:0000-01-01T00:00:00Z", numbers(1, 6)},
 			{"time:1600-01-01T00:00:00Z", numbers(1, 6)},
 			{"time:1970-01-01T00:00:00Z", numbers(1, 6)},
-			{"time:" + middle.Add(time.Hour).Format(time.RFC3339), nil},
+			{"time:" + middle.Time.Add(time.Hour).Format(time.RFC3339), nil},
 			{"new", nil},
 		}
 		for _, test := range tests {
@@ -51,7 +51,7 @@ func TestStartPositions(t *testing.T) {
 			})
 		}
 		l := listener(o, "orders")
-		l.Subscription.Start = conn.Start{Kind: conn.StartTime, Time: middle}
+		l.Subscription.Start = conn.Start{Kind: conn.StartTime, Time: middle.Time}
 		l.UntilEnd = true
 		r := run(t, l, &recorder{})
 		if _, err := r.wait(); err != nil {

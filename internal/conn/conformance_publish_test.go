@@ -51,7 +51,7 @@ func TestPublisherSendsNothingAfterAFailure(t *testing.T) {
 		if err := publishOne([]byte("1")); err != nil {
 			t.Fatal(err)
 		}
-		largest := session.MaxPayload("orders") - 200
+		largest := maxPayload(t, session, "orders") - 200
 		if err := publishOne(bytes.Repeat([]byte("x"), largest)); err != nil {
 			t.Fatalf("%d bytes: %v", largest, err)
 		}
@@ -67,8 +67,8 @@ func TestPublisherSendsNothingAfterAFailure(t *testing.T) {
 		if sent, acked, inDoubt := p.Sent(); inDoubt != 0 || sent != 2 || acked != 2 {
 			t.Errorf("sent %d, acked %d", sent, acked)
 		}
-		if sequence, _, err := session.Find(t.Context(), "orders", 0); sequence != 2 || err != nil {
-			t.Errorf("stored %d, %v", sequence, err)
+		if newest, err := session.Find(t.Context(), "orders", 0); newest.Sequence != 2 || err != nil {
+			t.Errorf("stored %d, %v", newest.Sequence, err)
 		}
 	})
 }
@@ -78,16 +78,16 @@ func TestLargestEventPasses(t *testing.T) {
 		o := options(t, s)
 		o.ClientID = "c"
 		session := dial(t, o)
-		limit := session.MaxPayload("s")
+		limit := maxPayload(t, session, "s")
 		done := make(chan error, 1)
-		err := session.Publish(conn.Event{Subject: "s", Data: make([]byte, limit)}, func(_ conn.Receipt, err error) { done <- err })
+		err := session.Publish(t.Context(), conn.Event{Subject: "s", Data: make([]byte, limit)}, func(_ conn.Receipt, err error) { done <- err })
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := <-done; err != nil {
 			t.Fatal(err)
 		}
-		err = session.Publish(conn.Event{Subject: "s", Data: make([]byte, limit+1)}, func(conn.Receipt, error) {})
+		err = session.Publish(t.Context(), conn.Event{Subject: "s", Data: make([]byte, limit+1)}, func(conn.Receipt, error) {})
 		if !errors.Is(err, conn.ErrTooLarge) {
 			t.Fatal(err)
 		}

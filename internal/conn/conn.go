@@ -16,87 +16,45 @@ import (
 // interface that every backend implements. Everything that holds for all
 // brokers is built on top of it, in [Publisher] and [Listener].
 //
-// Its methods may be called by several goroutines. After Close, or once Lost
-// is closed, they return an error that wraps [ErrLost].
+// Its methods may be called by several goroutines. After Close, or once the
+// connection under it is lost, they return an error that wraps [ErrLost].
 type Session interface {
 	// Publish hands one event to the broker and does not wait for it to be
-	// stored. It blocks while the session's window of unanswered events is
-	// full. The event must not be changed before it was answered.
+	// stored. It blocks while the session's window of unanswered events is full,
+	// and while a broken connection is mended, which ctx may interrupt: so no
+	// event overtakes one that is in doubt. The event must not be changed before
+	// it was answered.
 	//
 	// Unless Publish returns an error, in which case nothing was sent, done
 	// is called exactly once, from a goroutine of the session: with nil after
 	// the broker stored the event, with [ErrNotAcked] when no answer came in
 	// time or the session ended first (the event may be stored all the same),
 	// or with the broker's refusal. done must not block.
-	Publish(e Event, done func(Receipt, error)) error
+	Publish(ctx context.Context, e Event, done func(Receipt, error)) error
 
-	// Backend tells which kind of broker this is.
-	Backend() Backend
+	// Subscribe asks for the events of several subjects. If the broker stores
+	// none of some of them, nor would, it asks for nothing: the error names them
+	// all and wraps [ErrNoStream]. The broker sends no more than MaxInFlight
+	// events of each beyond those that were acked.
+	Subscribe(ctx context.Context, subs []Subscription) ([]Place, error)
 
-	// Broken reports whether the connection broke since the last Mend: what
-	// was in flight then may never be answered. Mend waits until the broker
-	// answers again, at most the session's time-out. A session that can repeat
-	// an event without storing it twice mends itself, and is never broken.
-	Broken() bool
-	Mend(ctx context.Context) error
-
-	// Covered returns an error that wraps [ErrNoStream] if the broker stores
-	// no events of one of these subjects, nor would.
-	Covered(ctx context.Context, subjects []string) error
-
-	// Subscribe asks for the events of one subject. deliver is called by one
-	// goroutine a subscription, one event after the other, possibly before
-	// Subscribe returns; more tells that the next one is already there, or that
-	// deliver is called with nil, as there is none after all. It
-	// returns false to leave the event to others. The message is reused, its
-	// Data is not. The broker sends no more than MaxInFlight events beyond
-	// those that were acked.
-	Subscribe(ctx context.Context, s Subscription, deliver func(m *Message, more bool) bool) (Place, error)
-
-	// Members returns the client IDs of those that share a group with this
-	// session, by name, itself among them: of those that answer its roll call,
-	// which listeners of this package do.
-	Members(ctx context.Context) ([]string, error)
-
-	// Drain asks for no more events, and waits, at most so long, until those
-	// that have come were delivered. Where the broker decides itself what it
-	// sends, it does nothing.
-	Drain(limit time.Duration)
+	// Newest returns the end of where the events of subject are stored now.
+	Newest(ctx context.Context, subject string) (Mark, error)
 
 	// Find returns the first event stored on subject whose sequence is at least
-	// from, or the newest one if from is 0: its sequence and time, or a sequence
-	// of 0 where there is none. The answer is never that of a replica that lags.
-	Find(ctx context.Context, subject string, from uint64) (sequence uint64, at time.Time, err error)
+	// from, or the newest one if from is 0: its sequence and time, or the zero
+	// Mark where there is none. The answer is never that of a replica that lags.
+	Find(ctx context.Context, subject string, from uint64) (Mark, error)
 
-	// End returns the sequence of the newest event that is stored where the
-	// events of subject are, 0 where that can't be told.
-	End(ctx context.Context, subject string) (sequence uint64, err error)
-
-	// Rest tells what is left of a subscription of this session, in which the
+	// Rest returns what is left of a subscription of this session, in which the
 	// first event not seen yet is from, or a later one. The error wraps
 	// [ErrUntold] if the broker answers, but does not tell.
 	Rest(ctx context.Context, s Subscription, from uint64) (Rest, error)
 
-	// Alive makes one round trip to the broker that stores events (not merely
-	// to the server that carries them).
-	Alive(ctx context.Context) error
-
-	// MaxPayload is the largest data in bytes that the broker takes for an
-	// event of subject without an ID and headers of its own.
-	MaxPayload(subject string) int
-
-	// Others returns the URLs of further servers of the cluster, which those
-	// given told of, separated by commas. They may hold secrets.
-	Others() string
-
-	// Origin returns where the broker stores the events of subject, and since
-	// when: the zero Origin if it can't tell.
-	Origin(ctx context.Context, subject string) (Origin, error)
-
-	// Lost is closed when the session has ended other than by Close: a
-	// reconnect can't bring it back. Err then tells why.
-	Lost() <-chan struct{}
-	Err() error
+	// Drain asks for no more events, and waits up to limit for received events
+	// to be delivered. Where the broker decides itself what it sends, it does
+	// nothing.
+	Drain(limit time.Duration)
 
 	// Close gives up all subscriptions, keeping their durable positions, and
 	// ends the session. Acks sent before are honoured. The error says that
@@ -104,6 +62,45 @@ type Session interface {
 	// fail before others get what was in flight here.
 	Close() error
 }
+
+// Traits are what differs between brokers for those who use a session. Nothing
+// else may depend on which broker it is.
+type Traits struct {
+	// MessageIDs: events carry an ID, by which a repeat is known, and headers.
+	MessageIDs bool
+	// Streams: events of several subjects may share a stream, which has a name.
+	Streams bool
+	// LoneAcks: a listener that shares its position with nobody acks, too.
+	LoneAcks bool
+	// ExtendsWait: the session extends the ack wait of what is being handled.
+	ExtendsWait bool
+	// Gapless: a session in which an event is missing ends.
+	Gapless bool
+	// PlacesNew: a Place has the position at which new events begin.
+	PlacesNew bool
+	// AckFloor: the broker tells up to where every event was acked.
+	AckFloor bool
+	// DearRest: Rest is a subscription, for a listener that shares its position
+	// with nobody.
+	DearRest bool
+}
+
+// A Mark is an event that is stored, and where.
+type Mark struct {
+	Sequence uint64    // 0 for none
+	Time     time.Time // when it was stored; of Newest, not every broker tells
+	Origin
+}
+
+// An Origin is where events are stored. One that was made anew is another.
+type Origin struct {
+	Stream string    // "" where the subject says it
+	Since  time.Time // the zero time where that is not told
+}
+
+// told reports whether what the mark says is what is there: a stream may have
+// been named, and not looked at.
+func (m Mark) told() bool { return m.Stream == "" || !m.Since.IsZero() }
 
 // A Backend is a kind of broker.
 type Backend string
@@ -134,17 +131,11 @@ type Receipt struct {
 	Duplicate bool
 }
 
-// An Origin is where events are stored. One that was made anew is another.
-type Origin struct {
-	Stream string
-	Since  time.Time
-}
-
 // A Place tells what a subscription became at the broker. NATS Streaming
 // tells nothing but the subject.
 type Place struct {
-	Subject  string
-	Stream   string
+	Subject string
+	Origin
 	Consumer string // "" for one of this listener alone
 	Resumed  bool   // the consumer had been there before
 	Position uint64 // the sequence after which it begins or goes on, where that is known
@@ -180,6 +171,12 @@ type Subscription struct {
 	// Blocked returns for how long the handler has waited for its reader: such
 	// a wait is no work. nil for never.
 	Blocked func() time.Duration
+
+	// Deliver takes the events, one after the other, by one goroutine, possibly
+	// before Subscribe returns; more tells that the next one is already there, or
+	// that Deliver is called with nil, as there is none after all. It returns
+	// false to leave the event to others. The message is reused, its Data is not.
+	Deliver func(m *Message, more bool) bool
 }
 
 // A Message is one delivery of an event.

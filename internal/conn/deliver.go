@@ -75,7 +75,7 @@ func (s *stay) deliver(ctx context.Context, m *Message, more bool, p *position) 
 			return false
 		}
 	}
-	if s.UntilEnd && s.backend == STAN {
+	if s.UntilEnd && !s.traits.Gapless {
 		p.whole.add(m.Sequence)
 	}
 	p.size += (len(m.Data) - p.size) / sizeWeight
@@ -84,9 +84,9 @@ func (s *stay) deliver(ctx context.Context, m *Message, more bool, p *position) 
 	}
 	if s.UntilEnd && !p.passed && (m.Newest || p.end > 0 && m.Sequence >= p.end) {
 		p.passed = true
-		// Alone, the others were handled before it, but for what the network lost
-		// on NATS Streaming. Newest may be the word of a replica that lags.
-		if s.alone() && p.end > 0 && m.Sequence >= p.end && (s.backend != STAN || p.whole.last >= p.end) {
+		// Alone, the others were handled before it, but for what the network
+		// lost. Newest may be the word of a replica that lags.
+		if s.alone() && p.end > 0 && m.Sequence >= p.end && (s.traits.Gapless || p.whole.last >= p.end) {
 			p.reached = true
 			if s.atEnd() {
 				s.stopping = true
@@ -105,7 +105,7 @@ func (s *stay) deliver(ctx context.Context, m *Message, more bool, p *position) 
 // leave notes an event that stays unacked, and says so when no other can come
 // because of such events. mu is held.
 func (s *stay) leave(m *Message, p *position) {
-	if s.backend == JetStream && s.alone() { // its events need no acks
+	if !s.traits.LoneAcks && s.alone() { // its events need no acks
 		return
 	}
 	limit := int(p.limit.Load())
@@ -140,7 +140,7 @@ func (s *stay) flush() {
 		if err := t.acker.Ack(); err != nil {
 			unsent, why = unsent+1, err
 		}
-		if wait := s.Subscription.AckWait; s.backend == STAN && t.took > wait*8/10 {
+		if wait := s.Subscription.AckWait; !s.traits.ExtendsWait && t.took > wait*8/10 {
 			s.options.Notify(fmt.Sprintf("handling #%d of %s took %v, and the ack wait is %v: a slower one is delivered "+
 				"to others meanwhile (raise --ack-wait)", t.sequence, t.subject, t.took.Round(time.Millisecond), wait))
 		}

@@ -34,7 +34,7 @@ func (d *diagnosing) broker(ctx context.Context, subjects []string) {
 	if backend == STAN && err == nil && subjects != nil {
 		// What comes after the ping may be forbidden, or hang.
 		var session Session
-		if session, err = newStan(ctx, l); err == nil {
+		if session, err = openStan(ctx, l, true); err == nil {
 			defer func() { _ = session.Close() }()
 		}
 		if ctx.Err() != nil {
@@ -71,7 +71,16 @@ func (l *link) judge(streaming, jetStream error) (Backend, error) {
 	case l.opts.Backend == JetStream:
 		return JetStream, jetStream
 	}
-	return choose(l.opts.Cluster, streaming, jetStream)
+	if absent {
+		streaming = because(ErrNoCluster, streaming)
+	} else if errors.Is(streaming, ErrHung) {
+		streaming = because(ErrSilentCluster, streaming)
+	}
+	kind, err := choose(l.opts, []error{streaming, jetStream})
+	if err != nil {
+		return "", err
+	}
+	return kind.name, nil
 }
 
 // cluster tells of the NATS Streaming cluster. fault is why that won't do.

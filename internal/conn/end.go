@@ -36,7 +36,7 @@ type looked struct {
 // The pause between two looks doubles while nothing happens.
 const (
 	firstPause = 10 * time.Millisecond
-	stanPause  = 250 * time.Millisecond // likewise, where a look is a subscription
+	dearPause  = 250 * time.Millisecond // likewise, where a look is a subscription
 	nearPause  = 100 * time.Millisecond // events of the end came, and others go on coming
 	lastPause  = time.Second
 	tellPause  = 3 * time.Second // acks of one's own are no longer on their way
@@ -44,8 +44,8 @@ const (
 
 func newLooker(s *stay, session Session) *looker {
 	l := &looker{stay: s, session: session, subject: make(map[string]*looked), first: firstPause}
-	if s.backend == STAN && s.alone() {
-		l.first = stanPause
+	if s.traits.DearRest && s.alone() {
+		l.first = dearPause
 	}
 	l.pause = l.first
 	return l
@@ -201,7 +201,7 @@ func (l *looker) ask(ctx context.Context) {
 	for subject, p := range l.positions {
 		if !p.reached || l.Idle > 0 {
 			from[subject] = max(p.sequence+1, p.from)
-			if l.UntilEnd && l.alone() && l.backend == STAN { // the network may have lost some before
+			if l.UntilEnd && l.alone() && !l.traits.Gapless { // the network may have lost some before
 				from[subject] = max(p.whole.last+1, p.from)
 			}
 		}

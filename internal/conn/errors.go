@@ -11,10 +11,12 @@ var (
 	ErrNotNATS error = &kind{"no NATS server answers there", ErrNoServer}
 	// ErrHTTP: what answers speaks HTTP. It wraps ErrNotNATS.
 	ErrHTTP error = &kind{"no NATS server answers there", ErrNotNATS}
+	// ErrAbsent: the broker is not there. It is wrapped by the reason of each.
+	ErrAbsent = errors.New("no such broker is there")
 	// ErrNoCluster: a NATS server answers, but no NATS Streaming cluster of that ID.
-	ErrNoCluster = errors.New("no NATS Streaming cluster of that ID answers there")
+	ErrNoCluster error = &kind{"no NATS Streaming cluster of that ID answers there", ErrAbsent}
 	// ErrNoJetStream: a NATS server answers, but the account has no JetStream.
-	ErrNoJetStream = errors.New("JetStream is not enabled there")
+	ErrNoJetStream error = &kind{"JetStream is not enabled there", ErrAbsent}
 	// ErrNotForAccount: the server has JetStream, the account does not. It wraps
 	// ErrNoJetStream.
 	ErrNotForAccount error = &kind{"JetStream is not enabled for this account", ErrNoJetStream}
@@ -137,9 +139,6 @@ type ended struct{ cause error }
 
 func (e *ended) Error() string   { return e.cause.Error() }
 func (e *ended) Unwrap() []error { return []error{ErrLost, e.cause} }
-
-// errBroken: nothing was sent, since the connection is broken at the moment.
-var errBroken = errors.New("the connection is broken")
 
 // A failure is one of the reasons above with the library's own words.
 type failure struct {

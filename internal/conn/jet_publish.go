@@ -43,19 +43,14 @@ func (s *jetSession) message(e Event) *nats.Msg {
 	return &nats.Msg{Subject: e.Subject, Data: e.Data, Header: header}
 }
 
-func (s *jetSession) Publish(e Event, done func(Receipt, error)) error {
+// Publish is not interrupted by ctx: what was in flight is sent again by [flight].
+func (s *jetSession) Publish(_ context.Context, e Event, done func(Receipt, error)) error {
 	msg := s.message(e)
 	if limit := int(s.nc.MaxPayload()) - headerSize(msg.Header); len(e.Data) > limit {
 		return because(ErrTooLarge, fmt.Errorf("%d bytes, at most %d are possible", len(e.Data), limit))
 	}
 	return s.flight.send(msg, e.ID != "", done)
 }
-
-// Broken is never so: what was in flight is sent again by [flight].
-func (s *jetSession) Broken() bool { return false }
-
-// Mend has nothing to do.
-func (s *jetSession) Mend(context.Context) error { return nil }
 
 // uncovered tells, after nobody answered for an event, if that is for want of
 // a stream, and makes one if it is to. Otherwise it is for want of a leader,

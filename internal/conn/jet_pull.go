@@ -63,9 +63,9 @@ type pull struct {
 	working sync.WaitGroup
 }
 
-func newPull(s *jetSession, info *jetstream.ConsumerInfo, sub Subscription, deliver func(*Message, bool) bool) (*pull, error) {
+func newPull(s *jetSession, info *jetstream.ConsumerInfo, sub Subscription) (*pull, error) {
 	p := &pull{
-		s: s, name: info.Name, stream: info.Stream, subject: sub.Subject, deliver: deliver, limit: sub.MaxInFlight,
+		s: s, name: info.Name, stream: info.Stream, subject: sub.Subject, deliver: sub.Deliver, limit: sub.MaxInFlight,
 		batch: positive(info.Config.MaxRequestBatch, sub.MaxInFlight), maxBytes: positive(info.Config.MaxRequestMaxBytes, mostBytes),
 		expires: min(pullExpires, positive(info.Config.MaxRequestExpires, pullExpires)),
 		held:    make(map[*held]struct{}), heard: time.Now(), moved: time.Now(), drained: make(chan struct{}),
@@ -302,14 +302,14 @@ func (p *pull) rest(ctx context.Context) (Rest, error) {
 // delivered, 0 if there is none, or if looking is not permitted. The leader of a
 // consumer with several replicas answers before it has counted what waits.
 func (p *pull) behind(ctx context.Context, delivered uint64) (uint64, error) {
-	if end, err := p.s.End(ctx, p.subject); err == nil && delivered >= end {
+	if end, err := p.s.Newest(ctx, p.subject); err == nil && delivered >= end.Sequence {
 		return 0, nil
 	}
-	next, _, err := p.s.Find(ctx, p.subject, delivered+1)
+	next, err := p.s.Find(ctx, p.subject, delivered+1)
 	if errors.Is(err, ErrAuth) {
 		return 0, nil
 	}
-	return next, err
+	return next.Sequence, err
 }
 
 // close ends the goroutine of p after the connection. What was not delivered

@@ -147,30 +147,21 @@ func (s *jetSession) forget(subject string) {
 	delete(s.streams, subject)
 }
 
-// Origin is the stream of subject, and when it was created.
-func (s *jetSession) Origin(ctx context.Context, subject string) (Origin, error) {
-	info, err := s.streamInfo(ctx, subject)
-	if err != nil {
-		return Origin{}, err
-	}
-	return Origin{info.Config.Name, info.Created}, nil
-}
-
-// End is the newest event of the whole stream when it was looked at first: the
+// Newest is the newest event of the whole stream when it was looked at first: the
 // leader's word, where direct gets may be answered by a replica that lags.
-func (s *jetSession) End(ctx context.Context, subject string) (uint64, error) {
+func (s *jetSession) Newest(ctx context.Context, subject string) (Mark, error) {
 	info, err := s.streamInfo(ctx, subject)
 	if err != nil {
-		return 0, err
+		return Mark{}, err
 	}
-	return info.State.LastSeq, nil
+	return Mark{Sequence: info.State.LastSeq, Origin: Origin{info.Config.Name, info.Created}}, nil
 }
 
 // Find asks the stream's leader.
-func (s *jetSession) Find(ctx context.Context, subject string, from uint64) (uint64, time.Time, error) {
+func (s *jetSession) Find(ctx context.Context, subject string, from uint64) (Mark, error) {
 	name, err := s.stream(ctx, subject)
 	if err != nil {
-		return 0, time.Time{}, err
+		return Mark{}, err
 	}
 	question := struct {
 		Sequence uint64 `json:"seq,omitempty"`
@@ -201,11 +192,11 @@ func (s *jetSession) Find(ctx context.Context, subject string, from uint64) (uin
 	})
 	switch {
 	case errors.Is(err, jetstream.ErrMsgNotFound):
-		return 0, time.Time{}, nil
+		return Mark{}, nil
 	case err != nil:
-		return 0, time.Time{}, fmt.Errorf("looking for events of %q: %w", subject, explainJetStream(err))
+		return Mark{}, fmt.Errorf("looking for events of %q: %w", subject, explainJetStream(err))
 	}
-	return found.Sequence, found.Time, nil
+	return Mark{Sequence: found.Sequence, Time: found.Time}, nil
 }
 
 // several reports whether a stream stores more than one subject, or can.

@@ -20,36 +20,43 @@ const (
 	aloneVanishes = pullExpires + 10*time.Second
 )
 
-// Covered looks for the streams of all subjects, and creates them if the
-// options say so.
-func (s *jetSession) Covered(ctx context.Context, subjects []string) error {
+// Subscribe looks for the streams of all subjects, and creates them if the
+// options say so, before it asks for events of any.
+func (s *jetSession) Subscribe(ctx context.Context, subs []Subscription) ([]Place, error) {
 	var missing []string
-	for _, subject := range subjects {
-		switch _, err := s.stream(ctx, subject); {
+	for _, sub := range subs {
+		switch _, err := s.stream(ctx, sub.Subject); {
 		case errors.Is(err, ErrNoStream) && !errors.Is(err, ErrNoSuchStream):
-			missing = append(missing, strconv.Quote(subject))
+			missing = append(missing, strconv.Quote(sub.Subject))
 		case err != nil:
-			return err
+			return nil, err
 		}
 	}
 	if len(missing) > 0 {
-		return fmt.Errorf("%s: %w", strings.Join(missing, ", "), ErrNoStream)
+		return nil, fmt.Errorf("%s: %w", strings.Join(missing, ", "), ErrNoStream)
 	}
-	return nil
+	places := make([]Place, len(subs))
+	for i, sub := range subs {
+		var err error
+		if places[i], err = s.subscribe(ctx, sub); err != nil {
+			return nil, fmt.Errorf("subscribing to %q: %w", sub.Subject, err)
+		}
+	}
+	return places, nil
 }
 
-// Subscribe makes of a durable or group one pull consumer that its members
+// subscribe makes of a durable or group one pull consumer that its members
 // share, and joins the one that is there. Without either it makes a consumer
 // for this session alone that needs no acks, as nats.go's ordered consumer is:
 // where an event is missing, the session is lost, and the next continues.
-func (s *jetSession) Subscribe(ctx context.Context, sub Subscription, deliver func(m *Message, more bool) bool) (Place, error) {
+func (s *jetSession) subscribe(ctx context.Context, sub Subscription) (Place, error) {
 	place, info, err := s.consumer(ctx, sub)
 	if err != nil {
-		return Place{}, fmt.Errorf("subscribing to %q: %w", sub.Subject, err)
+		return Place{}, err
 	}
-	p, err := newPull(s, info, sub, deliver)
+	p, err := newPull(s, info, sub)
 	if err != nil {
-		return Place{}, fmt.Errorf("subscribing to %q: %w", sub.Subject, explainJetStream(err))
+		return Place{}, explainJetStream(err)
 	}
 	s.listening.Lock()
 	if s.pulls = append(s.pulls, p); len(s.pulls) == 1 {
@@ -73,7 +80,7 @@ func (s *jetSession) consumer(ctx context.Context, sub Subscription) (Place, *je
 	}
 	stream := its.Config.Name
 	wanted := consumerConfig(sub)
-	place := Place{Subject: sub.Subject, Stream: stream, Consumer: wanted.Name, MaxInFlight: sub.MaxInFlight,
+	place := Place{Subject: sub.Subject, Origin: Origin{stream, its.Created}, Consumer: wanted.Name, MaxInFlight: sub.MaxInFlight,
 		Notes: notesOn(its.Config, sub.Subject, false)}
 	var consumer jetstream.Consumer
 	err = s.ask(ctx, func(ctx context.Context) (err error) {

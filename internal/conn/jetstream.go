@@ -34,9 +34,21 @@ type jetSession struct {
 	streams map[string]*jetstream.StreamInfo // by subject, as first seen
 }
 
-// newJetStream opens a session over l, if the account has JetStream, or was
+var jetTraits = Traits{MessageIDs: true, Streams: true, ExtendsWait: true, Gapless: true, PlacesNew: true, AckFloor: true}
+
+// jetPresent asks whether the account has JetStream. The error wraps
+// [ErrNoJetStream] if it has none.
+func jetPresent(ctx context.Context, l *link) error {
+	js, err := l.jetStream()
+	if err != nil {
+		return err
+	}
+	return l.hasJetStream(ctx, js)
+}
+
+// openJetStream opens a session over l, if the account has JetStream, or was
 // found to have it. That asking is not permitted says nothing of the rest.
-func newJetStream(ctx context.Context, l *link, found bool) (Session, error) {
+func openJetStream(ctx context.Context, l *link, found bool) (Session, error) {
 	js, err := l.jetStream()
 	if err == nil && !found {
 		err = l.hasJetStream(ctx, js)
@@ -77,17 +89,6 @@ func (l *link) jetStream() (jetstream.JetStream, error) {
 		return jetstream.NewWithDomain(l.nc, l.opts.Domain, timeout)
 	}
 	return jetstream.New(l.nc, timeout)
-}
-
-func (s *jetSession) Backend() Backend { return JetStream }
-
-// Alive asks for the account. That this is not permitted is an answer, too.
-func (s *jetSession) Alive(ctx context.Context) error {
-	err := s.hasJetStream(ctx, s.js)
-	if err == nil || errors.Is(err, ErrAuth) && s.Err() == nil {
-		return nil
-	}
-	return because(ErrHung, err)
 }
 
 func (s *jetSession) Close() error {

@@ -59,7 +59,7 @@ func options(t testing.TB, s *brokertest.Server) conn.Options {
 	return conn.Options{Servers: s.URL, CreateStream: true, Notify: func(line string) { t.Log(line) }}
 }
 
-func dial(t testing.TB, o conn.Options) conn.Session {
+func dial(t testing.TB, o conn.Options) *conn.Conn {
 	t.Helper()
 	session, err := conn.Dial(t.Context(), o)
 	if err != nil {
@@ -231,4 +231,15 @@ func sorted(events []string) []string {
 	s := slices.Clone(events)
 	slices.Sort(s)
 	return s
+}
+
+// maxPayload is the largest data in bytes that the broker takes for an event of
+// subject without an ID and headers of its own.
+func maxPayload(t testing.TB, c *conn.Conn, subject string) int {
+	t.Helper()
+	session, ok := c.Session.(interface{ MaxPayload(subject string) int })
+	if !ok {
+		t.Fatalf("a session of %s does not know its largest payload", c.Backend())
+	}
+	return session.MaxPayload(subject)
 }

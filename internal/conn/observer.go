@@ -2,7 +2,6 @@ package conn
 
 import (
 	"context"
-	"errors"
 	"fmt"
 
 	"github.com/nats-io/nats.go"
@@ -19,17 +18,14 @@ type Observer struct {
 // Observe connects to the server that o describes, and finds out which broker
 // it is. Its errors are those of [Dial].
 func Observe(ctx context.Context, o Options) (*Observer, error) {
-	o = o.Or(defaults)
-	o.ClientID = or(o.ClientID, NewClientID("client"))
-	o, err := o.normal()
+	o, err := prepared(o)
 	if err != nil {
 		return nil, err
 	}
+	var kind *kindOfBroker
 	l, err := newLink(ctx, o)
-	backend := o.Backend
 	if err == nil {
-		backend, err = l.find(ctx, backend)
-		if err != nil {
+		if kind, err = find(ctx, l, true); err != nil {
 			l.abandon()
 		}
 	}
@@ -40,32 +36,9 @@ func Observe(ctx context.Context, o Options) (*Observer, error) {
 		err = context.Cause(ctx)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("connecting to %s: %w", o.attempted(), err)
+		return nil, fmt.Errorf("connecting to %s: %w", attempted(o), err)
 	}
-	return &Observer{l, backend}, nil
-}
-
-// find returns the backend that is asked for, or the one that is there, and an
-// error if it is not.
-func (l *link) find(ctx context.Context, backend Backend) (Backend, error) {
-	switch backend {
-	case Auto:
-		return l.detect(ctx)
-	case STAN:
-		err := l.discover(ctx)
-		if errors.Is(err, nats.ErrNoResponders) {
-			err = because(ErrNoCluster, err)
-		}
-		return backend, err
-	}
-	js, err := l.jetStream()
-	if err == nil {
-		err = l.hasJetStream(ctx, js)
-	}
-	if errors.Is(err, ErrAuth) { // perhaps only asking for the account is forbidden
-		err = nil
-	}
-	return backend, err
+	return &Observer{l, kind.name}, nil
 }
 
 // Backend tells which broker was found.

@@ -23,7 +23,8 @@ type position struct {
 	from     uint64        // the first event wanted in this session
 
 	// For UntilEnd.
-	end     uint64 // the newest event at the start, 0 where that is not known
+	end     uint64 // the newest event at the start, 0 for none, or where that is not known
+	endTold bool   // it is known
 	passed  bool   // an event came that is the end, or behind it
 	reached bool   // everything up to the end was handled, or is gone
 	whole   run
@@ -79,19 +80,27 @@ func (r *run) join() {
 // groups, whose events went to several members. The error wraps
 // [ErrUnfinished] if the broker has lost the end that the listener was to come to.
 func (s *stay) start(ctx context.Context, session Session, subject string, p *position) (Start, error) {
-	asked := s.Subscription.Start
-	before := p.origin
-	origin, err := session.Origin(ctx, subject)
-	if err != nil {
-		return Start{}, err
+	if p.joinedAt.IsZero() {
+		return s.firstStart(ctx, session, subject, p)
 	}
-	p.origin = origin
-	if before.Stream != "" && before.Stream != origin.Stream {
-		s.options.Notify(fmt.Sprintf("%s is stored by the stream %s now, and no longer by %s: starting at its first event there", subject, origin.Stream, before.Stream))
+	asked, before, seen := s.Subscription.Start, p.origin, max(p.sequence, p.end)
+	var newest Mark
+	if before.Stream != "" || seen > 0 {
+		var err error
+		if newest, err = session.Newest(ctx, subject); err != nil && (before.Stream != "" || !errors.Is(err, ErrAuth)) {
+			return Start{}, err
+		}
+		if err != nil { // what can't be asked is not taken for a loss
+			newest.Sequence, newest.Time = seen, p.time
+		}
+		p.origin = newest.Origin
+	}
+	if before.Stream != "" && before.Stream != newest.Stream {
+		s.options.Notify(fmt.Sprintf("%s is stored by the stream %s now, and no longer by %s: starting at its first event there", subject, newest.Stream, before.Stream))
 		p.sequence, p.end, p.earlier = 0, 0, Earlier{}
 		return Start{Kind: StartAll}, nil
 	}
-	anew, err := s.beganAnew(ctx, session, subject, p, before)
+	anew, err := s.beganAnew(ctx, session, subject, p, before, newest)
 	if err != nil {
 		return Start{}, err
 	}
@@ -109,13 +118,7 @@ func (s *stay) start(ctx context.Context, session Session, subject string, p *po
 		return Start{Kind: StartAll}, nil
 	}
 	switch {
-	case p.joinedAt.IsZero() && asked.Kind == StartNew && s.Subscription.Durable == "" && s.backend == STAN:
-		newest, err := session.End(ctx, subject) // this broker does not tell where "new" begins
-		p.first = newest + 1
-		return p.sinceJoined(), err
-	case p.joinedAt.IsZero():
-		return asked, nil
-	case s.Subscription.Durable != "" && asked.Kind == StartNew && s.backend == JetStream:
+	case s.Subscription.Durable != "" && asked.Kind == StartNew && s.traits.PlacesNew:
 		return p.sinceJoined(), nil // for a consumer that was deleted
 	case s.Subscription.Durable != "":
 		return asked, nil
@@ -127,7 +130,7 @@ func (s *stay) start(ctx context.Context, session Session, subject string, p *po
 	case p.sequence == 0:
 		return asked, nil
 	}
-	if most := p.handled.size / 2; s.UntilEnd && s.backend == STAN && p.sequence-p.whole.last < most {
+	if most := p.handled.size / 2; s.UntilEnd && !s.traits.Gapless && p.sequence-p.whole.last < most {
 		return Start{Kind: StartSequence, Sequence: p.whole.last + 1}, nil // some may be missing between; copies are known
 	}
 	return Start{Kind: StartSequence, Sequence: p.sequence + 1}, nil
@@ -142,35 +145,57 @@ func (p *position) sinceJoined() Start {
 	return Start{Kind: StartTime, Time: p.joinedAt}
 }
 
+// firstStart returns where the first session begins, and notes the end that the
+// listener is to come to.
+func (s *stay) firstStart(ctx context.Context, session Session, subject string, p *position) (Start, error) {
+	asked := s.Subscription.Start
+	placed := s.traits.PlacesNew || asked.Kind != StartNew || s.Subscription.Durable != ""
+	if placed && !s.UntilEnd {
+		return asked, nil
+	}
+	newest, err := session.Newest(ctx, subject)
+	if err != nil {
+		return Start{}, err
+	}
+	if s.UntilEnd {
+		p.end, p.endTold = newest.Sequence, newest.told()
+	}
+	if placed {
+		return asked, nil
+	}
+	p.first = newest.Sequence + 1
+	return p.sinceJoined(), nil
+}
+
 // beganAnew reports whether the broker has lost what it had stored of subject
 // since this listener saw it, as NATS Streaming does that keeps events in memory
 // and is restarted. What can't be asked is not taken for a loss.
-func (s *stay) beganAnew(ctx context.Context, session Session, subject string, p *position, before Origin) (bool, error) {
+func (s *stay) beganAnew(ctx context.Context, session Session, subject string, p *position, before Origin, newest Mark) (bool, error) {
 	seen := max(p.sequence, p.end)
-	if p.joinedAt.IsZero() || seen == 0 {
+	if seen == 0 {
 		return false, nil
 	}
-	if is := p.origin; !before.Since.IsZero() && !is.Since.IsZero() {
-		if !before.Since.Equal(is.Since) {
-			return true, nil
-		}
-		newest, err := session.End(ctx, subject) // of a stream in memory whose server was restarted
-		return newest > 0 && newest < seen, err
+	if !before.Since.IsZero() && !newest.Since.IsZero() {
+		// Of a stream in memory whose server was restarted, the time is the same.
+		return !before.Since.Equal(newest.Since) || newest.Sequence > 0 && newest.Sequence < seen, nil
 	}
-	newest, at, err := session.Find(ctx, subject, 0)
+	var err error
+	if !newest.told() {
+		newest, err = session.Find(ctx, subject, 0)
+	}
 	switch {
 	case errors.Is(err, ErrAuth):
 		return false, nil
 	case err != nil:
 		return false, err
-	case newest < seen:
+	case newest.Sequence < seen:
 		return true, nil
 	case p.sequence == 0:
 		return false, nil
-	case newest > p.sequence: // others may have been stored since
-		if newest, at, err = session.Find(ctx, subject, p.sequence); err != nil {
+	case newest.Sequence > p.sequence: // others may have been stored since
+		if newest, err = session.Find(ctx, subject, p.sequence); err != nil {
 			return false, err
 		}
 	}
-	return newest == p.sequence && !at.Equal(p.time), nil
+	return newest.Sequence == p.sequence && !newest.Time.Equal(p.time), nil
 }

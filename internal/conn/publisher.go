@@ -5,29 +5,29 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 )
 
 // A Publisher puts events on a session in order, several in flight at a time,
 // and accounts for the answer to every one. Once it is known that an event
 // failed, nothing more is sent; if what is stored of one can't be known, the
-// others go on. If the connection breaks, it waits for the
-// answers to what is in flight before it goes on, so that no event overtakes
-// one that is in doubt. Its methods are for one goroutine.
+// others go on. Its methods are for one goroutine.
 type Publisher struct {
 	session Session
 	acked   func(event int, r Receipt, last bool)
 
 	mu      sync.Mutex
-	changed *sync.Cond // an answer came
-	answers []answer   // of the events in flight, the oldest first
-	sent    int        // events handed to the session
-	done    int        // events answered, counting from the first without a gap
-	good    int        // events acked
-	doubt   int        // events that may be stored, or not
-	unknown int        // of them, those with [ErrUncertain]
-	unsure  error      // the first of these
-	order   order      // of the events in each stream
-	err     error      // why the first failed event failed
+	changed *sync.Cond  // an answer came
+	answers []answer    // of the events in flight, the oldest first
+	sent    int         // events handed to the session
+	sending atomic.Bool // the newest is being handed over
+	done    int         // events answered, counting from the first without a gap
+	good    int         // events acked
+	doubt   int         // events that may be stored, or not
+	unknown int         // of them, those with [ErrUncertain]
+	unsure  error       // the first of these
+	order   order       // of the events in each stream
+	err     error       // why the first failed event failed
 	failed  chan struct{}
 }
 
@@ -55,45 +55,28 @@ func (p *Publisher) Publish(ctx context.Context, e Event) error {
 	if err := CheckPublish(subject); err != nil {
 		return err
 	}
-	for {
-		if p.session.Broken() {
-			if err := p.Flush(); err != nil {
-				return err
-			}
-			if err := p.session.Mend(ctx); err != nil {
-				return p.takeBack(subject, err)
-			}
-		}
-		p.mu.Lock()
-		if p.err != nil {
-			defer p.mu.Unlock()
-			return p.err
-		}
-		p.sent++
-		event := p.sent
-		p.answers = append(p.answers, answer{})
-		p.mu.Unlock()
-
-		err := p.session.Publish(e, func(r Receipt, err error) {
-			p.answered(event, answer{true, r, err}, subject)
-		})
-		if err == nil {
-			return nil
-		}
-		p.mu.Lock()
-		p.sent--
-		p.answers = p.answers[:len(p.answers)-1]
-		p.mu.Unlock()
-		if !errors.Is(err, errBroken) {
-			return p.takeBack(subject, err)
-		}
+	p.mu.Lock()
+	if p.err != nil {
+		defer p.mu.Unlock()
+		return p.err
 	}
-}
+	p.sent++
+	event := p.sent
+	p.answers = append(p.answers, answer{})
+	p.sending.Store(true)
+	p.mu.Unlock()
 
-// takeBack notes that the next event could not be sent.
-func (p *Publisher) takeBack(subject string, err error) error {
+	err := p.session.Publish(ctx, e, func(r Receipt, err error) {
+		p.answered(event, answer{true, r, err}, subject)
+	})
+	p.sending.Store(false)
+	if err == nil {
+		return nil
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.sent--
+	p.answers = p.answers[:len(p.answers)-1]
 	if p.err == nil {
 		p.fail(p.sent+1, subject, err)
 	}
@@ -112,7 +95,7 @@ func (p *Publisher) answered(event int, a answer, subject string) {
 			p.good++
 			p.order.stored(p.done, first.receipt)
 			if p.acked != nil {
-				p.acked(p.done, first.receipt, len(p.answers) == 0)
+				p.acked(p.done, first.receipt, len(p.answers) == 0 || p.sending.Load() && len(p.answers) == 1)
 			}
 			continue
 		}

@@ -1,6 +1,7 @@
 package conn_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"testing"
@@ -19,9 +20,7 @@ type answer struct {
 	err      error
 }
 
-func (s *answering) Broken() bool { return false }
-
-func (s *answering) Publish(_ conn.Event, done func(conn.Receipt, error)) error {
+func (s *answering) Publish(_ context.Context, _ conn.Event, done func(conn.Receipt, error)) error {
 	next := s.answers[0]
 	s.answers = s.answers[1:]
 	done(conn.Receipt{Stream: "orders", Sequence: next.sequence}, next.err)

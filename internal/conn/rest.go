@@ -33,7 +33,7 @@ func (l *looker) atRest(p *position, seen *looked) bool {
 	rest, own := seen.rest, uint64(len(p.left))
 	switch {
 	case seen.err != nil && p.end == 0:
-		return l.UntilEnd && l.backend == STAN // whose end is always known: there was nothing
+		return l.UntilEnd && p.endTold // there was nothing
 	case seen.err != nil:
 		return p.whole.last >= p.end && own == 0
 	case p.end > 0 && (rest.Through >= p.end || p.whole.last >= p.end && own == 0):
@@ -68,7 +68,7 @@ func (l *looker) judge(subject string, p *position, seen *looked) string {
 			events(rest.Waiting), subject, own, rest.Limit)
 	case p.end > 0 && rest.Sent >= p.end && rest.Unacked > own && time.Since(seen.held) >= l.patience(p) && still < l.patience(p):
 		// Others go on working on what came later.
-		if l.backend == STAN {
+		if !l.traits.AckFloor {
 			return fmt.Sprintf("%s of %s unacked, and more come: it is not known whether any is from before the end, #%d",
 				events(rest.Unacked-own), subject, p.end)
 		}

@@ -23,6 +23,43 @@ func (o Options) hosts() map[string]bool {
 	return hosts
 }
 
+// given are the servers of o, if there are several.
+func (o Options) given() []string {
+	if servers := strings.Split(o.Servers, ","); len(servers) > 1 {
+		return servers
+	}
+	return nil
+}
+
+// startingAt returns o with the i-th server alone; the others stand in for it.
+func (o Options) startingAt(i int) Options {
+	servers := o.given()
+	o.Servers = servers[i]
+	o.Learned = append(slices.Delete(slices.Clone(servers), i, i+1), o.Learned...)
+	return o
+}
+
+// normal returns o with its servers as [Options.urls] has them. It refuses names
+// and URLs that are none.
+func (o Options) normal() (Options, error) {
+	for _, err := range []error{CheckClientID(o.ClientID), CheckCluster(o.Cluster), o.checkJetStream()} {
+		if err != nil {
+			return o, err
+		}
+	}
+	urls, err := o.urls()
+	if err != nil {
+		return o, err
+	}
+	var servers []string
+	for _, u := range urls {
+		servers = append(servers, textOf(u))
+	}
+	o.Servers = strings.Join(servers, ",")
+	o.named = or(o.named, o.Servers)
+	return o, nil
+}
+
 // webSocket reports whether the servers of o are reached by WebSocket: all are,
 // or none (nats.go).
 func (o Options) webSocket() bool {

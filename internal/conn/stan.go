@@ -27,8 +27,32 @@ type stanSession struct {
 	sizes     map[string]int // of the newest event found, by subject
 }
 
-// newStan opens a session over l. ctx may interrupt it, and nothing later.
-func newStan(ctx context.Context, l *link) (Session, error) {
+var stanTraits = Traits{LoneAcks: true, DearRest: true}
+
+// stanPresent asks for the cluster. The error wraps [ErrNoCluster] if there is
+// none, and [ErrSilentCluster] if it is not known whether there is one.
+func stanPresent(ctx context.Context, l *link) error {
+	err := l.discover(ctx)
+	switch {
+	case errors.Is(err, nats.ErrNoResponders):
+		return because(ErrNoCluster, err)
+	case errors.Is(err, ErrHung):
+		return because(ErrSilentCluster, err)
+	}
+	return err
+}
+
+// discover asks for the NATS Streaming cluster. Its error is
+// nats.ErrNoResponders where there is none.
+func (l *link) discover(ctx context.Context) error {
+	_, err := inquire(ctx, l, func(ctx context.Context) (*nats.Msg, error) {
+		return l.nc.RequestWithContext(ctx, discovery(l.opts.Cluster), ping(l.opts.ClientID))
+	})
+	return err
+}
+
+// openStan opens a session over l. ctx may interrupt it, and nothing later.
+func openStan(ctx context.Context, l *link, _ bool) (Session, error) {
 	s := &stanSession{link: l, sizes: make(map[string]int)}
 	s.flight.begin(l)
 	interrupted := context.AfterFunc(ctx, l.nc.Close) // ends stan.go's wait for an answer
@@ -50,8 +74,6 @@ func newStan(ctx context.Context, l *link) (Session, error) {
 	}
 	return s, nil
 }
-
-func (s *stanSession) Backend() Backend { return STAN }
 
 // explainConnect finds the reason behind an error of stan.Connect, which gives
 // the same one where the cluster is absent and where it does not answer.
@@ -84,7 +106,9 @@ func ping(id string) []byte {
 	return b
 }
 
-func (s *stanSession) Alive(ctx context.Context) error {
+// ping makes one round trip to the broker that stores events, not merely to the
+// server that carries them.
+func (s *stanSession) ping(ctx context.Context) error {
 	if err := s.discover(ctx); err != nil {
 		return because(ErrHung, err)
 	}

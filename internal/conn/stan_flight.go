@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -36,7 +37,7 @@ type stanFlight struct {
 	events   []*handed  // the oldest first; nil before the first
 	count    int        // of those not answered
 	bytes    int64
-	failures int           // how often events were given up
+	failures int           // events that were refused, and how often some were given up
 	begun    bool          // the watch
 	moved    time.Time     // when an event was answered, or the first handed over
 	room     int64         // for bytes
@@ -68,9 +69,9 @@ func (f *stanFlight) send(size int64, done func(Receipt, error), put func(answer
 	for f.count > 0 && (f.count >= f.link.opts.Window || f.bytes+size > f.room) {
 		f.changed.Wait()
 	}
-	if f.failures != failures { // nothing is sent behind what is in doubt
+	if f.failures != failures { // nothing is sent behind what failed
 		f.mu.Unlock()
-		return errBroken
+		return errFailed
 	}
 	now := time.Now()
 	if f.count == 0 {
@@ -100,6 +101,23 @@ func (f *stanFlight) send(size int64, done func(Receipt, error), put func(answer
 	return err
 }
 
+// errFailed: nothing was sent, since an event before it failed.
+var errFailed = because(ErrLost, errors.New("an event before it was not stored"))
+
+// settle waits until all that was handed over was answered.
+func (f *stanFlight) settle() error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	failures := f.failures
+	for f.count > 0 {
+		f.changed.Wait()
+	}
+	if f.failures != failures {
+		return errFailed
+	}
+	return nil
+}
+
 func (f *stanFlight) answered(e *handed, id string, err error) {
 	defer fault.Exit()
 	f.mu.Lock()
@@ -107,7 +125,10 @@ func (f *stanFlight) answered(e *handed, id string, err error) {
 	if e.over {
 		return
 	}
-	e.done(Receipt{ID: id}, explainAck(err)) // who waits for room is to know of a failure first
+	if err != nil { // who waits for room is to know of it
+		f.failures++
+	}
+	e.done(Receipt{ID: id}, explainAck(err))
 	f.end(e)
 	f.moved = time.Now()
 	f.acked += e.size

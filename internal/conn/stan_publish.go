@@ -20,7 +20,7 @@ func (s *stanSession) MaxPayload(subject string) int {
 	return int(s.nc.MaxPayload()) - envelope - len(s.opts.ClientID) - len(subject)
 }
 
-func (s *stanSession) Publish(e Event, done func(Receipt, error)) error {
+func (s *stanSession) Publish(ctx context.Context, e Event, done func(Receipt, error)) error {
 	subject, data := e.Subject, e.Data
 	if err := CheckChannel(subject); err != nil {
 		return err
@@ -28,6 +28,27 @@ func (s *stanSession) Publish(e Event, done func(Receipt, error)) error {
 	if limit := s.MaxPayload(subject); len(data) > limit {
 		return because(ErrTooLarge, fmt.Errorf("%d bytes, at most %d are possible", len(data), limit))
 	}
+	for {
+		if s.broken.Load() {
+			if err := s.flight.settle(); err != nil {
+				return err
+			}
+			if err := s.mend(ctx); err != nil {
+				return err
+			}
+		}
+		if err := s.send(subject, data, done); !errors.Is(err, errBroken) {
+			return err
+		}
+	}
+}
+
+// errBroken: nothing was sent, since the connection is broken at the moment.
+var errBroken = errors.New("the connection is broken")
+
+// send hands an event over. The error wraps errBroken if the connection is to
+// be mended first.
+func (s *stanSession) send(subject string, data []byte, done func(Receipt, error)) error {
 	return s.flight.send(int64(len(data)+envelope), done, func(answered func(string, error)) error {
 		if s.broken.Load() {
 			return errBroken
@@ -59,12 +80,10 @@ func explainAck(err error) error {
 	return because(ErrRefused, err)
 }
 
-func (s *stanSession) Broken() bool { return s.broken.Load() }
-
-// Mend waits for nats.go to have the connection back, and then for the broker,
+// mend waits for nats.go to have the connection back, and then for the broker,
 // which may need longer than the server that carries it, and would miss what
 // is sent before.
-func (s *stanSession) Mend(ctx context.Context) error {
+func (s *stanSession) mend(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.opts.Timeout,
 		because(ErrLost, fmt.Errorf("it was not mended within %v", s.opts.Timeout)))
 	defer cancel()
@@ -72,7 +91,7 @@ func (s *stanSession) Mend(ctx context.Context) error {
 	defer pace.Stop()
 	for {
 		s.broken.Store(false)
-		if s.nc.IsConnected() && s.Alive(ctx) == nil {
+		if s.nc.IsConnected() && s.ping(ctx) == nil {
 			return nil
 		}
 		select {

@@ -14,20 +14,24 @@ import (
 	"nats-test/internal/fault"
 )
 
-// Covered is so for every legal name: a channel is made when it is needed.
-func (s *stanSession) Covered(_ context.Context, subjects []string) error {
-	for _, subject := range subjects {
-		if err := CheckChannel(subject); err != nil {
-			return err
+// Subscribe takes every legal name: a channel is made when it is needed.
+func (s *stanSession) Subscribe(ctx context.Context, subs []Subscription) ([]Place, error) {
+	for _, sub := range subs {
+		if err := CheckChannel(sub.Subject); err != nil {
+			return nil, err
 		}
 	}
-	return nil
+	places := make([]Place, len(subs))
+	for i, sub := range subs {
+		var err error
+		if places[i], err = s.subscribe(ctx, sub); err != nil {
+			return nil, err
+		}
+	}
+	return places, nil
 }
 
-// Origin is not told by this broker.
-func (s *stanSession) Origin(context.Context, string) (Origin, error) { return Origin{}, nil }
-
-func (s *stanSession) Subscribe(ctx context.Context, sub Subscription, deliver func(m *Message, more bool) bool) (Place, error) {
+func (s *stanSession) subscribe(ctx context.Context, sub Subscription) (Place, error) {
 	start, first, err := s.start(ctx, sub)
 	if err != nil {
 		return Place{}, err
@@ -49,7 +53,7 @@ func (s *stanSession) Subscribe(ctx context.Context, sub Subscription, deliver f
 		if m.Subject != sub.Subject || m.Sequence == 0 {
 			s.ignore(&nats.Msg{Subject: m.Subject}, "it is no event of the channel "+clip(sub.Subject))
 			if behind--; behind <= 0 { // the one before may have been told that another follows
-				deliver(nil, false)
+				sub.Deliver(nil, false)
 			}
 			return
 		}
@@ -67,7 +71,7 @@ func (s *stanSession) Subscribe(ctx context.Context, sub Subscription, deliver f
 				s.leave(&ended{fmt.Errorf("%d MiB of events of %s wait here: fewer are asked for", bytes>>20, sub.Subject)})
 			}
 		}
-		deliver(&message, behind > 0)
+		sub.Deliver(&message, behind > 0)
 	}, opts...)
 	if err != nil {
 		return Place{}, fmt.Errorf("subscribing to %q: %w", sub.Subject, explainSubscribe(err))
@@ -131,12 +135,12 @@ func (s *stanSession) start(ctx context.Context, sub Subscription) (opt stan.Sub
 		return stan.StartAtSequence(sub.Start.Sequence), sub.Start.Sequence, nil
 	case StartTime:
 		const clocksApart = 5 * time.Second // the client's and the server's, at most
-		last, at, err := s.Find(ctx, sub.Subject, 0)
+		last, err := s.Find(ctx, sub.Subject, 0)
 		if err != nil {
 			return nil, 0, err
 		}
-		first = last + 1
-		if last > 0 && !at.Before(sub.Start.Time) { // else none yet; the server takes it for "new"
+		first = last.Sequence + 1
+		if last.Sequence > 0 && !last.Time.Before(sub.Start.Time) { // else none yet; the server takes it for "new"
 			m, err := s.find(ctx, sub.Subject, func(m *stan.Msg) bool { return m.Timestamp >= sub.Start.Time.UnixNano() },
 				stan.StartAtTime(sub.Start.Time.Add(-clocksApart)))
 			if err != nil {
@@ -152,7 +156,10 @@ func (s *stanSession) start(ctx context.Context, sub Subscription) (opt stan.Sub
 }
 
 // Find subscribes for a moment: the protocol has no question for it.
-func (s *stanSession) Find(ctx context.Context, subject string, from uint64) (uint64, time.Time, error) {
+func (s *stanSession) Find(ctx context.Context, subject string, from uint64) (Mark, error) {
+	if err := CheckChannel(subject); err != nil {
+		return Mark{}, err
+	}
 	start := stan.StartWithLastReceived()
 	if from > 0 {
 		start = stan.StartAtSequence(from)
@@ -160,25 +167,24 @@ func (s *stanSession) Find(ctx context.Context, subject string, from uint64) (ui
 	// The first is wanted alone: of large ones, more would fill a slow link.
 	m, err := s.find(ctx, subject, func(*stan.Msg) bool { return true }, start, stan.MaxInflight(1), stan.SetManualAckMode())
 	if err != nil || m == nil {
-		return 0, time.Time{}, err
+		return Mark{}, err
 	}
 	s.listening.Lock()
 	s.sizes[subject] = len(m.Data)
 	s.listening.Unlock()
-	return m.Sequence, time.Unix(0, m.Timestamp), nil
+	return Mark{Sequence: m.Sequence, Time: time.Unix(0, m.Timestamp)}, nil
 }
 
-// End is the newest event of the subject: each has a channel of its own.
-func (s *stanSession) End(ctx context.Context, subject string) (uint64, error) {
-	end, _, err := s.Find(ctx, subject, 0)
-	return end, err
+// Newest is the newest event of the subject: each has a channel of its own.
+func (s *stanSession) Newest(ctx context.Context, subject string) (Mark, error) {
+	return s.Find(ctx, subject, 0)
 }
 
 // Rest looks whether a listener alone has all that is there. What the members
 // of a group hold, the protocol does not tell; but it tells that it is there.
 func (s *stanSession) Rest(ctx context.Context, sub Subscription, from uint64) (Rest, error) {
 	if sub.Group != "" || sub.Durable != "" {
-		if err := s.Alive(ctx); err != nil {
+		if err := s.ping(ctx); err != nil {
 			return Rest{}, err
 		}
 		return Rest{}, ErrUntold
@@ -186,18 +192,18 @@ func (s *stanSession) Rest(ctx context.Context, sub Subscription, from uint64) (
 	// The newest event comes if there is any, so it says more than the silence
 	// where the next one would be. That all that was stored is gone is known by
 	// silence alone, and asked twice.
-	last, _, err := s.Find(ctx, sub.Subject, 0)
-	if err == nil && last == 0 && from > 1 {
-		last, _, err = s.Find(ctx, sub.Subject, 0)
+	last, err := s.Find(ctx, sub.Subject, 0)
+	if err == nil && last.Sequence == 0 && from > 1 {
+		last, err = s.Find(ctx, sub.Subject, 0)
 	}
-	if err != nil || last < from {
+	if err != nil || last.Sequence < from {
 		return Rest{}, err
 	}
-	next, _, err := s.Find(ctx, sub.Subject, from)
+	next, err := s.Find(ctx, sub.Subject, from)
 	if err != nil {
 		return Rest{}, err
 	}
-	return Rest{Waiting: 1, Next: max(next, from)}, nil
+	return Rest{Waiting: 1, Next: max(next.Sequence, from)}, nil
 }
 
 // find returns the first event from start on that matches, or nil: that there
@@ -247,7 +253,7 @@ func (s *stanSession) find(ctx context.Context, subject string, match func(*stan
 			}
 			// A broker that hangs is silent, too.
 			begin = time.Now()
-			if err := s.Alive(ctx); err != nil {
+			if err := s.ping(ctx); err != nil {
 				return nil, err
 			}
 			answered()

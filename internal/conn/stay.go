@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -26,7 +28,8 @@ type stay struct {
 	positions map[string]*position
 	reached   bool    // the broker answered
 	backend   Backend // then: which it is
-	session   Session // set when it has joined
+	traits    Traits  // likewise
+	session   *Conn   // set when it has joined
 	places    []Place // what was joined
 	others    string  // further servers
 	joined    bool
@@ -64,7 +67,7 @@ func (s *stay) run(ctx context.Context, first bool) (End, error) {
 		}
 		return EndStopped, err
 	}
-	s.reached, s.backend = true, session.Backend()
+	s.reached, s.backend, s.traits = true, session.Backend(), session.Traits()
 	if s.Reached != nil {
 		s.Reached(session.Backend(), !first)
 	}
@@ -105,7 +108,7 @@ func (s *stay) run(ctx context.Context, first bool) (End, error) {
 	s.mu.Unlock()
 	s.others = session.Others()
 	closing := session.Close()
-	if end != EndStopped && err == nil && s.backend == JetStream && s.alone() {
+	if end != EndStopped && err == nil && !s.traits.LoneAcks && s.alone() {
 		closing = nil // it has no acks that anybody would have to confirm
 	}
 	switch {
@@ -122,7 +125,7 @@ func (s *stay) run(ctx context.Context, first bool) (End, error) {
 	return EndStopped, err
 }
 
-func (s *stay) listen(ctx context.Context, session Session) (End, error) {
+func (s *stay) listen(ctx context.Context, session *Conn) (End, error) {
 	looker := newLooker(s, session)
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -150,48 +153,56 @@ func (s *stay) listen(ctx context.Context, session Session) (End, error) {
 	}
 }
 
-func (s *stay) join(ctx context.Context, session Session) error {
-	if err := session.Covered(ctx, s.Subjects); err != nil {
+func (s *stay) join(ctx context.Context, session *Conn) error {
+	subs, err := s.subscriptions(ctx, session)
+	if err != nil {
 		return err
 	}
-	for _, subject := range s.Subjects {
-		p := s.positions[subject]
-		if !s.UntilEnd || !p.joinedAt.IsZero() {
-			continue
-		}
-		var err error
-		if p.end, err = session.End(ctx, subject); err != nil {
-			return err
-		}
+	if s.places, err = session.Subscribe(ctx, subs); err != nil {
+		return err
 	}
-	for _, subject := range s.Subjects {
-		p := s.positions[subject]
-		sub := s.Subscription
-		sub.Subject, sub.Earlier, sub.Blocked = subject, &p.earlier, s.handler.Blocked
-		sub.Size = p.size
-		sub.GaveUp = func(sequence uint64, deliveries int) { s.gaveUp(subject, p, sequence, deliveries) }
-		var err error
-		if sub.Start, err = s.start(ctx, session, subject, p); err != nil {
-			return err
-		}
-		if p.joinedAt.IsZero() {
-			p.joinedAt = time.Now()
-		}
-		if first := sub.Start; first.Kind == StartSequence && p.whole.last < first.Sequence {
-			p.whole.last = first.Sequence - 1
-		}
-		place, err := session.Subscribe(ctx, sub, func(m *Message, more bool) bool { return s.deliver(ctx, m, more, p) })
-		if err != nil {
-			return err
-		}
-		if s.backend == JetStream && s.Subscription.Start.Kind == StartNew && p.first == 0 && !place.Resumed {
+	for i, place := range s.places {
+		p := s.positions[s.Subjects[i]]
+		if s.traits.PlacesNew && s.Subscription.Start.Kind == StartNew && p.first == 0 && !place.Resumed {
 			p.first = place.Position + 1
 		}
 		p.limit.Store(int64(place.MaxInFlight))
-		p.ackWait, p.from = place.AckWait, firstWanted(sub.Start, place, p.end)
-		s.places = append(s.places, place)
+		p.origin, p.ackWait, p.from = place.Origin, place.AckWait, firstWanted(subs[i].Start, place, p.end)
 	}
 	return nil
+}
+
+// subscriptions are what is asked for in this session. The error names all
+// subjects of which no stream is there.
+func (s *stay) subscriptions(ctx context.Context, session *Conn) ([]Subscription, error) {
+	var missing []string
+	subs := make([]Subscription, len(s.Subjects))
+	for i, subject := range s.Subjects {
+		p := s.positions[subject]
+		start, err := s.start(ctx, session, subject, p)
+		switch {
+		case errors.Is(err, ErrNoStream) && !errors.Is(err, ErrNoSuchStream):
+			missing = append(missing, strconv.Quote(subject))
+			continue
+		case err != nil:
+			return nil, err
+		}
+		subs[i] = s.Subscription
+		sub := &subs[i]
+		sub.Subject, sub.Start, sub.Size, sub.Earlier, sub.Blocked = subject, start, p.size, &p.earlier, s.handler.Blocked
+		sub.GaveUp = func(sequence uint64, deliveries int) { s.gaveUp(subject, p, sequence, deliveries) }
+		sub.Deliver = func(m *Message, more bool) bool { return s.deliver(ctx, m, more, p) }
+		if p.joinedAt.IsZero() {
+			p.joinedAt = time.Now()
+		}
+		if start.Kind == StartSequence && p.whole.last < start.Sequence {
+			p.whole.last = start.Sequence - 1
+		}
+	}
+	if len(missing) > 0 {
+		return nil, fmt.Errorf("%s: %w", strings.Join(missing, ", "), ErrNoStream)
+	}
+	return subs, nil
 }
 
 // gaveUp tells of an event that nobody acked and that does not come again.

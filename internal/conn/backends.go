@@ -1,0 +1,120 @@
+package conn
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// A kindOfBroker is a row in the table of backends.
+type kindOfBroker struct {
+	name   Backend
+	traits Traits
+	absent error // what the error wraps if it is not there
+
+	// called returns what errors call the one that the options lead to, and
+	// asked what asking for it is called.
+	called, asked func(Options) string
+
+	// present returns nil if the broker is there. Its error wraps absent if the
+	// server says that it is not, and [ErrAuth] if asking is not permitted.
+	present func(context.Context, *link) error
+	// unasked: the broker may be used though asking for it is not permitted.
+	unasked bool
+
+	// open opens a session. found tells that present has found the broker.
+	open func(ctx context.Context, l *link, found bool) (Session, error)
+	// opens: open itself tells best whether the broker is there.
+	opens bool
+}
+
+// kinds are the backends, the one that is preferred first.
+var kinds = []*kindOfBroker{
+	{
+		name: STAN, traits: stanTraits, absent: ErrNoCluster,
+		called:  func(o Options) string { return fmt.Sprintf("cluster %q", o.Cluster) },
+		asked:   func(o Options) string { return fmt.Sprintf("the NATS Streaming cluster %q", o.Cluster) },
+		present: stanPresent, open: openStan, opens: true,
+	},
+	{
+		name: JetStream, traits: jetTraits, absent: ErrNoJetStream,
+		called: func(o Options) string {
+			if o.Domain != "" {
+				return fmt.Sprintf("JetStream of domain %q", o.Domain)
+			}
+			return "JetStream"
+		},
+		asked:   func(Options) string { return "JetStream" },
+		present: jetPresent, unasked: true, open: openJetStream, opens: true,
+	},
+}
+
+// find returns the backend that the options ask for, or the one that is there. A
+// backend that was asked for is looked for if look is set, or if opening a
+// session does not tell whether it is there.
+func find(ctx context.Context, l *link, look bool) (*kindOfBroker, error) {
+	if l.opts.Backend == Auto {
+		return detect(ctx, l)
+	}
+	for _, k := range kinds {
+		if k.name != l.opts.Backend {
+			continue
+		}
+		if look || !k.opens {
+			if err := k.present(ctx, l); err != nil && (!k.unasked || !errors.Is(err, ErrAuth)) {
+				return nil, err
+			}
+		}
+		return k, nil
+	}
+	return nil, because(ErrConfig, fmt.Errorf("there is no backend %s", clip(string(l.opts.Backend))))
+}
+
+// detect finds out which broker the server has. It asks once for each, and does
+// not take silence for an absence.
+func detect(ctx context.Context, l *link) (*kindOfBroker, error) {
+	var answers []error
+	for _, k := range kinds {
+		err := k.present(ctx, l)
+		answers = append(answers, err)
+		if err == nil || !errors.Is(err, ErrAbsent) && !errors.Is(err, ErrAuth) {
+			break
+		}
+	}
+	return choose(l.opts, answers)
+}
+
+// choose is the judgement on what asking for the backends brought, as far as
+// they were asked for.
+func choose(o Options, answers []error) (*kindOfBroker, error) {
+	var denied *kindOfBroker
+	var denial error
+	absent := 0
+	for i, err := range answers {
+		k := kinds[i]
+		switch {
+		case err == nil:
+			return k, nil
+		case errors.Is(err, ErrAbsent):
+			absent++
+		case errors.Is(err, ErrAuth):
+			denied, denial = k, fmt.Errorf("asking for %s: %w", k.asked(o), err)
+		default:
+			return nil, fmt.Errorf("asking for %s: %w", k.asked(o), err)
+		}
+	}
+	switch last := len(answers) - 1; {
+	case absent == len(answers):
+		err := answers[last]
+		if errors.Is(err, ErrNoDomain) { // what was asked for by name
+			return nil, err
+		}
+		for i := last - 1; i >= 0; i-- {
+			err = because(kinds[i].absent, err)
+		}
+		return nil, err
+	case denied.unasked && absent == last: // only asking is forbidden, perhaps
+		return denied, nil
+	}
+	return nil, denial
+}
