@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"nats-test/internal/conn"
@@ -56,5 +57,37 @@ func TestPublisherTellsOfDoubtsAndOfOrderInTheEnd(t *testing.T) {
 				t.Errorf("%d acked, %d in doubt", acked, inDoubt)
 			}
 		})
+	}
+}
+
+// handing is a session that answers the event before while it hands over the
+// next, as one does whose connection is being mended.
+type handing struct {
+	conn.Session
+	before func(conn.Receipt, error)
+}
+
+func (s *handing) Publish(_ context.Context, _ conn.Event, done func(conn.Receipt, error)) error {
+	if s.before != nil {
+		s.before(conn.Receipt{}, nil)
+	}
+	s.before = done
+	return nil
+}
+
+// An event that could not be sent yet is none in flight: who writes results out
+// must not wait for it.
+func TestPublisherTellsOfTheLastAckWhileTheNextEventWaits(t *testing.T) {
+	session := &handing{}
+	var last []bool
+	p := conn.NewPublisher(session, func(_ int, _ conn.Receipt, l bool) { last = append(last, l) })
+	for range 2 {
+		if err := p.Publish(t.Context(), conn.Event{Subject: "orders"}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	session.before(conn.Receipt{}, nil)
+	if err := p.Flush(); err != nil || !slices.Equal(last, []bool{true, true}) {
+		t.Errorf("last: %v, error %v", last, err)
 	}
 }
