@@ -104,10 +104,10 @@ func attempted(o Options) string {
 			names = append(names, k.called(o))
 		}
 	}
-	or := " or "
+	sep := " or "
 	if o.Domain != "" { // first what was asked for by name
 		slices.Reverse(names)
-		or = ", or "
+		sep = ", or "
 	}
-	return strings.Join(names, or) + " at " + o.Where()
+	return strings.Join(names, sep) + " at " + o.Where()
 }
