@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,7 +69,7 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 // prepared returns o with defaults, a client ID and the servers as they are dialled.
 func prepared(o Options) (Options, error) {
 	o = o.Or(defaults)
-	o.ClientID = or(o.ClientID, NewClientID("client"))
+	o.ClientID = cmp.Or(o.ClientID, NewClientID("client"))
 	return o.normal()
 }
 

@@ -179,6 +179,29 @@ type Subscription struct {
 	Deliver func(m *Message, more bool) bool
 }
 
+// Earlier is what the sessions of a listener left at the broker when their
+// connection broke: where the server waits for the acks of events that came.
+type Earlier struct {
+	acked []string  // handled; the ack may not have arrived
+	held  []string  // not handled
+	alone [2]string // stream and name of the consumer of a listener alone
+}
+
+// A Rest is what a broker still has of a subscription: for a group or durable,
+// of the position that its members share.
+type Rest struct {
+	Waiting   uint64    // events not delivered to anybody yet, as far as the broker counts them
+	Next      uint64    // sequence of the first of them; 0 where the broker does not tell
+	Behind    uint64    // sequence of an event that was not delivered, where the broker counts none; else 0
+	Unacked   uint64    // events delivered and not acked, whoever holds them
+	Here      uint64    // of Unacked, those sent to this session, as far as is known
+	Through   uint64    // every event up to this sequence was acked; 0 where the broker does not tell
+	Sent      uint64    // sequence of the newest event that was delivered
+	Delivered uint64    // deliveries so far, where the broker counts them
+	Limit     uint64    // of Unacked, for all members together; 0 for none
+	Paused    time.Time // until then nothing is delivered; the zero time if it is
+}
+
 // A Message is one delivery of an event.
 type Message struct {
 	Subject    string

@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -72,7 +73,7 @@ type Diagnosis struct {
 // opens a session of NATS Streaming, and looks for the streams of JetStream.
 func Diagnose(ctx context.Context, o Options, subjects []string, found func(Finding)) Diagnosis {
 	o = o.Or(defaults)
-	o.ClientID = or(o.ClientID, NewClientID("client"))
+	o.ClientID = cmp.Or(o.ClientID, NewClientID("client"))
 	o.NoReconnect, o.CreateStream = true, false
 	o.Notify = func(string) {} // what matters is found in the errors
 	d := &diagnosing{report: found}

@@ -1,6 +1,9 @@
 package conn
 
-import "errors"
+import (
+	"errors"
+	"strings"
+)
 
 // The reasons for which a broker can't be used, for errors.Is. Each is wrapped
 // in an error that also says what was attempted and what the library answered.
@@ -73,6 +76,8 @@ var (
 	ErrNoClient = errors.New("no client of that ID is there")
 	// ErrNoPosition: the broker has no durable position of that name.
 	ErrNoPosition = errors.New("there is no such durable")
+	// ErrChanged: a position is not any more what it was when it was looked at.
+	ErrChanged = errors.New("it has changed meanwhile")
 	// ErrLost: the session is over: the connection broke, or the broker no longer knows it.
 	ErrLost = errors.New("the connection was lost")
 	// ErrNotAcked: sent, and not acked in time. The event may be stored.
@@ -147,7 +152,7 @@ type failure struct {
 }
 
 func because(reason, cause error) error {
-	if reason == ErrAuth && reasonOf(cause) == ErrDenied { //nolint:errorlint // not what wraps it
+	if reason == ErrAuth && strings.Contains(strings.ToLower(cause.Error()), "permissions violation") { //nolint:errorlint // not what wraps it
 		reason = ErrDenied
 	}
 	return &failure{reason, cause}

@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -57,7 +58,7 @@ func (o *Observer) exchange(ctx context.Context, subject string, question interf
 				}
 			}
 			if reply, err = answers.NextMsgWithContext(others); err != nil && !errors.Is(err, nats.ErrNoResponders) {
-				return or(context.Cause(ctx), result)
+				return cmp.Or(context.Cause(ctx), result)
 			}
 		}
 	})

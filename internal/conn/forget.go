@@ -9,9 +9,6 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// ErrChanged: a position is not any more what it was when it was looked at.
-var ErrChanged = errors.New("it has changed meanwhile")
-
 // A Seen is a consumer of JetStream as it was looked at.
 type Seen struct {
 	Stream, Consumer string

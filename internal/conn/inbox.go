@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"cmp"
 	"crypto/rand"
 	"fmt"
 	"strings"
@@ -15,7 +16,7 @@ const defaultInbox = "_INBOX"
 
 // newInbox returns a subject for replies that nobody can guess. (nats.go counts
 // its own up from the one before: whoever saw two knows the next.)
-func (o Options) newInbox() string { return or(o.InboxPrefix, defaultInbox) + "." + rand.Text() }
+func (o Options) newInbox() string { return cmp.Or(o.InboxPrefix, defaultInbox) + "." + rand.Text() }
 
 // isInbox reports whether an answer may be sent to a subject that another chose:
 // a request that names any other would have it sent there with the rights of

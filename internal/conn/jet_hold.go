@@ -28,14 +28,6 @@ type held struct {
 	taken  bool      // it is being handled, or was
 }
 
-// Earlier is what the sessions of a listener left at the broker when their
-// connection broke: where the server waits for the acks of events that came.
-type Earlier struct {
-	acked []string  // handled; the ack may not have arrived
-	held  []string  // not handled
-	alone [2]string // stream and name of the consumer of a listener alone
-}
-
 // mostAcked is how many acks may be lost with a connection, about: those that
 // fit into the buffers of its two ends.
 const mostAcked = 4096

@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"cmp"
 	"errors"
 	"slices"
 	"time"
@@ -181,7 +182,7 @@ func (f *flight) giveUp(out *outgoing) {
 		f.acked(out, out.older, 0)
 		return
 	}
-	out.err, out.lost = or(out.err, errLate), true
+	out.err, out.lost = cmp.Or(out.err, errLate), true
 	f.stop(f.explain(out))
 }
 

@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -108,7 +109,7 @@ func refuses(name, mirrorOf string, sources int, subjects []string, subject stri
 
 func (s *jetSession) createStream(ctx context.Context, subject string) (string, error) {
 	config := NewStream(subject, s.opts.Replicas)
-	config.Name = or(s.opts.Stream, config.Name)
+	config.Name = cmp.Or(s.opts.Stream, config.Name)
 	kept := "nothing is dropped"
 	if s.opts.MaxBytes > 0 {
 		config.MaxBytes, config.Discard = s.opts.MaxBytes, jetstream.DiscardNew

@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -71,7 +72,7 @@ func (s *jetSession) subscribe(ctx context.Context, sub Subscription) (Place, er
 
 // consumer finds or creates the consumer for sub.
 func (s *jetSession) consumer(ctx context.Context, sub Subscription) (Place, *jetstream.ConsumerInfo, error) {
-	if err := checkConsumer(or(sub.Durable, sub.Group)); err != nil {
+	if err := checkConsumer(cmp.Or(sub.Durable, sub.Group)); err != nil {
 		return Place{}, nil, err
 	}
 	its, err := s.streamInfo(ctx, sub.Subject)
@@ -115,7 +116,7 @@ func (s *jetSession) consumer(ctx context.Context, sub Subscription) (Place, *je
 
 // ConsumerName is what the consumer of a group or durable is called.
 func ConsumerName(sub Subscription) string {
-	return or(sub.Durable, sub.Group) + "_" + legalName(sub.Subject)
+	return cmp.Or(sub.Durable, sub.Group) + "_" + legalName(sub.Subject)
 }
 
 // GroupOf returns the group or durable that [ConsumerName] made a consumer's

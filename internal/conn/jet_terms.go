@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -64,7 +65,7 @@ func (f *flight) learn(name, subject string) {
 		if t.noAck {
 			f.stop(because(ErrNotAcked, f.unsafe()))
 			for _, out := range f.events {
-				out.err, out.doubt = or(out.err, errLate), out.doubt || out.err == nil
+				out.err, out.doubt = cmp.Or(out.err, errLate), out.doubt || out.err == nil
 			}
 		}
 		f.advance()
@@ -303,5 +304,5 @@ func (t *terms) otherStream(subject string, answer error) error {
 	case t.err != nil:
 		return because(ErrRefused, answer)
 	}
-	return or(refuses(t.stream, t.mirrorOf, t.sources, t.subjects, subject), because(ErrRefused, answer))
+	return cmp.Or(refuses(t.stream, t.mirrorOf, t.sources, t.subjects, subject), because(ErrRefused, answer))
 }

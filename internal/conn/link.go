@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -86,7 +87,7 @@ func newLink(ctx context.Context, o Options, more ...nats.Option) (*link, error)
 		}),
 		nats.ClosedHandler(func(nc *nats.Conn) {
 			defer fault.Exit()
-			l.lose(or(nc.LastError(), nats.ErrConnectionClosed))
+			l.lose(cmp.Or(nc.LastError(), nats.ErrConnectionClosed))
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, s *nats.Subscription, err error) {
 			defer fault.Exit()

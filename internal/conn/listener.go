@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -120,7 +121,7 @@ func (l *Listener) Members(ctx context.Context) ([]string, error) {
 // its absence is an outage, and JetStream is no substitute.
 func (l *Listener) Run(ctx context.Context, handler Handler) (End, error) {
 	o := l.Options.Or(defaults)
-	o.ClientID = or(o.ClientID, NewClientID("listen"))
+	o.ClientID = cmp.Or(o.ClientID, NewClientID("listen"))
 	o.told = new(sync.Map)
 	positions := make(map[string]*position, len(l.Subjects))
 	for _, subject := range l.Subjects {

@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"slices"
@@ -63,7 +64,7 @@ var reserved = []string{"$JS", "$JSC", "$NRG", "$SYS", "$MQTT", "_INBOX", "_STAN
 // CheckPublish returns an error that wraps [ErrName] unless events can be
 // published to subject; [ErrReserved], too, where it is the broker's own.
 func CheckPublish(subject string) error {
-	return or(CheckSubject(subject), notReserved("subject", subject))
+	return cmp.Or(CheckSubject(subject), notReserved("subject", subject))
 }
 
 func notReserved(what, subject string) error {
@@ -119,26 +120,6 @@ func legalName(subject string) string {
 		}
 		return r
 	}, subject)
-}
-
-// checkJetStream returns an error that wraps [ErrName] if the names that o has
-// for JetStream are none.
-func (o Options) checkJetStream() error {
-	for _, named := range [][2]string{{"stream", o.Stream}, {"domain", o.Domain}} {
-		what, name := named[0], named[1]
-		if err := checkPlain(what, name); err != nil {
-			return err
-		}
-		if strings.ContainsAny(name, `./\`) {
-			return fmt.Errorf("%s %s: %w: JetStream allows no . / \\ in it", what, clip(name), ErrName)
-		}
-	}
-	if o.InboxPrefix != "" {
-		if err := CheckSubject(o.InboxPrefix); err != nil {
-			return because(ErrConfig, fmt.Errorf("inbox prefix: %w", err))
-		}
-	}
-	return nil
 }
 
 // covers reports whether a subject filter of NATS, in which * stands for one

@@ -1,6 +1,8 @@
 package conn
 
 import (
+	"cmp"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -120,27 +122,27 @@ func (o Options) Or(lower Options) Options {
 			o.Auth, o.SecretFile = lower.Auth, lower.SecretFile
 		}
 	case "user":
-		o.Auth.User = or(o.Auth.User, lower.Auth.User)
+		o.Auth.User = cmp.Or(o.Auth.User, lower.Auth.User)
 		if o.Auth.Password == "" && lower.Auth.Password != "" {
 			o.Auth.Password, o.SecretFile = lower.Auth.Password, lower.SecretFile
 		}
 	}
-	o.Servers = or(o.Servers, lower.Servers)
-	o.Cluster = or(o.Cluster, lower.Cluster)
-	o.ClientID = or(o.ClientID, lower.ClientID)
-	o.Backend = or(o.Backend, lower.Backend)
-	o.Domain = or(o.Domain, lower.Domain)
+	o.Servers = cmp.Or(o.Servers, lower.Servers)
+	o.Cluster = cmp.Or(o.Cluster, lower.Cluster)
+	o.ClientID = cmp.Or(o.ClientID, lower.ClientID)
+	o.Backend = cmp.Or(o.Backend, lower.Backend)
+	o.Domain = cmp.Or(o.Domain, lower.Domain)
 	o.CreateStream = o.CreateStream || lower.CreateStream
-	o.Replicas = or(o.Replicas, lower.Replicas)
-	o.MaxBytes = or(o.MaxBytes, lower.MaxBytes)
-	o.Stream = or(o.Stream, lower.Stream)
-	o.InboxPrefix = or(o.InboxPrefix, lower.InboxPrefix)
-	o.Timeout = or(o.Timeout, lower.Timeout)
-	o.Window = or(o.Window, lower.Window)
+	o.Replicas = cmp.Or(o.Replicas, lower.Replicas)
+	o.MaxBytes = cmp.Or(o.MaxBytes, lower.MaxBytes)
+	o.Stream = cmp.Or(o.Stream, lower.Stream)
+	o.InboxPrefix = cmp.Or(o.InboxPrefix, lower.InboxPrefix)
+	o.Timeout = cmp.Or(o.Timeout, lower.Timeout)
+	o.Window = cmp.Or(o.Window, lower.Window)
 	o.TrustAdvertised = o.TrustAdvertised || lower.TrustAdvertised
-	o.TLS.Cert = or(o.TLS.Cert, lower.TLS.Cert)
-	o.TLS.Key = or(o.TLS.Key, lower.TLS.Key)
-	o.TLS.CA = or(o.TLS.CA, lower.TLS.CA)
+	o.TLS.Cert = cmp.Or(o.TLS.Cert, lower.TLS.Cert)
+	o.TLS.Key = cmp.Or(o.TLS.Key, lower.TLS.Key)
+	o.TLS.CA = cmp.Or(o.TLS.CA, lower.TLS.CA)
 	o.TLS.First = o.TLS.First || lower.TLS.First
 	if o.Notify == nil {
 		o.Notify = lower.Notify
@@ -161,12 +163,24 @@ func (o Options) mayHave(lower Auth) bool {
 	})
 }
 
-func or[T comparable](value, otherwise T) T {
-	var zero T
-	if value != zero {
-		return value
+// checkJetStream returns an error that wraps [ErrName] if the names that o has
+// for JetStream are none.
+func (o Options) checkJetStream() error {
+	for _, named := range [][2]string{{"stream", o.Stream}, {"domain", o.Domain}} {
+		what, name := named[0], named[1]
+		if err := checkPlain(what, name); err != nil {
+			return err
+		}
+		if strings.ContainsAny(name, `./\`) {
+			return fmt.Errorf("%s %s: %w: JetStream allows no . / \\ in it", what, clip(name), ErrName)
+		}
 	}
-	return otherwise
+	if o.InboxPrefix != "" {
+		if err := CheckSubject(o.InboxPrefix); err != nil {
+			return because(ErrConfig, fmt.Errorf("inbox prefix: %w", err))
+		}
+	}
+	return nil
 }
 
 var defaults = Options{

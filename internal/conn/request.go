@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -68,7 +69,7 @@ func hedge[T any](ctx context.Context, question func(context.Context) (T, error)
 			}
 			again.Reset(answerPatience / 10)
 		case <-ctx.Done():
-			return last.answer, or(last.err, ctx.Err())
+			return last.answer, cmp.Or(last.err, ctx.Err())
 		}
 	}
 }

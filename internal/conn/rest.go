@@ -6,21 +6,6 @@ import (
 	"time"
 )
 
-// A Rest is what a broker still has of a subscription: for a group or durable,
-// of the position that its members share.
-type Rest struct {
-	Waiting   uint64    // events not delivered to anybody yet, as far as the broker counts them
-	Next      uint64    // sequence of the first of them; 0 where the broker does not tell
-	Behind    uint64    // sequence of an event that was not delivered, where the broker counts none; else 0
-	Unacked   uint64    // events delivered and not acked, whoever holds them
-	Here      uint64    // of Unacked, those sent to this session, as far as is known
-	Through   uint64    // every event up to this sequence was acked; 0 where the broker does not tell
-	Sent      uint64    // sequence of the newest event that was delivered
-	Delivered uint64    // deliveries so far, where the broker counts them
-	Limit     uint64    // of Unacked, for all members together; 0 for none
-	Paused    time.Time // until then nothing is delivered; the zero time if it is
-}
-
 // holdersLimit is how long a listener waits, at most, for others to ack what
 // they hold, if no session of its own was lost. It waits no longer than the ack
 // wait, after which the events come again.

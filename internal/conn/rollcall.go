@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"cmp"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -273,7 +274,7 @@ func (l *link) settle(ctx context.Context) error {
 		if l.Err() != nil {
 			return l.Err()
 		}
-		return fmt.Errorf("calling the roll: %w", because(ErrLost, or(context.Cause(ctx), err)))
+		return fmt.Errorf("calling the roll: %w", because(ErrLost, cmp.Or(context.Cause(ctx), err)))
 	}
 	return nil
 }

@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"cmp"
 	"errors"
 	"math/rand/v2"
 	"slices"
@@ -56,7 +57,7 @@ func (o Options) normal() (Options, error) {
 		servers = append(servers, textOf(u))
 	}
 	o.Servers = strings.Join(servers, ",")
-	o.named = or(o.named, o.Servers)
+	o.named = cmp.Or(o.named, o.Servers)
 	return o, nil
 }
 

@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"cmp"
 	"crypto/tls"
 	"errors"
 	"fmt"
@@ -43,8 +44,8 @@ type guard struct {
 
 func newGuard(o Options) *guard {
 	g := &guard{secret: o.reveals() && !o.TrustAdvertised, notify: o.Notify, denied: make(map[string]bool)}
-	g.told = or(o.told, new(sync.Map))
-	o.Servers = or(o.named, o.Servers)
+	g.told = cmp.Or(o.told, new(sync.Map))
+	o.Servers = cmp.Or(o.named, o.Servers)
 	g.named = o.hosts()
 	g.names = o.Hosts()
 	return g

@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net"
@@ -159,7 +160,7 @@ func serverURL(s string) (u *url.URL, problem string) {
 	case !slices.Contains([]string{"nats", "tls", "ws", "wss"}, u.Scheme):
 		return nil, "the scheme must be nats or tls (http and tcp are taken for nats), or ws or wss"
 	}
-	if port, err := strconv.ParseUint(or(u.Port(), "4222"), 10, 16); err != nil || port == 0 {
+	if port, err := strconv.ParseUint(cmp.Or(u.Port(), "4222"), 10, 16); err != nil || port == 0 {
 		return nil, "its port is none: it must be from 1 to 65535"
 	}
 	u.Host = strings.ToLower(strings.TrimSuffix(u.Host, ":"))
@@ -199,7 +200,7 @@ func (a Auth) complete(u *url.URL) {
 		u.User = nil
 	default:
 		inside, _ := u.User.Password()
-		if name, password := or(a.User, u.User.Username()), or(a.Password, inside); password != "" {
+		if name, password := cmp.Or(a.User, u.User.Username()), cmp.Or(a.Password, inside); password != "" {
 			u.User = url.UserPassword(name, password)
 		} else {
 			u.User = url.User(name)
