@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/events"
 )
 
@@ -58,7 +59,7 @@ func (c *catalogue) complete(s *System, most int) cobra.CompletionFunc {
 func legalSubjects() func(subject string) error {
 	streams := make(map[string]string)
 	return func(subject string) error {
-		if err := firstOf(conn.CheckSubject(subject), conn.CheckChannel(subject)); err != nil {
+		if err := firstOf(broker.CheckSubject(subject), broker.CheckChannel(subject)); err != nil {
 			return err
 		}
 		stream := conn.NewStream(subject, 1).Name

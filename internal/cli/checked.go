@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 )
 
 // A checked error comes with the findings of a diagnosis, shortened to a line.
@@ -28,13 +29,13 @@ const (
 // reachedNATS reports that err came from a NATS server that let the client in
 // or refused its credentials.
 func reachedNATS(err error) bool {
-	return errors.Is(err, conn.ErrAuth) || errors.Is(err, conn.ErrNoCluster) || errors.Is(err, conn.ErrNoJetStream)
+	return errors.Is(err, broker.ErrAuth) || errors.Is(err, broker.ErrNoCluster) || errors.Is(err, broker.ErrNoJetStream)
 }
 
 // check finds out where a connection fails, if that is what err is about. line
 // is what it found, "" for nothing.
 func (c *connection) check(ctx context.Context, err error) (found conn.Diagnosis, line string) {
-	connecting := reachedNATS(err) || slices.ContainsFunc([]error{conn.ErrNoServer, conn.ErrHung, conn.ErrTLS, conn.ErrHungUp, conn.ErrPort},
+	connecting := reachedNATS(err) || slices.ContainsFunc([]error{broker.ErrNoServer, broker.ErrHung, broker.ErrTLS, broker.ErrHungUp, broker.ErrPort},
 		func(reason error) bool { return errors.Is(err, reason) })
 	if !connecting || ctx.Err() != nil {
 		return found, ""

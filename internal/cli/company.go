@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/fault"
 	"nats-test/internal/monitor"
 	"nats-test/internal/monitor/streaming"
@@ -20,7 +21,7 @@ type company struct {
 	tell     *teller
 	o        *listenOptions
 	listener *conn.Listener
-	backend  conn.Backend
+	backend  broker.Backend
 	kick     chan struct{} // cap 1: look now
 	done     sync.WaitGroup
 	stop     context.CancelFunc // nil before it was started
@@ -32,7 +33,7 @@ type company struct {
 
 	mu     sync.Mutex
 	again  []redelivery // to be explained
-	places []conn.Place
+	places []broker.Place
 	began  time.Time // when the listener first joined
 	broke  time.Time // when the listener joined again after its connection broke
 }
@@ -55,7 +56,7 @@ func newCompany(tell *teller, o *listenOptions) *company {
 
 // joined notes what was joined, and begins to look after the members, until
 // ctx is done or end is called.
-func (c *company) joined(ctx context.Context, l *conn.Listener, b conn.Backend, places []conn.Place) {
+func (c *company) joined(ctx context.Context, l *conn.Listener, b broker.Backend, places []broker.Place) {
 	c.mu.Lock()
 	if c.places != nil {
 		c.broke = time.Now()
@@ -119,7 +120,7 @@ func (c *company) watch(ctx context.Context) {
 func (c *company) ask(ctx context.Context) (changed bool) {
 	now, noun, err := c.present(ctx)
 	switch {
-	case ctx.Err() != nil || errors.Is(err, conn.ErrLost) || errors.Is(err, conn.ErrHung) || errors.Is(err, errNoNews): // told elsewhere
+	case ctx.Err() != nil || errors.Is(err, broker.ErrLost) || errors.Is(err, broker.ErrHung) || errors.Is(err, errNoNews): // told elsewhere
 		return false
 	case err != nil:
 		c.mute = true
@@ -171,7 +172,7 @@ func (c *company) missing(from, others []string) []string {
 // them, and what they are to be called. The monitoring port of NATS Streaming
 // knows all members; else listeners answer each other, and others are not known.
 func (c *company) present(ctx context.Context) (ids []string, noun string, err error) {
-	if c.backend == conn.STAN {
+	if c.backend == broker.STAN {
 		ids, err := streaming.GroupMembers(ctx, c.o.monitorURL(), c.o.subjects, c.o.group, c.o.durable)
 		if err == nil && slices.Contains(ids, c.o.options.ClientID) {
 			c.byPort = true
@@ -187,7 +188,7 @@ func (c *company) present(ctx context.Context) (ids []string, noun string, err e
 
 // cameAgain notes an event that was delivered before; left is when it was left
 // unacked here, the zero time if it was not.
-func (c *company) cameAgain(m *conn.Message, left time.Time) {
+func (c *company) cameAgain(m *broker.Message, left time.Time) {
 	r := redelivery{subject: m.Subject, first: m.Sequence, last: m.Sequence, delivery: m.Deliveries, n: 1, wait: c.ackWait(m.Subject)}
 	if !left.IsZero() {
 		r.own = max(time.Second, time.Since(left).Round(time.Second))

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/monitor/port"
 )
 
@@ -59,7 +60,7 @@ func (c *connection) addFlags(cmd *cobra.Command) {
 	f.BoolVarP(&c.quiet, "quiet", "q", false, "errors and warnings only on stderr")
 	f.SortFlags = false
 	complete(cmd, "color", "auto", "always", "never")
-	complete(cmd, "backend", string(conn.Auto), string(conn.STAN), string(conn.JetStream))
+	complete(cmd, "backend", string(broker.Auto), string(broker.STAN), string(broker.JetStream))
 }
 
 // addStreamFlags puts the flags on cmd that say what to do without a stream.
@@ -81,9 +82,9 @@ func (c *connection) resolve(s *System, cmd *cobra.Command) error {
 			return err
 		}
 	}
-	c.flags.Backend = conn.Backend(firstOf(c.backend, s.Getenv("NATS_BACKEND")))
+	c.flags.Backend = broker.Backend(firstOf(c.backend, s.Getenv("NATS_BACKEND")))
 	switch c.flags.Backend {
-	case "", conn.Auto, conn.STAN, conn.JetStream:
+	case "", broker.Auto, broker.STAN, broker.JetStream:
 	default:
 		return usage(cmd, "--backend %q (NATS_BACKEND): must be auto, stan or jetstream", c.flags.Backend)
 	}
@@ -100,7 +101,7 @@ func (c *connection) resolve(s *System, cmd *cobra.Command) error {
 		return usage(cmd, "--timeout %v: must be more than 0", c.flags.Timeout)
 	}
 	if cmd.Flags().Changed("client-id") {
-		if err := conn.CheckClientID(c.flags.ClientID); err != nil {
+		if err := broker.CheckClientID(c.flags.ClientID); err != nil {
 			return err
 		}
 	}
@@ -141,9 +142,9 @@ func (c *connection) resolve(s *System, cmd *cobra.Command) error {
 		c.options = c.options.Or(lower)
 	}
 	// JetStream has none. A cluster in a flag outranks "auto" in the environment.
-	outranked := c.clusterGiven && c.backend == "" && c.options.Backend == conn.Auto
+	outranked := c.clusterGiven && c.backend == "" && c.options.Backend == broker.Auto
 	if c.options.Cluster != "" && (c.options.Backend == "" || outranked) {
-		c.options.Backend = conn.STAN
+		c.options.Backend = broker.STAN
 	}
 	c.monitor = firstOf(c.monitor, s.Getenv("NATS_MONITOR_URL"))
 	if c.monitor != "" && !port.IsURL(c.monitor) {
@@ -190,14 +191,14 @@ func (c *connection) dial(ctx context.Context, tell *teller) (*conn.Conn, error)
 
 // tellBackend says which broker was reached, and what of the flags has no
 // meaning there.
-func (c *connection) tellBackend(tell *teller, b conn.Backend) {
+func (c *connection) tellBackend(tell *teller, b broker.Backend) {
 	switch b {
-	case conn.STAN:
+	case broker.STAN:
 		tell.say("NATS Streaming, cluster %s, at %s", firstOf(c.options.Cluster, conn.DefaultCluster), c.options.Where())
 		if c.options.CreateStream {
 			tell.say("--create-stream is ignored: NATS Streaming makes its channels by itself")
 		}
-	case conn.JetStream:
+	case broker.JetStream:
 		tell.say("JetStream at %s", c.options.Where())
 		if c.clusterGiven {
 			tell.say("--cluster is ignored: JetStream has no cluster ID")

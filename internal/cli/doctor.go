@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/events"
 	"nats-test/internal/monitor/port"
 )
@@ -95,7 +96,7 @@ func (d *doctor) subjects(s *System, args []string) ([]string, error) {
 		if !slices.Contains(subjects, subject) {
 			subjects = append(subjects, subject)
 		}
-		return conn.CheckSubject(subject)
+		return broker.CheckSubject(subject)
 	}
 	addAll := func(pattern string) error {
 		all, err := d.load(s)
@@ -155,8 +156,8 @@ func (d *doctor) run(ctx context.Context, tell *teller, subjects []string) error
 	return hinted(found.Fault.Err, "%s", d.hints[found.Fault.Err])
 }
 
-func title(b conn.Backend) string {
-	if b == conn.JetStream {
+func title(b broker.Backend) string {
+	if b == broker.JetStream {
 		return "JetStream"
 	}
 	return "NATS Streaming"
@@ -220,7 +221,7 @@ func (d *doctor) monitoring(ctx context.Context, found conn.Diagnosis) conn.Find
 	case !slices.Contains(found.Servers, about.ID):
 		f.What = fmt.Sprintf("%s is that of another server, %q", base, clipped(about.Name))
 		f.Hint = "check --monitor (NATS_MONITOR_URL) and --server: both should lead to the same server"
-	case found.Backend == conn.STAN && about.Streaming == "":
+	case found.Backend == broker.STAN && about.Streaming == "":
 		f.State = conn.StateOK
 		f.What = base + " belongs to this server, but tells nothing of NATS Streaming, whose own monitoring port is elsewhere; `listen status` needs that"
 		f.Hint = howToMonitor

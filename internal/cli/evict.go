@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/monitor"
 	"nats-test/internal/monitor/streaming"
 )
@@ -34,7 +35,7 @@ ack wait.`,
 			if err := c.resolve(s, cmd); err != nil {
 				return err
 			}
-			if err := conn.CheckClientID(args[0]); err != nil {
+			if err := broker.CheckClientID(args[0]); err != nil {
 				return err
 			}
 			return evictRun(cmd.Context(), s, c, newTeller(s, cmd), args[0], force)
@@ -71,7 +72,7 @@ func evictRun(ctx context.Context, s *System, c *connection, tell *teller, id st
 		return c.explain(ctx, err)
 	}
 	defer observer.Close()
-	if observer.Backend() != conn.STAN {
+	if observer.Backend() != broker.STAN {
 		return hinted(errors.New("JetStream has no clients that could be closed"),
 			"what a dead member holds comes again after the ack wait")
 	}
@@ -105,9 +106,9 @@ func evictRun(ctx context.Context, s *System, c *connection, tell *teller, id st
 	}
 	asked = true
 	switch err := closing(ctx, id); {
-	case errors.Is(err, conn.ErrNoClient):
+	case errors.Is(err, broker.ErrNoClient):
 		return hinted(err, "`listen status` shows who is there")
-	case errors.Is(err, conn.ErrClientIDTaken):
+	case errors.Is(err, broker.ErrClientIDTaken):
 		return hinted(fmt.Errorf("client %q is alive: it answered its server, whatever the monitoring port says", id), stopOrForce)
 	case err != nil:
 		return err

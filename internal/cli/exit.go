@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
-	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/events"
 )
 
@@ -93,71 +93,71 @@ var ends = []struct {
 	hint string
 }{
 	{errUsage, exitUsage, ""},
-	{conn.ErrReserved, exitUsage, "events go to a subject of your own. `listen status`, `listen forget` and `listen evict` look at the broker and change it; " +
+	{broker.ErrReserved, exitUsage, "events go to a subject of your own. `listen status`, `listen forget` and `listen evict` look at the broker and change it; " +
 		"so does the nats CLI (nats stream, nats consumer, nats request)"},
-	{conn.ErrName, exitUsage, "letters, digits, - and _ are always legal, in a subject : and single dots, too"},
-	{conn.ErrURL, exitUsage, "write --server, NATS_URL or the url of the NATS context as nats://HOST:PORT, or tls://; several with commas"},
-	{conn.ErrFile, exitUsage, "name a file that can be read, by its whole path, in this flag or variable"},
-	{conn.ErrContext, exitUsage, "`nats context ls` lists those that are there; leave --context (NATS_CONTEXT) out to do without"},
-	{conn.ErrConfig, exitUsage, "--help lists the flags and environment variables that say how the server is reached"},
+	{broker.ErrName, exitUsage, "letters, digits, - and _ are always legal, in a subject : and single dots, too"},
+	{broker.ErrURL, exitUsage, "write --server, NATS_URL or the url of the NATS context as nats://HOST:PORT, or tls://; several with commas"},
+	{broker.ErrFile, exitUsage, "name a file that can be read, by its whole path, in this flag or variable"},
+	{broker.ErrContext, exitUsage, "`nats context ls` lists those that are there; leave --context (NATS_CONTEXT) out to do without"},
+	{broker.ErrConfig, exitUsage, "--help lists the flags and environment variables that say how the server is reached"},
 	{errContract, exitContract, ""},
-	{conn.ErrTooLarge, exitContract, "have max_payload raised, the server's or the account's if that is less, or send a reference to the data"},
-	{conn.ErrStreamLimit, exitContract, "raise the stream's max_msg_size (`nats stream edit STREAM --max-msg-size N`), or send a reference to the data"},
-	{conn.ErrStalled, exitContract, "raise --max-in-flight, or use --raw to see the events that break their contract"},
-	{conn.ErrUntold, exitLeft, "the monitoring port of NATS Streaming tells what others hold: forward it, or say where it is with --monitor (NATS_MONITOR_URL); " +
+	{broker.ErrTooLarge, exitContract, "have max_payload raised, the server's or the account's if that is less, or send a reference to the data"},
+	{broker.ErrStreamLimit, exitContract, "raise the stream's max_msg_size (`nats stream edit STREAM --max-msg-size N`), or send a reference to the data"},
+	{broker.ErrStalled, exitContract, "raise --max-in-flight, or use --raw to see the events that break their contract"},
+	{broker.ErrUntold, exitLeft, "the monitoring port of NATS Streaming tells what others hold: forward it, or say where it is with --monitor (NATS_MONITOR_URL); " +
 		"on JetStream, asking for the consumer must be permitted"},
-	{conn.ErrUnfinished, exitLeft, "`listen status` shows who holds what; start again to handle what is left"},
-	{conn.ErrOrder, exitOrder, "what reads these events must not rely on their order; a stream keeps it while it has one leader"},
-	{conn.ErrOtherEvent, exitNotAcked, "an --id is for one event of the whole stream, whatever its subject: choose another"},
-	{conn.ErrNotStored, exitNotAcked, "let the stream keep it: raise its max_bytes; or, where it keeps events for consumers only, " +
+	{broker.ErrUnfinished, exitLeft, "`listen status` shows who holds what; start again to handle what is left"},
+	{broker.ErrOrder, exitOrder, "what reads these events must not rely on their order; a stream keeps it while it has one leader"},
+	{broker.ErrOtherEvent, exitNotAcked, "an --id is for one event of the whole stream, whatever its subject: choose another"},
+	{broker.ErrNotStored, exitNotAcked, "let the stream keep it: raise its max_bytes; or, where it keeps events for consumers only, " +
 		"start `listen --group NAME SUBJECT` before you publish"},
-	{conn.ErrUncertain, exitNotAcked, "look at what is stored (listen --deliver since:1m --until-end SUBJECT) before you publish it again"},
-	{conn.ErrNeedsGroup, exitBroker, "join with --group NAME; `listen status` shows the groups that are there"},
-	{conn.ErrTaken, exitBroker, "join its group: `listen status` shows which it is; --durable NAME joins a consumer called NAME_SUBJECT"},
-	{conn.ErrConsumer, exitBroker, "choose another --durable, or change the consumer (nats consumer edit)"},
+	{broker.ErrUncertain, exitNotAcked, "look at what is stored (listen --deliver since:1m --until-end SUBJECT) before you publish it again"},
+	{broker.ErrNeedsGroup, exitBroker, "join with --group NAME; `listen status` shows the groups that are there"},
+	{broker.ErrTaken, exitBroker, "join its group: `listen status` shows which it is; --durable NAME joins a consumer called NAME_SUBJECT"},
+	{broker.ErrConsumer, exitBroker, "choose another --durable, or change the consumer (nats consumer edit)"},
 	{errUnread, exitFailed, "what reads the output must go on reading"},
-	{conn.ErrBlocked, exitFailed, "what reads the output must go on reading; what was not written is delivered again"},
-	{conn.ErrNoRoom, exitNotAcked, "remove events or streams that nobody needs, or have the limits of the account raised, or those of the server (max_file_store, max_memory_store)"},
-	{conn.ErrFull, exitNotAcked, "raise the stream's limits, or let it discard old events; or remove some"},
-	{conn.ErrOnlyJetStream, exitUsage, "leave --stream out, or use JetStream (--backend jetstream)"},
-	{conn.ErrMirror, exitBroker, "publish to its origin: leave --stream out, or name that one"},
-	{conn.ErrOtherStream, exitBroker, "leave --stream out to have the right one looked for, or add the subject to this one"},
-	{conn.ErrNoSuchStream, exitBroker, "`listen status` shows which there are; leave --stream out to have the right one looked for, or --create-stream makes it"},
-	{conn.ErrNoStream, exitBroker, "--create-stream makes one for the subject; or add the subject to a stream of yours"},
-	{conn.ErrNeedsMaxBytes, exitBroker, "say how large it may become: --create-stream --max-bytes SIZE, such as 1GiB"},
-	{conn.ErrLimit, exitBroker, "remove streams or consumers that nobody needs (nats stream ls, nats consumer ls STREAM), " +
+	{broker.ErrBlocked, exitFailed, "what reads the output must go on reading; what was not written is delivered again"},
+	{broker.ErrNoRoom, exitNotAcked, "remove events or streams that nobody needs, or have the limits of the account raised, or those of the server (max_file_store, max_memory_store)"},
+	{broker.ErrFull, exitNotAcked, "raise the stream's limits, or let it discard old events; or remove some"},
+	{broker.ErrOnlyJetStream, exitUsage, "leave --stream out, or use JetStream (--backend jetstream)"},
+	{broker.ErrMirror, exitBroker, "publish to its origin: leave --stream out, or name that one"},
+	{broker.ErrOtherStream, exitBroker, "leave --stream out to have the right one looked for, or add the subject to this one"},
+	{broker.ErrNoSuchStream, exitBroker, "`listen status` shows which there are; leave --stream out to have the right one looked for, or --create-stream makes it"},
+	{broker.ErrNoStream, exitBroker, "--create-stream makes one for the subject; or add the subject to a stream of yours"},
+	{broker.ErrNeedsMaxBytes, exitBroker, "say how large it may become: --create-stream --max-bytes SIZE, such as 1GiB"},
+	{broker.ErrLimit, exitBroker, "remove streams or consumers that nobody needs (nats stream ls, nats consumer ls STREAM), " +
 		"ask for less (--max-bytes), or have the limit raised"},
-	{conn.ErrNotAcked, exitNotAcked, "the broker may have stored it all the same: look (listen --deliver since:1m --until-end SUBJECT) " +
+	{broker.ErrNotAcked, exitNotAcked, "the broker may have stored it all the same: look (listen --deliver since:1m --until-end SUBJECT) " +
 		"before you publish it again. JetStream knows a repeat by its --id; NATS Streaming does not"},
-	{conn.ErrHTTP, exitBroker, "check --server (NATS_URL): HTTP is spoken at a server's monitoring port, at its port for WebSockets (ws://, wss://), and by other programs; " +
+	{broker.ErrHTTP, exitBroker, "check --server (NATS_URL): HTTP is spoken at a server's monitoring port, at its port for WebSockets (ws://, wss://), and by other programs; " +
 		"clients go to port 4222, as a rule"},
-	{conn.ErrGarbled, exitBroker, "look at what listens there, and at what lies in between (`listen doctor`): " +
+	{broker.ErrGarbled, exitBroker, "look at what listens there, and at what lies in between (`listen doctor`): " +
 		"a NATS server does not say this; another one is named with --server (NATS_URL)"},
-	{conn.ErrNoServer, exitBroker, "say where a NATS server is with --server (NATS_URL)"},
-	{conn.ErrNoDomain, exitBroker, "check the domain (--domain, or that of the NATS context); without one, the server's own JetStream is asked"},
-	{conn.ErrNotForAccount, exitBroker, forAccount},
-	{conn.ErrNoCluster, exitBroker, "name the right cluster with --cluster (NATS_CLUSTER_ID), or --backend jetstream if that is meant"},
-	{conn.ErrNoJetStream, exitBroker, "enable JetStream there (nats-server -js, or a jetstream block in its configuration), or connect to another server with --server"},
-	{conn.ErrOffline, exitBroker, "the servers that store it are away, or can't serve it: look at them and their logs, or wait longer with --timeout"},
-	{conn.ErrNoLeader, exitBroker, "most servers of its cluster must run, and reach each other: look at them, or wait longer with --timeout"},
-	{conn.ErrSilentCluster, exitBroker, "say which broker it is with --backend (jetstream or stan). A client that subscribes to everything (nats sub '>') " +
+	{broker.ErrNoServer, exitBroker, "say where a NATS server is with --server (NATS_URL)"},
+	{broker.ErrNoDomain, exitBroker, "check the domain (--domain, or that of the NATS context); without one, the server's own JetStream is asked"},
+	{broker.ErrNotForAccount, exitBroker, forAccount},
+	{broker.ErrNoCluster, exitBroker, "name the right cluster with --cluster (NATS_CLUSTER_ID), or --backend jetstream if that is meant"},
+	{broker.ErrNoJetStream, exitBroker, "enable JetStream there (nats-server -js, or a jetstream block in its configuration), or connect to another server with --server"},
+	{broker.ErrOffline, exitBroker, "the servers that store it are away, or can't serve it: look at them and their logs, or wait longer with --timeout"},
+	{broker.ErrNoLeader, exitBroker, "most servers of its cluster must run, and reach each other: look at them, or wait longer with --timeout"},
+	{broker.ErrSilentCluster, exitBroker, "say which broker it is with --backend (jetstream or stan). A client that subscribes to everything (nats sub '>') " +
 		"keeps the server from saying that there is no cluster; one that is starting, stopped or overloaded says nothing, either"},
-	{conn.ErrHung, exitBroker, "the server may be starting, stopped or overloaded: look at it, or wait longer with --timeout"},
-	{conn.ErrCrowded, exitBroker, "try again later, stop clients that nobody needs, or have max_connections raised, the server's or, if the words name it, the account's"},
-	{conn.ErrSubscriptions, exitBroker, "have max_subscriptions raised, the server's or the account's: each client needs some for the answers, and some to listen"},
-	{conn.ErrSlowLogIn, exitBroker, "try again; if the way there is slow, let the server wait longer for log-ins (authorization { timeout: SECONDS })"},
-	{conn.ErrPort, exitBroker, "check --server (NATS_URL): NATS servers take clients at port 4222, as a rule (nats://), and those with WebSockets at another (ws://)"},
-	{conn.ErrHungUp, exitBroker, "the server's log may tell why; a server that is shutting down does this, too: try again"},
-	{conn.ErrExpired, exitBroker, "get new credentials from whom these are (--creds, --user and --password, or a NATS context)"},
-	{conn.ErrDenied, exitBroker, "have it permitted to this user, or give credentials of one who may do this (--user, --creds, …)"},
-	{conn.ErrAuth, exitBroker, "give credentials that may do this: --user and --password, --token, --creds or --nkey " +
+	{broker.ErrHung, exitBroker, "the server may be starting, stopped or overloaded: look at it, or wait longer with --timeout"},
+	{broker.ErrCrowded, exitBroker, "try again later, stop clients that nobody needs, or have max_connections raised, the server's or, if the words name it, the account's"},
+	{broker.ErrSubscriptions, exitBroker, "have max_subscriptions raised, the server's or the account's: each client needs some for the answers, and some to listen"},
+	{broker.ErrSlowLogIn, exitBroker, "try again; if the way there is slow, let the server wait longer for log-ins (authorization { timeout: SECONDS })"},
+	{broker.ErrPort, exitBroker, "check --server (NATS_URL): NATS servers take clients at port 4222, as a rule (nats://), and those with WebSockets at another (ws://)"},
+	{broker.ErrHungUp, exitBroker, "the server's log may tell why; a server that is shutting down does this, too: try again"},
+	{broker.ErrExpired, exitBroker, "get new credentials from whom these are (--creds, --user and --password, or a NATS context)"},
+	{broker.ErrDenied, exitBroker, "have it permitted to this user, or give credentials of one who may do this (--user, --creds, …)"},
+	{broker.ErrAuth, exitBroker, "give credentials that may do this: --user and --password, --token, --creds or --nkey " +
 		"(NATS_USER, NATS_PASSWORD, NATS_TOKEN, NATS_CREDS, NATS_NKEY), or a NATS context with --context"},
-	{conn.ErrTLS, exitBroker, "check the tls:// URL, the server's authority (--tlsca), your certificate and its dates (--tlscert, --tlskey)"},
-	{conn.ErrClientIDTaken, exitBroker, "leave --client-id out for a random one, or stop the other client"},
-	{conn.ErrLost, exitBroker, "when the server is back, start again; `listen` without --no-reconnect waits for it"},
-	{conn.ErrExpected, exitNotAcked, "nothing was stored: look at the stream (`listen status`), and at what the header Nats-Expected-… says"},
-	{conn.ErrSealed, exitBroker, "publish to another stream: a sealed one stays as it is"},
-	{conn.ErrRefused, exitBroker, "the broker's log may tell more"},
+	{broker.ErrTLS, exitBroker, "check the tls:// URL, the server's authority (--tlsca), your certificate and its dates (--tlscert, --tlskey)"},
+	{broker.ErrClientIDTaken, exitBroker, "leave --client-id out for a random one, or stop the other client"},
+	{broker.ErrLost, exitBroker, "when the server is back, start again; `listen` without --no-reconnect waits for it"},
+	{broker.ErrExpected, exitNotAcked, "nothing was stored: look at the stream (`listen status`), and at what the header Nats-Expected-… says"},
+	{broker.ErrSealed, exitBroker, "publish to another stream: a sealed one stays as it is"},
+	{broker.ErrRefused, exitBroker, "the broker's log may tell more"},
 	{errMonitor, exitBroker, ""},
 	{errIdle, exitIdle, ""},
 	{errInterrupted, exitInterrupted, ""},

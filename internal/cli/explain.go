@@ -11,6 +11,7 @@ import (
 	"al.essio.dev/pkg/shellescape"
 
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/events"
 	"nats-test/internal/monitor/port"
 	"nats-test/internal/monitor/streaming"
@@ -47,7 +48,7 @@ func hintFor(err error) string {
 // what to type next, and at which step it failed.
 func (c *connection) explain(ctx context.Context, err error) error {
 	found, line := c.check(ctx, err)
-	if f := found.Fault; f != nil && errors.Is(f.Err, conn.ErrNotNATS) && !reachedNATS(err) {
+	if f := found.Fault; f != nil && errors.Is(f.Err, broker.ErrNotNATS) && !reachedNATS(err) {
 		err = f.Err // what waits for a greeting does not see it
 	}
 	err = c.askMonitor(ctx, err, found.Servers)
@@ -55,7 +56,7 @@ func (c *connection) explain(ctx context.Context, err error) error {
 		return err
 	}
 	_, has := errors.AsType[*explained](err)
-	if f := found.Fault; !has && f != nil && f.Hint != "" && (!reachedNATS(err) || errors.Is(err, conn.ErrAuth) == errors.Is(f.Err, conn.ErrAuth)) {
+	if f := found.Fault; !has && f != nil && f.Hint != "" && (!reachedNATS(err) || errors.Is(err, broker.ErrAuth) == errors.Is(f.Err, broker.ErrAuth)) {
 		err = hinted(err, "%s", f.Hint) // it knows more
 	}
 	return &checked{err, line}
@@ -64,16 +65,16 @@ func (c *connection) explain(ctx context.Context, err error) error {
 // askMonitor asks the monitoring port for what the connection could not tell.
 // servers are the IDs of those that were reached, as far as they are known.
 func (c *connection) askMonitor(ctx context.Context, err error, servers []string) error {
-	if errors.Is(err, conn.ErrDenied) && c.options.Backend == conn.Auto {
+	if errors.Is(err, broker.ErrDenied) && c.options.Backend == broker.Auto {
 		return hinted(err, "%s; who may only publish names the --backend", hintFor(err))
 	}
-	if errors.Is(err, conn.ErrClientIDTaken) && c.flags.ClientID == "" { // it follows from the durable
+	if errors.Is(err, broker.ErrClientIDTaken) && c.flags.ClientID == "" { // it follows from the durable
 		return hinted(err, "a durable without a group has one listener at a time: stop the other one, or share the events with --group NAME")
 	}
-	if errors.Is(err, conn.ErrHTTP) {
+	if errors.Is(err, broker.ErrHTTP) {
 		return c.askHTTP(ctx, err)
 	}
-	if !errors.Is(err, conn.ErrNoCluster) && !errors.Is(err, conn.ErrNoJetStream) || errors.Is(err, conn.ErrNoDomain) {
+	if !errors.Is(err, broker.ErrNoCluster) && !errors.Is(err, broker.ErrNoJetStream) || errors.Is(err, broker.ErrNoDomain) {
 		return err
 	}
 	base := c.monitorURL()
@@ -84,7 +85,7 @@ func (c *connection) askMonitor(ctx context.Context, err error, servers []string
 	}
 	p := place{conn.ShownURL(base), c.options.Where(), about, clusters, len(servers) == 0 || slices.Contains(servers, about.ID)}
 	switch {
-	case !errors.Is(err, conn.ErrNoCluster):
+	case !errors.Is(err, broker.ErrNoCluster):
 		return hinted(err, "%s", p.withoutJetStream(err, asking == nil))
 	case asking != nil:
 		return hinted(err, "name the right cluster with --cluster (NATS_CLUSTER_ID), or --backend jetstream if that is meant; "+
@@ -121,7 +122,7 @@ type place struct {
 func (p place) withoutJetStream(err error, known bool) string {
 	const other = "connect to another server with --server"
 	switch {
-	case errors.Is(err, conn.ErrNotForAccount):
+	case errors.Is(err, broker.ErrNotForAccount):
 		return forAccount
 	case !known || !p.same:
 		return "--backend stan, or auto, if this is NATS Streaming; else enable JetStream there (nats-server -js, or a jetstream block in its configuration), " +
@@ -163,9 +164,9 @@ func (p place) withoutCluster(cluster string, err error) string {
 		return fmt.Sprintf("this server of the cluster %q stands by for another (so says %s), and no active one answers: look at that one", cluster, p.base)
 	case mine:
 		return fmt.Sprintf("the server of the cluster %q is there (so says %s), and takes no clients: it may still be starting; try again, or look at its log", cluster, p.base)
-	case len(found) == 0 && errors.Is(err, conn.ErrNotForAccount):
+	case len(found) == 0 && errors.Is(err, broker.ErrNotForAccount):
 		return fmt.Sprintf("this is a NATS server without NATS Streaming (so says %s): %s", p.base, forAccount)
-	case len(found) == 0 && errors.Is(err, conn.ErrNoJetStream):
+	case len(found) == 0 && errors.Is(err, broker.ErrNoJetStream):
 		return fmt.Sprintf("this is a NATS server without NATS Streaming (so says %s) and without JetStream: %s, or connect to another with --server", p.base, p.startJetStream())
 	case len(found) == 0:
 		return fmt.Sprintf("this is a NATS server without NATS Streaming (so says %s): --backend jetstream if it has JetStream; "+

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/fault"
 	"nats-test/internal/monitor"
 	"nats-test/internal/monitor/streaming"
@@ -59,7 +60,7 @@ func (o *forgetOptions) check(s *System, cmd *cobra.Command) error {
 	if err := o.position.check(cmd); err != nil {
 		return err
 	}
-	if err := conn.CheckSubject(o.subject); err != nil {
+	if err := broker.CheckSubject(o.subject); err != nil {
 		return err
 	}
 	switch {
@@ -98,14 +99,14 @@ func forgetRun(ctx context.Context, s *System, tell *teller, o *forgetOptions) (
 	if o.options.ClientID == "" && o.group == "" {
 		o.options.ClientID = o.clientID() // the durable's, on NATS Streaming
 	}
-	sub := conn.Subscription{Subject: o.subject, Group: o.group, Durable: o.durable}
+	sub := broker.Subscription{Subject: o.subject, Group: o.group, Durable: o.durable}
 	var visit *conn.Visit
 	if reader, ok := from.(*streaming.Reader); ok {
-		if visit, err = o.visit(ctx, observer, reader, conn.NewClientID("visit")); err != nil {
+		if visit, err = o.visit(ctx, observer, reader, broker.NewClientID("visit")); err != nil {
 			return err
 		}
 		defer visit.Leave()
-	} else if o.stream, err = observer.StreamOf(ctx, o.subject); errors.Is(err, conn.ErrNoStream) {
+	} else if o.stream, err = observer.StreamOf(ctx, o.subject); errors.Is(err, broker.ErrNoStream) {
 		return o.notThere()
 	} else if err != nil {
 		return o.explainMonitor(fmt.Errorf("looking for the stream of %q: %w", o.subject, err), from)
@@ -165,7 +166,7 @@ func (o *forgetOptions) what(p *monitor.Subscription) string {
 }
 
 // remove deletes the position that was shown, if it still is as it was.
-func (o *forgetOptions) remove(ctx context.Context, observer *conn.Observer, from looker, sub conn.Subscription, visit *conn.Visit, shown *monitor.Subscription) error {
+func (o *forgetOptions) remove(ctx context.Context, observer *conn.Observer, from looker, sub broker.Subscription, visit *conn.Visit, shown *monitor.Subscription) error {
 	if reader, ok := from.(*streaming.Reader); ok && o.group == "" {
 		own, err := o.visit(ctx, observer, reader, o.options.ClientID)
 		if err != nil {
@@ -179,13 +180,13 @@ func (o *forgetOptions) remove(ctx context.Context, observer *conn.Observer, fro
 		return err
 	}
 	if !now.Created.Equal(shown.Created) || now.Delivered != shown.Delivered {
-		err = fmt.Errorf("%s of %s has come to #%d: %w", o.who(), o.subject, now.Delivered, conn.ErrChanged)
+		err = fmt.Errorf("%s of %s has come to #%d: %w", o.who(), o.subject, now.Delivered, broker.ErrChanged)
 	} else if visit != nil {
 		err = visit.Forget(ctx, sub)
 	} else {
 		err = observer.Forget(ctx, conn.Seen{Stream: o.stream, Consumer: shown.Consumer, Created: shown.Created, Delivered: shown.Delivered})
 	}
-	if errors.Is(err, conn.ErrChanged) {
+	if errors.Is(err, broker.ErrChanged) {
 		return hinted(fmt.Errorf("nothing was forgotten: %w", err), "look again")
 	}
 	if err != nil {
@@ -195,7 +196,7 @@ func (o *forgetOptions) remove(ctx context.Context, observer *conn.Observer, fro
 }
 
 // unused returns the position, and an error if it is not there or in use.
-func (o *forgetOptions) unused(ctx context.Context, from looker, sub conn.Subscription) (*monitor.Channel, *monitor.Subscription, error) {
+func (o *forgetOptions) unused(ctx context.Context, from looker, sub broker.Subscription) (*monitor.Channel, *monitor.Subscription, error) {
 	channel, found, err := o.look(ctx, from, sub)
 	switch {
 	case err != nil:
@@ -213,7 +214,7 @@ func (o *forgetOptions) unused(ctx context.Context, from looker, sub conn.Subscr
 }
 
 func (o *forgetOptions) notThere() error {
-	return hinted(fmt.Errorf("%s of %s: %w", o.who(), o.subject, conn.ErrNoPosition), "`listen status %s` shows those that are there", shellescape.Quote(o.subject))
+	return hinted(fmt.Errorf("%s of %s: %w", o.who(), o.subject, broker.ErrNoPosition), "`listen status %s` shows those that are there", shellescape.Quote(o.subject))
 }
 
 func isAre(n int) string {
@@ -232,7 +233,7 @@ func (o *forgetOptions) evicts(from looker) string {
 }
 
 // look returns the position as it is now, or nil if it is not there.
-func (o *forgetOptions) look(ctx context.Context, from looker, sub conn.Subscription) (*monitor.Channel, *monitor.Subscription, error) {
+func (o *forgetOptions) look(ctx context.Context, from looker, sub broker.Subscription) (*monitor.Channel, *monitor.Subscription, error) {
 	snapshot, err := o.read(ctx, from, []string{o.subject})
 	if err != nil {
 		return nil, nil, err
@@ -242,7 +243,7 @@ func (o *forgetOptions) look(ctx context.Context, from looker, sub conn.Subscrip
 }
 
 // find returns the position in a snapshot, or nil.
-func (o *forgetOptions) find(s *monitor.Snapshot, sub conn.Subscription) (*monitor.Channel, *monitor.Subscription) {
+func (o *forgetOptions) find(s *monitor.Snapshot, sub broker.Subscription) (*monitor.Channel, *monitor.Subscription) {
 	for _, c := range s.Channels {
 		for _, p := range c.Subscriptions {
 			switch {

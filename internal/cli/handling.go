@@ -8,6 +8,7 @@ import (
 	"github.com/fatih/color"
 
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 )
 
 // handling is what happens to every event.
@@ -37,7 +38,7 @@ func newHandling(s *System, tell *teller, o *listenOptions) *handling {
 }
 
 // Handle checks one event and notes its output.
-func (h *handling) Handle(m *conn.Message) error {
+func (h *handling) Handle(m *broker.Message) error {
 	if m.Deliveries > 1 {
 		h.company.cameAgain(m, h.mine[m.Subject][m.Sequence])
 	}
@@ -75,7 +76,7 @@ func (h *handling) Handle(m *conn.Message) error {
 }
 
 // leave remembers when events are left unacked, to know them again.
-func (h *handling) leave(m *conn.Message) {
+func (h *handling) leave(m *broker.Message) {
 	const most = 1 << 16
 	left := h.mine[m.Subject]
 	if left == nil {

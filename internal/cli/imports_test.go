@@ -16,9 +16,9 @@ func TestImportsGoOneWay(t *testing.T) {
 	allowed := map[string][]string{
 		"nats-test/cmd/publish": {"nats-test/internal/cli"},
 		"nats-test/cmd/listen":  {"nats-test/internal/cli"},
-		"nats-test/internal/cli": {"nats-test/internal/conn", "nats-test/internal/events", "nats-test/internal/fault", "nats-test/internal/monitor",
+		"nats-test/internal/cli": {"nats-test/internal/conn", "nats-test/internal/conn/broker", "nats-test/internal/events", "nats-test/internal/fault", "nats-test/internal/monitor",
 			"nats-test/internal/monitor/port", "nats-test/internal/monitor/streaming", "nats-test/internal/monitor/jetstream"},
-		"nats-test/internal/conn":              {"nats-test/internal/fault"},
+		"nats-test/internal/conn":              {"nats-test/internal/conn/broker", "nats-test/internal/fault"},
 		"nats-test/internal/events":            {"nats-test/internal/fault"},
 		"nats-test/internal/fault":             nil,
 		"nats-test/internal/monitor":           {"nats-test/internal/fault"},

@@ -7,7 +7,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/events"
 )
 
@@ -34,7 +34,7 @@ type listenOptions struct {
 	clientIDGiven bool
 	inFlightGiven bool
 	ackWaitGiven  bool
-	start         conn.Start
+	start         broker.Start
 	contracts     map[string]*events.Contract // by subject; none with --raw
 }
 
@@ -107,7 +107,7 @@ func (o *listenOptions) check(s *System, cmd *cobra.Command) error {
 	}
 	given := cmd.Flags().Changed
 	var err error
-	if o.start, err = conn.ParseStart(o.deliver, time.Now()); err != nil {
+	if o.start, err = broker.ParseStart(o.deliver, time.Now()); err != nil {
 		return usage(cmd, "--deliver %q: %w", o.deliver, err)
 	}
 	o.deliverGiven, o.inFlightGiven, o.ackWaitGiven = given("deliver"), given("max-in-flight"), given("ack-wait")
@@ -163,7 +163,7 @@ func (o *listenOptions) chooseSubjects(s *System, cmd *cobra.Command) error {
 		}
 		if strings.Contains(a, "*") && !strings.ContainsAny(a, `>?[\`) {
 			find = all.Match
-		} else if err := conn.CheckSubject(a); err != nil {
+		} else if err := broker.CheckSubject(a); err != nil {
 			return err
 		}
 		found, err := find(a)
@@ -185,5 +185,5 @@ func (o *listenOptions) addSubject(subject string) error {
 	if !slices.Contains(o.subjects, subject) {
 		o.subjects = append(o.subjects, subject)
 	}
-	return conn.CheckSubject(subject)
+	return broker.CheckSubject(subject)
 }

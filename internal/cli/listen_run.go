@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/fault"
 	"nats-test/internal/monitor/streaming"
 )
@@ -103,30 +104,30 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *teller, h *hand
 
 	o.options.Notify = func(line string) { tell.warn("%s", line) }
 	h.company = newCompany(tell, o)
-	var backend conn.Backend
+	var backend broker.Backend
 	var listener *conn.Listener
 	listener = &conn.Listener{
 		Options:  o.options,
 		Subjects: o.subjects,
-		Subscription: conn.Subscription{
+		Subscription: broker.Subscription{
 			Group: o.group, Durable: o.durable, Start: o.start, AckWait: o.ackWait, MaxInFlight: o.inFlight(),
 		},
 		NoAck: o.noAck, UntilEnd: o.untilEnd, Idle: o.idle, Persist: again, Rest: o.rest,
-		Reached: func(b conn.Backend, again bool) {
+		Reached: func(b broker.Backend, again bool) {
 			backend = b
 			if again {
 				return
 			}
 			o.tellBackend(tell, b)
-			h.noAcks = b == conn.JetStream && o.group == "" && o.durable == ""
+			h.noAcks = b == broker.JetStream && o.group == "" && o.durable == ""
 			if h.noAcks && (o.noAck || o.ackWaitGiven) {
 				tell.say("--no-ack and --ack-wait are ignored: without a group or durable, JetStream wants no acks")
 			}
-			if b == conn.STAN {
+			if b == broker.STAN {
 				o.tellPosition(ctx, tell)
 			}
 		},
-		Joined: func(places []conn.Place, again bool) {
+		Joined: func(places []broker.Place, again bool) {
 			h.joined = true
 			o.tellJoined(tell, places, again)
 			h.company.joined(ctx, listener, backend, places)
@@ -146,7 +147,7 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *teller, h *hand
 		return fmt.Errorf("%w before it listened to %s: nothing was handled", errInterrupted, strings.Join(o.subjects, ", "))
 	case err != nil && h.joined:
 		return o.askMonitor(parent, err, nil)
-	case errors.Is(err, conn.ErrNoStream) && !errors.Is(err, conn.ErrNoSuchStream):
+	case errors.Is(err, broker.ErrNoStream) && !errors.Is(err, broker.ErrNoSuchStream):
 		return hinted(err, "%s; to listen to a mirror, or to a stream with sources, name it with --stream", hintFor(err))
 	case err != nil:
 		return o.explain(parent, err)
@@ -168,9 +169,9 @@ func (o *listenOptions) hasEnd() bool { return o.untilEnd || o.count > 0 }
 
 // rest asks the monitoring port what is left of a group or durable of NATS
 // Streaming: nobody else can tell.
-func (o *listenOptions) rest(ctx context.Context, sub conn.Subscription, client string) (conn.Rest, error) {
+func (o *listenOptions) rest(ctx context.Context, sub broker.Subscription, client string) (broker.Rest, error) {
 	r, err := streaming.RestOf(ctx, o.monitorURL(), sub.Subject, sub.Group, sub.Durable, client)
-	return conn.Rest{Waiting: r.Waiting, Next: r.Next, Unacked: r.Unacked, Here: r.Own, Sent: r.Sent}, err
+	return broker.Rest{Waiting: r.Waiting, Next: r.Next, Unacked: r.Unacked, Here: r.Own, Sent: r.Sent}, err
 }
 
 // inFlight is what a subscription may hold. If not told otherwise, it is not
@@ -193,7 +194,7 @@ func (o *listenOptions) inFlight() int {
 	return n
 }
 
-func (o *listenOptions) tellJoined(tell *teller, places []conn.Place, again bool) {
+func (o *listenOptions) tellJoined(tell *teller, places []broker.Place, again bool) {
 	as := ""
 	switch {
 	case o.group != "" && o.durable != "":
@@ -213,7 +214,7 @@ func (o *listenOptions) tellJoined(tell *teller, places []conn.Place, again bool
 
 // tellPlaces says, in one line, what JetStream made of the subjects; and where
 // a consumer that exists makes --deliver void.
-func (o *listenOptions) tellPlaces(tell *teller, places []conn.Place, again bool) {
+func (o *listenOptions) tellPlaces(tell *teller, places []broker.Place, again bool) {
 	var mapping []string
 	for _, p := range places {
 		if p.Stream == "" { // NATS Streaming

@@ -5,7 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 )
 
 // A position is the flags that name a queue group, and how far it has come.
@@ -34,12 +34,12 @@ func (p *position) check(cmd *cobra.Command) error {
 		// A durable name allows no colon, a group's name does.
 		p.durable = strings.ReplaceAll(p.group, ":", "-")
 	}
-	for _, err := range []error{conn.CheckGroup(p.group), conn.CheckDurable(p.durable)} {
+	for _, err := range []error{broker.CheckGroup(p.group), broker.CheckDurable(p.durable)} {
 		if err != nil {
 			return err
 		}
 	}
-	if p.group == "" && p.durable != "" && !given("client-id") && conn.CheckClientID(p.durable) != nil {
+	if p.group == "" && p.durable != "" && !given("client-id") && broker.CheckClientID(p.durable) != nil {
 		return usage(cmd, "--durable %q without --group needs a --client-id: NATS Streaming finds it by both, "+
 			"and no client ID can be made of this name", p.durable)
 	}
@@ -52,5 +52,5 @@ func (p *position) clientID() string {
 	if p.group == "" && p.durable != "" {
 		return "listen-" + p.durable
 	}
-	return conn.NewClientID("listen")
+	return broker.NewClientID("listen")
 }

@@ -9,7 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/events"
 )
 
@@ -98,7 +98,7 @@ own catalogue says so, the same in Protobuf or Avro.`,
 
 // check refuses what can't be run, before anything is read or sent.
 func (o *publishOptions) check(s *System, cmd *cobra.Command) error {
-	if err := conn.CheckPublish(o.subject); err != nil {
+	if err := broker.CheckPublish(o.subject); err != nil {
 		return err
 	}
 	if err := o.resolve(s, cmd); err != nil {
@@ -132,7 +132,7 @@ func (o *publishOptions) check(s *System, cmd *cobra.Command) error {
 		return usage(cmd, "--interactive and --data - both want stdin")
 	case given("id") && o.id == "":
 		return usage(cmd, "--id \"\": the ID is empty")
-	case o.options.Backend == conn.STAN && (o.id != "" || len(o.headers) > 0):
+	case o.options.Backend == broker.STAN && (o.id != "" || len(o.headers) > 0):
 		return errOnlyJetStream
 	}
 	var err error
@@ -155,7 +155,7 @@ func (o *publishOptions) check(s *System, cmd *cobra.Command) error {
 		}
 	}
 	if o.options.ClientID == "" {
-		o.options.ClientID = conn.NewClientID("publish")
+		o.options.ClientID = broker.NewClientID("publish")
 	}
 	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"golang.org/x/time/rate"
 
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/fault"
 )
 
@@ -188,7 +189,7 @@ func send(ctx context.Context, r *reader, out *results, o *publishOptions) (err 
 			if !session.Traits().MessageIDs && (o.id != "" || len(o.header) > 0) {
 				return errors.Join(errOnlyJetStream, session.Close())
 			}
-			publisher = conn.NewPublisher(session, func(_ int, r conn.Receipt, last bool) { out.acked(r, last) })
+			publisher = conn.NewPublisher(session, func(_ int, r broker.Receipt, last bool) { out.acked(r, last) })
 			begin = time.Now()
 		}
 		if err := out.wait(ctx); err != nil {
@@ -203,7 +204,7 @@ func send(ctx context.Context, r *reader, out *results, o *publishOptions) (err 
 		if err != nil {
 			return err
 		}
-		return whenInterrupted(ctx, publisher.Publish(ctx, conn.Event{Subject: o.subject, Data: data, ID: id, Header: o.header}))
+		return whenInterrupted(ctx, publisher.Publish(ctx, broker.Event{Subject: o.subject, Data: data, ID: id, Header: o.header}))
 	})
 }
 

@@ -9,7 +9,7 @@ import (
 	"time"
 	"unicode/utf8"
 
-	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 )
 
 // appendTime appends a time as the JavaScript services write it: UTC, with
@@ -64,7 +64,7 @@ func unwrap(data []byte, subject string) ([]byte, error) {
 
 // A format appends one message to out, as listen prints it, with its line end.
 // data is the message's data as compact JSON, nil if it is not JSON.
-type format func(out []byte, m *conn.Message, data []byte) []byte
+type format func(out []byte, m *broker.Message, data []byte) []byte
 
 // formatOf returns the format of listen's --output. safe escapes what a
 // terminal would obey.
@@ -72,7 +72,7 @@ func formatOf(output string, safe bool, style style) format {
 	switch output {
 	case "json":
 		if safe {
-			return func(out []byte, m *conn.Message, data []byte) []byte {
+			return func(out []byte, m *broker.Message, data []byte) []byte {
 				line := appendJSON(nil, m, data)
 				safe := printable(string(line[:len(line)-1])) // \u escapes, legal in JSON strings
 				return append(append(out, safe...), '\n')
@@ -80,7 +80,7 @@ func formatOf(output string, safe bool, style style) format {
 		}
 		return appendJSON
 	case "raw":
-		return func(out []byte, m *conn.Message, _ []byte) []byte {
+		return func(out []byte, m *broker.Message, _ []byte) []byte {
 			if safe {
 				return append(append(out, printable(string(m.Data))...), '\n')
 			}
@@ -95,7 +95,7 @@ type style struct {
 	number, subject, again func(a ...any) string
 }
 
-func (s style) appendText(out []byte, m *conn.Message, data []byte) []byte {
+func (s style) appendText(out []byte, m *broker.Message, data []byte) []byte {
 	out = append(out, s.number("#"+strconv.FormatUint(m.Sequence, 10))...)
 	out = append(out, ' ')
 	out = append(out, s.subject(printable(m.Subject))...)
@@ -111,7 +111,7 @@ func (s style) appendText(out []byte, m *conn.Message, data []byte) []byte {
 	return append(out, '\n')
 }
 
-func appendJSON(out []byte, m *conn.Message, data []byte) []byte {
+func appendJSON(out []byte, m *broker.Message, data []byte) []byte {
 	out = append(out, `{"subject":`...)
 	out = appendString(out, m.Subject)
 	out = append(out, `,"sequence":`...)

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/monitor"
 	"nats-test/internal/monitor/jetstream"
 	"nats-test/internal/monitor/streaming"
@@ -77,7 +78,7 @@ func (o *statusOptions) check(s *System, cmd *cobra.Command) error {
 		if strings.Contains(subject, "*") && !strings.ContainsAny(subject, `>?[\`) {
 			continue
 		}
-		if err := conn.CheckSubject(subject); err != nil {
+		if err := broker.CheckSubject(subject); err != nil {
 			return err
 		}
 	}
@@ -107,7 +108,7 @@ func (c *connection) observe(ctx context.Context) (*conn.Observer, looker, error
 	if err != nil {
 		return nil, nil, c.explain(ctx, err)
 	}
-	if observer.Backend() == conn.STAN {
+	if observer.Backend() == broker.STAN {
 		return observer, c.streaming(observer), nil
 	}
 	js, err := observer.JetStream()
@@ -176,11 +177,11 @@ func (o *statusOptions) look(ctx context.Context, from looker, h *monitor.Histor
 
 // explainMonitor says what to type when a broker does not tell how it stands.
 func (c *connection) explainMonitor(err error, from looker) error {
-	if errors.Is(err, conn.ErrAuth) {
+	if errors.Is(err, broker.ErrAuth) {
 		return hinted(err, "the user needs the permission to publish to $JS.API.STREAM.NAMES, $JS.API.STREAM.LIST, $JS.API.STREAM.INFO.* and $JS.API.CONSUMER.LIST.*")
 	}
 	if errors.Is(err, streaming.ErrClients) {
-		return &explained{fmt.Errorf("looking at %s: %w", c.options.Where(), err), conn.ErrLost, "`listen doctor` tells how far the connection comes"}
+		return &explained{fmt.Errorf("looking at %s: %w", c.options.Where(), err), broker.ErrLost, "`listen doctor` tells how far the connection comes"}
 	}
 	for _, e := range ends {
 		if errors.Is(err, e.err) {

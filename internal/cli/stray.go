@@ -7,6 +7,7 @@ import (
 	"os"
 
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/fault"
 )
 
@@ -63,5 +64,5 @@ func (s *stray) end() error {
 	if s.lines == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d of the broker's messages were dropped, and not handled: %w", s.lines, conn.ErrGarbled)
+	return fmt.Errorf("%d of the broker's messages were dropped, and not handled: %w", s.lines, broker.ErrGarbled)
 }

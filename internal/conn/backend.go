@@ -1,3 +1,10 @@
+// Package conn is one connection to a broker: how it is reached, what it is
+// called there, how events are put on it and taken from it, and what happens
+// when it is lost or closed.
+//
+// The package's rule: it moves (subject, bytes) and never looks into the
+// bytes. What was acked is stored, what was handled is acked, and a durable
+// position is closed, never unsubscribed.
 package conn
 
 import (
@@ -7,20 +14,22 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+
+	"nats-test/internal/conn/broker"
 )
 
 // A Conn is a session with a broker, and the connection under it.
 type Conn struct {
-	Session
+	broker.Session
 	link *link
 	kind *kindOfBroker
 }
 
 // Backend returns which kind of broker this is.
-func (c *Conn) Backend() Backend { return c.kind.name }
+func (c *Conn) Backend() broker.Backend { return c.kind.name }
 
 // Traits returns what is special about this kind of broker.
-func (c *Conn) Traits() Traits { return c.kind.traits }
+func (c *Conn) Traits() broker.Traits { return c.kind.traits }
 
 // Lost is closed when the session has ended other than by Close: a
 // reconnect can't bring it back. Err then tells why.
@@ -40,16 +49,16 @@ func (c *Conn) Others() string { return c.link.Others() }
 
 // Dial opens a session with the broker that o describes. It gives up when ctx is
 // done, or when o.Timeout is over for each server and question. Errors wrap
-// [ErrNoServer], [ErrNoCluster], [ErrNoJetStream], [ErrHung], [ErrAuth],
-// [ErrTLS], [ErrClientIDTaken], [ErrName], [ErrOnlyJetStream] or [ErrConfig]. If
-// neither backend is there, both [ErrNoCluster] and [ErrNoJetStream] are wrapped.
+// [broker.ErrNoServer], [broker.ErrNoCluster], [broker.ErrNoJetStream], [broker.ErrHung], [broker.ErrAuth],
+// [broker.ErrTLS], [broker.ErrClientIDTaken], [broker.ErrName], [broker.ErrOnlyJetStream] or [broker.ErrConfig]. If
+// neither backend is there, both [broker.ErrNoCluster] and [broker.ErrNoJetStream] are wrapped.
 func Dial(ctx context.Context, o Options) (*Conn, error) {
 	o, err := prepared(o)
 	if err != nil {
 		return nil, err
 	}
 	c, err := dial(ctx, o)
-	for i := 0; errors.Is(err, ErrAbsent) && i < len(o.given()) && ctx.Err() == nil; i++ { // another server may have it
+	for i := 0; errors.Is(err, broker.ErrAbsent) && i < len(o.given()) && ctx.Err() == nil; i++ { // another server may have it
 		if other, failed := dial(ctx, o.startingAt(i)); failed == nil {
 			c, err = other, nil
 		}
@@ -69,7 +78,7 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 // prepared returns o with defaults, a client ID and the servers as they are dialled.
 func prepared(o Options) (Options, error) {
 	o = o.Or(defaults)
-	o.ClientID = cmp.Or(o.ClientID, NewClientID("client"))
+	o.ClientID = cmp.Or(o.ClientID, broker.NewClientID("client"))
 	return o.normal()
 }
 
@@ -83,12 +92,12 @@ func dial(ctx context.Context, o Options) (*Conn, error) {
 	switch {
 	case err != nil:
 	case o.Stream != "" && !c.kind.traits.Streams:
-		err = because(ErrOnlyJetStream, fmt.Errorf("the stream %q", o.Stream))
+		err = broker.Because(broker.ErrOnlyJetStream, fmt.Errorf("the stream %q", o.Stream))
 	default:
-		c.Session, err = c.kind.open(ctx, l, o.Backend == Auto)
+		c.Session, err = c.kind.open(ctx, l, o.Backend == broker.Auto)
 	}
 	if err != nil {
-		if lost := l.Err(); errors.Is(lost, ErrGarbled) {
+		if lost := l.Err(); errors.Is(lost, broker.ErrGarbled) {
 			err = lost
 		}
 		l.abandon()
@@ -101,7 +110,7 @@ func dial(ctx context.Context, o Options) (*Conn, error) {
 func attempted(o Options) string {
 	var names []string
 	for _, k := range kinds {
-		if o.Backend == Auto || o.Backend == k.name {
+		if o.Backend == broker.Auto || o.Backend == k.name {
 			names = append(names, k.called(o))
 		}
 	}

@@ -4,12 +4,14 @@ import (
 	"context"
 	"errors"
 	"fmt"
+
+	"nats-test/internal/conn/broker"
 )
 
 // A kindOfBroker is a row in the table of backends.
 type kindOfBroker struct {
-	name   Backend
-	traits Traits
+	name   broker.Backend
+	traits broker.Traits
 	absent error // what the error wraps if it is not there
 
 	// called returns what errors call the one that the options lead to, and
@@ -17,13 +19,13 @@ type kindOfBroker struct {
 	called, asked func(Options) string
 
 	// present returns nil if the broker is there. Its error wraps absent if the
-	// server says that it is not, and [ErrAuth] if asking is not permitted.
+	// server says that it is not, and [broker.ErrAuth] if asking is not permitted.
 	present func(context.Context, *link) error
 	// unasked: the broker may be used though asking for it is not permitted.
 	unasked bool
 
 	// open opens a session. found tells that present has found the broker.
-	open func(ctx context.Context, l *link, found bool) (Session, error)
+	open func(ctx context.Context, l *link, found bool) (broker.Session, error)
 	// opens: open itself tells best whether the broker is there.
 	opens bool
 }
@@ -31,13 +33,13 @@ type kindOfBroker struct {
 // kinds are the backends, the one that is preferred first.
 var kinds = []*kindOfBroker{
 	{
-		name: STAN, traits: stanTraits, absent: ErrNoCluster,
+		name: broker.STAN, traits: stanTraits, absent: broker.ErrNoCluster,
 		called:  func(o Options) string { return fmt.Sprintf("cluster %q", o.Cluster) },
 		asked:   func(o Options) string { return fmt.Sprintf("the NATS Streaming cluster %q", o.Cluster) },
 		present: stanPresent, open: openStan, opens: true,
 	},
 	{
-		name: JetStream, traits: jetTraits, absent: ErrNoJetStream,
+		name: broker.JetStream, traits: jetTraits, absent: broker.ErrNoJetStream,
 		called: func(o Options) string {
 			if o.Domain != "" {
 				return fmt.Sprintf("JetStream of domain %q", o.Domain)
@@ -53,7 +55,7 @@ var kinds = []*kindOfBroker{
 // backend that was asked for is looked for if look is set, or if opening a
 // session does not tell whether it is there.
 func find(ctx context.Context, l *link, look bool) (*kindOfBroker, error) {
-	if l.opts.Backend == Auto {
+	if l.opts.Backend == broker.Auto {
 		return detect(ctx, l)
 	}
 	for _, k := range kinds {
@@ -61,13 +63,13 @@ func find(ctx context.Context, l *link, look bool) (*kindOfBroker, error) {
 			continue
 		}
 		if look || !k.opens {
-			if err := k.present(ctx, l); err != nil && (!k.unasked || !errors.Is(err, ErrAuth)) {
+			if err := k.present(ctx, l); err != nil && (!k.unasked || !errors.Is(err, broker.ErrAuth)) {
 				return nil, err
 			}
 		}
 		return k, nil
 	}
-	return nil, because(ErrConfig, fmt.Errorf("there is no backend %s", clip(string(l.opts.Backend))))
+	return nil, broker.Because(broker.ErrConfig, fmt.Errorf("there is no backend %s", broker.Clip(string(l.opts.Backend))))
 }
 
 // detect finds out which broker the server has. It asks once for each, and does
@@ -77,7 +79,7 @@ func detect(ctx context.Context, l *link) (*kindOfBroker, error) {
 	for _, k := range kinds {
 		err := k.present(ctx, l)
 		answers = append(answers, err)
-		if err == nil || !errors.Is(err, ErrAbsent) && !errors.Is(err, ErrAuth) {
+		if err == nil || !errors.Is(err, broker.ErrAbsent) && !errors.Is(err, broker.ErrAuth) {
 			break
 		}
 	}
@@ -95,9 +97,9 @@ func choose(o Options, answers []error) (*kindOfBroker, error) {
 		switch {
 		case err == nil:
 			return k, nil
-		case errors.Is(err, ErrAbsent):
+		case errors.Is(err, broker.ErrAbsent):
 			absent++
-		case errors.Is(err, ErrAuth):
+		case errors.Is(err, broker.ErrAuth):
 			denied, denial = k, fmt.Errorf("asking for %s: %w", k.asked(o), err)
 		default:
 			return nil, fmt.Errorf("asking for %s: %w", k.asked(o), err)
@@ -106,11 +108,11 @@ func choose(o Options, answers []error) (*kindOfBroker, error) {
 	switch last := len(answers) - 1; {
 	case absent == len(answers):
 		err := answers[last]
-		if errors.Is(err, ErrNoDomain) { // what was asked for by name
+		if errors.Is(err, broker.ErrNoDomain) { // what was asked for by name
 			return nil, err
 		}
 		for i := last - 1; i >= 0; i-- {
-			err = because(kinds[i].absent, err)
+			err = broker.Because(kinds[i].absent, err)
 		}
 		return nil, err
 	case denied.unasked && absent == last: // only asking is forbidden, perhaps

@@ -12,6 +12,7 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 )
 
 // kinds are the ways in which a listener may share its events.
@@ -46,7 +47,7 @@ func subjectOf(t *testing.T) string {
 func at(n int, do func()) *recorder {
 	r := &recorder{}
 	came := 0
-	r.verdict = func(*conn.Message) error {
+	r.verdict = func(*broker.Message) error {
 		if came++; came == n {
 			do()
 		}
@@ -179,7 +180,7 @@ func TestUntilEndWhileOthersHoldEvents(t *testing.T) {
 			close(release)
 			return
 		}
-		if _, err := r.wait(); !errors.Is(err, conn.ErrUnfinished) || !strings.Contains(err.Error(), "others hold 1 event of orders unacked") {
+		if _, err := r.wait(); !errors.Is(err, broker.ErrUnfinished) || !strings.Contains(err.Error(), "others hold 1 event of orders unacked") {
 			t.Errorf("while another works: %v", err)
 		}
 		if !strings.Contains(said.all(), "waiting for 1 event") {
@@ -210,7 +211,7 @@ func TestUntilEndBesideLiveTraffic(t *testing.T) {
 			defer close(going)
 			p := conn.NewPublisher(session, nil)
 			for i := 101; ctx.Err() == nil; i++ {
-				if p.Publish(ctx, conn.Event{Subject: subject, Data: fmt.Append(nil, i)}) != nil || p.Flush() != nil {
+				if p.Publish(ctx, broker.Event{Subject: subject, Data: fmt.Append(nil, i)}) != nil || p.Flush() != nil {
 					return
 				}
 			}
@@ -239,7 +240,7 @@ func TestUntilEndThatTheBrokerForgot(t *testing.T) {
 		}))
 		<-again
 		publish(t, o, subject, 51, 120) // past the sequence of the old end
-		if _, err := r.wait(); !errors.Is(err, conn.ErrUnfinished) || !strings.Contains(err.Error(), subject+" began anew") {
+		if _, err := r.wait(); !errors.Is(err, broker.ErrUnfinished) || !strings.Contains(err.Error(), subject+" began anew") {
 			t.Errorf("%v after %d events", err, len(r.seen()))
 		}
 	})
@@ -268,7 +269,7 @@ func TestBlockedHandlerGivesBackAndCanBeStopped(t *testing.T) {
 		stop()
 		select {
 		case err := <-ended:
-			if !errors.Is(err, conn.ErrBlocked) {
+			if !errors.Is(err, broker.ErrBlocked) {
 				t.Error(err)
 			}
 		case <-time.After(10 * time.Second):

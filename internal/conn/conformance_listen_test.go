@@ -7,6 +7,7 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 )
 
 func TestStartPositions(t *testing.T) {
@@ -38,7 +39,7 @@ func TestStartPositions(t *testing.T) {
 			t.Run(test.deliver, func(t *testing.T) {
 				l := listener(o, "orders")
 				l.UntilEnd = true
-				if l.Subscription.Start, err = conn.ParseStart(test.deliver, time.Now()); err != nil {
+				if l.Subscription.Start, err = broker.ParseStart(test.deliver, time.Now()); err != nil {
 					t.Fatal(err)
 				}
 				r := run(t, l, &recorder{})
@@ -51,7 +52,7 @@ func TestStartPositions(t *testing.T) {
 			})
 		}
 		l := listener(o, "orders")
-		l.Subscription.Start = conn.Start{Kind: conn.StartTime, Time: middle.Time}
+		l.Subscription.Start = broker.Start{Kind: broker.StartTime, Time: middle.Time}
 		l.UntilEnd = true
 		r := run(t, l, &recorder{})
 		if _, err := r.wait(); err != nil {
@@ -72,7 +73,7 @@ func TestUntilEndIsExact(t *testing.T) {
 		l.Subjects = []string{"orders", "payments", "nothing-here"}
 		l.UntilEnd = true
 		handler := &recorder{}
-		handler.verdict = func(m *conn.Message) error {
+		handler.verdict = func(m *broker.Message) error {
 			if m.Subject == "orders" && m.Sequence == 300 { // beyond the end: not wanted
 				publish(t, o, "orders", 999, 999)
 			}

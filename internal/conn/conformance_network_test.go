@@ -10,6 +10,7 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 )
 
 // badNetworks is what networks do while programs work.
@@ -58,14 +59,14 @@ func TestPublishingOverBadNetworks(t *testing.T) {
 	onBadNetworks(t, func(t *testing.T, subject string, over, past conn.Options, strike func()) {
 		var acked []string
 		session := dial(t, over)
-		p := conn.NewPublisher(session, func(event int, _ conn.Receipt, _ bool) {
+		p := conn.NewPublisher(session, func(event int, _ broker.Receipt, _ bool) {
 			if acked = append(acked, fmt.Sprint(event)); len(acked) == moment {
 				strike()
 			}
 		})
 		var err error
 		for event := 1; event <= events && err == nil; event++ {
-			err = p.Publish(t.Context(), conn.Event{Subject: subject, Data: fmt.Append(nil, event)})
+			err = p.Publish(t.Context(), broker.Event{Subject: subject, Data: fmt.Append(nil, event)})
 		}
 		err = errors.Join(err, p.Flush())
 		sent, good, inDoubt := p.Sent()
@@ -81,13 +82,13 @@ func TestPublishingOverBadNetworks(t *testing.T) {
 			}
 		}
 		switch {
-		case err == nil && session.Backend() == conn.JetStream && !slices.Equal(got, numbers(1, events)):
+		case err == nil && session.Backend() == broker.JetStream && !slices.Equal(got, numbers(1, events)):
 			t.Errorf("no error, and stored are %d events, not each in its place", len(got))
 		case err == nil && len(stored) != events:
 			t.Errorf("no error, and stored are %d events", len(stored))
 		case err != nil && (len(stored) < good || len(stored) > good+inDoubt):
 			t.Errorf("%d are stored", len(stored))
-		case err != nil && !errors.Is(err, conn.ErrNotAcked) && !errors.Is(err, conn.ErrLost):
+		case err != nil && !errors.Is(err, broker.ErrNotAcked) && !errors.Is(err, broker.ErrLost):
 			t.Error("another error")
 		}
 	})
@@ -103,7 +104,7 @@ func TestReadingToTheEndOverBadNetworks(t *testing.T) {
 				l := kind(over, subject)
 				l.UntilEnd, l.Subscription.AckWait = true, 2*time.Second
 				r := &recorder{}
-				r.verdict = func(*conn.Message) error {
+				r.verdict = func(*broker.Message) error {
 					if len(r.events) == moment-1 {
 						strike()
 					}

@@ -8,6 +8,8 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+
+	"nats-test/internal/conn/broker"
 )
 
 // A contextFile is a context of the nats CLI. Its color_scheme, description and
@@ -39,13 +41,13 @@ type contextFile struct {
 
 // FromContext reads the NATS context called name, as the nats CLI keeps it:
 // $XDG_CONFIG_HOME/nats/context/NAME.json, else under ~/.config. getenv looks
-// up environment variables. The error wraps [ErrConfig].
+// up environment variables. The error wraps [broker.ErrConfig].
 func FromContext(name string, getenv func(string) string) (Options, error) {
 	fail := func(err error) (Options, error) {
-		return Options{}, fmt.Errorf("reading the NATS context %q: %w", name, because(ErrContext, err))
+		return Options{}, fmt.Errorf("reading the NATS context %q: %w", name, broker.Because(broker.ErrContext, err))
 	}
 	if isContent(name) {
-		return Options{}, because(ErrContext, errors.New("--context (NATS_CONTEXT) must be the name of a NATS context, and what is given looks like a secret (it is not shown)"))
+		return Options{}, broker.Because(broker.ErrContext, errors.New("--context (NATS_CONTEXT) must be the name of a NATS context, and what is given looks like a secret (it is not shown)"))
 	}
 	if name != filepath.Base(name) || name == "." || name == ".." {
 		return fail(fmt.Errorf("a context's name is no path"))

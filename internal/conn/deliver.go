@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"nats-test/internal/conn/broker"
 )
 
 // taken is an event that was handled and waits to be acked.
 type taken struct {
-	acker    acker
+	acker    broker.Acker
 	subject  string
 	sequence uint64
 	took     time.Duration
@@ -25,7 +27,7 @@ const sizeWeight = 16
 // deliver has one event handled, and flushed and acked in good time. It
 // returns false if the event is left to others, as all are once ctx is done.
 // Without one, what was handled is flushed and acked.
-func (s *stay) deliver(ctx context.Context, m *Message, more bool, p *position) bool {
+func (s *stay) deliver(ctx context.Context, m *broker.Message, more bool, p *position) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopping {
@@ -48,7 +50,7 @@ func (s *stay) deliver(ctx context.Context, m *Message, more bool, p *position) 
 	if p.handled.has(m.Sequence, m.Time) {
 		// A copy, sent because the ack was late, or lost. A server that was
 		// killed may not even know that it sent it before.
-		s.taken = append(s.taken, taken{m.acker, m.Subject, m.Sequence, 0})
+		s.taken = append(s.taken, taken{m.Acker, m.Subject, m.Sequence, 0})
 	} else {
 		err := s.handler.Handle(m)
 		begin := s.clock
@@ -62,14 +64,14 @@ func (s *stay) deliver(ctx context.Context, m *Message, more bool, p *position) 
 		}
 		switch {
 		case errors.Is(err, ErrLeave):
-			m.acker.Leave()
+			m.Acker.Leave()
 			s.leave(m, p)
 		case err == nil && s.NoAck:
-			m.acker.Leave()
+			m.Acker.Leave()
 			s.leave(m, p)
 		case err == nil:
 			p.handled.add(m.Sequence, m.Time)
-			s.taken = append(s.taken, taken{m.acker, m.Subject, m.Sequence, s.clock.Sub(begin)})
+			s.taken = append(s.taken, taken{m.Acker, m.Subject, m.Sequence, s.clock.Sub(begin)})
 		case err != nil:
 			s.fail(err)
 			return false
@@ -104,7 +106,7 @@ func (s *stay) deliver(ctx context.Context, m *Message, more bool, p *position) 
 
 // leave notes an event that stays unacked, and says so when no other can come
 // because of such events. mu is held.
-func (s *stay) leave(m *Message, p *position) {
+func (s *stay) leave(m *broker.Message, p *position) {
 	if !s.traits.LoneAcks && s.alone() { // its events need no acks
 		return
 	}

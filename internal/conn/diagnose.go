@@ -8,6 +8,8 @@ import (
 	"strings"
 
 	"github.com/nats-io/nats.go"
+
+	"nats-test/internal/conn/broker"
 )
 
 // A Finding is what one step of a diagnosis found out. Its texts may hold what
@@ -54,9 +56,9 @@ const (
 
 // A Diagnosis is what all findings amount to.
 type Diagnosis struct {
-	Backend Backend  // that would be used; "" if there is none
-	Server  string   // URL of the server that would be used
-	Servers []string // IDs of the servers that greeted
+	Backend broker.Backend // that would be used; "" if there is none
+	Server  string         // URL of the server that would be used
+	Servers []string       // IDs of the servers that greeted
 
 	// Fault is the first that keeps a publish or a listen from working; nil if
 	// they would work. What is wrong with one of several servers does not count
@@ -73,7 +75,7 @@ type Diagnosis struct {
 // opens a session of NATS Streaming, and looks for the streams of JetStream.
 func Diagnose(ctx context.Context, o Options, subjects []string, found func(Finding)) Diagnosis {
 	o = o.Or(defaults)
-	o.ClientID = cmp.Or(o.ClientID, NewClientID("client"))
+	o.ClientID = cmp.Or(o.ClientID, broker.NewClientID("client"))
 	o.NoReconnect, o.CreateStream = true, false
 	o.Notify = func(string) {} // what matters is found in the errors
 	d := &diagnosing{report: found}
@@ -137,10 +139,10 @@ func explainOption(err error) error {
 	if err == nil {
 		return nil
 	}
-	if e := explain(err); errors.Is(e, ErrTLS) {
+	if e := explain(err); errors.Is(e, broker.ErrTLS) {
 		return e
 	}
-	return because(ErrConfig, err)
+	return broker.Because(broker.ErrConfig, err)
 }
 
 // diagnosing is a diagnosis under way.
@@ -196,8 +198,8 @@ func (f Finding) doing(server string) string {
 // without an end if it has none.
 func words(err error) string {
 	const most = 300
-	if f, ok := errors.AsType[*failure](err); ok {
-		err = f.cause
+	if f, ok := errors.AsType[*broker.Failure](err); ok {
+		err = f.Cause
 	}
 	text := err.Error()
 	if len(text) > most {

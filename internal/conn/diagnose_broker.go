@@ -12,6 +12,8 @@ import (
 	"al.essio.dev/pkg/shellescape"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"nats-test/internal/conn/broker"
 )
 
 // broker finds out which broker is there, whether it is the one that would be
@@ -31,9 +33,9 @@ func (d *diagnosing) broker(ctx context.Context, subjects []string) {
 		return
 	}
 	backend, err := l.judge(streaming, missing)
-	if backend == STAN && err == nil && subjects != nil {
+	if backend == broker.STAN && err == nil && subjects != nil {
 		// What comes after the ping may be forbidden, or hang.
-		var session Session
+		var session broker.Session
 		if session, err = openStan(ctx, l, true); err == nil {
 			defer func() { _ = session.Close() }()
 		}
@@ -42,8 +44,8 @@ func (d *diagnosing) broker(ctx context.Context, subjects []string) {
 		}
 	}
 	atCluster, atJetStream := err, error(nil)
-	if l.opts.Backend == JetStream || errors.Is(err, ErrNoDomain) || l.opts.Backend == Auto && backend != STAN && !errors.Is(missing, ErrNoJetStream) &&
-		(errors.Is(streaming, nats.ErrNoResponders) || errors.Is(streaming, ErrAuth)) {
+	if l.opts.Backend == broker.JetStream || errors.Is(err, broker.ErrNoDomain) || l.opts.Backend == broker.Auto && backend != broker.STAN && !errors.Is(missing, broker.ErrNoJetStream) &&
+		(errors.Is(streaming, nats.ErrNoResponders) || errors.Is(streaming, broker.ErrAuth)) {
 		atCluster, atJetStream = nil, err
 	}
 	d.cluster(streaming, took, atCluster, subjects != nil)
@@ -52,29 +54,29 @@ func (d *diagnosing) broker(ctx context.Context, subjects []string) {
 		return
 	}
 	d.Backend = backend
-	if backend == JetStream {
+	if backend == broker.JetStream {
 		d.streams(ctx, js, subjects)
 	}
 }
 
 // judge says which backend would be used, or why none. Its error is that of
 // Dial.
-func (l *link) judge(streaming, jetStream error) (Backend, error) {
+func (l *link) judge(streaming, jetStream error) (broker.Backend, error) {
 	absent := errors.Is(streaming, nats.ErrNoResponders)
 	switch {
-	case l.opts.Backend == STAN && absent:
-		return "", because(ErrNoCluster, streaming)
-	case l.opts.Backend == STAN:
-		return STAN, streaming
-	case l.opts.Backend == JetStream && errors.Is(jetStream, ErrAuth): // only asking is forbidden, perhaps
-		return JetStream, nil
-	case l.opts.Backend == JetStream:
-		return JetStream, jetStream
+	case l.opts.Backend == broker.STAN && absent:
+		return "", broker.Because(broker.ErrNoCluster, streaming)
+	case l.opts.Backend == broker.STAN:
+		return broker.STAN, streaming
+	case l.opts.Backend == broker.JetStream && errors.Is(jetStream, broker.ErrAuth): // only asking is forbidden, perhaps
+		return broker.JetStream, nil
+	case l.opts.Backend == broker.JetStream:
+		return broker.JetStream, jetStream
 	}
 	if absent {
-		streaming = because(ErrNoCluster, streaming)
-	} else if errors.Is(streaming, ErrHung) {
-		streaming = because(ErrSilentCluster, streaming)
+		streaming = broker.Because(broker.ErrNoCluster, streaming)
+	} else if errors.Is(streaming, broker.ErrHung) {
+		streaming = broker.Because(broker.ErrSilentCluster, streaming)
 	}
 	kind, err := choose(l.opts, []error{streaming, jetStream})
 	if err != nil {
@@ -87,7 +89,7 @@ func (l *link) judge(streaming, jetStream error) (Backend, error) {
 func (d *diagnosing) cluster(streaming error, took string, fault error, opened bool) {
 	id := clipWord(d.link.opts.Cluster)
 	opens := ""
-	if opened && d.link.opts.Backend != JetStream {
+	if opened && d.link.opts.Backend != broker.JetStream {
 		opens = ", and takes clients"
 	}
 	f := Finding{Step: StepCluster, Err: fault}
@@ -98,10 +100,10 @@ func (d *diagnosing) cluster(streaming error, took string, fault error, opened b
 		f.Short, f.What = "cluster "+id+" takes no clients", id+" answers, but takes no client: "+words(fault)
 	case errors.Is(streaming, nats.ErrNoResponders):
 		f.State, f.Short, f.What = StateNone, "cluster "+id+" not found", "no NATS Streaming cluster "+id+" answers"
-		if errors.Is(fault, ErrNoJetStream) {
+		if errors.Is(fault, broker.ErrNoJetStream) {
 			f.What += ", nor JetStream"
 		}
-	case errors.Is(streaming, ErrAuth):
+	case errors.Is(streaming, broker.ErrAuth):
 		f.State, f.Short, f.What = StateUnknown, "cluster not asked for", "asking for "+id+" is not permitted: "+words(streaming)
 	default:
 		f.State, f.Short, f.What = StateUnknown, "cluster "+id+" without an answer", id+" does not answer: "+words(streaming)
@@ -121,9 +123,9 @@ func (d *diagnosing) jetStream(account *jetstream.AccountInfo, missing, fault er
 		f.State, f.Short, f.What = StateOK, "JetStream ok", describe(account)
 	case errors.Is(missing, jetstream.ErrJetStreamNotEnabledForAccount):
 		f.State, f.Short, f.What = StateNone, "no JetStream", "not enabled for this account"
-	case errors.Is(missing, ErrNoJetStream):
+	case errors.Is(missing, broker.ErrNoJetStream):
 		f.State, f.Short, f.What = StateNone, "no JetStream", "not enabled"
-	case errors.Is(missing, ErrAuth):
+	case errors.Is(missing, broker.ErrAuth):
 		f.State, f.Short, f.What = StateUnknown, "JetStream not asked for", "asking for it is not permitted: "+words(missing)
 		f.Hint = "publishing needs the permission to publish the subject; listening needs $JS.API.STREAM.NAMES, $JS.API.CONSUMER.> and $JS.ACK.>"
 	default:
@@ -203,7 +205,7 @@ func (d *diagnosing) streams(ctx context.Context, js jetstream.JetStream, subjec
 		switch {
 		case ctx.Err() != nil:
 			return
-		case errors.Is(err, ErrNoStream):
+		case errors.Is(err, broker.ErrNoStream):
 			missing = append(missing, subject)
 		case err != nil:
 			d.fault(Finding{Step: StepStream, Short: "streams not asked for", What: "asking for the stream of " + subject + ": " + words(err), Err: err,
@@ -243,14 +245,14 @@ func (d *diagnosing) streams(ctx context.Context, js jetstream.JetStream, subjec
 		what += "; " + covered
 	}
 	d.fault(Finding{
-		Step: StepStream, Short: "no stream", What: what, Err: fmt.Errorf("%s: %w", names, ErrNoStream),
+		Step: StepStream, Short: "no stream", What: what, Err: fmt.Errorf("%s: %w", names, broker.ErrNoStream),
 		Hint: fmt.Sprintf("`listen %s --create-stream` makes what is missing, `publish` has the same flag; "+
 			"or add it to a stream of yours (nats stream edit)", typed),
 	})
 }
 
 func streamsHint(err error) string {
-	if errors.Is(err, ErrAuth) {
+	if errors.Is(err, broker.ErrAuth) {
 		return "listening needs the permission to publish to $JS.API.STREAM.NAMES, $JS.API.CONSUMER.> and $JS.ACK.>, and to subscribe to the inbox: " +
 			"give it to this user, or use another (--user, --creds)"
 	}

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"nats-test/internal/conn/broker"
 )
 
 // A handshake is what is known of a server before the log-in.
@@ -46,12 +48,12 @@ func (d *diagnosing) logIn(ctx context.Context, h handshake) *link {
 		return nil
 	}
 	switch {
-	case err != nil && errors.Is(err, ErrTLS):
+	case err != nil && errors.Is(err, broker.ErrTLS):
 		d.fault(h.insecure(err, secured))
 		return nil
 	case secured != nil:
 		d.found(StepTLS, StateOK, "TLS ok", "%s, %s", tls.VersionName(secured.Version), certificate(secured.PeerCertificates, time.Now()))
-	case err == nil || errors.Is(err, ErrAuth):
+	case err == nil || errors.Is(err, broker.ErrAuth):
 		d.notEncrypted(h)
 	}
 	if err == nil && !h.known {
@@ -125,7 +127,7 @@ const (
 func presented(a Auth, u *url.URL) string {
 	if u.User != nil && a.kind() == "" {
 		if _, ok := u.User.Password(); ok {
-			return fmt.Sprintf("user %s with the password in the URL", clip(u.User.Username()))
+			return fmt.Sprintf("user %s with the password in the URL", broker.Clip(u.User.Username()))
 		}
 		return "the token in the URL"
 	}
@@ -141,7 +143,7 @@ func presented(a Auth, u *url.URL) string {
 		if a.User == "" {
 			return passwordAlone
 		}
-		return fmt.Sprintf("user %s with a password", clip(a.User))
+		return fmt.Sprintf("user %s with a password", broker.Clip(a.User))
 	case "token":
 		return "a token"
 	case "creds":
@@ -158,13 +160,13 @@ func presented(a Auth, u *url.URL) string {
 func (h handshake) refusal(what string, err error) Finding {
 	f := Finding{Step: StepAuth, Err: err}
 	switch {
-	case !h.known && !errors.Is(err, ErrAuth):
+	case !h.known && !errors.Is(err, broker.ErrAuth):
 		f.Step, f.Short, f.What = StepNATS, "not NATS", "it does not answer as a NATS server would: "+words(err)
-	case errors.Is(err, ErrExpired):
+	case errors.Is(err, broker.ErrExpired):
 		f.Short, f.What = "auth expired", what+": "+words(err)
-	case errors.Is(err, ErrAuth) && what == "":
+	case errors.Is(err, broker.ErrAuth) && what == "":
 		f.Short, f.What = "auth missing", "no credentials were given, and the server asks for them: "+words(err)
-	case errors.Is(err, ErrAuth):
+	case errors.Is(err, broker.ErrAuth):
 		f.Short, f.What = "auth refused", what+": refused: "+words(err)
 		first := "check " + what
 		switch what {
@@ -175,7 +177,7 @@ func (h handshake) refusal(what string, err error) Finding {
 		}
 		f.Hint = first + ": what is sent comes from a flag, the environment (NATS_USER, NATS_PASSWORD, NATS_TOKEN, NATS_CREDS, NATS_NKEY), " +
 			"a NATS context or the URL, the first that says something"
-	case errors.Is(err, ErrHung):
+	case errors.Is(err, broker.ErrHung):
 		f.Short, f.What = "log-in without an answer", "the server does not answer to the log-in: "+words(err)
 	default:
 		f.Short, f.What = "log-in failed", "the log-in failed: "+words(err)
@@ -207,7 +209,7 @@ func (h handshake) insecure(err error, secured *tls.ConnectionState) Finding {
 		f.Hint = "renew the server's certificate, or set this machine's clock"
 	case errors.As(err, &hostname):
 		f.Short = "TLS certificate of another host"
-		f.What = fmt.Sprintf("the server's %s; it is for %s, not for %s", shown, namesOf(hostname.Certificate), clip(hostname.Host))
+		f.What = fmt.Sprintf("the server's %s; it is for %s, not for %s", shown, namesOf(hostname.Certificate), broker.Clip(hostname.Host))
 		f.Hint = "name the server as its certificate does (--server), or have one issued for this name"
 	case errors.As(err, &authority):
 		f.Short = "TLS authority unknown"
@@ -245,7 +247,7 @@ func certificate(chain []*x509.Certificate, now time.Time) string {
 	case left < soonExpired:
 		end += ": renew it soon"
 	}
-	return fmt.Sprintf("certificate %s from %s %s", clip(c.Subject.String()), clip(c.Issuer.String()), end)
+	return fmt.Sprintf("certificate %s from %s %s", broker.Clip(c.Subject.String()), broker.Clip(c.Issuer.String()), end)
 }
 
 func days(d time.Duration) string {
@@ -269,7 +271,7 @@ func namesOf(c *x509.Certificate) string {
 		return "no host at all"
 	}
 	for i, n := range names {
-		names[i] = clip(n)
+		names[i] = broker.Clip(n)
 	}
 	if len(names) > most {
 		names = append(names[:most], "others")

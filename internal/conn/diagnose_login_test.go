@@ -9,6 +9,7 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 )
 
 func TestDiagnosisOfTLS(t *testing.T) {
@@ -41,7 +42,7 @@ func TestDiagnosisOfTLS(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := diagnose(t, test.o)
-			f.works(conn.JetStream)
+			f.works(broker.JetStream)
 			for _, one := range f.all {
 				if one.Step == conn.StepTLS && (one.State != conn.StateOK || !regexp.MustCompile(test.want).MatchString(one.What)) {
 					t.Errorf("not %s: %+v", test.want, one)
@@ -91,9 +92,9 @@ func TestDiagnosisOfTLS(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := diagnose(t, test.o)
-			reason := conn.ErrTLS
+			reason := broker.ErrTLS
 			if test.step == conn.StepNATS {
-				reason = conn.ErrNoServer // it closes the connection
+				reason = broker.ErrNoServer // it closes the connection
 			}
 			f.faulty(test.step, reason, test.words, test.hint)
 		})
@@ -114,14 +115,14 @@ func TestDiagnosisOfWebSocket(t *testing.T) {
 	}
 	plain, secure := start("no_tls: true"), start(fmt.Sprintf("tls { cert_file: %q, key_file: %q }", cert, key))
 	f := diagnose(t, conn.Options{Servers: plain})
-	f.works(conn.JetStream)
+	f.works(broker.JetStream)
 	f.has(conn.StepNATS, conn.StateOK, "NATS server 2.")
 	f.has(conn.StepTLS, conn.StateNone, "not encrypted")
 	f = diagnose(t, conn.Options{Servers: secure, TLS: conn.TLS{CA: good.file}})
-	f.works(conn.JetStream)
+	f.works(broker.JetStream)
 	f.has(conn.StepTLS, conn.StateOK, `certificate "CN=server"`)
-	diagnose(t, conn.Options{Servers: secure}).faulty(conn.StepTLS, conn.ErrTLS, "that authority is not trusted here", "--tlsca")
+	diagnose(t, conn.Options{Servers: secure}).faulty(conn.StepTLS, broker.ErrTLS, "that authority is not trusted here", "--tlsca")
 	other := strings.Replace(impostor(t, says("HTTP/1.1 200 OK\r\n\r\n")), "nats", "ws", 1)
 	f = diagnose(t, conn.Options{Servers: other, Timeout: time.Second})
-	f.faulty(conn.StepNATS, conn.ErrRefused, "does not answer as a NATS server would", "")
+	f.faulty(conn.StepNATS, broker.ErrRefused, "does not answer as a NATS server would", "")
 }

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"nats-test/internal/conn/broker"
 )
 
 // mostAddresses bounds how many addresses of a name are tried.
@@ -70,9 +72,9 @@ func (d *diagnosing) lookUp(ctx context.Context, o Options, host string) []strin
 		d.found(StepName, StateOK, "name "+clipWord(host)+" ok", "%s is %s", clipWord(host), strings.Join(addresses[:min(len(addresses), mostAddresses)], ", "))
 		return addresses[:min(len(addresses), mostAddresses)]
 	}
-	f := Finding{Step: StepName, Short: "name " + clipWord(host) + " unknown", What: clip(host) + " is no name that is known here", Err: because(ErrNoServer, err)}
+	f := Finding{Step: StepName, Short: "name " + clipWord(host) + " unknown", What: broker.Clip(host) + " is no name that is known here", Err: broker.Because(broker.ErrNoServer, err)}
 	if no, ok := errors.AsType[*net.DNSError](err); ok && !no.IsNotFound {
-		f.What, f.Short = "looking up "+clip(host)+": "+no.Err, "name "+clipWord(host)+" not looked up"
+		f.What, f.Short = "looking up "+broker.Clip(host)+": "+no.Err, "name "+clipWord(host)+" not looked up"
 	}
 	f.Hint = "check the spelling of the server's name (--server, NATS_URL)"
 	if inKubernetes(host) {
@@ -128,7 +130,7 @@ func (d *diagnosing) connect(ctx context.Context, o Options, addresses []string,
 				"for one in Kubernetes, forward its port first: `make pf`"
 		case errors.Is(refusal, syscall.ECONNREFUSED):
 			f.Hint = "nothing listens at that port there: check host and port (--server, NATS_URL), and that the server runs"
-		case errors.Is(f.Err, ErrHung):
+		case errors.Is(f.Err, broker.ErrHung):
 			f.Short = "TCP without an answer"
 			f.Hint = "a firewall may be in between, or the address is that of no machine: check --server (NATS_URL)"
 		}
@@ -167,7 +169,7 @@ func (d *diagnosing) greeted(g greeting) {
 func (d *diagnosing) noGreeting(err error) {
 	f := Finding{Step: StepNATS, Short: "not NATS", What: words(err), Err: err}
 	switch {
-	case errors.Is(err, ErrHung):
+	case errors.Is(err, broker.ErrHung):
 		f.Short = "NATS silent"
 		f.Hint = "the server may be stopped or overloaded: look at it, or wait longer with --timeout; " +
 			"or it waits for a TLS handshake first (tls_first in a NATS context); or this is another program's port (--server)"
@@ -184,7 +186,7 @@ func (d *diagnosing) noGreeting(err error) {
 		if u, err := parseServer(d.server); err == nil && (u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback()) {
 			f.Hint = "a port-forward to what does not run does this: if it is one, look at the pod, and forward its port again (make pf)"
 		}
-	case errors.Is(err, ErrHTTP): // whose it is, the monitoring port may tell
+	case errors.Is(err, broker.ErrHTTP): // whose it is, the monitoring port may tell
 	default:
 		f.Hint = "another program answers at this port: check --server (NATS_URL); NATS servers take clients at port 4222, as a rule"
 	}

@@ -18,6 +18,7 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 )
 
 // impostor returns the URL of a server that answers each connection with talk,
@@ -86,25 +87,25 @@ func TestDiagnosisOfOtherServers(t *testing.T) {
 		reason error
 		words  string
 	}{
-		"nothing said":    {impostor(t, says("")), conn.ErrHung, "takes the connection and says nothing for "},
-		"closed at once":  {impostor(t, func(net.Conn, <-chan struct{}) {}), conn.ErrNoServer, "closes it without a word"},
-		"SSH":             {impostor(t, says("SSH-2.0-OpenSSH_9.6\r\n")), conn.ErrNoServer, `not as a NATS server: "SSH-2.0-OpenSSH_9.6"`},
-		"HTTP":            {strings.Replace(web.URL, "http", "nats", 1), conn.ErrNoServer, `not as a NATS server: "HTTP/1.1 400 Bad Request"`},
-		"HTTPS":           {strings.Replace(secure.URL, "https", "nats", 1), conn.ErrNoServer, "says nothing, and closes the connection when spoken to"},
-		"TLS alert":       {impostor(t, says("\x15\x03\x01\x00\x02\x02\x46")), conn.ErrTLS, "speaks TLS from the first byte"},
-		"escapes":         {impostor(t, says("\x1b]0;owned\x07\u202e\xff\r\n")), conn.ErrNoServer, `"\x1b]0;owned\a\u202e\xff"`},
-		"no line":         {impostor(t, says("hello")), conn.ErrNoServer, `not as a NATS server: "hello"`},
-		"half a greeting": {impostor(t, says(`INFO {"server_id":"x`)), conn.ErrNoServer, `not as a NATS server: "INFO {`},
-		"no JSON":         {impostor(t, says("INFO what\r\n")), conn.ErrNoServer, `not as a NATS server: "INFO what"`},
-		"endless junk":    {impostor(t, endless("", "junk", &written)), conn.ErrNoServer, `not as a NATS server: "junkjunk`},
-		"endless line":    {impostor(t, endless("INFO {", " ", &written)), conn.ErrNoServer, "a greeting of more than "},
+		"nothing said":    {impostor(t, says("")), broker.ErrHung, "takes the connection and says nothing for "},
+		"closed at once":  {impostor(t, func(net.Conn, <-chan struct{}) {}), broker.ErrNoServer, "closes it without a word"},
+		"SSH":             {impostor(t, says("SSH-2.0-OpenSSH_9.6\r\n")), broker.ErrNoServer, `not as a NATS server: "SSH-2.0-OpenSSH_9.6"`},
+		"HTTP":            {strings.Replace(web.URL, "http", "nats", 1), broker.ErrNoServer, `not as a NATS server: "HTTP/1.1 400 Bad Request"`},
+		"HTTPS":           {strings.Replace(secure.URL, "https", "nats", 1), broker.ErrNoServer, "says nothing, and closes the connection when spoken to"},
+		"TLS alert":       {impostor(t, says("\x15\x03\x01\x00\x02\x02\x46")), broker.ErrTLS, "speaks TLS from the first byte"},
+		"escapes":         {impostor(t, says("\x1b]0;owned\x07\u202e\xff\r\n")), broker.ErrNoServer, `"\x1b]0;owned\a\u202e\xff"`},
+		"no line":         {impostor(t, says("hello")), broker.ErrNoServer, `not as a NATS server: "hello"`},
+		"half a greeting": {impostor(t, says(`INFO {"server_id":"x`)), broker.ErrNoServer, `not as a NATS server: "INFO {`},
+		"no JSON":         {impostor(t, says("INFO what\r\n")), broker.ErrNoServer, `not as a NATS server: "INFO what"`},
+		"endless junk":    {impostor(t, endless("", "junk", &written)), broker.ErrNoServer, `not as a NATS server: "junkjunk`},
+		"endless line":    {impostor(t, endless("INFO {", " ", &written)), broker.ErrNoServer, "a greeting of more than "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			begin := time.Now()
 			f := diagnose(t, conn.Options{Servers: test.url, Timeout: 400 * time.Millisecond})
 			f.faulty(conn.StepNATS, test.reason, test.words, "")
 			f.has(conn.StepTCP, conn.StateOK, "connected to 127.0.0.1:")
-			if f.that.Fault != nil && (f.that.Fault.Hint == "" && !errors.Is(f.that.Fault.Err, conn.ErrHTTP) || len(f.that.Fault.What) > 400) {
+			if f.that.Fault != nil && (f.that.Fault.Hint == "" && !errors.Is(f.that.Fault.Err, broker.ErrHTTP) || len(f.that.Fault.What) > 400) {
 				t.Errorf("%+v", f.that.Fault)
 			}
 			if took := time.Since(begin); took > 5*time.Second {
@@ -114,7 +115,7 @@ func TestDiagnosisOfOtherServers(t *testing.T) {
 	}
 	// However long it may be silent first.
 	patient := conn.Options{Servers: strings.Replace(web.URL, "http", "nats", 1), Timeout: 5 * time.Second}
-	diagnose(t, patient).faulty(conn.StepNATS, conn.ErrHTTP, `"HTTP/1.1 400 Bad Request"`, "")
+	diagnose(t, patient).faulty(conn.StepNATS, broker.ErrHTTP, `"HTTP/1.1 400 Bad Request"`, "")
 	// A greeting that comes in parts, and late, is one all the same; what
 	// follows it is not what it promises.
 	slow := impostor(t, func(c net.Conn, done <-chan struct{}) {
@@ -127,9 +128,9 @@ func TestDiagnosisOfOtherServers(t *testing.T) {
 	})
 	f := diagnose(t, conn.Options{Servers: slow, Timeout: 400 * time.Millisecond})
 	f.has(conn.StepNATS, conn.StateOK, `answers as NATS server 2.15.2 "n"`)
-	f.faulty(conn.StepAuth, conn.ErrHung, "the server does not answer to the log-in", "")
+	f.faulty(conn.StepAuth, broker.ErrHung, "the server does not answer to the log-in", "")
 	full := impostor(t, says(info+"-ERR 'maximum connections exceeded'\r\n"))
-	diagnose(t, conn.Options{Servers: full, Timeout: 400 * time.Millisecond}).faulty(conn.StepAuth, conn.ErrCrowded, "maximum connections exceeded", "")
+	diagnose(t, conn.Options{Servers: full, Timeout: 400 * time.Millisecond}).faulty(conn.StepAuth, broker.ErrCrowded, "maximum connections exceeded", "")
 }
 
 func TestDiagnosisOfAFalseGreeting(t *testing.T) {
@@ -159,7 +160,7 @@ func TestEndlessGreeting(t *testing.T) {
 	noLeaks(t)
 	var written atomic.Int64
 	url := impostor(t, endless("INFO {", " ", &written))
-	if err := refused(t, conn.Options{Servers: url}); !errors.Is(err, conn.ErrNoServer) {
+	if err := refused(t, conn.Options{Servers: url}); !errors.Is(err, broker.ErrNoServer) {
 		t.Error(err)
 	}
 	if n := written.Load(); n > 32<<20 {
@@ -169,16 +170,16 @@ func TestEndlessGreeting(t *testing.T) {
 
 func TestDiagnosisOfAddresses(t *testing.T) {
 	f := diagnose(t, conn.Options{Servers: "nats://no-such-host.invalid"})
-	f.faulty(conn.StepName, conn.ErrNoServer, "no-such-host.invalid", "check the spelling")
+	f.faulty(conn.StepName, broker.ErrNoServer, "no-such-host.invalid", "check the spelling")
 	f = diagnose(t, conn.Options{Servers: "nats://ada:s3cret@no-such-host"})
-	f.faulty(conn.StepName, conn.ErrNoServer, "no-such-host", "make pf")
+	f.faulty(conn.StepName, broker.ErrNoServer, "no-such-host", "make pf")
 	f = diagnose(t, conn.Options{Servers: "nats://ada:s3cret@127.0.0.1:1"})
-	f.faulty(conn.StepTCP, conn.ErrNoServer, "127.0.0.1:1: connection refused", "")
+	f.faulty(conn.StepTCP, broker.ErrNoServer, "127.0.0.1:1: connection refused", "")
 	f.has(conn.StepName, conn.StateOK, "127.0.0.1 is an address")
 	f = diagnose(t, conn.Options{Servers: "nats://[::1]:1"})
-	f.faulty(conn.StepTCP, conn.ErrNoServer, "[::1]:1: ", "")
+	f.faulty(conn.StepTCP, broker.ErrNoServer, "[::1]:1: ", "")
 	f = diagnose(t, conn.Options{Servers: "127.0.0.1:1, nats://127.0.0.1:2,"})
-	f.faulty(conn.StepTCP, conn.ErrNoServer, "connection refused", "")
+	f.faulty(conn.StepTCP, broker.ErrNoServer, "connection refused", "")
 	if len(f.all) != 4 || f.all[0].Server != "nats://127.0.0.1:1" || f.all[2].Server != "nats://127.0.0.1:2" {
 		t.Errorf("not both servers:\n%s", f)
 	}
@@ -188,7 +189,7 @@ func TestOneOfSeveralServersIsEnough(t *testing.T) {
 	server := brokertest.Start(t, brokertest.Config{})
 	silent := impostor(t, says(""))
 	f := diagnose(t, conn.Options{Servers: "127.0.0.1:1," + silent + "," + server.URL + ",127.0.0.1:2", Timeout: 300 * time.Millisecond})
-	f.works(conn.STAN)
+	f.works(broker.STAN)
 	faults := 0
 	for _, one := range f.all {
 		if one.State == conn.StateFault {
@@ -222,9 +223,9 @@ func TestDiagnosisOfCredentials(t *testing.T) {
 		f := diagnose(t, test.o)
 		f.has(conn.StepAuth, test.state, test.words)
 		if test.state == conn.StateFault {
-			f.faulty(conn.StepAuth, conn.ErrAuth, test.words, "")
+			f.faulty(conn.StepAuth, broker.ErrAuth, test.words, "")
 		} else {
-			f.works(conn.JetStream)
+			f.works(broker.JetStream)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 )
 
 // findings are those of one diagnosis.
@@ -64,7 +65,7 @@ func (f *findings) faulty(step conn.Step, reason error, words, hint string) {
 }
 
 // works fails the test unless a backend would be used.
-func (f *findings) works(b conn.Backend) {
+func (f *findings) works(b broker.Backend) {
 	f.t.Helper()
 	if f.that.Fault != nil || f.that.Backend != b {
 		f.t.Errorf("not %s:\n%s", b, f)
@@ -85,10 +86,10 @@ func TestDiagnosisOfWhatWorks(t *testing.T) {
 	createStream(t, js, conn.NewStream("orders", 1))
 	createStream(t, js, conn.NewStream("tickets", 1))
 	for name, test := range map[string]struct {
-		backend conn.Backend
-		want    conn.Backend
+		backend broker.Backend
+		want    broker.Backend
 	}{
-		"found out": {conn.Auto, conn.STAN}, "stan": {conn.STAN, conn.STAN}, "jetstream": {conn.JetStream, conn.JetStream},
+		"found out": {broker.Auto, broker.STAN}, "stan": {broker.STAN, broker.STAN}, "jetstream": {broker.JetStream, broker.JetStream},
 	} {
 		t.Run(name, func(t *testing.T) {
 			noLeaks(t)
@@ -104,7 +105,7 @@ func TestDiagnosisOfWhatWorks(t *testing.T) {
 			if f.that.Server != both.URL || len(f.that.Servers) != 1 || f.that.Servers[0] != js.Conn().ConnectedServerId() {
 				t.Errorf("%+v", f.that)
 			}
-			if test.want == conn.JetStream {
+			if test.want == broker.JetStream {
 				f.has(conn.StepStream, conn.StateOK, "orders is in orders, tickets is in tickets")
 			} else if slices.ContainsFunc(f.all, func(one conn.Finding) bool { return one.Step == conn.StepStream }) {
 				t.Errorf("NATS Streaming has no streams:\n%s", f)
@@ -113,7 +114,7 @@ func TestDiagnosisOfWhatWorks(t *testing.T) {
 	}
 	t.Run("localhost", func(t *testing.T) {
 		f := diagnose(t, conn.Options{Servers: strings.Replace(both.URL, "127.0.0.1", "localhost", 1)})
-		f.works(conn.STAN)
+		f.works(broker.STAN)
 		f.has(conn.StepName, conn.StateOK, "localhost is ")
 	})
 }
@@ -124,21 +125,21 @@ func TestDiagnosisOfStreams(t *testing.T) {
 	createStream(t, js, conn.NewStream("orders", 1))
 	o := conn.Options{Servers: url, Auth: as("admin")}
 	f := diagnose(t, o, "orders", "tickets")
-	f.faulty(conn.StepStream, conn.ErrNoStream, "no stream stores tickets; orders is in orders", "`listen tickets --create-stream`")
+	f.faulty(conn.StepStream, broker.ErrNoStream, "no stream stores tickets; orders is in orders", "`listen tickets --create-stream`")
 	many := []string{"orders"}
 	for i := range 30 {
 		many = append(many, fmt.Sprint("s", i))
 	}
 	f = diagnose(t, o, many...)
-	f.faulty(conn.StepStream, conn.ErrNoStream, "s9 and 20 others; orders is in orders", "`listen SUBJECT... --create-stream`")
+	f.faulty(conn.StepStream, broker.ErrNoStream, "s9 and 20 others; orders is in orders", "`listen SUBJECT... --create-stream`")
 	for _, subject := range many[1:] {
 		createStream(t, js, conn.NewStream(subject, 1))
 	}
 	f = diagnose(t, o, many...)
-	f.works(conn.JetStream)
+	f.works(broker.JetStream)
 	f.has(conn.StepStream, conn.StateOK, "31 subjects are in 31 streams")
 	f = diagnose(t, conn.Options{Servers: url, Auth: as("names"), Timeout: long}, "orders")
-	f.faulty(conn.StepStream, conn.ErrAuth, "asking for the stream of orders: ", "$JS.API.STREAM.NAMES")
+	f.faulty(conn.StepStream, broker.ErrAuth, "asking for the stream of orders: ", "$JS.API.STREAM.NAMES")
 }
 
 // A diagnosis and a command come to the same end.
@@ -160,10 +161,10 @@ func TestDiagnosisAgreesWithDial(t *testing.T) {
 		}`}),
 	}
 	reasons := []error{
-		conn.ErrNoServer, conn.ErrNoCluster, conn.ErrNoJetStream, conn.ErrHung, conn.ErrAuth, conn.ErrTLS,
-		conn.ErrClientIDTaken, conn.ErrName, conn.ErrConfig, conn.ErrRefused,
+		broker.ErrNoServer, broker.ErrNoCluster, broker.ErrNoJetStream, broker.ErrHung, broker.ErrAuth, broker.ErrTLS,
+		broker.ErrClientIDTaken, broker.ErrName, broker.ErrConfig, broker.ErrRefused,
 	}
-	agree := func(name, user string, backend conn.Backend, cluster string) {
+	agree := func(name, user string, backend broker.Backend, cluster string) {
 		t.Run(fmt.Sprintf("%s %s %s %s", name, user, backend, cluster), func(t *testing.T) {
 			t.Parallel()
 			// stan.go waits for the whole time-out where it is denied.
@@ -191,7 +192,7 @@ func TestDiagnosisAgreesWithDial(t *testing.T) {
 			}
 		})
 	}
-	for _, backend := range []conn.Backend{conn.Auto, conn.STAN, conn.JetStream} {
+	for _, backend := range []broker.Backend{broker.Auto, broker.STAN, broker.JetStream} {
 		for _, cluster := range []string{"ticketing", "other"} {
 			agree("NATS Streaming", "", backend, cluster)
 			agree("plain", "", backend, cluster)
@@ -200,7 +201,7 @@ func TestDiagnosisAgreesWithDial(t *testing.T) {
 		agree("accounts", "without", backend, "ticketing")
 		for _, user := range []string{"admin", "stan", "info", "jetstream", "none", "inbox", "connecting"} {
 			agree("both, users", user, backend, "ticketing")
-			if backend == conn.Auto {
+			if backend == broker.Auto {
 				agree("JetStream, users", user, backend, "ticketing")
 				agree("plain, users", user, backend, "ticketing")
 			}
@@ -213,20 +214,20 @@ func TestDiagnosisOfWhatIsNotNeeded(t *testing.T) {
 	streaming := brokertest.Start(t, brokertest.Config{})
 	plain := brokertest.Start(t, brokertest.Config{Plain: true})
 	f := diagnose(t, conn.Options{Servers: both.URL, Cluster: "other"})
-	f.works(conn.JetStream)
+	f.works(broker.JetStream)
 	f.has(conn.StepCluster, conn.StateNone, "no NATS Streaming cluster other answers")
 	f = diagnose(t, conn.Options{Servers: streaming.URL})
-	f.works(conn.STAN)
+	f.works(broker.STAN)
 	f.has(conn.StepJetStream, conn.StateNone, "not enabled")
-	f = diagnose(t, conn.Options{Servers: streaming.URL, Backend: conn.JetStream})
-	f.faulty(conn.StepJetStream, conn.ErrNoJetStream, "not enabled", "")
+	f = diagnose(t, conn.Options{Servers: streaming.URL, Backend: broker.JetStream})
+	f.faulty(conn.StepJetStream, broker.ErrNoJetStream, "not enabled", "")
 	f.has(conn.StepCluster, conn.StateOK, "ticketing answers")
-	f = diagnose(t, conn.Options{Servers: both.URL, Cluster: "other", Backend: conn.STAN})
-	f.faulty(conn.StepCluster, conn.ErrNoCluster, "no NATS Streaming cluster other answers", "")
+	f = diagnose(t, conn.Options{Servers: both.URL, Cluster: "other", Backend: broker.STAN})
+	f.faulty(conn.StepCluster, broker.ErrNoCluster, "no NATS Streaming cluster other answers", "")
 	f.has(conn.StepJetStream, conn.StateOK, "enabled")
 	f = diagnose(t, conn.Options{Servers: plain.URL})
-	f.faulty(conn.StepCluster, conn.ErrNoCluster, "nor JetStream", "")
-	f.faulty(conn.StepCluster, conn.ErrNoJetStream, "", "")
+	f.faulty(conn.StepCluster, broker.ErrNoCluster, "nor JetStream", "")
+	f.faulty(conn.StepCluster, broker.ErrNoJetStream, "", "")
 	f.has(conn.StepJetStream, conn.StateNone, "not enabled")
 }
 
@@ -234,12 +235,12 @@ func TestDiagnosisOfMissingPermissions(t *testing.T) {
 	jetStream := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true, Extra: withUsers(
 		"jetstream", `publish: { deny: "$JS.>" }`, "none", `publish: "foo"`)})
 	f := diagnose(t, conn.Options{Servers: jetStream.URL, Auth: as("jetstream"), Timeout: long})
-	f.works(conn.JetStream) // it may be only the question that is denied
+	f.works(broker.JetStream) // it may be only the question that is denied
 	f.has(conn.StepJetStream, conn.StateUnknown, "asking for it is not permitted: ")
 	f = diagnose(t, conn.Options{Servers: jetStream.URL, Auth: as("jetstream"), Timeout: long}, "orders")
-	f.faulty(conn.StepStream, conn.ErrAuth, "asking for the stream of orders", "$JS.API.STREAM.NAMES")
+	f.faulty(conn.StepStream, broker.ErrAuth, "asking for the stream of orders", "$JS.API.STREAM.NAMES")
 	f = diagnose(t, conn.Options{Servers: jetStream.URL, Auth: as("none"), Timeout: long})
-	f.faulty(conn.StepJetStream, conn.ErrAuth, "not permitted", "")
+	f.faulty(conn.StepJetStream, broker.ErrAuth, "not permitted", "")
 	f.has(conn.StepCluster, conn.StateUnknown, "asking for ticketing is not permitted")
 }
 
@@ -247,7 +248,7 @@ func TestDiagnosisOfAClientIDTaken(t *testing.T) {
 	server := brokertest.Start(t, brokertest.Config{})
 	dial(t, conn.Options{Servers: server.URL, ClientID: "me"})
 	f := diagnose(t, conn.Options{Servers: server.URL, ClientID: "me"}, "orders")
-	f.faulty(conn.StepCluster, conn.ErrClientIDTaken, "ticketing answers, but takes no client: ", "")
+	f.faulty(conn.StepCluster, broker.ErrClientIDTaken, "ticketing answers, but takes no client: ", "")
 }
 
 func TestDiagnosisOfSilence(t *testing.T) {
@@ -264,21 +265,21 @@ func TestDiagnosisOfSilence(t *testing.T) {
 	}
 	t.Run("NATS Streaming", func(t *testing.T) {
 		o := silent(t, brokertest.Config{Plain: true, JetStream: true}, "_STAN.discover.ticketing.pings")
-		diagnose(t, o).faulty(conn.StepCluster, conn.ErrHung, "ticketing does not answer: ", "")
-		o.Backend = conn.JetStream
+		diagnose(t, o).faulty(conn.StepCluster, broker.ErrHung, "ticketing does not answer: ", "")
+		o.Backend = broker.JetStream
 		f := diagnose(t, o)
-		f.works(conn.JetStream)
+		f.works(broker.JetStream)
 		f.has(conn.StepCluster, conn.StateUnknown, "does not answer")
 	})
 	t.Run("JetStream", func(t *testing.T) {
 		o := silent(t, brokertest.Config{Plain: true}, "$JS.API.INFO")
 		f := diagnose(t, o)
-		f.faulty(conn.StepJetStream, conn.ErrHung, "it does not answer: ", "")
+		f.faulty(conn.StepJetStream, broker.ErrHung, "it does not answer: ", "")
 		f.has(conn.StepCluster, conn.StateNone, "no NATS Streaming cluster ticketing")
 	})
 	t.Run("JetStream, beside NATS Streaming", func(t *testing.T) {
 		f := diagnose(t, silent(t, brokertest.Config{}, "$JS.API.INFO"))
-		f.works(conn.STAN)
+		f.works(broker.STAN)
 		f.has(conn.StepJetStream, conn.StateUnknown, "does not answer")
 	})
 	t.Run("frozen", func(t *testing.T) {
@@ -286,7 +287,7 @@ func TestDiagnosisOfSilence(t *testing.T) {
 		server.Freeze()
 		defer server.Thaw()
 		f := diagnose(t, conn.Options{Servers: server.URL, Timeout: 300 * time.Millisecond})
-		f.faulty(conn.StepNATS, conn.ErrHung, "says nothing", "stopped or overloaded")
+		f.faulty(conn.StepNATS, broker.ErrHung, "says nothing", "stopped or overloaded")
 		f.has(conn.StepTCP, conn.StateOK, "")
 	})
 }
@@ -294,13 +295,13 @@ func TestDiagnosisOfSilence(t *testing.T) {
 func TestDiagnosisOfACluster(t *testing.T) {
 	c := brokertest.StartCluster(t, 3)
 	f := diagnose(t, conn.Options{Servers: c.URLs()})
-	f.works(conn.JetStream)
+	f.works(broker.JetStream)
 	for _, s := range c.Servers {
 		f.has(conn.StepNATS, conn.StateOK, fmt.Sprintf("%q of the cluster \"brokertest\"", s.Name))
 	}
 	c.Servers[0].Kill()
 	f = diagnose(t, conn.Options{Servers: c.URLs(), Timeout: time.Minute}) // there may be a leader to be chosen
-	f.works(conn.JetStream)
+	f.works(broker.JetStream)
 	f.has(conn.StepTCP, conn.StateFault, "connection refused")
 	if f.that.Server != c.Servers[1].URL {
 		t.Errorf("would use %s", f.that.Server)
@@ -317,12 +318,12 @@ func TestDiagnosisOfSettings(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := diagnose(t, o)
-			f.faulty(conn.StepSettings, conn.ErrConfig, "", "")
+			f.faulty(conn.StepSettings, broker.ErrConfig, "", "")
 			if len(f.all) != 1 {
 				t.Errorf("more findings:\n%s", f)
 			}
 		})
 	}
-	diagnose(t, conn.Options{ClientID: "a b"}).faulty(conn.StepSettings, conn.ErrName, "a b", "")
-	diagnose(t, conn.Options{Cluster: "a b"}).faulty(conn.StepSettings, conn.ErrName, "a b", "")
+	diagnose(t, conn.Options{ClientID: "a b"}).faulty(conn.StepSettings, broker.ErrName, "a b", "")
+	diagnose(t, conn.Options{Cluster: "a b"}).faulty(conn.StepSettings, broker.ErrName, "a b", "")
 }

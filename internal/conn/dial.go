@@ -12,6 +12,8 @@ import (
 
 	"github.com/cenkalti/backoff/v5"
 	"github.com/nats-io/nats.go"
+
+	"nats-test/internal/conn/broker"
 )
 
 // The broker is asked for a sign of life every 3 s; 5 missing answers end the
@@ -98,7 +100,7 @@ func (o Options) logIn() ([]nats.Option, error) {
 	case "nkey":
 		seed, err := nats.NkeyOptionFromSeed(a.NKey)
 		if err != nil {
-			return nil, because(ErrFile, fmt.Errorf("nkey seed in %q: %w", a.NKey, err))
+			return nil, broker.Because(broker.ErrFile, fmt.Errorf("nkey seed in %q: %w", a.NKey, err))
 		}
 		opts = append(opts, seed)
 	case "jwt":
@@ -139,31 +141,31 @@ func explain(err error) error {
 		timeout   interface{ Timeout() bool }
 	)
 	switch {
-	case errors.Is(err, ErrGarbled): // first: it quotes what the server says
+	case errors.Is(err, broker.ErrGarbled): // first: it quotes what the server says
 		return err
 	case errors.Is(err, errUntrusted):
-		return because(ErrAuth, err)
+		return broker.Because(broker.ErrAuth, err)
 	case strings.Contains(err.Error(), "failed to find any PEM"), strings.Contains(err.Error(), "failed to parse root certificate"),
 		strings.Contains(err.Error(), "error loading or parsing rootCA"):
-		return because(ErrFile, err)
+		return broker.Because(broker.ErrFile, err)
 	case errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &invalid),
 		errors.As(err, &record), errors.As(err, &alert), errors.As(err, &verify),
 		errors.Is(err, nats.ErrSecureConnRequired), errors.Is(err, nats.ErrSecureConnWanted),
 		strings.Contains(err.Error(), "tls: "), strings.Contains(err.Error(), "tls error"):
-		return because(ErrTLS, err)
+		return broker.Because(broker.ErrTLS, err)
 	case reasonOf(err) != nil:
-		return because(reasonOf(err), err)
+		return broker.Because(reasonOf(err), err)
 	case errors.Is(err, nats.ErrTimeout), errors.As(err, &timeout) && timeout.Timeout():
-		return because(ErrHung, err)
-	case errors.Is(err, ErrHungUp):
+		return broker.Because(broker.ErrHung, err)
+	case errors.Is(err, broker.ErrHungUp):
 		return err
 	case strings.Contains(err.Error(), "malformed HTTP ") && strings.Contains(err.Error(), "server_id"): // of a greeting
-		return because(ErrPort, errNoWebSocket)
+		return broker.Because(broker.ErrPort, errNoWebSocket)
 	case errors.Is(err, nats.ErrNkeysNotSupported):
-		return because(ErrAuth, err)
+		return broker.Because(broker.ErrAuth, err)
 	case errors.Is(err, nats.ErrNoServers), errors.As(err, &network),
 		errors.Is(err, nats.ErrNoInfoReceived), errors.Is(err, io.EOF), errors.Is(err, errGreeting): // none of NATS
-		return because(ErrNoServer, err)
+		return broker.Because(broker.ErrNoServer, err)
 	}
-	return because(ErrRefused, err)
+	return broker.Because(broker.ErrRefused, err)
 }

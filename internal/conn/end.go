@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/fault"
 )
 
@@ -18,7 +19,7 @@ import (
 // one that does not answer is asked again.
 type looker struct {
 	*stay
-	session Session
+	session broker.Session
 	subject map[string]*looked
 	first   time.Duration // the shortest pause
 	pause   time.Duration // before the next look
@@ -27,7 +28,7 @@ type looker struct {
 
 // looked is what the broker said of one subject.
 type looked struct {
-	rest  Rest
+	rest  broker.Rest
 	since time.Time // it has been the same since then
 	held  time.Time // since then, no event from before the end was acked, as far as is known
 	err   error
@@ -42,7 +43,7 @@ const (
 	tellPause  = 3 * time.Second // acks of one's own are no longer on their way
 )
 
-func newLooker(s *stay, session Session) *looker {
+func newLooker(s *stay, session broker.Session) *looker {
 	l := &looker{stay: s, session: session, subject: make(map[string]*looked), first: firstPause}
 	if s.traits.DearRest && s.alone() {
 		l.first = dearPause
@@ -75,7 +76,7 @@ func (l *looker) next() time.Duration {
 }
 
 // look reports whether the listener has come to an end. The error wraps
-// [ErrUnfinished] or [ErrStalled] if it can't come to the one that was asked for.
+// [broker.ErrUnfinished] or [broker.ErrStalled] if it can't come to the one that was asked for.
 func (l *looker) look(ctx context.Context) (end End, over bool, err error) {
 	silent := l.silentFor()
 	idle := l.Idle > 0 && silent >= l.Idle
@@ -97,7 +98,7 @@ func (l *looker) look(ctx context.Context) (end End, over bool, err error) {
 		if p.reached && !idle {
 			continue
 		}
-		if seen == nil || seen.err != nil && !errors.Is(seen.err, ErrUntold) {
+		if seen == nil || seen.err != nil && !errors.Is(seen.err, broker.ErrUntold) {
 			return 0, false, nil // no answer is no end
 		}
 		if l.alone() {
@@ -129,12 +130,12 @@ func (l *looker) look(ctx context.Context) (end End, over bool, err error) {
 	case l.UntilEnd && open == 0 && len(left) == 0:
 		return l.reached()
 	case l.UntilEnd && l.stalled && silent >= lastPause:
-		return EndStopped, true, ErrStalled
+		return EndStopped, true, broker.ErrStalled
 	case l.UntilEnd && open == 0:
 		if untold == len(left) {
-			return EndStopped, true, because(ErrUntold, listed(left))
+			return EndStopped, true, broker.Because(broker.ErrUntold, listed(left))
 		}
-		return EndStopped, true, because(ErrUnfinished, listed(left))
+		return EndStopped, true, broker.Because(broker.ErrUnfinished, listed(left))
 	case idle && busy == 0:
 		return idleEnd(back)
 	case held > 0 && l.UntilEnd && silent >= min(tellPause, l.Subscription.AckWait) && !l.told:
@@ -155,7 +156,7 @@ func (l *looker) reached() (End, bool, error) {
 		}
 	}
 	if len(given) > 0 {
-		return EndStopped, true, because(ErrUnfinished, listed(given))
+		return EndStopped, true, broker.Because(broker.ErrUnfinished, listed(given))
 	}
 	return EndReached, true, nil
 }
@@ -173,7 +174,7 @@ func listed(reasons []string) error {
 // not its business, but events that wait and are kept back from it are.
 func idleEnd(back []string) (End, bool, error) {
 	if len(back) > 0 {
-		return EndStopped, true, because(ErrUnfinished, listed(back))
+		return EndStopped, true, broker.Because(broker.ErrUnfinished, listed(back))
 	}
 	return EndIdle, true, nil
 }
@@ -235,17 +236,17 @@ func (l *looker) ask(ctx context.Context) {
 
 // rest asks the broker what is left of a subject, of which from is the first
 // event that may not have come yet.
-func (l *looker) rest(ctx context.Context, subject string, from uint64) (Rest, error) {
+func (l *looker) rest(ctx context.Context, subject string, from uint64) (broker.Rest, error) {
 	sub := l.Subscription
 	sub.Subject = subject
 	rest, err := l.session.Rest(ctx, sub, from)
-	if errors.Is(err, ErrUntold) && l.Rest != nil {
+	if errors.Is(err, broker.ErrUntold) && l.Rest != nil {
 		if rest, err = l.Rest(ctx, sub, l.options.ClientID); err != nil {
-			err = because(ErrUntold, err)
+			err = broker.Because(broker.ErrUntold, err)
 		}
 	}
-	if errors.Is(err, ErrAuth) {
-		err = because(ErrUntold, err)
+	if errors.Is(err, broker.ErrAuth) {
+		err = broker.Because(broker.ErrUntold, err)
 	}
 	return rest, err
 }

@@ -8,6 +8,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/stan.go/pb"
 
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/fault"
 )
 
@@ -24,14 +25,14 @@ type Visit struct {
 }
 
 // Visit registers as a client. [Visit.Leave] must be called. The error wraps
-// [ErrNoCluster], [ErrHung], [ErrAuth] or [ErrRefused].
+// [broker.ErrNoCluster], [broker.ErrHung], [broker.ErrAuth] or [broker.ErrRefused].
 func (o *Observer) Visit(ctx context.Context) (*Visit, error) {
-	return o.VisitAs(ctx, NewClientID("visit"))
+	return o.VisitAs(ctx, broker.NewClientID("visit"))
 }
 
 // VisitAs registers under a client ID. The server asks a client that has it
 // whether it is alive, and replaces one that does not answer: its session is
-// closed. Errors are those of [Observer.Visit], and [ErrClientIDTaken].
+// closed. Errors are those of [Observer.Visit], and [broker.ErrClientIDTaken].
 func (o *Observer) VisitAs(ctx context.Context, id string) (*Visit, error) {
 	v := &Visit{ID: id, Inbox: o.link.opts.newInbox(), observer: o}
 	alive, err := o.link.nc.Subscribe(v.Inbox, func(m *nats.Msg) {
@@ -41,7 +42,7 @@ func (o *Observer) VisitAs(ctx context.Context, id string) (*Visit, error) {
 		}
 	})
 	if err != nil {
-		return nil, fmt.Errorf("opening the session %q: %w", v.ID, because(ErrLost, err))
+		return nil, fmt.Errorf("opening the session %q: %w", v.ID, broker.Because(broker.ErrLost, err))
 	}
 	v.alive = alive
 	hello := &pb.ConnectRequest{ClientID: v.ID, HeartbeatInbox: v.Inbox}
@@ -57,8 +58,8 @@ func (o *Observer) VisitAs(ctx context.Context, id string) (*Visit, error) {
 }
 
 // Evict closes another client's session, whatever it does: others get at once
-// what it holds. The error wraps [ErrNoClient], [ErrHung], [ErrAuth] or
-// [ErrRefused].
+// what it holds. The error wraps [broker.ErrNoClient], [broker.ErrHung], [broker.ErrAuth] or
+// [broker.ErrRefused].
 func (v *Visit) Evict(ctx context.Context, client string) error {
 	err := v.observer.exchange(ctx, v.welcome.CloseRequests, &pb.CloseRequest{ClientID: client}, func(data []byte) (string, error) {
 		var answer pb.CloseResponse
@@ -72,7 +73,7 @@ func (v *Visit) Evict(ctx context.Context, client string) error {
 }
 
 // EvictDead closes another client's session if it does not answer its server,
-// whatever others say of it. The error wraps [ErrClientIDTaken] if it does, else
+// whatever others say of it. The error wraps [broker.ErrClientIDTaken] if it does, else
 // it is that of [Visit.Evict].
 func (v *Visit) EvictDead(ctx context.Context, client string) error {
 	heir, err := v.observer.VisitAs(ctx, client)
@@ -86,7 +87,7 @@ func (v *Visit) EvictDead(ctx context.Context, client string) error {
 // Forget deletes the position of a durable, as the server does when its last
 // member unsubscribes (nats-streaming-server, subStore.Remove): so v joins first.
 // The durable of a single client is deleted by a visit under that client's ID.
-func (v *Visit) Forget(ctx context.Context, sub Subscription) error {
+func (v *Visit) Forget(ctx context.Context, sub broker.Subscription) error {
 	var joined pb.SubscriptionResponse
 	err := v.observer.exchange(ctx, v.welcome.SubRequests, &pb.SubscriptionRequest{
 		ClientID: v.ID, Subject: sub.Subject, QGroup: sub.Group, DurableName: sub.Durable, Inbox: v.observer.link.opts.newInbox(),

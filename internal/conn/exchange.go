@@ -10,6 +10,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/stan.go"
+
+	"nats-test/internal/conn/broker"
 )
 
 // discovery is where clients of the observer's cluster register.
@@ -21,7 +23,7 @@ func (o *Observer) discovery() string { return stan.DefaultDiscoverPrefix + "." 
 func (o *Observer) exchange(ctx context.Context, subject string, question interface{ Marshal() ([]byte, error) },
 	read func(data []byte) (refusal string, err error)) error {
 	if !strings.HasPrefix(subject, "_STAN.") { // it came in an answer, and could be any
-		return because(ErrRefused, fmt.Errorf("%s is no subject of NATS Streaming's requests", clip(subject)))
+		return broker.Because(broker.ErrRefused, fmt.Errorf("%s is no subject of NATS Streaming's requests", broker.Clip(subject)))
 	}
 	data, err := question.Marshal()
 	if err != nil {
@@ -30,12 +32,12 @@ func (o *Observer) exchange(ctx context.Context, subject string, question interf
 	inbox := o.link.opts.newInbox()
 	answers, err := o.link.nc.SubscribeSync(inbox)
 	if err != nil {
-		return because(ErrLost, err)
+		return broker.Because(broker.ErrLost, err)
 	}
 	defer func() { _ = answers.Unsubscribe() }()
 	return o.link.askOnce(ctx, func(ctx context.Context) error {
 		if err := o.link.nc.PublishRequest(subject, inbox, data); err != nil {
-			return because(ErrLost, err)
+			return broker.Because(broker.ErrLost, err)
 		}
 		begin := time.Now()
 		reply, err := answers.NextMsgWithContext(ctx)
@@ -44,13 +46,13 @@ func (o *Observer) exchange(ctx context.Context, subject string, question interf
 		}
 		others, stop := context.WithTimeout(ctx, max(rollWait, 3*time.Since(begin)))
 		defer stop()
-		result := because(ErrNoCluster, nats.ErrNoResponders)
+		result := broker.Because(broker.ErrNoCluster, nats.ErrNoResponders)
 		for {
 			if err == nil && (len(reply.Data) > 0 || reply.Header.Get("Status") != "503") {
 				refusal, unread := read(reply.Data)
 				switch {
 				case unread != nil:
-					result = because(ErrRefused, unread)
+					result = broker.Because(broker.ErrRefused, unread)
 				case refusal != "":
 					return explainRefusal(refusal)
 				default:
@@ -69,9 +71,9 @@ func (o *Observer) exchange(ctx context.Context, subject string, question interf
 func explainRefusal(words string) error {
 	switch words {
 	case "stan: unknown clientID":
-		return because(ErrNoClient, errors.New(words))
+		return broker.Because(broker.ErrNoClient, errors.New(words))
 	case "stan: clientID already registered":
-		return because(ErrClientIDTaken, errors.New(words))
+		return broker.Because(broker.ErrClientIDTaken, errors.New(words))
 	}
-	return because(ErrRefused, errors.New(words))
+	return broker.Because(broker.ErrRefused, errors.New(words))
 }

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"nats-test/internal/conn/broker"
 )
 
 // A Seen is a consumer of JetStream as it was looked at.
@@ -17,8 +19,8 @@ type Seen struct {
 }
 
 // Forget deletes a consumer of JetStream, and so the position of a durable: the
-// very one that was looked at. The error wraps [ErrNoPosition] if it is gone, and
-// [ErrChanged] if it is another now, or has moved.
+// very one that was looked at. The error wraps [broker.ErrNoPosition] if it is gone, and
+// [broker.ErrChanged] if it is another now, or has moved.
 func (o *Observer) Forget(ctx context.Context, seen Seen) error {
 	js, err := o.JetStream()
 	tried := false
@@ -32,7 +34,7 @@ func (o *Observer) Forget(ctx context.Context, seen Seen) error {
 				return err
 			}
 			if info := consumer.CachedInfo(); !info.Created.Equal(seen.Created) || info.Delivered.Stream != seen.Delivered {
-				return because(ErrChanged, fmt.Errorf("the consumer %s of stream %s has come to #%d", clip(seen.Consumer), clip(seen.Stream), info.Delivered.Stream))
+				return broker.Because(broker.ErrChanged, fmt.Errorf("the consumer %s of stream %s has come to #%d", broker.Clip(seen.Consumer), broker.Clip(seen.Stream), info.Delivered.Stream))
 			}
 			tried = true
 			return js.DeleteConsumer(ctx, seen.Stream, seen.Consumer)
@@ -42,8 +44,8 @@ func (o *Observer) Forget(ctx context.Context, seen Seen) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, jetstream.ErrConsumerNotFound):
-		err = because(ErrNoPosition, err)
-	case !errors.Is(err, ErrChanged):
+		err = broker.Because(broker.ErrNoPosition, err)
+	case !errors.Is(err, broker.ErrChanged):
 		err = explainJetStream(err)
 	}
 	return fmt.Errorf("forgetting the consumer %q of stream %q: %w", seen.Consumer, seen.Stream, err)
@@ -51,7 +53,7 @@ func (o *Observer) Forget(ctx context.Context, seen Seen) error {
 
 // StreamOf returns the stream in which a listener of subject has its position:
 // the one that the options name, else the one that stores subject. The error
-// wraps [ErrNoStream], or is that of [Observer.Ask].
+// wraps [broker.ErrNoStream], or is that of [Observer.Ask].
 func (o *Observer) StreamOf(ctx context.Context, subject string) (name string, err error) {
 	if o.link.opts.Stream != "" {
 		return o.link.opts.Stream, nil

@@ -11,6 +11,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"nats-test/internal/conn/broker"
 )
 
 // maxGreeting bounds the server's first line, in bytes. That of a large
@@ -38,10 +40,10 @@ type greeting struct {
 func (g greeting) String() string {
 	text := "NATS server " + clipWord(g.Version)
 	if g.Name != "" && g.Name != g.ServerID { // a server without a name has its ID for one
-		text += " " + clip(g.Name)
+		text += " " + broker.Clip(g.Name)
 	}
 	if g.Cluster != "" {
-		text += " of the cluster " + clip(g.Cluster)
+		text += " of the cluster " + broker.Clip(g.Cluster)
 	}
 	if g.LameDuck {
 		text += ", which is shutting down (lame duck mode)"
@@ -49,12 +51,12 @@ func (g greeting) String() string {
 	return text
 }
 
-// clipWord is [clip] for a word that needs no quotes, as a rule.
+// clipWord is [broker.Clip] for a word that needs no quotes, as a rule.
 func clipWord(s string) string {
 	if plainWord(s) {
 		return s
 	}
-	return clip(s)
+	return broker.Clip(s)
 }
 
 // plainWord reports whether s can stand in a sentence as it is.
@@ -71,9 +73,9 @@ var (
 
 // greet reads the greeting of a NATS server from c within limit. What is
 // silent for a part of it is spoken to, since an HTTP server, for one, waits
-// for that. The error wraps [ErrHung] for one that stays silent, [ErrTLS] for
-// one that wants to begin with TLS, [ErrNotNATS] for one that is another
-// program, else [ErrNoServer].
+// for that. The error wraps [broker.ErrHung] for one that stays silent, [broker.ErrTLS] for
+// one that wants to begin with TLS, [broker.ErrNotNATS] for one that is another
+// program, else [broker.ErrNoServer].
 func greet(c net.Conn, limit time.Duration) (greeting, error) {
 	var g greeting
 	begin := time.Now()
@@ -92,27 +94,27 @@ func greet(c net.Conn, limit time.Duration) (greeting, error) {
 	}
 	switch {
 	case bytes.HasPrefix(line, []byte{0x15, 3}), bytes.HasPrefix(line, []byte{0x16, 3}):
-		return g, because(ErrTLS, errSpeaksTLS)
+		return g, broker.Because(broker.ErrTLS, errSpeaksTLS)
 	case len(line) > maxGreeting, errors.Is(err, errGreeting):
-		return g, because(ErrNotNATS, errGreeting)
+		return g, broker.Because(broker.ErrNotNATS, errGreeting)
 	case isGreeting(line) && err == nil:
 		if json.Unmarshal(line[len("INFO"):], &g) == nil {
 			return g, nil
 		}
 		fallthrough
 	case len(line) > 0:
-		reason := ErrNotNATS
+		reason := broker.ErrNotNATS
 		if bytes.HasPrefix(line, []byte("HTTP/")) {
-			reason = ErrHTTP
+			reason = broker.ErrHTTP
 		}
-		return g, because(reason, fmt.Errorf("it answers, but not as a NATS server: %s", clip(strings.TrimRight(string(line), "\r\n"))))
+		return g, broker.Because(reason, fmt.Errorf("it answers, but not as a NATS server: %s", broker.Clip(strings.TrimRight(string(line), "\r\n"))))
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return g, because(ErrHung, fmt.Errorf("it takes the connection and says nothing for %v", since(begin)))
+		return g, broker.Because(broker.ErrHung, fmt.Errorf("it takes the connection and says nothing for %v", since(begin)))
 	}
 	if spoken {
-		return g, because(ErrNoServer, fmt.Errorf("%w (%w)", errPutOff, err))
+		return g, broker.Because(broker.ErrNoServer, fmt.Errorf("%w (%w)", errPutOff, err))
 	}
-	return g, because(ErrNoServer, fmt.Errorf("it takes the connection and closes it without a word (%w)", err))
+	return g, broker.Because(broker.ErrNoServer, fmt.Errorf("it takes the connection and closes it without a word (%w)", err))
 }
 
 // readGreeting adds to line what c says: up to the end of the line, or enough

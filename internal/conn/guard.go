@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"golang.org/x/time/rate"
+
+	"nats-test/internal/conn/broker"
 )
 
 // An inspector reads what a server says before nats.go does, whose parser panics on
@@ -56,7 +58,7 @@ func newInspector() *inspector {
 }
 
 // check reads p, which follows what it has read before, and returns how much
-// of it nats.go may have. The error wraps [ErrGarbled], or is errGreeting.
+// of it nats.go may have. The error wraps [broker.ErrGarbled], or is errGreeting.
 func (g *inspector) check(p []byte) (good int, err error) {
 	for rest := p; len(rest) > 0; good = len(p) - len(rest) {
 		if g.payload > 0 {
@@ -242,6 +244,6 @@ func (a *addresses) UnmarshalJSON(list []byte) error {
 
 // garbled returns the error for a line that is not as NATS has it.
 func garbled(line []byte, format string, args ...any) error {
-	said := clip(strings.TrimRight(string(line[:min(len(line), maxLine)]), "\r\n"))
-	return because(ErrGarbled, fmt.Errorf("%s: it says %s", fmt.Sprintf(format, args...), said))
+	said := broker.Clip(strings.TrimRight(string(line[:min(len(line), maxLine)]), "\r\n"))
+	return broker.Because(broker.ErrGarbled, fmt.Errorf("%s: it says %s", fmt.Sprintf(format, args...), said))
 }

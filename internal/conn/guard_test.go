@@ -6,6 +6,8 @@ import (
 	"math/rand/v2"
 	"strings"
 	"testing"
+
+	"nats-test/internal/conn/broker"
 )
 
 const (
@@ -103,7 +105,7 @@ func TestGuard(t *testing.T) {
 			if err == nil && passed != hello+test.says || !strings.HasPrefix(passed, hello) {
 				t.Errorf("passed %.200q", passed)
 			}
-			if err != nil && (!errors.Is(err, ErrGarbled) || len(err.Error()) > 300) {
+			if err != nil && (!errors.Is(err, broker.ErrGarbled) || len(err.Error()) > 300) {
 				t.Errorf("%v", err)
 			}
 			if _, split := read(still(), hello+test.says, bytewise); (split == nil) != test.passes {
@@ -143,7 +145,7 @@ func TestGuardTakesTheServersBound(t *testing.T) {
 func TestGuardPassesWhatIsGood(t *testing.T) {
 	good := hello + "MSG a 1 2\r\nhi\r\n-ERR 'x'\r\n"
 	passed, err := read(newInspector(), good+"MSG a 1 x\r\n", whole)
-	if passed != good || !errors.Is(err, ErrGarbled) {
+	if passed != good || !errors.Is(err, broker.ErrGarbled) {
 		t.Errorf("%q, %v", passed, err)
 	}
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"net"
 	"sync/atomic"
+
+	"nats-test/internal/conn/broker"
 )
 
 // A guarded connection is what nats.go reads and writes, or its TLS does.
@@ -68,7 +70,7 @@ func (g *guarded) Write(p []byte) (int, error) {
 // not.
 func (d *dialer) refusal() error {
 	if g := d.latest.Load(); g != nil {
-		if failure := g.failure.Load(); failure != nil && errors.Is(*failure, ErrGarbled) {
+		if failure := g.failure.Load(); failure != nil && errors.Is(*failure, broker.ErrGarbled) {
 			return *failure
 		}
 	}

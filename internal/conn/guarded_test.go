@@ -18,6 +18,7 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 )
 
 // A forged server says what a script has it say: it greets, takes any log-in,
@@ -63,8 +64,8 @@ func TestForgedServers(t *testing.T) {
 		forged
 		want error
 	}{
-		"plain":               {forged{words: huge}, conn.ErrGarbled},
-		"nothing, and silent": {forged{secure: secure}, conn.ErrHung},
+		"plain":               {forged{words: huge}, broker.ErrGarbled},
+		"nothing, and silent": {forged{secure: secure}, broker.ErrHung},
 	} {
 		t.Run(name, func(t *testing.T) {
 			o := conn.Options{Servers: impostor(t, test.talk), Timeout: 2 * time.Second}
@@ -99,7 +100,7 @@ func TestNothingIsWrittenAfterAFailedHandshake(t *testing.T) {
 		got <- string(rest)
 	})
 	_, err = conn.Dial(t.Context(), conn.Options{Servers: url, TLS: conn.TLS{CA: a.file}, Auth: conn.Auth{User: "u", Password: "secret"}, Timeout: 2 * time.Second})
-	if !errors.Is(err, conn.ErrTLS) {
+	if !errors.Is(err, broker.ErrTLS) {
 		t.Errorf("%v", err)
 	}
 	if rest := <-got; strings.Contains(rest, "secret") || strings.Contains(rest, "CONNECT") {
@@ -116,7 +117,7 @@ func TestProxyWithoutItsServer(t *testing.T) {
 		}
 	})
 	_, err := conn.Dial(t.Context(), conn.Options{Servers: strings.Replace(url, "nats", "ws", 1), Timeout: 2 * time.Second})
-	if err == nil || errors.Is(err, conn.ErrGarbled) {
+	if err == nil || errors.Is(err, broker.ErrGarbled) {
 		t.Errorf("%v", err)
 	}
 }
@@ -136,7 +137,7 @@ func TestForgedWebSocket(t *testing.T) {
 		<-done
 	})
 	_, err := conn.Dial(t.Context(), conn.Options{Servers: strings.Replace(url, "nats", "ws", 1), Timeout: 2 * time.Second})
-	if !errors.Is(err, conn.ErrGarbled) {
+	if !errors.Is(err, broker.ErrGarbled) {
 		t.Errorf("%v", err)
 	}
 }
@@ -204,7 +205,7 @@ func TestGarbledServerIsJoinedAgainAtALongerPace(t *testing.T) {
 	const joins = 6
 	times := make(chan time.Time, 100)
 	l := listener(o, "orders")
-	l.Joined = func([]conn.Place, bool) { times <- time.Now() }
+	l.Joined = func([]broker.Place, bool) { times <- time.Now() }
 	r := run(t, l, &recorder{})
 	begin := <-times
 	for range joins - 1 {

@@ -6,6 +6,7 @@ import (
 	"net"
 	"time"
 
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/fault"
 )
 
@@ -31,7 +32,7 @@ func (d *dialer) watchSilence(c net.Conn, network, address string) (stop func() 
 		}
 		defer context.AfterFunc(ctx, func() { _ = other.Close() })()
 		defer func() { _ = other.Close() }()
-		if _, err = greet(other, askingFor); errors.Is(err, ErrHTTP) {
+		if _, err = greet(other, askingFor); errors.Is(err, broker.ErrHTTP) {
 			d.http.Store(&err)
 			_ = c.Close()
 		}

@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"nats-test/internal/conn/broker"
 )
 
 // defaultInbox begins the subjects of replies.
@@ -55,5 +57,5 @@ func (l *link) ignore(m *nats.Msg, why string) {
 	if n > 1 {
 		more = fmt.Sprintf(" (the last of %d)", n)
 	}
-	l.opts.Notify(fmt.Sprintf("ignored a message that was not asked for, on %s: %s%s", clip(m.Subject), why, more))
+	l.opts.Notify(fmt.Sprintf("ignored a message that was not asked for, on %s: %s%s", broker.Clip(m.Subject), why, more))
 }

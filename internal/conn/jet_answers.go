@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/fault"
 )
 
@@ -105,9 +106,9 @@ func (f *flight) explain(out *outgoing) error {
 	case isAPI && api.ErrorCode == 10060 && t != nil && t.stream == f.s.opts.Stream: // another stream is expected
 		return t.otherStream(out.msg.Subject, out.err)
 	case out.doubt && !f.safe(out) && errors.Is(out.err, errLate):
-		return because(ErrNotAcked, f.unsafe())
+		return broker.Because(broker.ErrNotAcked, f.unsafe())
 	case t != nil && t.maxSize > 0 && errors.Is(out.err, jetstream.ErrStreamMessageExceedsMaximum):
-		return because(ErrStreamLimit, fmt.Errorf("%d bytes with headers, and the stream %s takes %d (max_msg_size)",
+		return broker.Because(broker.ErrStreamLimit, fmt.Errorf("%d bytes with headers, and the stream %s takes %d (max_msg_size)",
 			len(out.msg.Data)+headerSize(out.msg.Header), t.stream, t.maxSize))
 	}
 	return explainPublish(out.err, out.doubt)

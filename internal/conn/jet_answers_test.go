@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 )
 
 // A puppet answers publishers in place of a stream, as a test has it.
@@ -59,7 +60,7 @@ func TestRepeatThatIsAckedTooLateMayBeStoredTwice(t *testing.T) {
 	p := newPuppet(t, 3*time.Second)
 	done := make(chan error, 1)
 	begin := time.Now()
-	err := p.session.Publish(t.Context(), conn.Event{Subject: "orders"}, func(_ conn.Receipt, err error) { done <- err })
+	err := p.session.Publish(t.Context(), broker.Event{Subject: "orders"}, func(_ broker.Receipt, err error) { done <- err })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -72,7 +73,7 @@ func TestRepeatThatIsAckedTooLateMayBeStoredTwice(t *testing.T) {
 	case <-time.After(3100*time.Millisecond - time.Since(begin)): // the window is over
 	}
 	second(`{"stream":"orders","seq":2}`)
-	if err := <-done; !errors.Is(err, conn.ErrUncertain) || !strings.Contains(err.Error(), "stored twice") {
+	if err := <-done; !errors.Is(err, broker.ErrUncertain) || !strings.Contains(err.Error(), "stored twice") {
 		t.Error(err)
 	}
 }
@@ -83,7 +84,7 @@ func TestNothingNewIsSentBehindAFailure(t *testing.T) {
 	p := newPuppet(t, 2*time.Minute)
 	pub := conn.NewPublisher(p.session, nil)
 	send := func(data string) {
-		if err := pub.Publish(t.Context(), conn.Event{Subject: "orders", Data: []byte(data)}); err != nil {
+		if err := pub.Publish(t.Context(), broker.Event{Subject: "orders", Data: []byte(data)}); err != nil {
 			t.Error(err)
 		}
 	}

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/fault"
 )
 
@@ -57,7 +58,7 @@ type flight struct {
 type outgoing struct {
 	msg   *nats.Msg
 	given bool // its ID was given by the user
-	done  func(Receipt, error)
+	done  func(broker.Receipt, error)
 
 	number   uint64
 	attempt  uint64
@@ -94,14 +95,14 @@ func newFlight(s *jetSession, trip time.Duration) *flight {
 
 // send sends one event and returns before it is answered. It waits while
 // others are sent again, and for room.
-func (f *flight) send(msg *nats.Msg, given bool, done func(Receipt, error)) error {
+func (f *flight) send(msg *nats.Msg, given bool, done func(broker.Receipt, error)) error {
 	out := &outgoing{msg: msg, given: given, done: done}
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	begin := f.replies == "" && f.stopped == nil
 	if begin {
 		if err := f.listen(); err != nil {
-			f.stop(because(ErrLost, err))
+			f.stop(broker.Because(broker.ErrLost, err))
 		}
 	}
 	if err := f.await(out.size()); err != nil {
@@ -188,7 +189,7 @@ func (f *flight) advance() {
 		if !ready {
 			return
 		}
-		if err != nil && !errors.Is(err, ErrUncertain) {
+		if err != nil && !errors.Is(err, broker.ErrUncertain) {
 			f.stop(err)
 		}
 		out.done(receipt, err)
@@ -205,10 +206,10 @@ func (f *flight) advance() {
 
 // outcome is what became of an event that was answered, or failed for good.
 // ready is false while that is not known. mu is held.
-func (f *flight) outcome(out *outgoing) (r Receipt, ready bool, err error) {
+func (f *flight) outcome(out *outgoing) (r broker.Receipt, ready bool, err error) {
 	switch {
 	case f.over && out.ack != nil && (f.terms == nil || f.terms.stream != out.ack.Stream):
-		return r, true, because(ErrUncertain, f.stopped)
+		return r, true, broker.Because(broker.ErrUncertain, f.stopped)
 	case f.learning && !f.over:
 		return r, false, nil
 	case out.ack == nil:
@@ -230,7 +231,7 @@ func (f *flight) outcome(out *outgoing) (r Receipt, ready bool, err error) {
 	}
 	ack := out.ack
 	earlier := ack.Duplicate && out.given && !f.own(out)
-	return Receipt{ID: out.id(), Stream: ack.Stream, Sequence: ack.Sequence, Duplicate: earlier}, true, err
+	return broker.Receipt{ID: out.id(), Stream: ack.Stream, Sequence: ack.Sequence, Duplicate: earlier}, true, err
 }
 
 // stop has nothing more sent. Only the first reason counts. mu is held.
@@ -279,10 +280,10 @@ func (f *flight) tend() {
 func (f *flight) abort() {
 	err := f.s.Err()
 	if err == nil {
-		err = because(ErrLost, nats.ErrConnectionClosed)
+		err = broker.Because(broker.ErrLost, nats.ErrConnectionClosed)
 	}
 	f.s.mu.Lock()
-	unheard := f.s.deaf != nil || !errors.Is(err, ErrAuth) // else it was refused
+	unheard := f.s.deaf != nil || !errors.Is(err, broker.ErrAuth) // else it was refused
 	f.s.mu.Unlock()
 	for _, out := range f.events {
 		out.doubt = out.doubt || out.err == nil && unheard
@@ -297,7 +298,7 @@ func (f *flight) abort() {
 func (f *flight) close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.stop(because(ErrLost, nats.ErrConnectionClosed))
+	f.stop(broker.Because(broker.ErrLost, nats.ErrConnectionClosed))
 	for len(f.events) > 0 {
 		f.changed.Wait()
 	}

@@ -9,6 +9,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/fault"
 )
 
@@ -63,7 +64,7 @@ func (p *pull) handOut(h *held, more bool) {
 	}
 	meta, err := h.msg.Metadata()
 	if err != nil || meta.Stream != p.stream || meta.Consumer != p.name {
-		p.s.leave(because(ErrRefused, fmt.Errorf("an event without its place in the stream %s: %s", p.stream, clip(h.msg.Reply))))
+		p.s.leave(broker.Because(broker.ErrRefused, fmt.Errorf("an event without its place in the stream %s: %s", p.stream, broker.Clip(h.msg.Reply))))
 		return
 	}
 	if !more {
@@ -79,9 +80,9 @@ func (p *pull) handOut(h *held, more bool) {
 		}
 		p.settle(h)
 	}
-	m := Message{
+	m := broker.Message{
 		Subject: h.msg.Subject, Sequence: meta.Sequence.Stream, Time: meta.Timestamp, Data: h.msg.Data,
-		Deliveries: int(meta.NumDelivered), Newest: meta.NumPending == 0, acker: h,
+		Deliveries: int(meta.NumDelivered), Newest: meta.NumPending == 0, Acker: h,
 	}
 	p.deliver(&m, more) // what it does not take is given back when the session is closed
 	if p.ackWait == 0 {
@@ -225,15 +226,15 @@ func (p *pull) isBlocked() bool { return p.blocked != nil && p.blocked() >= bloc
 func (p *pull) leave(lost bool) {
 	switch {
 	case p.ackWait == 0 && lost && p.earlier != nil:
-		p.earlier.alone = [2]string{p.stream, p.name}
+		p.earlier.Alone = [2]string{p.stream, p.name}
 	case p.ackWait == 0:
 		p.s.deleteLater(p.stream, p.name)
 	case lost && p.earlier != nil:
 		p.mu.Lock()
 		defer p.mu.Unlock()
-		p.earlier.acked = p.acked
+		p.earlier.Acked = p.acked
 		for _, h := range p.unacked() {
-			p.earlier.held = append(p.earlier.held, h.msg.Reply)
+			p.earlier.Held = append(p.earlier.Held, h.msg.Reply)
 		}
 	default:
 		p.giveBack()
@@ -247,16 +248,16 @@ func (p *pull) takeOver() {
 	if p.earlier == nil {
 		return
 	}
-	for _, reply := range p.earlier.acked {
+	for _, reply := range p.earlier.Acked {
 		_ = p.s.nc.Publish(reply, []byte("+ACK"))
 	}
-	for _, reply := range p.earlier.held {
+	for _, reply := range p.earlier.Held {
 		_ = p.s.nc.Publish(reply, []byte("-NAK"))
 	}
-	if alone := p.earlier.alone; alone[1] != "" {
+	if alone := p.earlier.Alone; alone[1] != "" {
 		p.s.deleteLater(alone[0], alone[1])
 	}
-	*p.earlier = Earlier{}
+	*p.earlier = broker.Earlier{}
 }
 
 // unacked are the events that are to be delivered again, in the order in which

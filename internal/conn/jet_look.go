@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/fault"
 )
 
@@ -162,7 +163,7 @@ func (f *flight) compare(out *outgoing) error {
 		if !out.ack.Duplicate { // it is only not known where
 			return nil
 		}
-		return because(ErrUncertain, fmt.Errorf("its ID %q is that of %s, which can't be looked at: %w", out.id(), place, out.sight.err))
+		return broker.Because(broker.ErrUncertain, fmt.Errorf("its ID %q is that of %s, which can't be looked at: %w", out.id(), place, out.sight.err))
 	}
 	is, subject := out.sight.event, out.msg.Subject
 	if f.terms.transform && f.renamed[subject] == "" && !out.ack.Duplicate {
@@ -175,11 +176,11 @@ func (f *flight) compare(out *outgoing) error {
 	case !out.ack.Duplicate:
 		return nil
 	case is.Subject != subject && (!f.terms.transform || f.renamed[subject] != "" && f.renamed[subject] != is.Subject):
-		return because(ErrOtherEvent, fmt.Errorf("the ID %q is that of %s, on %s", out.id(), place, is.Subject))
+		return broker.Because(broker.ErrOtherEvent, fmt.Errorf("the ID %q is that of %s, on %s", out.id(), place, is.Subject))
 	case !counts && !bytes.Equal(is.Data, out.msg.Data):
-		return because(ErrOtherEvent, fmt.Errorf("the ID %q is that of %s, on %s, with other data", out.id(), place, is.Subject))
+		return broker.Because(broker.ErrOtherEvent, fmt.Errorf("the ID %q is that of %s, on %s, with other data", out.id(), place, is.Subject))
 	case !is.has(out.msg.Header):
-		return because(ErrOtherEvent, fmt.Errorf("the ID %q is that of %s, on %s, with other headers", out.id(), place, is.Subject))
+		return broker.Because(broker.ErrOtherEvent, fmt.Errorf("the ID %q is that of %s, on %s, with other headers", out.id(), place, is.Subject))
 	}
 	return nil
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/fault"
 )
 
@@ -76,7 +77,7 @@ func (s *jetSession) lookForMoves(now time.Time, pulls []*pull) {
 				s.changed.Store(true) // later
 				continue
 			}
-			s.leave(&ended{fmt.Errorf("%s is stored by the stream %s now, and no longer by %s", p.subject, name, p.stream)})
+			s.leave(broker.Ended(fmt.Errorf("%s is stored by the stream %s now, and no longer by %s", p.subject, name, p.stream)))
 			return
 		}
 	})

@@ -6,6 +6,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"nats-test/internal/conn/broker"
 )
 
 // A note says what a setting of a stream takes away from what both programs
@@ -79,7 +81,7 @@ func notesOn(c jetstream.StreamConfig, subject string, all bool) []string {
 // transforms reports whether a stream stores events of subject under another.
 func transforms(c jetstream.StreamConfig, subject string) bool {
 	t := c.SubjectTransform
-	return t != nil && (t.Source == "" || covers(t.Source, subject))
+	return t != nil && (t.Source == "" || broker.Covers(t.Source, subject))
 }
 
 // renaming is how the events of subject that a stream has from others come to
@@ -91,7 +93,7 @@ func renaming(c jetstream.StreamConfig, subject string) jetstream.SubjectTransfo
 	}
 	for _, source := range sources {
 		for _, t := range source.SubjectTransforms {
-			if covers(t.Source, subject) && t.Destination != "" && t.Destination != subject {
+			if broker.Covers(t.Source, subject) && t.Destination != "" && t.Destination != subject {
 				return t
 			}
 		}
@@ -107,9 +109,9 @@ func explainConsumer(err error, stream string) error {
 	}
 	switch api.ErrorCode { // nats-server, errors.json
 	case 10084:
-		return because(ErrNeedsGroup, fmt.Errorf("the stream %s is a work queue, whose events go to a group that acks them", stream))
+		return broker.Because(broker.ErrNeedsGroup, fmt.Errorf("the stream %s is a work queue, whose events go to a group that acks them", stream))
 	case 10099, 10100:
-		return because(ErrTaken, fmt.Errorf("the stream %s is a work queue, and another consumer gets these events already", stream))
+		return broker.Because(broker.ErrTaken, fmt.Errorf("the stream %s is a work queue, and another consumer gets these events already", stream))
 	}
 	return explainJetStream(err)
 }

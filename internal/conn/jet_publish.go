@@ -11,10 +11,12 @@ import (
 	"github.com/google/uuid"
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"nats-test/internal/conn/broker"
 )
 
 func (s *jetSession) MaxPayload(subject string) int {
-	return int(s.nc.MaxPayload()) - headerSize(s.message(Event{Subject: subject}).Header)
+	return int(s.nc.MaxPayload()) - headerSize(s.message(broker.Event{Subject: subject}).Header)
 }
 
 func headerSize(h nats.Header) int {
@@ -28,7 +30,7 @@ func headerSize(h nats.Header) int {
 }
 
 // message is e as it is sent. Every event has an ID: the server drops a repeat.
-func (s *jetSession) message(e Event) *nats.Msg {
+func (s *jetSession) message(e broker.Event) *nats.Msg {
 	if e.ID == "" {
 		e.ID = uuid.NewString()
 	}
@@ -44,10 +46,10 @@ func (s *jetSession) message(e Event) *nats.Msg {
 }
 
 // Publish is not interrupted by ctx: what was in flight is sent again by [flight].
-func (s *jetSession) Publish(_ context.Context, e Event, done func(Receipt, error)) error {
+func (s *jetSession) Publish(_ context.Context, e broker.Event, done func(broker.Receipt, error)) error {
 	msg := s.message(e)
 	if limit := int(s.nc.MaxPayload()) - headerSize(msg.Header); len(e.Data) > limit {
-		return because(ErrTooLarge, fmt.Errorf("%d bytes, at most %d are possible", len(e.Data), limit))
+		return broker.Because(broker.ErrTooLarge, fmt.Errorf("%d bytes, at most %d are possible", len(e.Data), limit))
 	}
 	return s.flight.send(msg, e.ID != "", done)
 }
@@ -68,7 +70,7 @@ func (s *jetSession) uncovered(subject string, nobody bool, patience time.Durati
 		}
 		missing = refuses(s.opts.Stream, mirrorOf, len(info.Config.Sources), info.Config.Subjects, subject)
 	}
-	if errors.Is(missing, ErrHung) || errors.Is(missing, ErrLost) || errors.Is(missing, ErrAuth) {
+	if errors.Is(missing, broker.ErrHung) || errors.Is(missing, broker.ErrLost) || errors.Is(missing, broker.ErrAuth) {
 		return nil
 	}
 	return missing
@@ -96,30 +98,30 @@ func repeatable(err error) bool {
 func explainPublish(err error, doubt bool) error {
 	api, isAPI := errors.AsType[*jetstream.APIError](err)
 	switch {
-	case errors.Is(err, ErrNoStream), errors.Is(err, ErrOtherStream), errors.Is(err, ErrNoJetStream), errors.Is(err, ErrRefused):
+	case errors.Is(err, broker.ErrNoStream), errors.Is(err, broker.ErrOtherStream), errors.Is(err, broker.ErrNoJetStream), errors.Is(err, broker.ErrRefused):
 		return err
 	case doubt:
-		return because(ErrNotAcked, err)
-	case errors.Is(err, ErrAuth):
+		return broker.Because(broker.ErrNotAcked, err)
+	case errors.Is(err, broker.ErrAuth):
 		return err
 	case errors.Is(err, jetstream.ErrStreamMessageExceedsMaximum):
-		return because(ErrTooLarge, err)
+		return broker.Because(broker.ErrTooLarge, err)
 	case isAPI && slices.Contains([]jetstream.ErrorCode{10002, 10023, 10028, 10047}, api.ErrorCode):
-		return because(ErrNoRoom, err)
+		return broker.Because(broker.ErrNoRoom, err)
 	case isAPI && api.ErrorCode == 10077:
-		return because(ErrFull, err)
+		return broker.Because(broker.ErrFull, err)
 	case errors.Is(err, nats.ErrNoResponders):
-		return because(ErrNoLeader, fmt.Errorf("no stream takes it, or that has no leader now: %w", err))
-	case errors.Is(err, ErrLost):
+		return broker.Because(broker.ErrNoLeader, fmt.Errorf("no stream takes it, or that has no leader now: %w", err))
+	case errors.Is(err, broker.ErrLost):
 		return err
 	case unsendable(err):
-		return because(ErrLost, err)
+		return broker.Because(broker.ErrLost, err)
 	case isAPI && transient(api):
-		return because(whyTransient(api), err)
+		return broker.Because(whyTransient(api), err)
 	case isAPI && slices.Contains([]jetstream.ErrorCode{10060, 10070, 10071, 10164}, api.ErrorCode): // of Nats-Expected-…
-		return because(ErrExpected, err)
+		return broker.Because(broker.ErrExpected, err)
 	case isAPI && api.ErrorCode == 10109:
-		return because(ErrSealed, err)
+		return broker.Because(broker.ErrSealed, err)
 	}
-	return because(ErrRefused, err)
+	return broker.Because(broker.ErrRefused, err)
 }

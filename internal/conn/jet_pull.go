@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/fault"
 )
 
@@ -31,9 +32,9 @@ type pull struct {
 	maxBytes int           // of one request
 	expires  time.Duration // of a request
 	ackWait  time.Duration // 0: there are no acks
-	deliver  func(*Message, bool) bool
+	deliver  func(*broker.Message, bool) bool
 	blocked  func() time.Duration // how long the handler has waited for its reader
-	earlier  *Earlier
+	earlier  *broker.Earlier
 	sub      *nats.Subscription
 
 	mu       sync.Mutex
@@ -63,7 +64,7 @@ type pull struct {
 	working sync.WaitGroup
 }
 
-func newPull(s *jetSession, info *jetstream.ConsumerInfo, sub Subscription) (*pull, error) {
+func newPull(s *jetSession, info *jetstream.ConsumerInfo, sub broker.Subscription) (*pull, error) {
 	p := &pull{
 		s: s, name: info.Name, stream: info.Stream, subject: sub.Subject, deliver: sub.Deliver, limit: sub.MaxInFlight,
 		batch: positive(info.Config.MaxRequestBatch, sub.MaxInFlight), maxBytes: positive(info.Config.MaxRequestMaxBytes, mostBytes),
@@ -209,7 +210,7 @@ func (p *pull) check(since time.Time) {
 		p.giveUp()
 		p.ask()
 	case errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrStreamNotFound):
-		p.s.leave(&ended{p.deleted()})
+		p.s.leave(broker.Ended(p.deleted()))
 	case time.Since(since) > max(p.s.opts.Timeout, p.silence()):
 		p.s.lose(fmt.Errorf("the consumer %s does not answer: %w", p.name, err))
 	}
@@ -273,19 +274,19 @@ func (p *pull) info(ctx context.Context) (*jetstream.ConsumerInfo, error) {
 }
 
 // rest tells what is left, in the words of the consumer's leader.
-func (p *pull) rest(ctx context.Context) (Rest, error) {
+func (p *pull) rest(ctx context.Context) (broker.Rest, error) {
 	info, err := p.info(ctx)
 	if err != nil {
-		return Rest{}, explainJetStream(err)
+		return broker.Rest{}, explainJetStream(err)
 	}
-	r := Rest{Waiting: info.NumPending, Unacked: uint64(max(0, info.NumAckPending)), Through: info.AckFloor.Stream,
+	r := broker.Rest{Waiting: info.NumPending, Unacked: uint64(max(0, info.NumAckPending)), Through: info.AckFloor.Stream,
 		Sent: info.Delivered.Stream, Delivered: info.Delivered.Consumer, Limit: uint64(max(0, info.Config.MaxAckPending))}
 	if info.Paused && info.Config.PauseUntil != nil {
 		r.Paused = *info.Config.PauseUntil
 	}
 	if r.Waiting == 0 && info.Config.DeliverPolicy != jetstream.DeliverLastPerSubjectPolicy { // of which some are not wanted
 		if r.Behind, err = p.behind(ctx, info.Delivered.Stream); err != nil {
-			return Rest{}, err
+			return broker.Rest{}, err
 		}
 	}
 	p.mu.Lock()
@@ -306,7 +307,7 @@ func (p *pull) behind(ctx context.Context, delivered uint64) (uint64, error) {
 		return 0, nil
 	}
 	next, err := p.s.Find(ctx, p.subject, delivered+1)
-	if errors.Is(err, ErrAuth) {
+	if errors.Is(err, broker.ErrAuth) {
 		return 0, nil
 	}
 	return next.Sequence, err

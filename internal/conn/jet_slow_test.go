@@ -10,6 +10,7 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 )
 
 // publishSlowly stores events over a network that is made worse after the
@@ -24,7 +25,7 @@ func publishSlowly(t *testing.T, o conn.Options, events, size int, worse func(n 
 	worse(network)
 	p := conn.NewPublisher(session, nil)
 	for i := range events {
-		if err := p.Publish(t.Context(), conn.Event{Subject: "orders", Data: fmt.Appendf(nil, "%0*d", size, i)}); err != nil {
+		if err := p.Publish(t.Context(), broker.Event{Subject: "orders", Data: fmt.Appendf(nil, "%0*d", size, i)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -57,13 +58,13 @@ func TestRepeatsAreNoProgress(t *testing.T) {
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
 	network := s.Network()
 	session := dial(t, conn.Options{Servers: network.URL, Timeout: time.Second})
-	if _, err := publishOne(t, session, conn.Event{Subject: "orders"}); err != nil {
+	if _, err := publishOne(t, session, broker.Event{Subject: "orders"}); err != nil {
 		t.Fatal(err)
 	}
 	network.Throttle(2<<20, 0)
 	network.Lose(brokertest.Holds(`"stream":"orders"`), 1_000_000)
 	p := conn.NewPublisher(session, nil)
-	if err := p.Publish(t.Context(), conn.Event{Subject: "orders", Data: make([]byte, 900_000)}); err != nil {
+	if err := p.Publish(t.Context(), broker.Event{Subject: "orders", Data: make([]byte, 900_000)}); err != nil {
 		t.Fatal(err)
 	}
 	select {
@@ -71,7 +72,7 @@ func TestRepeatsAreNoProgress(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Fatalf("no outcome, after %d answers were lost", network.Lost())
 	}
-	if err := p.Flush(); !errors.Is(err, conn.ErrNotAcked) {
+	if err := p.Flush(); !errors.Is(err, broker.ErrNotAcked) {
 		t.Error(err)
 	}
 }

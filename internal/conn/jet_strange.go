@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/fault"
 )
 
@@ -20,9 +21,9 @@ func (p *pull) isEvent(m *nats.Msg) bool {
 	case m.Subject == m.Sub.Subject: // published to the inbox: no stream has it
 		why = "it has no place in a stream"
 	case !ofConsumer(m.Reply, p.stream, p.name):
-		why = fmt.Sprintf("it is not of the consumer %s of the stream %s", clip(p.name), clip(p.stream))
+		why = fmt.Sprintf("it is not of the consumer %s of the stream %s", broker.Clip(p.name), broker.Clip(p.stream))
 	case !wants(p.filters, m.Subject):
-		why = fmt.Sprintf("the consumer %s is for %s", clip(p.name), clip(strings.Join(p.filters, ", ")))
+		why = fmt.Sprintf("the consumer %s is for %s", broker.Clip(p.name), broker.Clip(strings.Join(p.filters, ", ")))
 		p.confirm(p.sameConsumer)
 	default:
 		return true
@@ -49,7 +50,7 @@ func ofConsumer(subject, stream, consumer string) bool {
 
 // wants reports whether a consumer with filters delivers events of subject.
 func wants(filters []string, subject string) bool {
-	return len(filters) == 0 || slices.ContainsFunc(filters, func(f string) bool { return f == subject || covers(f, subject) })
+	return len(filters) == 0 || slices.ContainsFunc(filters, func(f string) bool { return f == subject || broker.Covers(f, subject) })
 }
 
 func filtersOf(c jetstream.ConsumerConfig) []string {
@@ -77,12 +78,12 @@ func (p *pull) confirm(judge func(*jetstream.ConsumerInfo, error)) {
 func (p *pull) sameConsumer(info *jetstream.ConsumerInfo, err error) {
 	switch {
 	case errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrStreamNotFound):
-		p.s.leave(&ended{p.deleted()})
+		p.s.leave(broker.Ended(p.deleted()))
 	case err != nil: // tend asks again if nothing comes
 	case !info.Created.Equal(p.created):
-		p.s.leave(&ended{p.deleted()})
+		p.s.leave(broker.Ended(p.deleted()))
 	case !slices.Equal(filtersOf(info.Config), p.filters):
-		p.s.leave(because(ErrConsumer, fmt.Errorf("the consumer %q of stream %q was changed: it has the filter %q now",
+		p.s.leave(broker.Because(broker.ErrConsumer, fmt.Errorf("the consumer %q of stream %q was changed: it has the filter %q now",
 			p.name, p.stream, strings.Join(filtersOf(info.Config), ", "))))
 	}
 }
@@ -108,7 +109,7 @@ func (p *pull) refused(status, words string) {
 		p.ask()
 		return
 	}
-	p.s.leave(because(ErrRefused, fmt.Errorf("asking consumer %q of stream %q: %s %s", p.name, p.stream, clip(status), clip(words))))
+	p.s.leave(broker.Because(broker.ErrRefused, fmt.Errorf("asking consumer %q of stream %q: %s %s", p.name, p.stream, broker.Clip(status), broker.Clip(words))))
 }
 
 func (p *pull) missed() error {

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"nats-test/internal/conn/broker"
 )
 
 // stream returns the name of the stream of subject; see streamInfo.
@@ -34,12 +36,12 @@ func (s *jetSession) streamInfo(ctx context.Context, subject string) (*jetstream
 	}
 	info, err := s.findStream(ctx, subject)
 	switch {
-	case errors.Is(err, ErrOtherStream), errors.Is(err, ErrNoStream):
+	case errors.Is(err, broker.ErrOtherStream), errors.Is(err, broker.ErrNoStream):
 		return nil, err
 	case errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
-		return nil, because(ErrRefused, fmt.Errorf("a stream %q with other subjects exists: add %q to it, or to another", legalName(subject), subject))
+		return nil, broker.Because(broker.ErrRefused, fmt.Errorf("a stream %q with other subjects exists: add %q to it, or to another", broker.LegalName(subject), subject))
 	case errors.Is(err, jetstream.ErrStreamNotFound):
-		return nil, fmt.Errorf("%q: %w", subject, ErrNoStream)
+		return nil, fmt.Errorf("%q: %w", subject, broker.ErrNoStream)
 	case err != nil:
 		return nil, fmt.Errorf("looking for the stream of %q: %w", subject, explainJetStream(err))
 	}
@@ -61,14 +63,14 @@ func (s *jetSession) findStream(ctx context.Context, subject string) (info *jets
 		}
 	}
 	switch {
-	case name != "" && errors.Is(err, ErrAuth) && s.Err() == nil:
+	case name != "" && errors.Is(err, broker.ErrAuth) && s.Err() == nil:
 		return &jetstream.StreamInfo{Config: jetstream.StreamConfig{Name: name}}, nil
 	case name != "" && errors.Is(err, jetstream.ErrStreamNotFound):
-		reason := ErrNoStream
+		reason := broker.ErrNoStream
 		if s.opts.Stream != "" {
-			reason = ErrNoSuchStream
+			reason = broker.ErrNoSuchStream
 		}
-		return nil, because(reason, fmt.Errorf("%s: %w", name, err))
+		return nil, broker.Because(reason, fmt.Errorf("%s: %w", name, err))
 	case err == nil && s.opts.Stream != "" && !mayStore(info.Config, subject):
 		return nil, refuses(name, "", 0, info.Config.Subjects, subject)
 	}
@@ -90,7 +92,7 @@ func (s *jetSession) look(ctx context.Context, name string) (*jetstream.StreamIn
 // or renames is not known from its own subjects.
 func mayStore(c jetstream.StreamConfig, subject string) bool {
 	return c.Mirror != nil || len(c.Sources) > 0 || c.SubjectTransform != nil ||
-		slices.ContainsFunc(c.Subjects, func(filter string) bool { return covers(filter, subject) })
+		slices.ContainsFunc(c.Subjects, func(filter string) bool { return broker.Covers(filter, subject) })
 }
 
 // refuses returns why the stream of that name stores no event that is published
@@ -98,11 +100,11 @@ func mayStore(c jetstream.StreamConfig, subject string) bool {
 func refuses(name, mirrorOf string, sources int, subjects []string, subject string) error {
 	switch {
 	case mirrorOf != "":
-		return because(ErrMirror, fmt.Errorf("%s has its events from %s alone", name, mirrorOf))
+		return broker.Because(broker.ErrMirror, fmt.Errorf("%s has its events from %s alone", name, mirrorOf))
 	case len(subjects) == 0 && sources > 0:
-		return because(ErrOtherStream, fmt.Errorf("%s has its events from other streams alone", name))
-	case len(subjects) > 0 && !slices.ContainsFunc(subjects, func(filter string) bool { return covers(filter, subject) }):
-		return because(ErrOtherStream, fmt.Errorf("%s stores %s, not %s", name, strings.Join(subjects, ", "), subject))
+		return broker.Because(broker.ErrOtherStream, fmt.Errorf("%s has its events from other streams alone", name))
+	case len(subjects) > 0 && !slices.ContainsFunc(subjects, func(filter string) bool { return broker.Covers(filter, subject) }):
+		return broker.Because(broker.ErrOtherStream, fmt.Errorf("%s stores %s, not %s", name, strings.Join(subjects, ", "), subject))
 	}
 	return nil
 }
@@ -132,7 +134,7 @@ func (s *jetSession) createStream(ctx context.Context, subject string) (string, 
 // in files, and knows a repeat within 2 minutes.
 func NewStream(subject string, replicas int) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
-		Name:       legalName(subject),
+		Name:       broker.LegalName(subject),
 		Subjects:   []string{subject},
 		Retention:  jetstream.LimitsPolicy,
 		Storage:    jetstream.FileStorage,
@@ -150,19 +152,19 @@ func (s *jetSession) forget(subject string) {
 
 // Newest is the newest event of the whole stream when it was looked at first: the
 // leader's word, where direct gets may be answered by a replica that lags.
-func (s *jetSession) Newest(ctx context.Context, subject string) (Mark, error) {
+func (s *jetSession) Newest(ctx context.Context, subject string) (broker.Mark, error) {
 	info, err := s.streamInfo(ctx, subject)
 	if err != nil {
-		return Mark{}, err
+		return broker.Mark{}, err
 	}
-	return Mark{Sequence: info.State.LastSeq, Origin: Origin{info.Config.Name, info.Created}}, nil
+	return broker.Mark{Sequence: info.State.LastSeq, Origin: broker.Origin{Stream: info.Config.Name, Since: info.Created}}, nil
 }
 
 // Find asks the stream's leader.
-func (s *jetSession) Find(ctx context.Context, subject string, from uint64) (Mark, error) {
+func (s *jetSession) Find(ctx context.Context, subject string, from uint64) (broker.Mark, error) {
 	name, err := s.stream(ctx, subject)
 	if err != nil {
-		return Mark{}, err
+		return broker.Mark{}, err
 	}
 	question := struct {
 		Sequence uint64 `json:"seq,omitempty"`
@@ -193,11 +195,11 @@ func (s *jetSession) Find(ctx context.Context, subject string, from uint64) (Mar
 	})
 	switch {
 	case errors.Is(err, jetstream.ErrMsgNotFound):
-		return Mark{}, nil
+		return broker.Mark{}, nil
 	case err != nil:
-		return Mark{}, fmt.Errorf("looking for events of %q: %w", subject, explainJetStream(err))
+		return broker.Mark{}, fmt.Errorf("looking for events of %q: %w", subject, explainJetStream(err))
 	}
-	return Mark{Sequence: found.Sequence, Time: found.Time}, nil
+	return broker.Mark{Sequence: found.Sequence, Time: found.Time}, nil
 }
 
 // several reports whether a stream stores more than one subject, or can.

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
+
+	"nats-test/internal/conn/broker"
 )
 
 // How long the server keeps a consumer that nobody asks: that of a group without
@@ -23,20 +25,20 @@ const (
 
 // Subscribe looks for the streams of all subjects, and creates them if the
 // options say so, before it asks for events of any.
-func (s *jetSession) Subscribe(ctx context.Context, subs []Subscription) ([]Place, error) {
+func (s *jetSession) Subscribe(ctx context.Context, subs []broker.Subscription) ([]broker.Place, error) {
 	var missing []string
 	for _, sub := range subs {
 		switch _, err := s.stream(ctx, sub.Subject); {
-		case errors.Is(err, ErrNoStream) && !errors.Is(err, ErrNoSuchStream):
+		case errors.Is(err, broker.ErrNoStream) && !errors.Is(err, broker.ErrNoSuchStream):
 			missing = append(missing, strconv.Quote(sub.Subject))
 		case err != nil:
 			return nil, err
 		}
 	}
 	if len(missing) > 0 {
-		return nil, fmt.Errorf("%s: %w", strings.Join(missing, ", "), ErrNoStream)
+		return nil, fmt.Errorf("%s: %w", strings.Join(missing, ", "), broker.ErrNoStream)
 	}
-	places := make([]Place, len(subs))
+	places := make([]broker.Place, len(subs))
 	for i, sub := range subs {
 		var err error
 		if places[i], err = s.subscribe(ctx, sub); err != nil {
@@ -50,14 +52,14 @@ func (s *jetSession) Subscribe(ctx context.Context, subs []Subscription) ([]Plac
 // share, and joins the one that is there. Without either it makes a consumer
 // for this session alone that needs no acks, as nats.go's ordered consumer is:
 // where an event is missing, the session is lost, and the next continues.
-func (s *jetSession) subscribe(ctx context.Context, sub Subscription) (Place, error) {
+func (s *jetSession) subscribe(ctx context.Context, sub broker.Subscription) (broker.Place, error) {
 	place, info, err := s.consumer(ctx, sub)
 	if err != nil {
-		return Place{}, err
+		return broker.Place{}, err
 	}
 	p, err := newPull(s, info, sub)
 	if err != nil {
-		return Place{}, explainJetStream(err)
+		return broker.Place{}, explainJetStream(err)
 	}
 	s.listening.Lock()
 	if s.pulls = append(s.pulls, p); len(s.pulls) == 1 {
@@ -71,17 +73,17 @@ func (s *jetSession) subscribe(ctx context.Context, sub Subscription) (Place, er
 }
 
 // consumer finds or creates the consumer for sub.
-func (s *jetSession) consumer(ctx context.Context, sub Subscription) (Place, *jetstream.ConsumerInfo, error) {
-	if err := checkConsumer(cmp.Or(sub.Durable, sub.Group)); err != nil {
-		return Place{}, nil, err
+func (s *jetSession) consumer(ctx context.Context, sub broker.Subscription) (broker.Place, *jetstream.ConsumerInfo, error) {
+	if err := broker.CheckConsumer(cmp.Or(sub.Durable, sub.Group)); err != nil {
+		return broker.Place{}, nil, err
 	}
 	its, err := s.streamInfo(ctx, sub.Subject)
 	if err != nil {
-		return Place{}, nil, err
+		return broker.Place{}, nil, err
 	}
 	stream := its.Config.Name
 	wanted := consumerConfig(sub)
-	place := Place{Subject: sub.Subject, Origin: Origin{stream, its.Created}, Consumer: wanted.Name, MaxInFlight: sub.MaxInFlight,
+	place := broker.Place{Subject: sub.Subject, Origin: broker.Origin{Stream: stream, Since: its.Created}, Consumer: wanted.Name, MaxInFlight: sub.MaxInFlight,
 		Notes: notesOn(its.Config, sub.Subject, false)}
 	var consumer jetstream.Consumer
 	err = s.ask(ctx, func(ctx context.Context) (err error) {
@@ -102,9 +104,9 @@ func (s *jetSession) consumer(ctx context.Context, sub Subscription) (Place, *je
 	})
 	switch {
 	case errors.Is(err, jetstream.ErrNotPullConsumer):
-		return Place{}, nil, because(ErrConsumer, fmt.Errorf("consumer %q of stream %q is a push consumer, which no group shares by pulling", wanted.Name, stream))
+		return broker.Place{}, nil, broker.Because(broker.ErrConsumer, fmt.Errorf("consumer %q of stream %q is a push consumer, which no group shares by pulling", wanted.Name, stream))
 	case err != nil:
-		return Place{}, nil, explainConsumer(err, stream)
+		return broker.Place{}, nil, explainConsumer(err, stream)
 	}
 	info := consumer.CachedInfo()
 	place.AckWait, place.Position = info.Config.AckWait, info.Delivered.Stream
@@ -115,27 +117,27 @@ func (s *jetSession) consumer(ctx context.Context, sub Subscription) (Place, *je
 }
 
 // ConsumerName is what the consumer of a group or durable is called.
-func ConsumerName(sub Subscription) string {
-	return cmp.Or(sub.Durable, sub.Group) + "_" + legalName(sub.Subject)
+func ConsumerName(sub broker.Subscription) string {
+	return cmp.Or(sub.Durable, sub.Group) + "_" + broker.LegalName(sub.Subject)
 }
 
 // GroupOf returns the group or durable that [ConsumerName] made a consumer's
 // name of, for a subject.
 func GroupOf(consumer, subject string) (group string, ok bool) {
-	return strings.CutSuffix(consumer, "_"+legalName(subject))
+	return strings.CutSuffix(consumer, "_"+broker.LegalName(subject))
 }
 
 // consumerConfig is the consumer for sub where there is none yet.
-func consumerConfig(sub Subscription) jetstream.ConsumerConfig {
+func consumerConfig(sub broker.Subscription) jetstream.ConsumerConfig {
 	c := jetstream.ConsumerConfig{FilterSubject: sub.Subject, MaxDeliver: -1}
 	switch sub.Start.Kind {
-	case StartNew:
+	case broker.StartNew:
 		c.DeliverPolicy = jetstream.DeliverNewPolicy
-	case StartLast:
+	case broker.StartLast:
 		c.DeliverPolicy = jetstream.DeliverLastPolicy
-	case StartSequence:
+	case broker.StartSequence:
 		c.DeliverPolicy, c.OptStartSeq = jetstream.DeliverByStartSequencePolicy, max(1, sub.Start.Sequence)
-	case StartTime:
+	case broker.StartTime:
 		c.DeliverPolicy, c.OptStartTime = jetstream.DeliverByStartTimePolicy, &sub.Start.Time
 	}
 	if sub.Durable == "" && sub.Group == "" {
@@ -170,7 +172,7 @@ func (s *jetSession) compare(info *jetstream.ConsumerInfo, wanted jetstream.Cons
 		problem = "has priority groups, which are not known here"
 	}
 	if problem != "" {
-		return because(ErrConsumer, fmt.Errorf("consumer %q of stream %q %s", info.Name, info.Stream, problem))
+		return broker.Because(broker.ErrConsumer, fmt.Errorf("consumer %q of stream %q %s", info.Name, info.Stream, problem))
 	}
 	differs := func(what string, is, wanted any) {
 		s.opts.Notify(fmt.Sprintf("the consumer %s exists: its %s is %v, not %v", info.Name, what, is, wanted))

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/fault"
 )
 
@@ -63,7 +64,7 @@ func (f *flight) learn(name, subject string) {
 		}
 		f.terms, f.known[t.stream] = t, t
 		if t.noAck {
-			f.stop(because(ErrNotAcked, f.unsafe()))
+			f.stop(broker.Because(broker.ErrNotAcked, f.unsafe()))
 			for _, out := range f.events {
 				out.err, out.doubt = cmp.Or(out.err, errLate), out.doubt || out.err == nil
 			}
@@ -196,29 +197,29 @@ func (t *terms) keeps(subject string) error {
 	case !t.interest:
 		return nil
 	case t.consumerErr != nil:
-		return because(ErrUncertain, fmt.Errorf("the stream %s keeps events only for consumers that want them, "+
+		return broker.Because(broker.ErrUncertain, fmt.Errorf("the stream %s keeps events only for consumers that want them, "+
 			"and if one wants %s could not be asked: %w", t.stream, subject, t.consumerErr))
 	}
 	for _, w := range t.consumers {
 		if len(w.filters) == 0 || subject != "" && w.wants(subject) {
 			if t.lapsed {
-				return because(ErrUncertain, fmt.Errorf("the stream %s keeps events only for consumers that want them, "+
+				return broker.Because(broker.ErrUncertain, fmt.Errorf("the stream %s keeps events only for consumers that want them, "+
 					"and those that were there when this began are gone: events may have been dropped meanwhile", t.stream))
 			}
 			return nil
 		}
 	}
 	if subject == "" && len(t.consumers) > 0 {
-		return because(ErrUncertain, fmt.Errorf("the stream %s keeps events only for consumers that want them, and stores this under another subject, "+
+		return broker.Because(broker.ErrUncertain, fmt.Errorf("the stream %s keeps events only for consumers that want them, and stores this under another subject, "+
 			"which could not be looked at", t.stream))
 	}
-	return because(ErrNotStored, fmt.Errorf("the stream %s keeps events only for consumers that want them, and none wants %s: "+
+	return broker.Because(broker.ErrNotStored, fmt.Errorf("the stream %s keeps events only for consumers that want them, and none wants %s: "+
 		"it was acked and dropped", t.stream, subject))
 }
 
 func (w wanting) wants(subject string) bool {
 	for _, filter := range w.filters {
-		if covers(filter, subject) {
+		if broker.Covers(filter, subject) {
 			return true
 		}
 	}
@@ -277,15 +278,15 @@ func (f *flight) onTerms(out *outgoing) bool {
 func (f *flight) kept(out *outgoing) error {
 	t := f.terms
 	if late := out.came.Sub(out.born); out.repeated && !out.ack.Duplicate && late >= t.repeats {
-		return because(ErrUncertain, fmt.Errorf("it may be stored twice: an attempt was not answered, another after %v, and the stream %s knows a repeat within %v",
+		return broker.Because(broker.ErrUncertain, fmt.Errorf("it may be stored twice: an attempt was not answered, another after %v, and the stream %s knows a repeat within %v",
 			late.Round(time.Millisecond), t.stream, t.repeats))
 	}
-	if errors.Is(t.err, ErrAuth) && !f.told {
+	if errors.Is(t.err, broker.ErrAuth) && !f.told {
 		f.told = true
 		f.s.opts.Notify(fmt.Sprintf("the stream %s can't be looked at, so it can't be known whether it keeps what it acks (%v)", t.stream, t.err))
 	}
 	if size := len(out.msg.Data) + headerSize(out.msg.Header); t.maxBytes > 0 && int64(size) > t.maxBytes && !out.ack.Duplicate {
-		return because(ErrNotStored, fmt.Errorf("%d bytes with headers, and the stream %s holds %d in all (max_bytes): it was acked and dropped",
+		return broker.Because(broker.ErrNotStored, fmt.Errorf("%d bytes with headers, and the stream %s holds %d in all (max_bytes): it was acked and dropped",
 			size, t.stream, t.maxBytes))
 	}
 	subject := out.msg.Subject
@@ -300,9 +301,9 @@ func (f *flight) kept(out *outgoing) error {
 func (t *terms) otherStream(subject string, answer error) error {
 	switch {
 	case errors.Is(t.err, jetstream.ErrStreamNotFound):
-		return because(ErrNoSuchStream, fmt.Errorf("%s: %w", t.stream, answer))
+		return broker.Because(broker.ErrNoSuchStream, fmt.Errorf("%s: %w", t.stream, answer))
 	case t.err != nil:
-		return because(ErrRefused, answer)
+		return broker.Because(broker.ErrRefused, answer)
 	}
-	return cmp.Or(refuses(t.stream, t.mirrorOf, t.sources, t.subjects, subject), because(ErrRefused, answer))
+	return cmp.Or(refuses(t.stream, t.mirrorOf, t.sources, t.subjects, subject), broker.Because(broker.ErrRefused, answer))
 }

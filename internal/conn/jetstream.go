@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/fault"
 )
 
@@ -34,10 +35,10 @@ type jetSession struct {
 	streams map[string]*jetstream.StreamInfo // by subject, as first seen
 }
 
-var jetTraits = Traits{MessageIDs: true, Streams: true, ExtendsWait: true, Gapless: true, PlacesNew: true, AckFloor: true}
+var jetTraits = broker.Traits{MessageIDs: true, Streams: true, ExtendsWait: true, Gapless: true, PlacesNew: true, AckFloor: true}
 
 // jetPresent asks whether the account has JetStream. The error wraps
-// [ErrNoJetStream] if it has none.
+// [broker.ErrNoJetStream] if it has none.
 func jetPresent(ctx context.Context, l *link) error {
 	js, err := l.jetStream()
 	if err != nil {
@@ -48,12 +49,12 @@ func jetPresent(ctx context.Context, l *link) error {
 
 // openJetStream opens a session over l, if the account has JetStream, or was
 // found to have it. That asking is not permitted says nothing of the rest.
-func openJetStream(ctx context.Context, l *link, found bool) (Session, error) {
+func openJetStream(ctx context.Context, l *link, found bool) (broker.Session, error) {
 	js, err := l.jetStream()
 	if err == nil && !found {
 		err = l.hasJetStream(ctx, js)
 	}
-	if err != nil && !errors.Is(err, ErrAuth) {
+	if err != nil && !errors.Is(err, broker.ErrAuth) {
 		return nil, err
 	}
 	l.mu.Lock()
@@ -64,7 +65,7 @@ func openJetStream(ctx context.Context, l *link, found bool) (Session, error) {
 	return s, nil
 }
 
-// hasJetStream returns an error that wraps [ErrNoJetStream] if the account has
+// hasJetStream returns an error that wraps [broker.ErrNoJetStream] if the account has
 // no JetStream.
 func (l *link) hasJetStream(ctx context.Context, js jetstream.JetStream) error {
 	_, err := l.account(ctx, js)
@@ -77,8 +78,8 @@ func (l *link) account(ctx context.Context, js jetstream.JetStream) (*jetstream.
 	began := time.Now()
 	info, err := inquire(ctx, l, js.AccountInfo)
 	l.took = time.Since(began)
-	if l.opts.Domain != "" && errors.Is(explainJetStream(err), ErrNoJetStream) && !errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) {
-		return nil, because(ErrNoDomain, fmt.Errorf("%q: %w", l.opts.Domain, err))
+	if l.opts.Domain != "" && errors.Is(explainJetStream(err), broker.ErrNoJetStream) && !errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) {
+		return nil, broker.Because(broker.ErrNoDomain, fmt.Errorf("%q: %w", l.opts.Domain, err))
 	}
 	return info, explainJetStream(err)
 }
@@ -151,12 +152,12 @@ func (s *jetSession) deleteLater(stream, consumer string) {
 }
 
 // Rest tells what is left of a subscription, in the words of its consumer's leader.
-func (s *jetSession) Rest(ctx context.Context, sub Subscription, _ uint64) (Rest, error) {
+func (s *jetSession) Rest(ctx context.Context, sub broker.Subscription, _ uint64) (broker.Rest, error) {
 	s.listening.Lock()
 	i := slices.IndexFunc(s.pulls, func(p *pull) bool { return p.subject == sub.Subject })
 	if i < 0 {
 		s.listening.Unlock()
-		return Rest{}, ErrUntold
+		return broker.Rest{}, broker.ErrUntold
 	}
 	p := s.pulls[i]
 	s.listening.Unlock()
@@ -167,19 +168,19 @@ func (s *jetSession) Rest(ctx context.Context, sub Subscription, _ uint64) (Rest
 // but says if they are not permitted.
 func (s *jetSession) confirm(lost bool) error {
 	if lost {
-		if err := s.Err(); errors.Is(err, ErrAuth) {
+		if err := s.Err(); errors.Is(err, broker.ErrAuth) {
 			return err
 		}
 		return nil // there is nobody to ask
 	}
 	if !s.nc.IsConnected() { // a flush would wait in vain
-		return because(ErrLost, nats.ErrDisconnected)
+		return broker.Because(broker.ErrLost, nats.ErrDisconnected)
 	}
 	if err := s.nc.FlushTimeout(s.opts.Timeout); err != nil {
-		return because(ErrLost, err)
+		return broker.Because(broker.ErrLost, err)
 	}
 	if said := s.nc.LastError(); errors.Is(said, nats.ErrPermissionViolation) && strings.Contains(said.Error(), `Publish to "$JS.ACK.`) {
-		return because(ErrAuth, said)
+		return broker.Because(broker.ErrAuth, said)
 	}
 	return nil
 }
@@ -199,37 +200,37 @@ func transient(err *jetstream.APIError) bool {
 func whyTransient(err *jetstream.APIError) error {
 	switch err.ErrorCode {
 	case 10005, 10118, 10119, 10194:
-		return ErrOffline
+		return broker.ErrOffline
 	case 10158, 10167: // busy
-		return ErrHung
+		return broker.ErrHung
 	}
-	return ErrNoLeader
+	return broker.ErrNoLeader
 }
 
 // explainJetStream finds the reason behind an error of the JetStream API.
 func explainJetStream(err error) error {
 	api, isAPI := errors.AsType[*jetstream.APIError](err)
 	switch {
-	case err == nil, errors.Is(err, ErrAuth), errors.Is(err, ErrHung), errors.Is(err, ErrLost):
+	case err == nil, errors.Is(err, broker.ErrAuth), errors.Is(err, broker.ErrHung), errors.Is(err, broker.ErrLost):
 		return err
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount):
-		return because(ErrNotForAccount, err)
+		return broker.Because(broker.ErrNotForAccount, err)
 	case errors.Is(err, jetstream.ErrJetStreamNotEnabled), errors.Is(err, nats.ErrNoResponders):
-		return because(ErrNoJetStream, err)
+		return broker.Because(broker.ErrNoJetStream, err)
 	case errors.Is(err, jetstream.ErrStreamNotFound):
-		return because(ErrNoStream, err)
+		return broker.Because(broker.ErrNoStream, err)
 	case isAPI && api.ErrorCode == 10113: // nats-server, errors.json, as the next
-		return because(ErrRefused, because(ErrNeedsMaxBytes, err))
+		return broker.Because(broker.ErrRefused, broker.Because(broker.ErrNeedsMaxBytes, err))
 	case isAPI && slices.Contains([]jetstream.ErrorCode{10002, 10026, 10027, 10028, 10047}, api.ErrorCode):
-		return because(ErrRefused, because(ErrLimit, err))
+		return broker.Because(broker.ErrRefused, broker.Because(broker.ErrLimit, err))
 	case isAPI && transient(api):
-		return because(whyTransient(api), err)
+		return broker.Because(whyTransient(api), err)
 	case errors.Is(err, nats.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
-		return because(ErrHung, err)
+		return broker.Because(broker.ErrHung, err)
 	case unsendable(err):
-		return because(ErrLost, err)
+		return broker.Because(broker.ErrLost, err)
 	}
-	return because(ErrRefused, err)
+	return broker.Because(broker.ErrRefused, err)
 }
 
 // Drain asks for no more, and hands out what has come.

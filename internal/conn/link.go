@@ -12,6 +12,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/fault"
 )
 
@@ -121,12 +122,12 @@ func (l *link) heard(s *nats.Subscription, err error) {
 		return
 	}
 	if errors.Is(err, nats.ErrMaxSubscriptionsExceeded) { // which one is missing, it does not say
-		l.leave(because(ErrSubscriptions, err))
+		l.leave(broker.Because(broker.ErrSubscriptions, err))
 		return
 	}
 	if errors.Is(err, nats.ErrSlowConsumer) && s != nil {
 		if _, limit, _ := s.PendingLimits(); limit == mostWaiting {
-			l.leave(&ended{fmt.Errorf("more than %d MiB of events came at once, and some were dropped", mostWaiting>>20)})
+			l.leave(broker.Ended(fmt.Errorf("more than %d MiB of events came at once, and some were dropped", mostWaiting>>20)))
 			return
 		}
 	}
@@ -151,7 +152,7 @@ func (l *link) heard(s *nats.Subscription, err error) {
 	question := strings.Contains(words, ".API.") && !strings.Contains(words, ".CONSUMER.MSG.NEXT.")
 	switch asking := l.asking.Load() > 0; {
 	case strict && !question:
-		l.leave(because(ErrAuth, err))
+		l.leave(broker.Because(broker.ErrAuth, err))
 	case !asking:
 		l.notices.Say("the server says: " + words)
 	}
@@ -167,7 +168,7 @@ func (l *link) disconnected(err error) {
 		return
 	}
 	l.broken.Store(true)
-	if errors.Is(l.Err(), ErrGarbled) {
+	if errors.Is(l.Err(), broker.ErrGarbled) {
 		return
 	}
 	select {
@@ -186,7 +187,7 @@ func (l *link) disconnected(err error) {
 
 // lose ends the session because its connection or its place at the broker is
 // gone. Only the first reason counts.
-func (l *link) lose(err error) { l.leave(because(ErrLost, err)) }
+func (l *link) lose(err error) { l.leave(broker.Because(broker.ErrLost, err)) }
 
 // leave ends the session for a reason of its own.
 func (l *link) leave(reason error) {

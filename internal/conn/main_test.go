@@ -14,6 +14,7 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/monitor/streaming"
 )
 
@@ -75,7 +76,7 @@ func publish(t testing.TB, o conn.Options, subject string, from, to int) {
 	session := dial(t, o)
 	p := conn.NewPublisher(session, nil)
 	for i := from; i <= to; i++ {
-		if err := p.Publish(t.Context(), conn.Event{Subject: subject, Data: fmt.Append(nil, i)}); err != nil {
+		if err := p.Publish(t.Context(), broker.Event{Subject: subject, Data: fmt.Append(nil, i)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -93,11 +94,11 @@ type recorder struct {
 	events  []string // data, in the order of coming
 	again   int      // deliveries beyond the first
 	flushed int
-	verdict func(m *conn.Message) error // may be nil
+	verdict func(m *broker.Message) error // may be nil
 	flush   error
 }
 
-func (r *recorder) Handle(m *conn.Message) error {
+func (r *recorder) Handle(m *broker.Message) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if m.Deliveries > 1 {
@@ -141,7 +142,7 @@ func listener(o conn.Options, subject string) *conn.Listener {
 	return &conn.Listener{
 		Options:  o,
 		Subjects: []string{subject},
-		Subscription: conn.Subscription{
+		Subscription: broker.Subscription{
 			AckWait: 30 * time.Second, MaxInFlight: 64,
 		},
 	}
@@ -158,9 +159,9 @@ func member(o conn.Options, subject string) *conn.Listener {
 // monitoring port of s.
 func untilEnd(l *conn.Listener, s *brokertest.Server) *conn.Listener {
 	l.UntilEnd = true
-	l.Rest = func(ctx context.Context, sub conn.Subscription, client string) (conn.Rest, error) {
+	l.Rest = func(ctx context.Context, sub broker.Subscription, client string) (broker.Rest, error) {
 		r, err := streaming.RestOf(ctx, s.Monitor, sub.Subject, sub.Group, sub.Durable, client)
-		return conn.Rest{Waiting: r.Waiting, Next: r.Next, Unacked: r.Unacked, Here: r.Own, Sent: r.Sent}, err
+		return broker.Rest{Waiting: r.Waiting, Next: r.Next, Unacked: r.Unacked, Here: r.Own, Sent: r.Sent}, err
 	}
 	return l
 }
@@ -182,7 +183,7 @@ func run(t testing.TB, l *conn.Listener, r *recorder) *running {
 	x := &running{recorder: r, subjects: l.Subjects, t: t, stop: stop, done: make(chan struct{})}
 	joined := make(chan struct{}, 64)
 	before := l.Joined
-	l.Joined = func(places []conn.Place, again bool) {
+	l.Joined = func(places []broker.Place, again bool) {
 		if before != nil {
 			before(places, again)
 		}

@@ -6,13 +6,15 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
+
+	"nats-test/internal/conn/broker"
 )
 
 // An Observer is a connection that looks at a broker and takes no part: on
 // NATS Streaming it is no client, on JetStream it has no consumer.
 type Observer struct {
 	link    *link
-	backend Backend
+	backend broker.Backend
 }
 
 // Observe connects to the server that o describes, and finds out which broker
@@ -42,7 +44,7 @@ func Observe(ctx context.Context, o Options) (*Observer, error) {
 }
 
 // Backend tells which broker was found.
-func (o *Observer) Backend() Backend { return o.backend }
+func (o *Observer) Backend() broker.Backend { return o.backend }
 
 // NATS returns the connection. It ends with o.
 func (o *Observer) NATS() *nats.Conn { return o.link.nc }
@@ -50,8 +52,8 @@ func (o *Observer) NATS() *nats.Conn { return o.link.nc }
 // JetStream returns what to ask JetStream by, within [Observer.Ask].
 func (o *Observer) JetStream() (jetstream.JetStream, error) { return o.link.jetStream() }
 
-// Ask makes a request to JetStream, within the time-out. The error wraps [ErrAuth], [ErrHung], [ErrLost],
-// [ErrNoJetStream], [ErrNoStream] or [ErrRefused].
+// Ask makes a request to JetStream, within the time-out. The error wraps [broker.ErrAuth], [broker.ErrHung], [broker.ErrLost],
+// [broker.ErrNoJetStream], [broker.ErrNoStream] or [broker.ErrRefused].
 func (o *Observer) Ask(ctx context.Context, request func(context.Context) error) error {
 	return explainJetStream(o.link.askOnce(ctx, request))
 }

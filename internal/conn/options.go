@@ -8,6 +8,8 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	"nats-test/internal/conn/broker"
 )
 
 // Options say how a broker is reached. [Options.Resolve] fills them from a
@@ -19,10 +21,10 @@ type Options struct {
 	// are tried when none of Servers can be reached, each for a second at most.
 	Learned []string
 
-	Cluster  string  // ID of the NATS Streaming cluster; default [DefaultCluster]
-	ClientID string  // default: random
-	Backend  Backend // default [Auto]
-	Domain   string  // JetStream domain, for a leaf node's server; default: its own
+	Cluster  string         // ID of the NATS Streaming cluster; default [DefaultCluster]
+	ClientID string         // default: random
+	Backend  broker.Backend // default [broker.Auto]
+	Domain   string         // JetStream domain, for a leaf node's server; default: its own
 
 	// CreateStream makes a stream, as [NewStream] says, for a subject that no
 	// stream covers, with so many Replicas (default 1).
@@ -163,21 +165,21 @@ func (o Options) mayHave(lower Auth) bool {
 	})
 }
 
-// checkJetStream returns an error that wraps [ErrName] if the names that o has
+// checkJetStream returns an error that wraps [broker.ErrName] if the names that o has
 // for JetStream are none.
 func (o Options) checkJetStream() error {
 	for _, named := range [][2]string{{"stream", o.Stream}, {"domain", o.Domain}} {
 		what, name := named[0], named[1]
-		if err := checkPlain(what, name); err != nil {
+		if err := broker.CheckPlain(what, name); err != nil {
 			return err
 		}
 		if strings.ContainsAny(name, `./\`) {
-			return fmt.Errorf("%s %s: %w: JetStream allows no . / \\ in it", what, clip(name), ErrName)
+			return fmt.Errorf("%s %s: %w: JetStream allows no . / \\ in it", what, broker.Clip(name), broker.ErrName)
 		}
 	}
 	if o.InboxPrefix != "" {
-		if err := CheckSubject(o.InboxPrefix); err != nil {
-			return because(ErrConfig, fmt.Errorf("inbox prefix: %w", err))
+		if err := broker.CheckSubject(o.InboxPrefix); err != nil {
+			return broker.Because(broker.ErrConfig, fmt.Errorf("inbox prefix: %w", err))
 		}
 	}
 	return nil
@@ -186,7 +188,7 @@ func (o Options) checkJetStream() error {
 var defaults = Options{
 	Servers:  DefaultServer,
 	Cluster:  DefaultCluster,
-	Backend:  Auto,
+	Backend:  broker.Auto,
 	Replicas: 1,
 	Timeout:  DefaultTimeout,
 	Window:   DefaultWindow,

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"nats-test/internal/conn/broker"
 )
 
 // A position is what a listener remembers of one subject between two sessions.
@@ -14,9 +16,9 @@ type position struct {
 	time     time.Time
 	joinedAt time.Time // when the first subscription began
 	first    uint64    // for StartNew: the sequence with which it began, where that is known
-	origin   Origin
+	origin   broker.Origin
 	handled  handledSet
-	earlier  Earlier
+	earlier  broker.Earlier
 	size     int           // of an event in bytes, the average of the latest
 	limit    atomic.Int64  // of unacked events in this session
 	ackWait  time.Duration // the consumer's, where there is one
@@ -78,17 +80,17 @@ func (r *run) join() {
 // start returns where a new session continues. A durable keeps its position
 // at the broker. Others continue after the newest event that came, but for
 // groups, whose events went to several members. The error wraps
-// [ErrUnfinished] if the broker has lost the end that the listener was to come to.
-func (s *stay) start(ctx context.Context, session Session, subject string, p *position) (Start, error) {
+// [broker.ErrUnfinished] if the broker has lost the end that the listener was to come to.
+func (s *stay) start(ctx context.Context, session broker.Session, subject string, p *position) (broker.Start, error) {
 	if p.joinedAt.IsZero() {
 		return s.firstStart(ctx, session, subject, p)
 	}
 	asked, before, seen := s.Subscription.Start, p.origin, max(p.sequence, p.end)
-	var newest Mark
+	var newest broker.Mark
 	if before.Stream != "" || seen > 0 {
 		var err error
-		if newest, err = session.Newest(ctx, subject); err != nil && (before.Stream != "" || !errors.Is(err, ErrAuth)) {
-			return Start{}, err
+		if newest, err = session.Newest(ctx, subject); err != nil && (before.Stream != "" || !errors.Is(err, broker.ErrAuth)) {
+			return broker.Start{}, err
 		}
 		if err != nil { // what can't be asked is not taken for a loss
 			newest.Sequence, newest.Time = seen, p.time
@@ -97,12 +99,12 @@ func (s *stay) start(ctx context.Context, session Session, subject string, p *po
 	}
 	if before.Stream != "" && before.Stream != newest.Stream {
 		s.options.Notify(fmt.Sprintf("%s is stored by the stream %s now, and no longer by %s: starting at its first event there", subject, newest.Stream, before.Stream))
-		p.sequence, p.end, p.earlier = 0, 0, Earlier{}
-		return Start{Kind: StartAll}, nil
+		p.sequence, p.end, p.earlier = 0, 0, broker.Earlier{}
+		return broker.Start{Kind: broker.StartAll}, nil
 	}
 	anew, err := s.beganAnew(ctx, session, subject, p, before, newest)
 	if err != nil {
-		return Start{}, err
+		return broker.Start{}, err
 	}
 	if anew {
 		forgotten := fmt.Sprintf("%s began anew meanwhile: the broker has forgotten its events up to #%d at least",
@@ -111,18 +113,18 @@ func (s *stay) start(ctx context.Context, session Session, subject string, p *po
 			forgotten += ", and the position of the durable " + s.Subscription.Durable
 		}
 		if s.UntilEnd && !p.reached {
-			return Start{}, because(ErrUnfinished, fmt.Errorf("%s; #%d was the newest that came here", forgotten, p.sequence))
+			return broker.Start{}, broker.Because(broker.ErrUnfinished, fmt.Errorf("%s; #%d was the newest that came here", forgotten, p.sequence))
 		}
 		s.options.Notify(forgotten + "; starting at its first event")
-		p.sequence, p.whole, p.earlier = 0, run{}, Earlier{}
-		return Start{Kind: StartAll}, nil
+		p.sequence, p.whole, p.earlier = 0, run{}, broker.Earlier{}
+		return broker.Start{Kind: broker.StartAll}, nil
 	}
 	switch {
-	case s.Subscription.Durable != "" && asked.Kind == StartNew && s.traits.PlacesNew:
+	case s.Subscription.Durable != "" && asked.Kind == broker.StartNew && s.traits.PlacesNew:
 		return p.sinceJoined(), nil // for a consumer that was deleted
 	case s.Subscription.Durable != "":
 		return asked, nil
-	case asked.Kind == StartNew && (p.sequence == 0 || s.Subscription.Group != ""):
+	case asked.Kind == broker.StartNew && (p.sequence == 0 || s.Subscription.Group != ""):
 		return p.sinceJoined(), nil
 	case s.Subscription.Group != "":
 		s.options.Notify("a group without a durable keeps no position: if this was its only member, it starts over")
@@ -131,34 +133,34 @@ func (s *stay) start(ctx context.Context, session Session, subject string, p *po
 		return asked, nil
 	}
 	if most := p.handled.size / 2; s.UntilEnd && !s.traits.Gapless && p.sequence-p.whole.last < most {
-		return Start{Kind: StartSequence, Sequence: p.whole.last + 1}, nil // some may be missing between; copies are known
+		return broker.Start{Kind: broker.StartSequence, Sequence: p.whole.last + 1}, nil // some may be missing between; copies are known
 	}
-	return Start{Kind: StartSequence, Sequence: p.sequence + 1}, nil
+	return broker.Start{Kind: broker.StartSequence, Sequence: p.sequence + 1}, nil
 }
 
 // sinceJoined is the first event after the first join: by its sequence where
 // that is known, since the clocks of client and broker differ.
-func (p *position) sinceJoined() Start {
+func (p *position) sinceJoined() broker.Start {
 	if p.first > 0 {
-		return Start{Kind: StartSequence, Sequence: p.first}
+		return broker.Start{Kind: broker.StartSequence, Sequence: p.first}
 	}
-	return Start{Kind: StartTime, Time: p.joinedAt}
+	return broker.Start{Kind: broker.StartTime, Time: p.joinedAt}
 }
 
 // firstStart returns where the first session begins, and notes the end that the
 // listener is to come to.
-func (s *stay) firstStart(ctx context.Context, session Session, subject string, p *position) (Start, error) {
+func (s *stay) firstStart(ctx context.Context, session broker.Session, subject string, p *position) (broker.Start, error) {
 	asked := s.Subscription.Start
-	placed := s.traits.PlacesNew || asked.Kind != StartNew || s.Subscription.Durable != ""
+	placed := s.traits.PlacesNew || asked.Kind != broker.StartNew || s.Subscription.Durable != ""
 	if placed && !s.UntilEnd {
 		return asked, nil
 	}
 	newest, err := session.Newest(ctx, subject)
 	if err != nil {
-		return Start{}, err
+		return broker.Start{}, err
 	}
 	if s.UntilEnd {
-		p.end, p.endTold = newest.Sequence, newest.told()
+		p.end, p.endTold = newest.Sequence, newest.Told()
 	}
 	if placed {
 		return asked, nil
@@ -170,7 +172,7 @@ func (s *stay) firstStart(ctx context.Context, session Session, subject string, 
 // beganAnew reports whether the broker has lost what it had stored of subject
 // since this listener saw it, as NATS Streaming does that keeps events in memory
 // and is restarted. What can't be asked is not taken for a loss.
-func (s *stay) beganAnew(ctx context.Context, session Session, subject string, p *position, before Origin, newest Mark) (bool, error) {
+func (s *stay) beganAnew(ctx context.Context, session broker.Session, subject string, p *position, before broker.Origin, newest broker.Mark) (bool, error) {
 	seen := max(p.sequence, p.end)
 	if seen == 0 {
 		return false, nil
@@ -180,11 +182,11 @@ func (s *stay) beganAnew(ctx context.Context, session Session, subject string, p
 		return !before.Since.Equal(newest.Since) || newest.Sequence > 0 && newest.Sequence < seen, nil
 	}
 	var err error
-	if !newest.told() {
+	if !newest.Told() {
 		newest, err = session.Find(ctx, subject, 0)
 	}
 	switch {
-	case errors.Is(err, ErrAuth):
+	case errors.Is(err, broker.ErrAuth):
 		return false, nil
 	case err != nil:
 		return false, err

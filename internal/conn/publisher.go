@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync"
 	"sync/atomic"
+
+	"nats-test/internal/conn/broker"
 )
 
 // A Publisher puts events on a session in order, several in flight at a time,
@@ -13,8 +15,8 @@ import (
 // failed, nothing more is sent; if what is stored of one can't be known, the
 // others go on. Its methods are for one goroutine.
 type Publisher struct {
-	session Session
-	acked   func(event int, r Receipt, last bool)
+	session broker.Session
+	acked   func(event int, r broker.Receipt, last bool)
 
 	mu      sync.Mutex
 	changed *sync.Cond  // an answer came
@@ -24,7 +26,7 @@ type Publisher struct {
 	done    int         // events answered, counting from the first without a gap
 	good    int         // events acked
 	doubt   int         // events that may be stored, or not
-	unknown int         // of them, those with [ErrUncertain]
+	unknown int         // of them, those with [broker.ErrUncertain]
 	unsure  error       // the first of these
 	order   order       // of the events in each stream
 	err     error       // why the first failed event failed
@@ -33,7 +35,7 @@ type Publisher struct {
 
 type answer struct {
 	came    bool
-	receipt Receipt
+	receipt broker.Receipt
 	err     error
 }
 
@@ -41,18 +43,18 @@ type answer struct {
 // event that the broker stored, in the order of publishing, with the event's
 // number (the first is 1) and whether none is in flight behind it; never by two
 // goroutines at a time. It may be nil, and must not call the publisher.
-func NewPublisher(session Session, acked func(event int, r Receipt, last bool)) *Publisher {
+func NewPublisher(session broker.Session, acked func(event int, r broker.Receipt, last bool)) *Publisher {
 	p := &Publisher{session: session, acked: acked, failed: make(chan struct{})}
 	p.changed = sync.NewCond(&p.mu)
 	return p
 }
 
 // Publish sends one event and returns before it is acked. An error may belong
-// to an earlier event; it names the event, and wraps [ErrNotAcked],
-// [ErrRefused], [ErrFull], [ErrTooLarge], [ErrNoStream], [ErrName] or [ErrLost].
-func (p *Publisher) Publish(ctx context.Context, e Event) error {
+// to an earlier event; it names the event, and wraps [broker.ErrNotAcked],
+// [broker.ErrRefused], [broker.ErrFull], [broker.ErrTooLarge], [broker.ErrNoStream], [broker.ErrName] or [broker.ErrLost].
+func (p *Publisher) Publish(ctx context.Context, e broker.Event) error {
 	subject := e.Subject
-	if err := CheckPublish(subject); err != nil {
+	if err := broker.CheckPublish(subject); err != nil {
 		return err
 	}
 	p.mu.Lock()
@@ -66,7 +68,7 @@ func (p *Publisher) Publish(ctx context.Context, e Event) error {
 	p.sending.Store(true)
 	p.mu.Unlock()
 
-	err := p.session.Publish(ctx, e, func(r Receipt, err error) {
+	err := p.session.Publish(ctx, e, func(r broker.Receipt, err error) {
 		p.answered(event, answer{true, r, err}, subject)
 	})
 	p.sending.Store(false)
@@ -102,7 +104,7 @@ func (p *Publisher) answered(event int, a answer, subject string) {
 		if InDoubt(first.err) {
 			p.doubt++
 		}
-		if errors.Is(first.err, ErrUncertain) {
+		if errors.Is(first.err, broker.ErrUncertain) {
 			if p.unknown++; p.unsure == nil {
 				p.unsure = eventError(p.done, subject, first.err)
 			}
@@ -128,7 +130,7 @@ func (p *Publisher) Failed() <-chan struct{} { return p.failed }
 
 // Flush waits until every event sent was answered, and returns the error of
 // the first that failed; else of the first of which it can't be known what is
-// stored; else one that wraps [ErrOrder] if some are stored behind later ones.
+// stored; else one that wraps [broker.ErrOrder] if some are stored behind later ones.
 // It takes at most the session's time-out beyond the last answer.
 func (p *Publisher) Flush() error {
 	p.mu.Lock()
@@ -156,4 +158,6 @@ func (p *Publisher) Sent() (sent, acked, inDoubt int) {
 }
 
 // InDoubt reports whether err leaves open if the event was stored, or how often.
-func InDoubt(err error) bool { return errors.Is(err, ErrNotAcked) || errors.Is(err, ErrUncertain) }
+func InDoubt(err error) bool {
+	return errors.Is(err, broker.ErrNotAcked) || errors.Is(err, broker.ErrUncertain)
+}

@@ -14,6 +14,7 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 )
 
 // refused dials and returns the error, which must not hold a secret.
@@ -40,21 +41,21 @@ func TestWhyNoConnection(t *testing.T) {
 		options conn.Options
 		want    error
 	}{
-		"nothing there":       {conn.Options{Servers: "nats://ada:s3cret@127.0.0.1:1"}, conn.ErrNoServer},
-		"no such host":        {conn.Options{Servers: "nats://no-such-host.invalid"}, conn.ErrNoServer},
-		"other cluster":       {conn.Options{Servers: streaming.URL}, conn.ErrNoCluster},
-		"plain NATS":          {conn.Options{Servers: plain.URL}, conn.ErrNoCluster},
-		"ID taken":            {conn.Options{Servers: streaming.URL, Cluster: "other", ClientID: "me"}, conn.ErrClientIDTaken},
-		"bad ID":              {conn.Options{Servers: streaming.URL, ClientID: "a b"}, conn.ErrName},
-		"bad cluster":         {conn.Options{Servers: streaming.URL, Cluster: "a b"}, conn.ErrName},
-		"no URL":              {conn.Options{Servers: "nats://ada:s3cret@127.0.0.1:port"}, conn.ErrConfig},
-		"no host":             {conn.Options{Servers: "nats://"}, conn.ErrConfig},
-		"other scheme":        {conn.Options{Servers: "https://ada:s3cret@127.0.0.1"}, conn.ErrConfig},
-		"no creds file":       {conn.Options{Servers: plain.URL, Auth: conn.Auth{Creds: missing}}, conn.ErrConfig},
-		"no nkey file":        {conn.Options{Servers: plain.URL, Auth: conn.Auth{NKey: missing}}, conn.ErrConfig},
-		"no CA file":          {conn.Options{Servers: plain.URL, TLS: conn.TLS{CA: missing}}, conn.ErrConfig},
-		"key without its own": {conn.Options{Servers: plain.URL, TLS: conn.TLS{Key: os.Args[0]}}, conn.ErrConfig},
-		"TLS to a plain one":  {conn.Options{Servers: strings.Replace(plain.URL, "nats:", "tls:", 1)}, conn.ErrTLS},
+		"nothing there":       {conn.Options{Servers: "nats://ada:s3cret@127.0.0.1:1"}, broker.ErrNoServer},
+		"no such host":        {conn.Options{Servers: "nats://no-such-host.invalid"}, broker.ErrNoServer},
+		"other cluster":       {conn.Options{Servers: streaming.URL}, broker.ErrNoCluster},
+		"plain NATS":          {conn.Options{Servers: plain.URL}, broker.ErrNoCluster},
+		"ID taken":            {conn.Options{Servers: streaming.URL, Cluster: "other", ClientID: "me"}, broker.ErrClientIDTaken},
+		"bad ID":              {conn.Options{Servers: streaming.URL, ClientID: "a b"}, broker.ErrName},
+		"bad cluster":         {conn.Options{Servers: streaming.URL, Cluster: "a b"}, broker.ErrName},
+		"no URL":              {conn.Options{Servers: "nats://ada:s3cret@127.0.0.1:port"}, broker.ErrConfig},
+		"no host":             {conn.Options{Servers: "nats://"}, broker.ErrConfig},
+		"other scheme":        {conn.Options{Servers: "https://ada:s3cret@127.0.0.1"}, broker.ErrConfig},
+		"no creds file":       {conn.Options{Servers: plain.URL, Auth: conn.Auth{Creds: missing}}, broker.ErrConfig},
+		"no nkey file":        {conn.Options{Servers: plain.URL, Auth: conn.Auth{NKey: missing}}, broker.ErrConfig},
+		"no CA file":          {conn.Options{Servers: plain.URL, TLS: conn.TLS{CA: missing}}, broker.ErrConfig},
+		"key without its own": {conn.Options{Servers: plain.URL, TLS: conn.TLS{Key: os.Args[0]}}, broker.ErrConfig},
+		"TLS to a plain one":  {conn.Options{Servers: strings.Replace(plain.URL, "nats:", "tls:", 1)}, broker.ErrTLS},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -100,11 +101,11 @@ func TestCredentials(t *testing.T) {
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			server := brokertest.Start(t, brokertest.Config{Plain: true, Extra: test.config})
-			if err := refused(t, conn.Options{Servers: server.URL, Auth: test.good}); !errors.Is(err, conn.ErrNoCluster) {
+			if err := refused(t, conn.Options{Servers: server.URL, Auth: test.good}); !errors.Is(err, broker.ErrNoCluster) {
 				t.Errorf("the right ones: %v", err)
 			}
 			for _, auth := range []conn.Auth{test.wrong, {}} {
-				if err := refused(t, conn.Options{Servers: server.URL, Auth: auth}); !errors.Is(err, conn.ErrAuth) {
+				if err := refused(t, conn.Options{Servers: server.URL, Auth: auth}); !errors.Is(err, broker.ErrAuth) {
 					t.Errorf("wrong ones: %v", err)
 				}
 			}
@@ -114,13 +115,13 @@ func TestCredentials(t *testing.T) {
 		server := brokertest.Start(t, brokertest.Config{Plain: true, Extra: `authorization { users: [
 			{ user: ada, password: s3cret, permissions: { publish: "foo" } } ] }`})
 		o := conn.Options{Servers: server.URL, Timeout: 300 * time.Millisecond, Auth: conn.Auth{User: "ada", Password: "s3cret"}}
-		if err := refused(t, o); !errors.Is(err, conn.ErrAuth) {
+		if err := refused(t, o); !errors.Is(err, broker.ErrAuth) {
 			t.Error(err)
 		}
 	})
 	t.Run("in the URL", func(t *testing.T) {
 		server := brokertest.Start(t, brokertest.Config{Plain: true, Extra: tests["user"].config})
-		for password, want := range map[string]error{"s3cret": conn.ErrNoCluster, "no-s3cret": conn.ErrAuth} {
+		for password, want := range map[string]error{"s3cret": broker.ErrNoCluster, "no-s3cret": broker.ErrAuth} {
 			url := strings.Replace(server.URL, "//", "//ada:"+password+"@", 1)
 			if err := refused(t, conn.Options{Servers: url}); !errors.Is(err, want) {
 				t.Error(err)

@@ -7,6 +7,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+
+	"nats-test/internal/conn/broker"
 )
 
 // A login is how far a connection has come.
@@ -25,7 +27,7 @@ func (c *socket) hear(p []byte, err error) error {
 		c.login.silent()
 	}
 	if c.login.greeted && (errors.Is(err, io.EOF) || gone(err)) {
-		err = because(ErrHungUp, err)
+		err = broker.Because(broker.ErrHungUp, err)
 	}
 	if !c.login.greeted {
 		_, p, c.login.greeted = bytes.Cut(p, []byte{'\n'})
@@ -56,19 +58,19 @@ var refusals = []struct {
 	words  string
 	reason error
 }{
-	{"tls required", ErrTLS},
-	{"maximum connections exceeded", ErrCrowded},
-	{"maximum account active connections exceeded", ErrCrowded},
-	{"connection throttling is active", ErrCrowded},
-	{"maximum subscriptions exceeded", ErrSubscriptions},
-	{"authorization violation", ErrAuth},
-	{"authentication timeout", ErrSlowLogIn},
-	{"user authentication expired", ErrExpired},
-	{"account authentication expired", ErrExpired},
-	{"nats: authentication expired", ErrExpired},
-	{"authentication revoked", ErrExpired},
-	{"permissions violation", ErrDenied},
-	{"attempted to connect to", ErrPort},
+	{"tls required", broker.ErrTLS},
+	{"maximum connections exceeded", broker.ErrCrowded},
+	{"maximum account active connections exceeded", broker.ErrCrowded},
+	{"connection throttling is active", broker.ErrCrowded},
+	{"maximum subscriptions exceeded", broker.ErrSubscriptions},
+	{"authorization violation", broker.ErrAuth},
+	{"authentication timeout", broker.ErrSlowLogIn},
+	{"user authentication expired", broker.ErrExpired},
+	{"account authentication expired", broker.ErrExpired},
+	{"nats: authentication expired", broker.ErrExpired},
+	{"authentication revoked", broker.ErrExpired},
+	{"permissions violation", broker.ErrDenied},
+	{"attempted to connect to", broker.ErrPort},
 }
 
 // reasonOf returns the reason that a server's words in err give, nil for none.

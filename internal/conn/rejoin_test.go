@@ -12,6 +12,7 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 )
 
 // The broker that was joined first is kept: its absence is an outage, also where
@@ -26,7 +27,7 @@ func TestBrokerIsKept(t *testing.T) {
 	r := run(t, member(o, "orders"), &recorder{})
 	r.await(3)
 	s.RestartStreaming(false)
-	brokertest.Eventually(t, "NATS Streaming is missed", func() bool { return strings.Contains(said.all(), conn.ErrNoCluster.Error()) })
+	brokertest.Eventually(t, "NATS Streaming is missed", func() bool { return strings.Contains(said.all(), broker.ErrNoCluster.Error()) })
 	other := options(t, s) // who comes new takes what is there
 	publish(t, other, "orders", 100, 100)
 	s.RestartStreaming(true)
@@ -51,9 +52,9 @@ func TestBrokenConnectionIsTakenOver(t *testing.T) {
 	l.Subscription.AckWait, l.Subscription.MaxInFlight = time.Hour, events
 	js := s.JetStream()
 	var rejoined atomic.Bool
-	l.Joined = func(_ []conn.Place, again bool) { rejoined.Store(again) }
+	l.Joined = func(_ []broker.Place, again bool) { rejoined.Store(again) }
 	came := 0
-	cut := &recorder{verdict: func(*conn.Message) error {
+	cut := &recorder{verdict: func(*broker.Message) error {
 		switch came++; {
 		case came == 20:
 			brokertest.Eventually(t, "all are on their way", func() bool { return consumerInfo(t, js, "workers_orders").NumPending == 0 })
@@ -80,7 +81,7 @@ func TestMembersOfAFrozenServerAreUnknown(t *testing.T) {
 		l := member(o, "orders")
 		run(t, l, &recorder{})
 		s.Freeze()
-		if ids, err := l.Members(t.Context()); !errors.Is(err, conn.ErrHung) && !errors.Is(err, conn.ErrLost) {
+		if ids, err := l.Members(t.Context()); !errors.Is(err, broker.ErrHung) && !errors.Is(err, broker.ErrLost) {
 			t.Errorf("%v, %v", ids, err)
 		}
 		s.Thaw()
@@ -111,7 +112,7 @@ func TestLargeEventsCome(t *testing.T) {
 		o, subject := options(t, s), subjectOf(t)
 		p := conn.NewPublisher(dial(t, o), nil)
 		for range events {
-			if err := p.Publish(t.Context(), conn.Event{Subject: subject, Data: make([]byte, size)}); err != nil {
+			if err := p.Publish(t.Context(), broker.Event{Subject: subject, Data: make([]byte, size)}); err != nil {
 				t.Fatal(err)
 			}
 		}

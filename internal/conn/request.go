@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/fault"
 )
 
@@ -110,7 +111,7 @@ func (l *link) askOnce(ctx context.Context, request func(context.Context) error)
 	deaf := l.deaf
 	l.mu.Unlock()
 	if deaf != nil {
-		return because(ErrAuth, deaf)
+		return broker.Because(broker.ErrAuth, deaf)
 	}
 	l.asking.Add(1)
 	defer l.asking.Add(-1)
@@ -119,14 +120,14 @@ func (l *link) askOnce(ctx context.Context, request func(context.Context) error)
 	default:
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	ctx, stop := context.WithTimeoutCause(ctx, l.opts.Timeout, because(ErrHung, fmt.Errorf("no answer within %v", l.opts.Timeout)))
+	ctx, stop := context.WithTimeoutCause(ctx, l.opts.Timeout, broker.Because(broker.ErrHung, fmt.Errorf("no answer within %v", l.opts.Timeout)))
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
 		defer fault.Exit()
 		select {
 		case words := <-l.denied:
-			cancel(because(ErrAuth, errors.New(words)))
+			cancel(broker.Because(broker.ErrAuth, errors.New(words)))
 		case <-l.lost:
 			cancel(l.Err())
 		case <-ctx.Done():
@@ -134,7 +135,7 @@ func (l *link) askOnce(ctx context.Context, request func(context.Context) error)
 	}()
 	err := request(ctx)
 	if _, answered := errors.AsType[*jetstream.APIError](err); err != nil && !answered {
-		if lost := l.Err(); errors.Is(lost, ErrGarbled) {
+		if lost := l.Err(); errors.Is(lost, broker.ErrGarbled) {
 			err = lost
 		} else if ctx.Err() != nil {
 			err = context.Cause(ctx)

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"nats-test/internal/conn/broker"
 )
 
 // holdersLimit is how long a listener waits, at most, for others to ack what
@@ -40,8 +42,8 @@ func (l *looker) judge(subject string, p *position, seen *looked) string {
 	switch {
 	case seen.err != nil && (silent >= lastPause || time.Since(seen.since) >= l.patience(p)):
 		why := "the broker tells nobody what is left"
-		if f, ok := errors.AsType[*failure](seen.err); ok {
-			why = f.cause.Error()
+		if f, ok := errors.AsType[*broker.Failure](seen.err); ok {
+			why = f.Cause.Error()
 		}
 		return fmt.Sprintf("%s: %s", subject, why)
 	case seen.err != nil:

@@ -16,6 +16,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/fault"
 )
 
@@ -114,7 +115,7 @@ func (l *link) ofRoll(words string) bool {
 }
 
 // Members returns the client IDs of the listeners that share a group with this
-// one. It takes a quarter of a second. The error wraps [ErrHung] if not even its
+// one. It takes a quarter of a second. The error wraps [broker.ErrHung] if not even its
 // own answer comes back: then the silence of others means nothing.
 func (l *link) Members(ctx context.Context) ([]string, error) {
 	l.mu.Lock()
@@ -143,7 +144,7 @@ func (l *link) Members(ctx context.Context) ([]string, error) {
 func (l *link) awaitOwn(ctx context.Context, own <-chan struct{}) error {
 	for begin := time.Now(); !closed(own); {
 		if time.Since(begin) >= l.opts.Timeout {
-			return because(ErrHung, errors.New("nobody answers the roll call"))
+			return broker.Because(broker.ErrHung, errors.New("nobody answers the roll call"))
 		}
 		err := l.await(ctx, own, rollWait)
 		if err == nil {
@@ -182,7 +183,7 @@ func closed(done <-chan struct{}) bool {
 
 func (l *link) rollError() error {
 	if l.rollDenied.Load() {
-		return because(ErrDenied, errors.New("roll calls"))
+		return broker.Because(broker.ErrDenied, errors.New("roll calls"))
 	}
 	return nil
 }
@@ -220,7 +221,7 @@ func (l *link) callRoll(ctx context.Context, subjects []string, self string) ([]
 			return
 		}
 		var member Member
-		if len(m.Data) > rollAnswer || json.Unmarshal(m.Data, &member) != nil || CheckClientID(member.Client) != nil {
+		if len(m.Data) > rollAnswer || json.Unmarshal(m.Data, &member) != nil || broker.CheckClientID(member.Client) != nil {
 			return
 		}
 		member.Held, member.Limit = max(0, member.Held), max(0, member.Limit)
@@ -235,13 +236,13 @@ func (l *link) callRoll(ctx context.Context, subjects []string, self string) ([]
 		}
 	})
 	if err != nil {
-		return nil, fmt.Errorf("calling the roll: %w", because(ErrLost, err))
+		return nil, fmt.Errorf("calling the roll: %w", broker.Because(broker.ErrLost, err))
 	}
 	_ = sub.SetPendingLimits(-1, -1) // what is kept is bounded above
 	defer func() { _ = sub.Unsubscribe() }()
 	for n, subject := range subjects {
 		if err := l.nc.PublishRequest(subject, fmt.Sprintf("%s.%d", replies, n), nil); err != nil {
-			return nil, fmt.Errorf("calling the roll: %w", because(ErrLost, err))
+			return nil, fmt.Errorf("calling the roll: %w", broker.Because(broker.ErrLost, err))
 		}
 	}
 	begin, err := time.Now(), error(nil)
@@ -274,7 +275,7 @@ func (l *link) settle(ctx context.Context) error {
 		if l.Err() != nil {
 			return l.Err()
 		}
-		return fmt.Errorf("calling the roll: %w", because(ErrLost, cmp.Or(context.Cause(ctx), err)))
+		return fmt.Errorf("calling the roll: %w", broker.Because(broker.ErrLost, cmp.Or(context.Cause(ctx), err)))
 	}
 	return nil
 }

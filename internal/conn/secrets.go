@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nkeys"
+
+	"nats-test/internal/conn/broker"
 )
 
 // A setting is the path of a file, and what sets it.
@@ -30,7 +32,7 @@ func (o Options) files() []setting {
 	}
 }
 
-// checkFiles returns an error that wraps [ErrConfig] for a file that can't be
+// checkFiles returns an error that wraps [broker.ErrConfig] for a file that can't be
 // read. What may be a secret in the place of a path is not shown.
 func (o Options) checkFiles() error {
 	for _, f := range o.files() {
@@ -46,11 +48,11 @@ func (o Options) checkFiles() error {
 			}
 		}
 		if err != nil {
-			return because(ErrFile, err)
+			return broker.Because(broker.ErrFile, err)
 		}
 	}
 	if (o.TLS.Cert == "") != (o.TLS.Key == "") {
-		return because(ErrConfig, errors.New("a client certificate needs its key, and a key its certificate (--tlscert, --tlskey)"))
+		return broker.Because(broker.ErrConfig, errors.New("a client certificate needs its key, and a key its certificate (--tlscert, --tlskey)"))
 	}
 	return nil
 }
@@ -102,14 +104,14 @@ func claimsOf(jwt string) (c claims, ok bool) {
 }
 
 // userClaims are those of the user JWT that o logs in with, if it has one. The
-// error, which wraps [ErrConfig], is of a credentials file that holds none:
+// error, which wraps [broker.ErrConfig], is of a credentials file that holds none:
 // nats.go would send anything that stands there to the server.
 func (o Options) userClaims() (claims, error) {
 	switch o.Auth.kind() {
 	case "jwt":
 		c, ok := claimsOf(o.Auth.UserJWT)
 		if !ok {
-			return c, because(ErrContext, errors.New("the context's user_jwt is no user JWT"))
+			return c, broker.Because(broker.ErrContext, errors.New("the context's user_jwt is no user JWT"))
 		}
 		return c, nil
 	case "creds":
@@ -119,15 +121,15 @@ func (o Options) userClaims() (claims, error) {
 		}
 		text, err := os.ReadFile(o.Auth.Creds)
 		if err != nil {
-			return claims{}, because(ErrFile, err)
+			return claims{}, broker.Because(broker.ErrFile, err)
 		}
 		jwt, err := nkeys.ParseDecoratedJWT(text)
 		c, ok := claimsOf(jwt)
 		if err != nil || !ok {
-			return c, because(ErrFile, fmt.Errorf("no user JWT is in the credentials file %q", o.Auth.Creds))
+			return c, broker.Because(broker.ErrFile, fmt.Errorf("no user JWT is in the credentials file %q", o.Auth.Creds))
 		}
 		if _, err := nkeys.ParseDecoratedNKey(text); err != nil {
-			return c, because(ErrFile, fmt.Errorf("no seed of a nkey is in the credentials file %q", o.Auth.Creds))
+			return c, broker.Because(broker.ErrFile, fmt.Errorf("no seed of a nkey is in the credentials file %q", o.Auth.Creds))
 		}
 		return c, nil
 	}
@@ -139,20 +141,20 @@ func (o Options) userClaims() (claims, error) {
 func (o Options) expired(err error) error {
 	c, failed := o.userClaims()
 	end := time.Unix(c.Expires, 0)
-	if !errors.Is(err, ErrAuth) || failed != nil || c.Expires == 0 || time.Now().Before(end) {
+	if !errors.Is(err, broker.ErrAuth) || failed != nil || c.Expires == 0 || time.Now().Before(end) {
 		return err
 	}
 	which := "the context's user JWT"
 	if o.Auth.kind() == "creds" {
 		which = fmt.Sprintf("the user JWT in %q", o.Auth.Creds)
 	}
-	return because(ErrAuth, fmt.Errorf("%s ended on %s (%w)", which, end.UTC().Format("2006-01-02 15:04 MST"), lastCause(err)))
+	return broker.Because(broker.ErrAuth, fmt.Errorf("%s ended on %s (%w)", which, end.UTC().Format("2006-01-02 15:04 MST"), lastCause(err)))
 }
 
 // lastCause is an error without the reason that stands before it.
 func lastCause(err error) error {
-	if f, ok := errors.AsType[*failure](err); ok {
-		return f.cause
+	if f, ok := errors.AsType[*broker.Failure](err); ok {
+		return f.Cause
 	}
 	return err
 }

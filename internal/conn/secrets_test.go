@@ -16,6 +16,7 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 )
 
 // What a URL is taken for; what is none is told without any part of it, and
@@ -72,7 +73,7 @@ func TestServerURLs(t *testing.T) {
 		"nats://ok,nats://ada:1#s3cret@h:1": "URL 2 of the servers",
 	} {
 		err := refused(t, conn.Options{Servers: servers})
-		if !errors.Is(err, conn.ErrConfig) || !strings.Contains(err.Error(), want) {
+		if !errors.Is(err, broker.ErrConfig) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", servers, err, want)
 		}
 		for _, shown := range []string{(conn.Options{Servers: servers}).Where(), diagnose(t, conn.Options{Servers: servers}).String()} {
@@ -121,7 +122,7 @@ func TestCredentialsRank(t *testing.T) {
 			if err := refused(t, o); err != nil {
 				t.Error(err)
 			}
-			diagnose(t, o).works(conn.JetStream)
+			diagnose(t, o).works(broker.JetStream)
 		})
 	}
 }
@@ -139,7 +140,7 @@ func TestContentInPlaceOfAFile(t *testing.T) {
 			"NATS_KEY": {TLS: conn.TLS{Key: content, Cert: "x"}}, "NATS_CERT": {TLS: conn.TLS{Cert: content}}, "NATS_CA": {TLS: conn.TLS{CA: content}},
 		} {
 			err := refused(t, o)
-			if !errors.Is(err, conn.ErrConfig) || !strings.Contains(err.Error(), setting) || strings.Contains(err.Error(), strings.TrimSpace(content)) {
+			if !errors.Is(err, broker.ErrConfig) || !strings.Contains(err.Error(), setting) || strings.Contains(err.Error(), strings.TrimSpace(content)) {
 				t.Errorf("%s=%q: %v", setting, content, err)
 			}
 		}
@@ -173,12 +174,12 @@ func credsFile(t *testing.T, claims string) string {
 func TestExpiredCredentials(t *testing.T) {
 	s := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true, Extra: login})
 	o := conn.Options{Servers: s.URL, Auth: conn.Auth{Creds: credsFile(t, `{"exp":1700000000}`)}}
-	if err := refused(t, o); !errors.Is(err, conn.ErrAuth) || !strings.Contains(err.Error(), "ended on 2023-11-14 22:13 UTC") {
+	if err := refused(t, o); !errors.Is(err, broker.ErrAuth) || !strings.Contains(err.Error(), "ended on 2023-11-14 22:13 UTC") {
 		t.Errorf("got %v", err)
 	}
-	diagnose(t, o).faulty(conn.StepAuth, conn.ErrAuth, "ended on 2023-11-14", "")
+	diagnose(t, o).faulty(conn.StepAuth, broker.ErrAuth, "ended on 2023-11-14", "")
 	o.Auth.Creds = credsFile(t, `{"exp":7000000000}`)
-	if err := refused(t, o); !errors.Is(err, conn.ErrAuth) || strings.Contains(err.Error(), "ended on") {
+	if err := refused(t, o); !errors.Is(err, broker.ErrAuth) || strings.Contains(err.Error(), "ended on") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -196,13 +197,13 @@ func TestUnusableFiles(t *testing.T) {
 			{Auth: conn.Auth{Creds: file}}, {Auth: conn.Auth{NKey: file}}, {TLS: conn.TLS{CA: file}}, {TLS: conn.TLS{Cert: file, Key: file}},
 		} {
 			o.Servers = other.address
-			if err := refused(t, o); !errors.Is(err, conn.ErrConfig) || !strings.Contains(err.Error(), file) && o.TLS.Cert == "" {
+			if err := refused(t, o); !errors.Is(err, broker.ErrConfig) || !strings.Contains(err.Error(), file) && o.TLS.Cert == "" {
 				t.Errorf("%+v: %v", o, err)
 			}
 		}
 	}
 	o := conn.Options{Servers: other.address, Auth: conn.Auth{Creds: credsFile(t, "s3cret")}} // a seed, and what is no JWT
-	if err := refused(t, o); !errors.Is(err, conn.ErrConfig) || !strings.Contains(err.Error(), "no user JWT") {
+	if err := refused(t, o); !errors.Is(err, broker.ErrConfig) || !strings.Contains(err.Error(), "no user JWT") {
 		t.Errorf("got %v", err)
 	}
 	if heard := other.heard(); heard != "" {
@@ -256,7 +257,7 @@ func TestSecretsOfABearer(t *testing.T) {
 		first := strings.TrimPrefix(impostor(t, func(c net.Conn, _ <-chan struct{}) {
 			_, _ = fmt.Fprintf(c, "INFO {\"server_id\":\"A\",\"max_payload\":1024,\"nonce\":\"abc\",\"connect_urls\":[%q]}\r\n-ERR 'Maximum Connections Exceeded'\r\n", other.address)
 		}), "nats://")
-		err := refused(t, conn.Options{Servers: first, Auth: conn.Auth{Creds: credsFile(t, claims)}, Timeout: time.Second, Backend: conn.JetStream})
+		err := refused(t, conn.Options{Servers: first, Auth: conn.Auth{Creds: credsFile(t, claims)}, Timeout: time.Second, Backend: broker.JetStream})
 		if got := strings.Contains(other.heard(), `"jwt":`); err == nil || got != want {
 			t.Errorf("%s: sent %v, %v", claims, got, err)
 		}

@@ -10,6 +10,7 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/fault"
 )
 
@@ -43,7 +44,7 @@ func (o Options) startingAt(i int) Options {
 // normal returns o with its servers as [Options.urls] has them. It refuses names
 // and URLs that are none.
 func (o Options) normal() (Options, error) {
-	for _, err := range []error{CheckClientID(o.ClientID), CheckCluster(o.Cluster), o.checkJetStream()} {
+	for _, err := range []error{broker.CheckClientID(o.ClientID), broker.CheckCluster(o.Cluster), o.checkJetStream()} {
 		if err != nil {
 			return o, err
 		}
@@ -101,7 +102,7 @@ func unreachable(err error) bool {
 	if errors.Is(err, errUntrusted) {
 		return true
 	}
-	return errors.Is(err, ErrNoServer) || errors.Is(err, ErrHung) || errors.Is(err, ErrCrowded) || errors.Is(err, ErrHungUp)
+	return errors.Is(err, broker.ErrNoServer) || errors.Is(err, broker.ErrHung) || errors.Is(err, broker.ErrCrowded) || errors.Is(err, broker.ErrHungUp)
 }
 
 // serverChoice is how a lost connection is made again. Its fields but given

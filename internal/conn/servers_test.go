@@ -9,6 +9,7 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 )
 
 // What a server tells of may not be reachable from here: the address that was
@@ -21,7 +22,7 @@ func TestGivenServerIsTriedFirst(t *testing.T) {
 		o.Servers = w.url
 		joined, again := make(chan bool, 100), make(chan string, 100)
 		l := member(o, "orders")
-		l.Joined = func(_ []conn.Place, again bool) { joined <- again }
+		l.Joined = func(_ []broker.Place, again bool) { joined <- again }
 		r := run(t, l, &recorder{})
 		<-joined
 		o.Notify = func(line string) {
@@ -35,7 +36,7 @@ func TestGivenServerIsTriedFirst(t *testing.T) {
 		}
 		p := conn.NewPublisher(session, nil)
 		for n := 1; n <= 3; n++ {
-			if err := p.Publish(t.Context(), conn.Event{Subject: "orders", Data: fmt.Append(nil, n)}); err != nil {
+			if err := p.Publish(t.Context(), broker.Event{Subject: "orders", Data: fmt.Append(nil, n)}); err != nil {
 				t.Fatal(err)
 			}
 			if err := p.Flush(); err != nil {

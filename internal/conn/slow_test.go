@@ -10,6 +10,7 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 )
 
 // Over a slow link, acks come later than the time-out after the hand-over, and
@@ -25,7 +26,7 @@ func TestSlowLinkIsNoTimeout(t *testing.T) {
 			session := dial(t, o)
 			p := conn.NewPublisher(session, nil)
 			for range test.events {
-				if err := p.Publish(t.Context(), conn.Event{Subject: "orders", Data: make([]byte, test.size)}); err != nil {
+				if err := p.Publish(t.Context(), broker.Event{Subject: "orders", Data: make([]byte, test.size)}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -53,9 +54,9 @@ func TestBytesInFlightAreBounded(t *testing.T) {
 	begin := time.Now()
 	var err error
 	for n := 0; n < 8 && err == nil; n++ {
-		err = p.Publish(t.Context(), conn.Event{Subject: "orders", Data: make([]byte, 100_000)})
+		err = p.Publish(t.Context(), broker.Event{Subject: "orders", Data: make([]byte, 100_000)})
 	}
-	if flushed := p.Flush(); !errors.Is(flushed, conn.ErrNotAcked) {
+	if flushed := p.Flush(); !errors.Is(flushed, broker.ErrNotAcked) {
 		t.Error(flushed)
 	}
 	if took := time.Since(begin); took > 2*o.Timeout {
@@ -76,7 +77,7 @@ func TestTimeoutBearsWithASilentServer(t *testing.T) {
 	session := dial(t, o)
 	p := conn.NewPublisher(session, nil)
 	s.Freeze()
-	if err := p.Publish(t.Context(), conn.Event{Subject: "orders", Data: []byte("1")}); err != nil {
+	if err := p.Publish(t.Context(), broker.Event{Subject: "orders", Data: []byte("1")}); err != nil {
 		t.Fatal(err)
 	}
 	select {
@@ -97,8 +98,8 @@ func TestTimeoutBearsWithASilentServer(t *testing.T) {
 // An answer that comes later than the question is asked again counts.
 func TestLateAnswersCount(t *testing.T) {
 	const late = 2500 * time.Millisecond
-	for subject, backend := range map[string]conn.Backend{
-		"$JS.API.INFO": conn.JetStream, "_STAN.discover.ticketing.pings": conn.STAN,
+	for subject, backend := range map[string]broker.Backend{
+		"$JS.API.INFO": broker.JetStream, "_STAN.discover.ticketing.pings": broker.STAN,
 	} {
 		t.Run(string(backend), func(t *testing.T) {
 			t.Parallel()

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/stan.go"
 	"github.com/nats-io/stan.go/pb"
 
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/fault"
 )
 
@@ -27,17 +28,17 @@ type stanSession struct {
 	sizes     map[string]int // of the newest event found, by subject
 }
 
-var stanTraits = Traits{LoneAcks: true, DearRest: true}
+var stanTraits = broker.Traits{LoneAcks: true, DearRest: true}
 
-// stanPresent asks for the cluster. The error wraps [ErrNoCluster] if there is
-// none, and [ErrSilentCluster] if it is not known whether there is one.
+// stanPresent asks for the cluster. The error wraps [broker.ErrNoCluster] if there is
+// none, and [broker.ErrSilentCluster] if it is not known whether there is one.
 func stanPresent(ctx context.Context, l *link) error {
 	err := l.discover(ctx)
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
-		return because(ErrNoCluster, err)
-	case errors.Is(err, ErrHung):
-		return because(ErrSilentCluster, err)
+		return broker.Because(broker.ErrNoCluster, err)
+	case errors.Is(err, broker.ErrHung):
+		return broker.Because(broker.ErrSilentCluster, err)
 	}
 	return err
 }
@@ -52,7 +53,7 @@ func (l *link) discover(ctx context.Context) error {
 }
 
 // openStan opens a session over l. ctx may interrupt it, and nothing later.
-func openStan(ctx context.Context, l *link, _ bool) (Session, error) {
+func openStan(ctx context.Context, l *link, _ bool) (broker.Session, error) {
 	s := &stanSession{link: l, sizes: make(map[string]int)}
 	s.flight.begin(l)
 	interrupted := context.AfterFunc(ctx, l.nc.Close) // ends stan.go's wait for an answer
@@ -79,18 +80,18 @@ func openStan(ctx context.Context, l *link, _ bool) (Session, error) {
 // the same one where the cluster is absent and where it does not answer.
 func (s *stanSession) explainConnect(err error) error {
 	if denied := s.nc.LastError(); errors.Is(denied, nats.ErrPermissionViolation) {
-		return because(ErrAuth, denied)
+		return broker.Because(broker.ErrAuth, denied)
 	}
 	switch {
 	case errors.Is(err, stan.ErrConnectReqTimeout):
 		if _, e := s.nc.Request(discovery(s.opts.Cluster), ping(s.opts.ClientID), s.opts.Timeout); errors.Is(e, nats.ErrNoResponders) {
-			return because(ErrNoCluster, e) // stan.go speaks of a time-out
+			return broker.Because(broker.ErrNoCluster, e) // stan.go speaks of a time-out
 		}
-		return because(ErrHung, err)
+		return broker.Because(broker.ErrHung, err)
 	case strings.Contains(err.Error(), "clientID already registered"): // stan.go has no value for it
-		return because(ErrClientIDTaken, err)
+		return broker.Because(broker.ErrClientIDTaken, err)
 	case strings.HasPrefix(err.Error(), "proto: "), errors.Is(err, io.ErrUnexpectedEOF): // not what a cluster answers
-		return because(ErrGarbled, err)
+		return broker.Because(broker.ErrGarbled, err)
 	}
 	return err
 }
@@ -110,7 +111,7 @@ func ping(id string) []byte {
 // server that carries them.
 func (s *stanSession) ping(ctx context.Context) error {
 	if err := s.discover(ctx); err != nil {
-		return because(ErrHung, err)
+		return broker.Because(broker.ErrHung, err)
 	}
 	return nil
 }
@@ -147,7 +148,7 @@ func (s *stanSession) Close() error {
 		err = s.sc.Close()
 	}
 	if err != nil {
-		return fmt.Errorf("closing the session %q: %w", s.opts.ClientID, because(ErrLost, err))
+		return fmt.Errorf("closing the session %q: %w", s.opts.ClientID, broker.Because(broker.ErrLost, err))
 	}
 	return nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/nats-io/stan.go"
 
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/fault"
 )
 
@@ -49,7 +50,7 @@ type stanFlight struct {
 // A handed event was handed over.
 type handed struct {
 	size int64
-	done func(Receipt, error)
+	done func(broker.Receipt, error)
 	sent time.Time
 	over bool // answered, or given up
 }
@@ -62,8 +63,8 @@ func (f *stanFlight) begin(l *link) {
 }
 
 // send waits for room, and hands an event over by put. As in
-// [Session.Publish], done is called unless send returns an error.
-func (f *stanFlight) send(size int64, done func(Receipt, error), put func(answered func(string, error)) error) error {
+// [broker.Session.Publish], done is called unless send returns an error.
+func (f *stanFlight) send(size int64, done func(broker.Receipt, error), put func(answered func(string, error)) error) error {
 	f.mu.Lock()
 	failures := f.failures
 	for f.count > 0 && (f.count >= f.link.opts.Window || f.bytes+size > f.room) {
@@ -102,7 +103,7 @@ func (f *stanFlight) send(size int64, done func(Receipt, error), put func(answer
 }
 
 // errFailed: nothing was sent, since an event before it failed.
-var errFailed = because(ErrLost, errors.New("an event before it was not stored"))
+var errFailed = broker.Because(broker.ErrLost, errors.New("an event before it was not stored"))
 
 // settle waits until all that was handed over was answered.
 func (f *stanFlight) settle() error {
@@ -128,7 +129,7 @@ func (f *stanFlight) answered(e *handed, id string, err error) {
 	if err != nil { // who waits for room is to know of it
 		f.failures++
 	}
-	e.done(Receipt{ID: id}, explainAck(err))
+	e.done(broker.Receipt{ID: id}, explainAck(err))
 	f.end(e)
 	f.moved = time.Now()
 	f.acked += e.size
@@ -189,7 +190,7 @@ func (f *stanFlight) giveUp(silence time.Duration, reason error) {
 	}
 	for len(f.events) > 0 {
 		e := f.events[0] // those that are over were taken out
-		e.done(Receipt{}, because(ErrNotAcked, reason))
+		e.done(broker.Receipt{}, broker.Because(broker.ErrNotAcked, reason))
 		f.end(e)
 	}
 }

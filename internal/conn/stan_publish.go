@@ -10,6 +10,8 @@ import (
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/stan.go"
+
+	"nats-test/internal/conn/broker"
 )
 
 // envelope is how many bytes of the server's payload limit NATS Streaming
@@ -20,13 +22,13 @@ func (s *stanSession) MaxPayload(subject string) int {
 	return int(s.nc.MaxPayload()) - envelope - len(s.opts.ClientID) - len(subject)
 }
 
-func (s *stanSession) Publish(ctx context.Context, e Event, done func(Receipt, error)) error {
+func (s *stanSession) Publish(ctx context.Context, e broker.Event, done func(broker.Receipt, error)) error {
 	subject, data := e.Subject, e.Data
-	if err := CheckChannel(subject); err != nil {
+	if err := broker.CheckChannel(subject); err != nil {
 		return err
 	}
 	if limit := s.MaxPayload(subject); len(data) > limit {
-		return because(ErrTooLarge, fmt.Errorf("%d bytes, at most %d are possible", len(data), limit))
+		return broker.Because(broker.ErrTooLarge, fmt.Errorf("%d bytes, at most %d are possible", len(data), limit))
 	}
 	for {
 		if s.broken.Load() {
@@ -48,7 +50,7 @@ var errBroken = errors.New("the connection is broken")
 
 // send hands an event over. The error wraps errBroken if the connection is to
 // be mended first.
-func (s *stanSession) send(subject string, data []byte, done func(Receipt, error)) error {
+func (s *stanSession) send(subject string, data []byte, done func(broker.Receipt, error)) error {
 	return s.flight.send(int64(len(data)+envelope), done, func(answered func(string, error)) error {
 		if s.broken.Load() {
 			return errBroken
@@ -61,7 +63,7 @@ func (s *stanSession) send(subject string, data []byte, done func(Receipt, error
 			s.broken.Store(true)
 			return errBroken
 		default:
-			return because(ErrLost, err)
+			return broker.Because(broker.ErrLost, err)
 		}
 	})
 }
@@ -71,13 +73,13 @@ func explainAck(err error) error {
 	case err == nil:
 		return nil
 	case errors.Is(err, stan.ErrTimeout), errors.Is(err, stan.ErrConnectionClosed):
-		return because(ErrNotAcked, err)
+		return broker.Because(broker.ErrNotAcked, err)
 	case strings.Contains(err.Error(), "invalid publish request"):
 		// The answer to a client that the server does not know: it came
 		// back without its store (names are checked before).
-		return because(ErrLost, fmt.Errorf("%w (the broker no longer knows this session)", err))
+		return broker.Because(broker.ErrLost, fmt.Errorf("%w (the broker no longer knows this session)", err))
 	}
-	return because(ErrRefused, err)
+	return broker.Because(broker.ErrRefused, err)
 }
 
 // mend waits for nats.go to have the connection back, and then for the broker,
@@ -85,7 +87,7 @@ func explainAck(err error) error {
 // is sent before.
 func (s *stanSession) mend(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.opts.Timeout,
-		because(ErrLost, fmt.Errorf("it was not mended within %v", s.opts.Timeout)))
+		broker.Because(broker.ErrLost, fmt.Errorf("it was not mended within %v", s.opts.Timeout)))
 	defer cancel()
 	pace := time.NewTicker(20 * time.Millisecond)
 	defer pace.Stop()

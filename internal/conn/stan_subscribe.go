@@ -11,17 +11,18 @@ import (
 	"github.com/nats-io/stan.go"
 	"github.com/nats-io/stan.go/pb"
 
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/fault"
 )
 
 // Subscribe takes every legal name: a channel is made when it is needed.
-func (s *stanSession) Subscribe(ctx context.Context, subs []Subscription) ([]Place, error) {
+func (s *stanSession) Subscribe(ctx context.Context, subs []broker.Subscription) ([]broker.Place, error) {
 	for _, sub := range subs {
-		if err := CheckChannel(sub.Subject); err != nil {
+		if err := broker.CheckChannel(sub.Subject); err != nil {
 			return nil, err
 		}
 	}
-	places := make([]Place, len(subs))
+	places := make([]broker.Place, len(subs))
 	for i, sub := range subs {
 		var err error
 		if places[i], err = s.subscribe(ctx, sub); err != nil {
@@ -31,10 +32,10 @@ func (s *stanSession) Subscribe(ctx context.Context, subs []Subscription) ([]Pla
 	return places, nil
 }
 
-func (s *stanSession) subscribe(ctx context.Context, sub Subscription) (Place, error) {
+func (s *stanSession) subscribe(ctx context.Context, sub broker.Subscription) (broker.Place, error) {
 	start, first, err := s.start(ctx, sub)
 	if err != nil {
-		return Place{}, err
+		return broker.Place{}, err
 	}
 	limit := s.inFlight(sub)
 	opts := []stan.SubscriptionOption{
@@ -46,20 +47,20 @@ func (s *stanSession) subscribe(ctx context.Context, sub Subscription) (Place, e
 	if sub.Durable != "" {
 		opts = append(opts, stan.DurableName(sub.Durable))
 	}
-	var message Message // one for all: stan.go calls back one at a time
-	behind := 0         // events in the queue behind this one, at least
+	var message broker.Message // one for all: stan.go calls back one at a time
+	behind := 0                // events in the queue behind this one, at least
 	subscription, err := s.sc.QueueSubscribe(sub.Subject, sub.Group, func(m *stan.Msg) {
 		defer fault.Exit()
 		if m.Subject != sub.Subject || m.Sequence == 0 {
-			s.ignore(&nats.Msg{Subject: m.Subject}, "it is no event of the channel "+clip(sub.Subject))
+			s.ignore(&nats.Msg{Subject: m.Subject}, "it is no event of the channel "+broker.Clip(sub.Subject))
 			if behind--; behind <= 0 { // the one before may have been told that another follows
 				sub.Deliver(nil, false)
 			}
 			return
 		}
-		message = Message{
+		message = broker.Message{
 			Subject: m.Subject, Sequence: m.Sequence, Time: time.Unix(0, m.Timestamp), Data: m.Data,
-			Deliveries: 1 + int(m.RedeliveryCount), acker: stanAck{m},
+			Deliveries: 1 + int(m.RedeliveryCount), Acker: stanAck{m},
 		}
 		if m.Redelivered { // the count starts over when the server does
 			message.Deliveries = max(2, message.Deliveries)
@@ -68,13 +69,13 @@ func (s *stanSession) subscribe(ctx context.Context, sub Subscription) (Place, e
 			queued, bytes, _ := m.Sub.Pending() // counts the one being delivered
 			behind = queued - 1
 			if bytes > mostPushed {
-				s.leave(&ended{fmt.Errorf("%d MiB of events of %s wait here: fewer are asked for", bytes>>20, sub.Subject)})
+				s.leave(broker.Ended(fmt.Errorf("%d MiB of events of %s wait here: fewer are asked for", bytes>>20, sub.Subject)))
 			}
 		}
 		sub.Deliver(&message, behind > 0)
 	}, opts...)
 	if err != nil {
-		return Place{}, fmt.Errorf("subscribing to %q: %w", sub.Subject, explainSubscribe(err))
+		return broker.Place{}, fmt.Errorf("subscribing to %q: %w", sub.Subject, explainSubscribe(err))
 	}
 	_ = subscription.SetPendingLimits(-1, mostWaiting) // the connection may be gone
 	s.listening.Lock()
@@ -83,7 +84,7 @@ func (s *stanSession) subscribe(ctx context.Context, sub Subscription) (Place, e
 	if sub.Group != "" {
 		s.attend(roll("stan", s.opts.Cluster, sub.Durable, sub.Group, sub.Subject), true, nil)
 	}
-	return Place{Subject: sub.Subject, Position: max(first, 1) - 1, MaxInFlight: limit}, nil
+	return broker.Place{Subject: sub.Subject, Position: max(first, 1) - 1, MaxInFlight: limit}, nil
 }
 
 // The server pushes as many events as may be unacked, whatever their size. If
@@ -98,7 +99,7 @@ const (
 	mostWaiting = 2*mostPushed + 1
 )
 
-func (s *stanSession) inFlight(sub Subscription) int {
+func (s *stanSession) inFlight(sub broker.Subscription) int {
 	s.listening.Lock()
 	defer s.listening.Unlock()
 	size := max(sub.Size, s.sizes[sub.Subject], 1)
@@ -113,27 +114,27 @@ func (stanAck) Leave() {}
 func explainSubscribe(err error) error {
 	switch {
 	case errors.Is(err, stan.ErrSubReqTimeout):
-		return because(ErrHung, err)
+		return broker.Because(broker.ErrHung, err)
 	case errors.Is(err, stan.ErrConnectionClosed), errors.Is(err, nats.ErrConnectionClosed),
 		errors.Is(err, nats.ErrReconnectBufExceeded), strings.Contains(err.Error(), "unknown clientID"):
-		return because(ErrLost, err)
+		return broker.Because(broker.ErrLost, err)
 	}
-	return because(ErrRefused, err)
+	return broker.Because(broker.ErrRefused, err)
 }
 
 // start translates a start position, and returns the sequence with which it
 // begins where that is known, else 0. The protocol's own start at a time counts
 // back from the server's clock when the request arrives, and so misses what
 // was stored at the very time: the event is looked for instead.
-func (s *stanSession) start(ctx context.Context, sub Subscription) (opt stan.SubscriptionOption, first uint64, err error) {
+func (s *stanSession) start(ctx context.Context, sub broker.Subscription) (opt stan.SubscriptionOption, first uint64, err error) {
 	switch sub.Start.Kind {
-	case StartNew:
+	case broker.StartNew:
 		return stan.StartAt(pb.StartPosition_NewOnly), 0, nil
-	case StartLast:
+	case broker.StartLast:
 		return stan.StartWithLastReceived(), 0, nil
-	case StartSequence:
+	case broker.StartSequence:
 		return stan.StartAtSequence(sub.Start.Sequence), sub.Start.Sequence, nil
-	case StartTime:
+	case broker.StartTime:
 		const clocksApart = 5 * time.Second // the client's and the server's, at most
 		last, err := s.Find(ctx, sub.Subject, 0)
 		if err != nil {
@@ -156,9 +157,9 @@ func (s *stanSession) start(ctx context.Context, sub Subscription) (opt stan.Sub
 }
 
 // Find subscribes for a moment: the protocol has no question for it.
-func (s *stanSession) Find(ctx context.Context, subject string, from uint64) (Mark, error) {
-	if err := CheckChannel(subject); err != nil {
-		return Mark{}, err
+func (s *stanSession) Find(ctx context.Context, subject string, from uint64) (broker.Mark, error) {
+	if err := broker.CheckChannel(subject); err != nil {
+		return broker.Mark{}, err
 	}
 	start := stan.StartWithLastReceived()
 	if from > 0 {
@@ -167,27 +168,27 @@ func (s *stanSession) Find(ctx context.Context, subject string, from uint64) (Ma
 	// The first is wanted alone: of large ones, more would fill a slow link.
 	m, err := s.find(ctx, subject, func(*stan.Msg) bool { return true }, start, stan.MaxInflight(1), stan.SetManualAckMode())
 	if err != nil || m == nil {
-		return Mark{}, err
+		return broker.Mark{}, err
 	}
 	s.listening.Lock()
 	s.sizes[subject] = len(m.Data)
 	s.listening.Unlock()
-	return Mark{Sequence: m.Sequence, Time: time.Unix(0, m.Timestamp)}, nil
+	return broker.Mark{Sequence: m.Sequence, Time: time.Unix(0, m.Timestamp)}, nil
 }
 
 // Newest is the newest event of the subject: each has a channel of its own.
-func (s *stanSession) Newest(ctx context.Context, subject string) (Mark, error) {
+func (s *stanSession) Newest(ctx context.Context, subject string) (broker.Mark, error) {
 	return s.Find(ctx, subject, 0)
 }
 
 // Rest looks whether a listener alone has all that is there. What the members
 // of a group hold, the protocol does not tell; but it tells that it is there.
-func (s *stanSession) Rest(ctx context.Context, sub Subscription, from uint64) (Rest, error) {
+func (s *stanSession) Rest(ctx context.Context, sub broker.Subscription, from uint64) (broker.Rest, error) {
 	if sub.Group != "" || sub.Durable != "" {
 		if err := s.ping(ctx); err != nil {
-			return Rest{}, err
+			return broker.Rest{}, err
 		}
-		return Rest{}, ErrUntold
+		return broker.Rest{}, broker.ErrUntold
 	}
 	// The newest event comes if there is any, so it says more than the silence
 	// where the next one would be. That all that was stored is gone is known by
@@ -197,13 +198,13 @@ func (s *stanSession) Rest(ctx context.Context, sub Subscription, from uint64) (
 		last, err = s.Find(ctx, sub.Subject, 0)
 	}
 	if err != nil || last.Sequence < from {
-		return Rest{}, err
+		return broker.Rest{}, err
 	}
 	next, err := s.Find(ctx, sub.Subject, from)
 	if err != nil {
-		return Rest{}, err
+		return broker.Rest{}, err
 	}
-	return Rest{Waiting: 1, Next: max(next.Sequence, from)}, nil
+	return broker.Rest{Waiting: 1, Next: max(next.Sequence, from)}, nil
 }
 
 // find returns the first event from start on that matches, or nil: that there

@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/fault"
 )
 
@@ -26,12 +27,12 @@ type stay struct {
 	options   Options
 	handler   Handler
 	positions map[string]*position
-	reached   bool    // the broker answered
-	backend   Backend // then: which it is
-	traits    Traits  // likewise
-	session   *Conn   // set when it has joined
-	places    []Place // what was joined
-	others    string  // further servers
+	reached   bool           // the broker answered
+	backend   broker.Backend // then: which it is
+	traits    broker.Traits  // likewise
+	session   *Conn          // set when it has joined
+	places    []broker.Place // what was joined
+	others    string         // further servers
 	joined    bool
 	lostAt    time.Time // when the session before this one was lost
 	lost      error     // why the session ended, or did not begin, if a new one may do better
@@ -62,7 +63,7 @@ func (s *stay) run(ctx context.Context, first bool) (End, error) {
 		if ctx.Err() != nil {
 			return EndStopped, nil
 		}
-		if !errors.Is(err, ErrConfig) && !errors.Is(err, ErrName) {
+		if !errors.Is(err, broker.ErrConfig) && !errors.Is(err, broker.ErrName) {
 			s.lost = err
 		}
 		return EndStopped, err
@@ -97,7 +98,7 @@ func (s *stay) run(ctx context.Context, first bool) (End, error) {
 	told.Stop()
 	if !locked {
 		s.others = session.Others()
-		return EndStopped, errors.Join(because(ErrBlocked, errors.New("its output is not read")), session.Close())
+		return EndStopped, errors.Join(broker.Because(broker.ErrBlocked, errors.New("its output is not read")), session.Close())
 	}
 	if s.enough {
 		end = EndEnough
@@ -114,12 +115,12 @@ func (s *stay) run(ctx context.Context, first bool) (End, error) {
 	switch {
 	case failed != nil:
 		return EndStopped, failed
-	case errors.Is(err, ErrUnfinished), errors.Is(err, ErrUntold), errors.Is(err, ErrStalled):
+	case errors.Is(err, broker.ErrUnfinished), errors.Is(err, broker.ErrUntold), errors.Is(err, broker.ErrStalled):
 		return EndStopped, err
 	case ctx.Err() != nil || err == nil:
 		return end, closing
-	case errors.Is(err, ErrLost), errors.Is(err, ErrHung),
-		!first && (errors.Is(err, ErrNoStream) || errors.Is(err, ErrNoJetStream)): // they may come back
+	case errors.Is(err, broker.ErrLost), errors.Is(err, broker.ErrHung),
+		!first && (errors.Is(err, broker.ErrNoStream) || errors.Is(err, broker.ErrNoJetStream)): // they may come back
 		s.lost = err
 	}
 	return EndStopped, err
@@ -163,7 +164,7 @@ func (s *stay) join(ctx context.Context, session *Conn) error {
 	}
 	for i, place := range s.places {
 		p := s.positions[s.Subjects[i]]
-		if s.traits.PlacesNew && s.Subscription.Start.Kind == StartNew && p.first == 0 && !place.Resumed {
+		if s.traits.PlacesNew && s.Subscription.Start.Kind == broker.StartNew && p.first == 0 && !place.Resumed {
 			p.first = place.Position + 1
 		}
 		p.limit.Store(int64(place.MaxInFlight))
@@ -174,14 +175,14 @@ func (s *stay) join(ctx context.Context, session *Conn) error {
 
 // subscriptions are what is asked for in this session. The error names all
 // subjects of which no stream is there.
-func (s *stay) subscriptions(ctx context.Context, session *Conn) ([]Subscription, error) {
+func (s *stay) subscriptions(ctx context.Context, session *Conn) ([]broker.Subscription, error) {
 	var missing []string
-	subs := make([]Subscription, len(s.Subjects))
+	subs := make([]broker.Subscription, len(s.Subjects))
 	for i, subject := range s.Subjects {
 		p := s.positions[subject]
 		start, err := s.start(ctx, session, subject, p)
 		switch {
-		case errors.Is(err, ErrNoStream) && !errors.Is(err, ErrNoSuchStream):
+		case errors.Is(err, broker.ErrNoStream) && !errors.Is(err, broker.ErrNoSuchStream):
 			missing = append(missing, strconv.Quote(subject))
 			continue
 		case err != nil:
@@ -191,16 +192,16 @@ func (s *stay) subscriptions(ctx context.Context, session *Conn) ([]Subscription
 		sub := &subs[i]
 		sub.Subject, sub.Start, sub.Size, sub.Earlier, sub.Blocked = subject, start, p.size, &p.earlier, s.handler.Blocked
 		sub.GaveUp = func(sequence uint64, deliveries int) { s.gaveUp(subject, p, sequence, deliveries) }
-		sub.Deliver = func(m *Message, more bool) bool { return s.deliver(ctx, m, more, p) }
+		sub.Deliver = func(m *broker.Message, more bool) bool { return s.deliver(ctx, m, more, p) }
 		if p.joinedAt.IsZero() {
 			p.joinedAt = time.Now()
 		}
-		if start.Kind == StartSequence && p.whole.last < start.Sequence {
+		if start.Kind == broker.StartSequence && p.whole.last < start.Sequence {
 			p.whole.last = start.Sequence - 1
 		}
 	}
 	if len(missing) > 0 {
-		return nil, fmt.Errorf("%s: %w", strings.Join(missing, ", "), ErrNoStream)
+		return nil, fmt.Errorf("%s: %w", strings.Join(missing, ", "), broker.ErrNoStream)
 	}
 	return subs, nil
 }
@@ -218,11 +219,11 @@ func (s *stay) gaveUp(subject string, p *position, sequence uint64, deliveries i
 
 // firstWanted is the sequence from which on events are to come to a listener
 // alone, as far as it is known.
-func firstWanted(start Start, place Place, end uint64) uint64 {
+func firstWanted(start broker.Start, place broker.Place, end uint64) uint64 {
 	switch start.Kind {
-	case StartNew:
+	case broker.StartNew:
 		return end + 1
-	case StartLast:
+	case broker.StartLast:
 		return end
 	}
 	return place.Position + 1

@@ -16,6 +16,7 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 )
 
 // lines notes what a listener tells.
@@ -91,8 +92,8 @@ func TestForgedAnswersToAListener(t *testing.T) {
 				if alone {
 					l = listener(o, "orders")
 				}
-				joined := make(chan []conn.Place, 10)
-				l.Joined = func(places []conn.Place, _ bool) { joined <- places }
+				joined := make(chan []broker.Place, 10)
+				l.Joined = func(places []broker.Place, _ bool) { joined <- places }
 				nc := s.Nats()
 				to, r := inbox(t, nc, l, &recorder{})
 				r.await(1)
@@ -143,7 +144,7 @@ func TestEventThatWasNotAskedFor(t *testing.T) {
 				return message
 			})
 			handler := &recorder{}
-			handler.verdict = func(m *conn.Message) error {
+			handler.verdict = func(m *broker.Message) error {
 				if m.Subject != "orders" {
 					t.Errorf("an event of %s is handled", m.Subject)
 				}
@@ -180,7 +181,7 @@ func TestConsumerWithAnotherFilter(t *testing.T) {
 		t.Fatal(err)
 	}
 	publish(t, o, "bills", 2, 2)
-	if _, err := r.wait(); !errors.Is(err, conn.ErrConsumer) || !strings.Contains(fmt.Sprint(err), `filter "bills"`) {
+	if _, err := r.wait(); !errors.Is(err, broker.ErrConsumer) || !strings.Contains(fmt.Sprint(err), `filter "bills"`) {
 		t.Errorf("%v", err)
 	}
 	if got := r.seen(); !slices.Equal(got, []string{"1"}) {
@@ -304,7 +305,7 @@ func TestInboxesHaveNothingInCommon(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := member(o, "orders")
-	l.Options.Backend = conn.JetStream // who hears all would seem to be NATS Streaming
+	l.Options.Backend = broker.JetStream // who hears all would seem to be NATS Streaming
 	l.Subjects = append(l.Subjects, "bills")
 	r := run(t, l, &recorder{})
 	r.await(2)

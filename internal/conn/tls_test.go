@@ -18,6 +18,7 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 )
 
 // An authority signs certificates for a test.
@@ -103,14 +104,14 @@ func TestTLS(t *testing.T) {
 		want error
 	}{
 		"right":                 {server.URL, client, nil},
-		"unknown authority":     {server.URL, conn.TLS{CA: other.file, Cert: clientCert, Key: clientKey}, conn.ErrTLS},
-		"no authority":          {server.URL, conn.TLS{Cert: clientCert, Key: clientKey}, conn.ErrTLS},
-		"no client certificate": {server.URL, conn.TLS{CA: good.file}, conn.ErrTLS},
-		"stranger's":            {server.URL, conn.TLS{CA: good.file, Cert: strangerCert, Key: strangerKey}, conn.ErrTLS},
-		"client's expired":      {server.URL, conn.TLS{CA: good.file, Cert: expiredCert, Key: expiredKey}, conn.ErrTLS},
-		"server's expired":      {expired.URL, client, conn.ErrTLS},
-		"key of another":        {server.URL, conn.TLS{CA: good.file, Cert: clientCert, Key: strangerKey}, conn.ErrTLS},
-		"no TLS":                {"nats" + server.URL[len("tls"):], conn.TLS{}, conn.ErrTLS},
+		"unknown authority":     {server.URL, conn.TLS{CA: other.file, Cert: clientCert, Key: clientKey}, broker.ErrTLS},
+		"no authority":          {server.URL, conn.TLS{Cert: clientCert, Key: clientKey}, broker.ErrTLS},
+		"no client certificate": {server.URL, conn.TLS{CA: good.file}, broker.ErrTLS},
+		"stranger's":            {server.URL, conn.TLS{CA: good.file, Cert: strangerCert, Key: strangerKey}, broker.ErrTLS},
+		"client's expired":      {server.URL, conn.TLS{CA: good.file, Cert: expiredCert, Key: expiredKey}, broker.ErrTLS},
+		"server's expired":      {expired.URL, client, broker.ErrTLS},
+		"key of another":        {server.URL, conn.TLS{CA: good.file, Cert: clientCert, Key: strangerKey}, broker.ErrTLS},
+		"no TLS":                {"nats" + server.URL[len("tls"):], conn.TLS{}, broker.ErrTLS},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {

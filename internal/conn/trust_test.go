@@ -23,6 +23,7 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 )
 
 // A thief looks like a NATS server, and keeps what clients say.
@@ -187,7 +188,7 @@ func TestSecretsOfAServerNamedBeforeTheLogin(t *testing.T) {
 	other, network := newThief(t, nil), s.Network()
 	network.Lie(tells(other.address))
 	err := refused(t, conn.Options{Servers: network.URL, Auth: conn.Auth{User: "ada", Password: "wr0ng"}, Timeout: time.Second})
-	if !errors.Is(err, conn.ErrAuth) || !strings.Contains(err.Error(), "Authorization Violation") {
+	if !errors.Is(err, broker.ErrAuth) || !strings.Contains(err.Error(), "Authorization Violation") {
 		t.Errorf("got %v", err)
 	}
 	if heard := other.heard(); heard != "" {
@@ -256,7 +257,7 @@ func TestListenerGoesOnWithTLS(t *testing.T) {
 	o.Auth = conn.Auth{User: "ada", Password: "s3cret"}
 	again := make(chan bool, 10)
 	l := member(o, "orders")
-	l.Joined = func(_ []conn.Place, joinedAgain bool) { again <- joinedAgain }
+	l.Joined = func(_ []broker.Place, joinedAgain bool) { again <- joinedAgain }
 	r := run(t, l, &recorder{})
 	<-again
 	first.Kill()

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"nats-test/internal/conn/broker"
 )
 
 // Where returns the servers of o without their secrets, for people to read.
@@ -75,7 +77,7 @@ func textOf(u *url.URL) string { return strings.ReplaceAll(u.String(), ",", "%2C
 // urls returns the URLs of o's servers: with a scheme, with the credentials that
 // count for each, and all of them with TLS if one of them is. (nats.go does the
 // same, which hides it where one of them is used alone.) The error wraps
-// [ErrConfig] and shows no part of them: without a form, there is no telling a
+// [broker.ErrConfig] and shows no part of them: without a form, there is no telling a
 // password.
 func (o Options) urls() ([]*url.URL, error) {
 	var urls []*url.URL
@@ -89,18 +91,18 @@ func (o Options) urls() ([]*url.URL, error) {
 			problem = encoded
 		}
 		if problem != "" {
-			return nil, fmt.Errorf("URL %d of the servers: %w", i+1, because(ErrURL, errors.New(problem)))
+			return nil, fmt.Errorf("URL %d of the servers: %w", i+1, broker.Because(broker.ErrURL, errors.New(problem)))
 		}
 		o.Auth.complete(u)
 		urls = append(urls, u)
 	}
 	if len(urls) == 0 {
-		return nil, because(ErrURL, errors.New("no URL of a server is given: write it as nats://HOST:PORT (--server, NATS_URL)"))
+		return nil, broker.Because(broker.ErrURL, errors.New("no URL of a server is given: write it as nats://HOST:PORT (--server, NATS_URL)"))
 	}
 	secure := slices.ContainsFunc(urls, func(u *url.URL) bool { return u.Scheme == "tls" || u.Scheme == "wss" })
 	for _, u := range urls {
 		if webSocket(u) != webSocket(urls[0]) {
-			return nil, because(ErrURL, errors.New("nats:// and tls:// can't be mixed with ws:// and wss:// in one list of servers"))
+			return nil, broker.Because(broker.ErrURL, errors.New("nats:// and tls:// can't be mixed with ws:// and wss:// in one list of servers"))
 		}
 		switch {
 		case secure && webSocket(u):

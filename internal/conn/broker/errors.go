@@ -1,4 +1,4 @@
-package conn
+package broker
 
 import (
 	"errors"
@@ -138,25 +138,32 @@ var (
 	ErrContext error = &kind{"unusable connection settings", ErrConfig}
 )
 
-// ended is why a session is over though its connection did not break. It wraps
-// [ErrLost].
+// Because returns an error with the library's own words, cause, that wraps
+// both, and tells [ErrDenied] from [ErrAuth].
+func Because(reason, cause error) error {
+	if reason == ErrAuth && strings.Contains(strings.ToLower(cause.Error()), "permissions violation") { //nolint:errorlint // not what wraps it
+		reason = ErrDenied
+	}
+	return &Failure{reason, cause}
+}
+
+// A Failure is one of the reasons above with the library's own words.
+type Failure struct {
+	reason error
+	Cause  error
+}
+
+func (f *Failure) Error() string   { return f.reason.Error() + ": " + f.Cause.Error() }
+func (f *Failure) Unwrap() []error { return []error{f.reason, f.Cause} }
+
+// Ended returns why a session is over though its connection did not break. It
+// wraps [ErrLost].
+func Ended(cause error) error { return &ended{cause} }
+
 type ended struct{ cause error }
 
 func (e *ended) Error() string   { return e.cause.Error() }
 func (e *ended) Unwrap() []error { return []error{ErrLost, e.cause} }
-
-// A failure is one of the reasons above with the library's own words.
-type failure struct {
-	reason error
-	cause  error
-}
-
-func because(reason, cause error) error {
-	if reason == ErrAuth && strings.Contains(strings.ToLower(cause.Error()), "permissions violation") { //nolint:errorlint // not what wraps it
-		reason = ErrDenied
-	}
-	return &failure{reason, cause}
-}
 
 // A kind is a reason that is a case of a wider one.
 type kind struct {
@@ -166,6 +173,3 @@ type kind struct {
 
 func (k *kind) Error() string { return k.text }
 func (k *kind) Unwrap() error { return k.of }
-
-func (f *failure) Error() string   { return f.reason.Error() + ": " + f.cause.Error() }
-func (f *failure) Unwrap() []error { return []error{f.reason, f.cause} }

@@ -1,4 +1,4 @@
-package conn
+package broker
 
 import (
 	"cmp"
@@ -22,7 +22,7 @@ func NewClientID(program string) string { return program + "-" + uuid.NewString(
 // CheckClientID returns an error that wraps [ErrName] if id is no client ID.
 func CheckClientID(id string) error {
 	if len(id) > maxName || !clientID.MatchString(id) {
-		return fmt.Errorf("client ID %s: %w: letters, digits, - and _ only", clip(id), ErrName)
+		return fmt.Errorf("client ID %s: %w: letters, digits, - and _ only", Clip(id), ErrName)
 	}
 	return nil
 }
@@ -50,7 +50,7 @@ func CheckSubject(subject string) error {
 		problem = "a part between two dots is empty"
 	}
 	if problem != "" {
-		return fmt.Errorf("subject %s: %w: %s", clip(subject), ErrName, problem)
+		return fmt.Errorf("subject %s: %w: %s", Clip(subject), ErrName, problem)
 	}
 	return nil
 }
@@ -69,7 +69,7 @@ func CheckPublish(subject string) error {
 
 func notReserved(what, subject string) error {
 	if first, _, _ := strings.Cut(subject, "."); slices.Contains(reserved, first) {
-		return fmt.Errorf("%s %s: %w: what is sent to %s is a request to the broker, or an answer to one", what, clip(subject), ErrReserved, first)
+		return fmt.Errorf("%s %s: %w: what is sent to %s is a request to the broker, or an answer to one", what, Clip(subject), ErrReserved, first)
 	}
 	return nil
 }
@@ -85,7 +85,7 @@ func CheckChannel(subject string) error {
 		problem = `/ and \ can't be part of it`
 	}
 	if problem != "" {
-		return fmt.Errorf("channel %s: %w on NATS Streaming: %s", clip(subject), ErrName, problem)
+		return fmt.Errorf("channel %s: %w on NATS Streaming: %s", Clip(subject), ErrName, problem)
 	}
 	return notReserved("channel", subject)
 }
@@ -98,22 +98,22 @@ func tooLong(name string, most int) string {
 // durable position; "" is none, and legal.
 func CheckDurable(name string) error {
 	if strings.Contains(name, ":") {
-		return fmt.Errorf("durable %s: %w: NATS Streaming allows no : in it", clip(name), ErrName)
+		return fmt.Errorf("durable %s: %w: NATS Streaming allows no : in it", Clip(name), ErrName)
 	}
-	return checkPlain("durable", name)
+	return CheckPlain("durable", name)
 }
 
-// checkConsumer returns an error that wraps [ErrName] if durable can't be part
+// CheckConsumer returns an error that wraps [ErrName] if durable can't be part
 // of a JetStream consumer's name.
-func checkConsumer(durable string) error {
+func CheckConsumer(durable string) error {
 	if strings.ContainsAny(durable, `./\`) {
-		return fmt.Errorf("durable %s: %w: JetStream allows no . / \\ in it (--durable NAME chooses another)", clip(durable), ErrName)
+		return fmt.Errorf("durable %s: %w: JetStream allows no . / \\ in it (--durable NAME chooses another)", Clip(durable), ErrName)
 	}
 	return nil
 }
 
-// legalName makes a stream's or consumer's name of a subject.
-func legalName(subject string) string {
+// LegalName makes a stream's or consumer's name of a subject.
+func LegalName(subject string) string {
 	return strings.Map(func(r rune) rune {
 		if strings.ContainsRune(`./\`, r) {
 			return '_'
@@ -122,9 +122,9 @@ func legalName(subject string) string {
 	}, subject)
 }
 
-// covers reports whether a subject filter of NATS, in which * stands for one
+// Covers reports whether a subject filter of NATS, in which * stands for one
 // token and > for all that follow, matches subject.
-func covers(filter, subject string) bool {
+func Covers(filter, subject string) bool {
 	f, s := strings.Split(filter, "."), strings.Split(subject, ".")
 	for i, token := range f {
 		switch {
@@ -139,7 +139,7 @@ func covers(filter, subject string) bool {
 
 // CheckGroup returns an error that wraps [ErrName] if name can't name a queue
 // group; "" is none, and legal.
-func CheckGroup(name string) error { return checkPlain("queue group", name) }
+func CheckGroup(name string) error { return CheckPlain("queue group", name) }
 
 // CheckCluster returns an error that wraps [ErrName] if id can't be the ID of
 // a NATS Streaming cluster.
@@ -147,15 +147,15 @@ func CheckCluster(id string) error {
 	if id == "" {
 		return fmt.Errorf("cluster \"\": %w: it is empty", ErrName)
 	}
-	return checkPlain("cluster", id)
+	return CheckPlain("cluster", id)
 }
 
-func checkPlain(what, name string) error {
+func CheckPlain(what, name string) error {
 	if len(name) > maxName {
-		return fmt.Errorf("%s %s: %w: more than %d bytes", what, clip(name), ErrName, maxName)
+		return fmt.Errorf("%s %s: %w: more than %d bytes", what, Clip(name), ErrName, maxName)
 	}
 	if hasSpaceOrControl(name) || strings.ContainsAny(name, "*>") {
-		return fmt.Errorf("%s %s: %w: no spaces, control characters or wildcards", what, clip(name), ErrName)
+		return fmt.Errorf("%s %s: %w: no spaces, control characters or wildcards", what, Clip(name), ErrName)
 	}
 	return nil
 }
@@ -164,8 +164,8 @@ func hasSpaceOrControl(s string) bool {
 	return strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || (r >= 0x7f && r <= 0xa0) || r == '\uFFFD' })
 }
 
-// clip quotes name for an error, and shortens it.
-func clip(name string) string {
+// Clip quotes name for an error, and shortens it.
+func Clip(name string) string {
 	const longest = 60
 	if len(name) > longest {
 		return fmt.Sprintf("%q…", strings.ToValidUTF8(name[:longest], ""))

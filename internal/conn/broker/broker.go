@@ -1,11 +1,7 @@
-// Package conn is one connection to a broker: how it is reached, what it is
-// called there, how events are put on it and taken from it, and what happens
-// when it is lost or closed.
-//
-// The package's rule: it moves (subject, bytes) and never looks into the
-// bytes. What was acked is stored, what was handled is acked, and a durable
-// position is closed, never unsubscribed.
-package conn
+// Package broker is the contract of a backend: the session that each implements,
+// what goes through it, the reasons for which it fails, and the names that are
+// legal. It knows no backend.
+package broker
 
 import (
 	"context"
@@ -14,7 +10,7 @@ import (
 
 // A Session is one client's stay with a broker, from connect to close: the
 // interface that every backend implements. Everything that holds for all
-// brokers is built on top of it, in [Publisher] and [Listener].
+// brokers is built on top of it, in [conn.Publisher] and [conn.Listener].
 //
 // Its methods may be called by several goroutines. After Close, or once the
 // connection under it is lost, they return an error that wraps [ErrLost].
@@ -98,9 +94,9 @@ type Origin struct {
 	Since  time.Time // the zero time where that is not told
 }
 
-// told reports whether what the mark says is what is there: a stream may have
+// Told reports whether what the mark says is what is there: a stream may have
 // been named, and not looked at.
-func (m Mark) told() bool { return m.Stream == "" || !m.Since.IsZero() }
+func (m Mark) Told() bool { return m.Stream == "" || !m.Since.IsZero() }
 
 // A Backend is a kind of broker.
 type Backend string
@@ -182,9 +178,9 @@ type Subscription struct {
 // Earlier is what the sessions of a listener left at the broker when their
 // connection broke: where the server waits for the acks of events that came.
 type Earlier struct {
-	acked []string  // handled; the ack may not have arrived
-	held  []string  // not handled
-	alone [2]string // stream and name of the consumer of a listener alone
+	Acked []string  // handled; the ack may not have arrived
+	Held  []string  // not handled
+	Alone [2]string // stream and name of the consumer of a listener alone
 }
 
 // A Rest is what a broker still has of a subscription: for a group or durable,
@@ -211,11 +207,11 @@ type Message struct {
 	Deliveries int  // 1 for the first delivery; later ones count up
 	Newest     bool // the broker says that none was stored behind it
 
-	acker acker
+	Acker Acker
 }
 
-// An acker tells the broker what became of one delivery.
-type acker interface {
+// An Acker tells the broker what became of one delivery.
+type Acker interface {
 	Ack() error // it was handled
 	Leave()     // it stays unacked, to be delivered again after the ack wait
 }
