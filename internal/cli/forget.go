@@ -184,7 +184,7 @@ func (o *forgetOptions) remove(ctx context.Context, observer *conn.Observer, fro
 	} else if visit != nil {
 		err = visit.Forget(ctx, sub)
 	} else {
-		err = observer.Forget(ctx, conn.Seen{Stream: o.stream, Consumer: shown.Consumer, Created: shown.Created, Delivered: shown.Delivered})
+		err = observer.Forget(ctx, broker.Seen{Stream: o.stream, Consumer: shown.Consumer, Created: shown.Created, Delivered: shown.Delivered})
 	}
 	if errors.Is(err, broker.ErrChanged) {
 		return hinted(fmt.Errorf("nothing was forgotten: %w", err), "look again")

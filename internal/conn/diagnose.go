@@ -79,7 +79,7 @@ func Diagnose(ctx context.Context, o Options, subjects []string, found func(Find
 	o.NoReconnect, o.CreateStream = true, false
 	o.Notify = func(string) {} // what matters is found in the errors
 	d := &diagnosing{report: found}
-	o, err := o.check(ctx)
+	o, err := check(ctx, o)
 	if err != nil {
 		d.fault(Finding{Step: StepSettings, What: err.Error(), Err: err})
 		return d.Diagnosis
@@ -117,7 +117,7 @@ func Diagnose(ctx context.Context, o Options, subjects []string, found func(Find
 
 // check looks at what needs no server, and returns o as Dial uses it. Its error
 // is that of Dial.
-func (o Options) check(ctx context.Context) (Options, error) {
+func check(ctx context.Context, o Options) (Options, error) {
 	o, err := o.normal()
 	if err != nil {
 		return o, err

@@ -22,17 +22,17 @@ import (
 func (d *diagnosing) broker(ctx context.Context, subjects []string) {
 	l := d.link
 	begin := time.Now()
-	streaming := l.discover(ctx)
+	streaming := discover(ctx, l)
 	took := since(begin)
-	var account *jetstream.AccountInfo
-	js, missing := l.jetStream()
+	var its *jetstream.AccountInfo
+	js, missing := client(l)
 	if missing == nil && ctx.Err() == nil {
-		account, missing = l.account(ctx, js)
+		its, missing = account(ctx, l, js)
 	}
 	if ctx.Err() != nil {
 		return
 	}
-	backend, err := l.judge(streaming, missing)
+	backend, err := judge(l.opts, streaming, missing)
 	if backend == broker.STAN && err == nil && subjects != nil {
 		// What comes after the ping may be forbidden, or hang.
 		var session broker.Session
@@ -49,7 +49,7 @@ func (d *diagnosing) broker(ctx context.Context, subjects []string) {
 		atCluster, atJetStream = nil, err
 	}
 	d.cluster(streaming, took, atCluster, subjects != nil)
-	d.jetStream(account, missing, atJetStream)
+	d.jetStream(its, missing, atJetStream)
 	if err != nil {
 		return
 	}
@@ -61,16 +61,16 @@ func (d *diagnosing) broker(ctx context.Context, subjects []string) {
 
 // judge says which backend would be used, or why none. Its error is that of
 // Dial.
-func (l *link) judge(streaming, jetStream error) (broker.Backend, error) {
+func judge(o Options, streaming, jetStream error) (broker.Backend, error) {
 	absent := errors.Is(streaming, nats.ErrNoResponders)
 	switch {
-	case l.opts.Backend == broker.STAN && absent:
+	case o.Backend == broker.STAN && absent:
 		return "", broker.Because(broker.ErrNoCluster, streaming)
-	case l.opts.Backend == broker.STAN:
+	case o.Backend == broker.STAN:
 		return broker.STAN, streaming
-	case l.opts.Backend == broker.JetStream && errors.Is(jetStream, broker.ErrAuth): // only asking is forbidden, perhaps
+	case o.Backend == broker.JetStream && errors.Is(jetStream, broker.ErrAuth): // only asking is forbidden, perhaps
 		return broker.JetStream, nil
-	case l.opts.Backend == broker.JetStream:
+	case o.Backend == broker.JetStream:
 		return broker.JetStream, jetStream
 	}
 	if absent {
@@ -78,7 +78,7 @@ func (l *link) judge(streaming, jetStream error) (broker.Backend, error) {
 	} else if errors.Is(streaming, broker.ErrHung) {
 		streaming = broker.Because(broker.ErrSilentCluster, streaming)
 	}
-	kind, err := choose(l.opts, []error{streaming, jetStream})
+	kind, err := choose(o, []error{streaming, jetStream})
 	if err != nil {
 		return "", err
 	}
@@ -197,7 +197,7 @@ const (
 // streams tells which streams store the subjects: in one line if all are
 // stored, and naming those that are not.
 func (d *diagnosing) streams(ctx context.Context, js jetstream.JetStream, subjects []string) {
-	s := &jetSession{link: d.link, js: js, streams: make(map[string]*jetstream.StreamInfo)}
+	s := newSession(d.link, js)
 	var stored, missing, notes []string
 	distinct := make(map[string]bool)
 	for _, subject := range subjects {
@@ -213,7 +213,7 @@ func (d *diagnosing) streams(ctx context.Context, js jetstream.JetStream, subjec
 			return
 		default:
 			if !distinct[name] || len(subjects) <= fewSubjects {
-				notes = append(notes, notesOn(s.streams[subject].Config, subject, true)...)
+				notes = append(notes, s.Notes(subject)...)
 			}
 			distinct[name] = true
 			stored = append(stored, subject+" is in "+clipWord(name))

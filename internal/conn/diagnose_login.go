@@ -65,7 +65,7 @@ func (d *diagnosing) logIn(ctx context.Context, h handshake) *link {
 	}
 	what := presented(h.options.Auth, h.url)
 	if err == nil && secured == nil {
-		d.unnamed(h, l.sockets.guard)
+		d.unnamed(h, l.trust)
 	}
 	switch {
 	case err != nil:
@@ -258,23 +258,4 @@ func days(d time.Duration) string {
 		return fmt.Sprintf("%d days", n)
 	}
 	return "less than a day"
-}
-
-// namesOf lists what a certificate is for.
-func namesOf(c *x509.Certificate) string {
-	const most = 5
-	names := append([]string(nil), c.DNSNames...)
-	for _, ip := range c.IPAddresses {
-		names = append(names, ip.String())
-	}
-	if len(names) == 0 {
-		return "no host at all"
-	}
-	for i, n := range names {
-		names[i] = broker.Clip(n)
-	}
-	if len(names) > most {
-		names = append(names[:most], "others")
-	}
-	return strings.Join(names, ", ")
 }

@@ -2,11 +2,7 @@ package conn
 
 import (
 	"crypto/tls"
-	"crypto/x509"
-	"errors"
 	"fmt"
-	"io"
-	"net"
 	"strings"
 	"time"
 
@@ -126,46 +122,4 @@ func newBackoff() *backoff.ExponentialBackOff {
 		Multiplier:          1.6,
 		MaxInterval:         5 * time.Second,
 	}
-}
-
-// explain finds the reason behind an error of nats.Connect.
-func explain(err error) error {
-	var (
-		authority x509.UnknownAuthorityError
-		hostname  x509.HostnameError
-		invalid   x509.CertificateInvalidError
-		record    tls.RecordHeaderError
-		alert     tls.AlertError
-		verify    *tls.CertificateVerificationError
-		network   *net.OpError
-		timeout   interface{ Timeout() bool }
-	)
-	switch {
-	case errors.Is(err, broker.ErrGarbled): // first: it quotes what the server says
-		return err
-	case errors.Is(err, errUntrusted):
-		return broker.Because(broker.ErrAuth, err)
-	case strings.Contains(err.Error(), "failed to find any PEM"), strings.Contains(err.Error(), "failed to parse root certificate"),
-		strings.Contains(err.Error(), "error loading or parsing rootCA"):
-		return broker.Because(broker.ErrFile, err)
-	case errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &invalid),
-		errors.As(err, &record), errors.As(err, &alert), errors.As(err, &verify),
-		errors.Is(err, nats.ErrSecureConnRequired), errors.Is(err, nats.ErrSecureConnWanted),
-		strings.Contains(err.Error(), "tls: "), strings.Contains(err.Error(), "tls error"):
-		return broker.Because(broker.ErrTLS, err)
-	case reasonOf(err) != nil:
-		return broker.Because(reasonOf(err), err)
-	case errors.Is(err, nats.ErrTimeout), errors.As(err, &timeout) && timeout.Timeout():
-		return broker.Because(broker.ErrHung, err)
-	case errors.Is(err, broker.ErrHungUp):
-		return err
-	case strings.Contains(err.Error(), "malformed HTTP ") && strings.Contains(err.Error(), "server_id"): // of a greeting
-		return broker.Because(broker.ErrPort, errNoWebSocket)
-	case errors.Is(err, nats.ErrNkeysNotSupported):
-		return broker.Because(broker.ErrAuth, err)
-	case errors.Is(err, nats.ErrNoServers), errors.As(err, &network),
-		errors.Is(err, nats.ErrNoInfoReceived), errors.Is(err, io.EOF), errors.Is(err, errGreeting): // none of NATS
-		return broker.Because(broker.ErrNoServer, err)
-	}
-	return broker.Because(broker.ErrRefused, err)
 }

@@ -12,32 +12,28 @@ import (
 	"nats-test/internal/fault"
 )
 
-// A Visit is a short stay of an [Observer] with NATS Streaming: as a client,
+// A Visit is a short stay with NATS Streaming: as a client,
 // since only clients are told where clients are closed, and since the server
 // that counts it among its own is the one that was meant.
 type Visit struct {
 	ID    string // its client ID
 	Inbox string // where the server asks whether it is alive
 
-	observer *Observer
-	alive    *nats.Subscription // on Inbox
-	welcome  pb.ConnectResponse // where requests go to
+	link    *link
+	alive   *nats.Subscription // on Inbox
+	welcome pb.ConnectResponse // where requests go to
 }
 
-// Visit registers as a client. [Visit.Leave] must be called. The error wraps
-// [broker.ErrNoCluster], [broker.ErrHung], [broker.ErrAuth] or [broker.ErrRefused].
-func (o *Observer) Visit(ctx context.Context) (*Visit, error) {
-	return o.VisitAs(ctx, broker.NewClientID("visit"))
-}
-
-// VisitAs registers under a client ID. The server asks a client that has it
+// newVisit registers under a client ID. The server asks a client that has it
 // whether it is alive, and replaces one that does not answer: its session is
-// closed. Errors are those of [Observer.Visit], and [broker.ErrClientIDTaken].
-func (o *Observer) VisitAs(ctx context.Context, id string) (*Visit, error) {
-	v := &Visit{ID: id, Inbox: o.link.opts.newInbox(), observer: o}
-	alive, err := o.link.nc.Subscribe(v.Inbox, func(m *nats.Msg) {
+// closed. [Visit.Leave] must be called. The error wraps [broker.ErrNoCluster],
+// [broker.ErrHung], [broker.ErrAuth], [broker.ErrRefused] or
+// [broker.ErrClientIDTaken].
+func newVisit(ctx context.Context, l *link, id string) (*Visit, error) {
+	v := &Visit{ID: id, Inbox: l.opts.newInbox(), link: l}
+	alive, err := l.nc.Subscribe(v.Inbox, func(m *nats.Msg) {
 		defer fault.Exit()
-		if o.link.opts.isInbox(m.Reply) {
+		if l.opts.isInbox(m.Reply) {
 			_ = m.Respond(nil)
 		}
 	})
@@ -46,7 +42,7 @@ func (o *Observer) VisitAs(ctx context.Context, id string) (*Visit, error) {
 	}
 	v.alive = alive
 	hello := &pb.ConnectRequest{ClientID: v.ID, HeartbeatInbox: v.Inbox}
-	err = o.exchange(ctx, o.discovery(), hello, func(data []byte) (string, error) {
+	err = exchange(ctx, l, registration(l.opts.Cluster), hello, func(data []byte) (string, error) {
 		err := v.welcome.Unmarshal(data)
 		return v.welcome.Error, err
 	})
@@ -61,7 +57,7 @@ func (o *Observer) VisitAs(ctx context.Context, id string) (*Visit, error) {
 // what it holds. The error wraps [broker.ErrNoClient], [broker.ErrHung], [broker.ErrAuth] or
 // [broker.ErrRefused].
 func (v *Visit) Evict(ctx context.Context, client string) error {
-	err := v.observer.exchange(ctx, v.welcome.CloseRequests, &pb.CloseRequest{ClientID: client}, func(data []byte) (string, error) {
+	err := exchange(ctx, v.link, v.welcome.CloseRequests, &pb.CloseRequest{ClientID: client}, func(data []byte) (string, error) {
 		var answer pb.CloseResponse
 		err := answer.Unmarshal(data)
 		return answer.Error, err
@@ -76,7 +72,7 @@ func (v *Visit) Evict(ctx context.Context, client string) error {
 // whatever others say of it. The error wraps [broker.ErrClientIDTaken] if it does, else
 // it is that of [Visit.Evict].
 func (v *Visit) EvictDead(ctx context.Context, client string) error {
-	heir, err := v.observer.VisitAs(ctx, client)
+	heir, err := newVisit(ctx, v.link, client)
 	if err != nil {
 		return fmt.Errorf("closing the client %q: %w", client, err)
 	}
@@ -89,15 +85,15 @@ func (v *Visit) EvictDead(ctx context.Context, client string) error {
 // The durable of a single client is deleted by a visit under that client's ID.
 func (v *Visit) Forget(ctx context.Context, sub broker.Subscription) error {
 	var joined pb.SubscriptionResponse
-	err := v.observer.exchange(ctx, v.welcome.SubRequests, &pb.SubscriptionRequest{
-		ClientID: v.ID, Subject: sub.Subject, QGroup: sub.Group, DurableName: sub.Durable, Inbox: v.observer.link.opts.newInbox(),
+	err := exchange(ctx, v.link, v.welcome.SubRequests, &pb.SubscriptionRequest{
+		ClientID: v.ID, Subject: sub.Subject, QGroup: sub.Group, DurableName: sub.Durable, Inbox: v.link.opts.newInbox(),
 		MaxInFlight: 1, AckWaitInSecs: 1, StartPosition: pb.StartPosition_NewOnly,
 	}, func(data []byte) (string, error) {
 		err := joined.Unmarshal(data)
 		return joined.Error, err
 	})
 	if err == nil {
-		err = v.observer.exchange(ctx, v.welcome.UnsubRequests, &pb.UnsubscribeRequest{
+		err = exchange(ctx, v.link, v.welcome.UnsubRequests, &pb.UnsubscribeRequest{
 			ClientID: v.ID, Subject: sub.Subject, Inbox: joined.AckInbox, DurableName: sub.Durable,
 		}, func(data []byte) (string, error) {
 			var answer pb.SubscriptionResponse

@@ -14,13 +14,13 @@ import (
 	"nats-test/internal/conn/broker"
 )
 
-// discovery is where clients of the observer's cluster register.
-func (o *Observer) discovery() string { return stan.DefaultDiscoverPrefix + "." + o.link.opts.Cluster }
+// registration is where clients of a cluster register.
+func registration(cluster string) string { return stan.DefaultDiscoverPrefix + "." + cluster }
 
 // exchange makes a request of the protocol of NATS Streaming. read takes an
 // answer, and returns the error in it. A neighbour may answer, too, and first:
 // all answers that come soon are read, and a refusal counts more than a yes.
-func (o *Observer) exchange(ctx context.Context, subject string, question interface{ Marshal() ([]byte, error) },
+func exchange(ctx context.Context, l *link, subject string, question interface{ Marshal() ([]byte, error) },
 	read func(data []byte) (refusal string, err error)) error {
 	if !strings.HasPrefix(subject, "_STAN.") { // it came in an answer, and could be any
 		return broker.Because(broker.ErrRefused, fmt.Errorf("%s is no subject of NATS Streaming's requests", broker.Clip(subject)))
@@ -29,14 +29,14 @@ func (o *Observer) exchange(ctx context.Context, subject string, question interf
 	if err != nil {
 		return err
 	}
-	inbox := o.link.opts.newInbox()
-	answers, err := o.link.nc.SubscribeSync(inbox)
+	inbox := l.opts.newInbox()
+	answers, err := l.nc.SubscribeSync(inbox)
 	if err != nil {
 		return broker.Because(broker.ErrLost, err)
 	}
 	defer func() { _ = answers.Unsubscribe() }()
-	return o.link.askOnce(ctx, func(ctx context.Context) error {
-		if err := o.link.nc.PublishRequest(subject, inbox, data); err != nil {
+	return l.askOnce(ctx, func(ctx context.Context) error {
+		if err := l.nc.PublishRequest(subject, inbox, data); err != nil {
 			return broker.Because(broker.ErrLost, err)
 		}
 		begin := time.Now()

@@ -251,7 +251,7 @@ func (f *flight) tend() {
 	for {
 		lost := false
 		select {
-		case <-f.s.lost:
+		case <-f.s.Lost():
 			lost = true
 		case <-f.s.life.Done():
 			lost = true
@@ -282,9 +282,7 @@ func (f *flight) abort() {
 	if err == nil {
 		err = broker.Because(broker.ErrLost, nats.ErrConnectionClosed)
 	}
-	f.s.mu.Lock()
-	unheard := f.s.deaf != nil || !errors.Is(err, broker.ErrAuth) // else it was refused
-	f.s.mu.Unlock()
+	unheard := f.s.AnswersDenied() != nil || !errors.Is(err, broker.ErrAuth) // else it was refused
 	for _, out := range f.events {
 		out.doubt = out.doubt || out.err == nil && unheard
 		out.err = err

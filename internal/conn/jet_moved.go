@@ -14,10 +14,6 @@ import (
 	"nats-test/internal/fault"
 )
 
-// advisories begins the subjects on which JetStream tells what happens to its
-// streams and consumers.
-const advisories = "$JS.EVENT.ADVISORY."
-
 // movedEvery is how often it is asked, at most, which stream a subject is in.
 const movedEvery = 2 * time.Second
 

@@ -115,3 +115,9 @@ func explainConsumer(err error, stream string) error {
 	}
 	return explainJetStream(err)
 }
+
+// Notes says what the settings of the stream that stores subject take away, once
+// that was asked for.
+func (s *jetSession) Notes(subject string) []string {
+	return notesOn(s.streams[subject].Config, subject, true)
+}

@@ -235,7 +235,7 @@ func (p *pull) drain(limit time.Duration) {
 	case <-p.drained:
 	case <-late.C:
 		return
-	case <-p.s.lost:
+	case <-p.s.Lost():
 		return
 	case <-p.s.life.Done():
 		return

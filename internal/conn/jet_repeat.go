@@ -33,7 +33,7 @@ func later(a, b time.Time) time.Time {
 
 // moved is when something was answered last, or left a connection that is slow.
 func (f *flight) moved() time.Time {
-	if wrote := f.s.sockets.moved.Load(); wrote != nil {
+	if wrote := f.s.Wrote(); wrote != nil {
 		return later(f.heard, *wrote)
 	}
 	return f.heard
@@ -200,7 +200,7 @@ func (f *flight) wait(out *outgoing, limit time.Duration, over func() bool) {
 			silent = true
 		case <-timer.C:
 			silent = true
-		case <-f.s.lost:
+		case <-f.s.Lost():
 			lost = true
 		case <-f.s.life.Done():
 			lost = true

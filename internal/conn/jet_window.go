@@ -10,11 +10,6 @@ const (
 	// network, beyond the time that an answer takes anyway.
 	queueing = time.Second
 
-	// answerPatience is how long an answer may take, at least. A cluster needs
-	// longer to choose a new leader (4 s, nats-server, raft.go), so that nothing
-	// new is stored before what that one's predecessor did not answer.
-	answerPatience = 2 * time.Second
-
 	// slowest is the speed of a network, in bytes per second, below which
 	// events are repeated that may still be on their way.
 	slowest = 128 << 10

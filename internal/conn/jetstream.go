@@ -40,41 +40,39 @@ var jetTraits = broker.Traits{MessageIDs: true, Streams: true, ExtendsWait: true
 // jetPresent asks whether the account has JetStream. The error wraps
 // [broker.ErrNoJetStream] if it has none.
 func jetPresent(ctx context.Context, l *link) error {
-	js, err := l.jetStream()
+	js, err := client(l)
 	if err != nil {
 		return err
 	}
-	return l.hasJetStream(ctx, js)
+	return hasJetStream(ctx, l, js)
 }
 
 // openJetStream opens a session over l, if the account has JetStream, or was
 // found to have it. That asking is not permitted says nothing of the rest.
 func openJetStream(ctx context.Context, l *link, found bool) (broker.Session, error) {
-	js, err := l.jetStream()
+	js, err := client(l)
 	if err == nil && !found {
-		err = l.hasJetStream(ctx, js)
+		err = hasJetStream(ctx, l, js)
 	}
 	if err != nil && !errors.Is(err, broker.ErrAuth) {
 		return nil, err
 	}
-	l.mu.Lock()
-	l.strict = true
-	l.mu.Unlock()
-	s := &jetSession{link: l, js: js, streams: make(map[string]*jetstream.StreamInfo)}
+	l.EndOnDenial()
+	s := newSession(l, js)
 	s.flight = newFlight(s, l.took)
 	return s, nil
 }
 
 // hasJetStream returns an error that wraps [broker.ErrNoJetStream] if the account has
 // no JetStream.
-func (l *link) hasJetStream(ctx context.Context, js jetstream.JetStream) error {
-	_, err := l.account(ctx, js)
+func hasJetStream(ctx context.Context, l *link, js jetstream.JetStream) error {
+	_, err := account(ctx, l, js)
 	return err
 }
 
 // account is what JetStream tells of the account. Its error is that of
 // hasJetStream.
-func (l *link) account(ctx context.Context, js jetstream.JetStream) (*jetstream.AccountInfo, error) {
+func account(ctx context.Context, l *link, js jetstream.JetStream) (*jetstream.AccountInfo, error) {
 	began := time.Now()
 	info, err := inquire(ctx, l, js.AccountInfo)
 	l.took = time.Since(began)
@@ -84,7 +82,7 @@ func (l *link) account(ctx context.Context, js jetstream.JetStream) (*jetstream.
 	return info, explainJetStream(err)
 }
 
-func (l *link) jetStream() (jetstream.JetStream, error) {
+func client(l *link) (jetstream.JetStream, error) {
 	timeout := jetstream.WithDefaultTimeout(l.opts.Timeout)
 	if l.opts.Domain != "" {
 		return jetstream.NewWithDomain(l.nc, l.opts.Domain, timeout)
@@ -131,7 +129,7 @@ func (s *jetSession) tend() {
 		select {
 		case <-s.life.Done():
 			return
-		case <-s.lost:
+		case <-s.Lost():
 			return
 		case now := <-tick.C:
 			s.listening.Lock()
@@ -183,17 +181,6 @@ func (s *jetSession) confirm(lost bool) error {
 		return broker.Because(broker.ErrAuth, said)
 	}
 	return nil
-}
-
-// transient reports an answer of a cluster that is changing its leaders.
-func transient(err *jetstream.APIError) bool {
-	switch err.ErrorCode {
-	case 10005: // no peers for the replicas: too few, or one that is not there yet
-		return strings.Contains(err.Description, "offline")
-	case 10004, 10007, 10008, 10009, 10118, 10119, 10158, 10167, 10194: // nats-server, errors.json
-		return true
-	}
-	return false
 }
 
 // whyTransient is the reason that such an answer gives.
@@ -254,4 +241,9 @@ func (s *jetSession) api() string {
 		return "$JS." + s.opts.Domain + ".API"
 	}
 	return "$JS.API"
+}
+
+// newSession returns a session that asks, and neither publishes nor listens.
+func newSession(l *link, js jetstream.JetStream) *jetSession {
+	return &jetSession{link: l, js: js, streams: make(map[string]*jetstream.StreamInfo)}
 }

@@ -25,6 +25,7 @@ type link struct {
 	end  context.CancelFunc // cuts it, whatever is going on
 
 	sockets *dialer
+	trust   *guard // of the log-ins
 	servers serverChoice
 	took    time.Duration // that the answer about the account took
 
@@ -66,7 +67,8 @@ func newLink(ctx context.Context, o Options, more ...nats.Option) (*link, error)
 		}
 	}
 	l.servers.given = o.hosts()
-	l.sockets.guard = newGuard(o)
+	l.trust = newGuard(o)
+	l.sockets.guard = l.trust
 	l.notices.Tell = o.Notify
 	interrupted := context.AfterFunc(ctx, l.end)
 	defer interrupted()
@@ -94,7 +96,7 @@ func newLink(ctx context.Context, o Options, more ...nats.Option) (*link, error)
 			defer fault.Exit()
 			l.heard(s, err)
 		}),
-		l.sockets.guard.set,
+		l.trust.set,
 	)
 	if l.nc, err = l.connect(opts); err != nil {
 		l.end()
@@ -225,3 +227,31 @@ func (l *link) abandon() {
 	l.nc.Close()
 	l.notices.End()
 }
+
+// What may wait here of what a server pushes.
+const (
+	// mostPushed ends a session, for one that asks for less.
+	mostPushed = 64 << 20
+
+	// mostWaiting is more than waits where mostPushed is noticed in time. More is
+	// dropped, which ends the session, too.
+	mostWaiting = 2*mostPushed + 1
+)
+
+// EndOnDenial has a missing permission end the session, unless it is one to ask.
+func (l *link) EndOnDenial() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.strict = true
+}
+
+// AnswersDenied returns the words of the server on a missing permission to
+// subscribe to answers, nil if there were none.
+func (l *link) AnswersDenied() error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.deaf
+}
+
+// Wrote returns when a write last went on that had to wait, nil for never.
+func (l *link) Wrote() *time.Time { return l.sockets.moved.Load() }

@@ -50,7 +50,7 @@ func (o *Observer) Backend() broker.Backend { return o.backend }
 func (o *Observer) NATS() *nats.Conn { return o.link.nc }
 
 // JetStream returns what to ask JetStream by, within [Observer.Ask].
-func (o *Observer) JetStream() (jetstream.JetStream, error) { return o.link.jetStream() }
+func (o *Observer) JetStream() (jetstream.JetStream, error) { return client(o.link) }
 
 // Ask makes a request to JetStream, within the time-out. The error wraps [broker.ErrAuth], [broker.ErrHung], [broker.ErrLost],
 // [broker.ErrNoJetStream], [broker.ErrNoStream] or [broker.ErrRefused].
@@ -66,6 +66,45 @@ func (o *Observer) Consumers(ctx context.Context, names [][2]string) ([][]Member
 		subjects[i] = roll("jetstream", n[0], n[1])
 	}
 	return o.link.callRoll(ctx, subjects, "")
+}
+
+// Visit registers as a client of NATS Streaming. [stan.Visit.Leave] must be
+// called. The error wraps [broker.ErrNoCluster], [broker.ErrHung],
+// [broker.ErrAuth] or [broker.ErrRefused].
+func (o *Observer) Visit(ctx context.Context) (*Visit, error) {
+	return newVisit(ctx, o.link, broker.NewClientID("visit"))
+}
+
+// VisitAs registers under a client ID: one that the server finds dead is
+// replaced, and its session closed. Errors are those of [Observer.Visit], and
+// [broker.ErrClientIDTaken].
+func (o *Observer) VisitAs(ctx context.Context, id string) (*Visit, error) {
+	return newVisit(ctx, o.link, id)
+}
+
+// Forget deletes a consumer of JetStream, and so the position of a durable: the
+// very one that was looked at. The error wraps [broker.ErrNoPosition] if it is
+// gone, and [broker.ErrChanged] if it is another now, or has moved.
+func (o *Observer) Forget(ctx context.Context, seen broker.Seen) error {
+	return forgetConsumer(ctx, o.link, seen)
+}
+
+// StreamOf returns the stream in which a listener of subject has its position:
+// the one that the options name, else the one that stores subject. The error
+// wraps [broker.ErrNoStream], or is that of [Observer.Ask].
+func (o *Observer) StreamOf(ctx context.Context, subject string) (name string, err error) {
+	if o.link.opts.Stream != "" {
+		return o.link.opts.Stream, nil
+	}
+	js, err := o.JetStream()
+	if err != nil {
+		return "", err
+	}
+	err = o.Ask(ctx, func(ctx context.Context) (err error) {
+		name, err = js.StreamNameBySubject(ctx, subject)
+		return err
+	})
+	return name, err
 }
 
 // Close ends the connection.

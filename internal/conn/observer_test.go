@@ -210,8 +210,11 @@ func TestForget(t *testing.T) {
 			observer := observe(t, o)
 			if observer.Backend() == broker.JetStream {
 				info := consumerInfo(t, s.JetStream(), conn.ConsumerName(sub))
-				seen := conn.Seen{Stream: "orders", Consumer: info.Name, Created: info.Created, Delivered: info.Delivered.Stream}
-				for _, other := range []conn.Seen{{seen.Stream, seen.Consumer, seen.Created, 2}, {seen.Stream, seen.Consumer, time.Time{}, 3}} {
+				seen := broker.Seen{Stream: "orders", Consumer: info.Name, Created: info.Created, Delivered: info.Delivered.Stream}
+				for _, other := range []broker.Seen{
+					{Stream: seen.Stream, Consumer: seen.Consumer, Created: seen.Created, Delivered: 2},
+					{Stream: seen.Stream, Consumer: seen.Consumer, Delivered: 3},
+				} {
 					if err := observer.Forget(t.Context(), other); !errors.Is(err, broker.ErrChanged) {
 						t.Errorf("of another than was seen: %v", err)
 					}
@@ -232,7 +235,7 @@ func TestForget(t *testing.T) {
 			t.Errorf("after it was forgotten, %d events, want 3", n)
 		}
 		if strings.HasSuffix(t.Name(), "jetstream") {
-			if err := observe(t, o).Forget(t.Context(), conn.Seen{Stream: "orders", Consumer: "nobody"}); !errors.Is(err, broker.ErrNoPosition) {
+			if err := observe(t, o).Forget(t.Context(), broker.Seen{Stream: "orders", Consumer: "nobody"}); !errors.Is(err, broker.ErrNoPosition) {
 				t.Errorf("nobody: %v", err)
 			}
 		}

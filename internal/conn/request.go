@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -107,10 +108,7 @@ func (l *link) ask(ctx context.Context, request func(context.Context) error) err
 // ends when it is denied, the session is lost, or the time-out is over: the
 // server does not answer a request that it denies.
 func (l *link) askOnce(ctx context.Context, request func(context.Context) error) error {
-	l.mu.Lock()
-	deaf := l.deaf
-	l.mu.Unlock()
-	if deaf != nil {
+	if deaf := l.AnswersDenied(); deaf != nil {
 		return broker.Because(broker.ErrAuth, deaf)
 	}
 	l.asking.Add(1)
@@ -146,3 +144,19 @@ func (l *link) askOnce(ctx context.Context, request func(context.Context) error)
 	<-watched
 	return err
 }
+
+// transient reports an answer of a cluster that is changing its leaders.
+func transient(err *jetstream.APIError) bool {
+	switch err.ErrorCode {
+	case 10005: // no peers for the replicas: too few, or one that is not there yet
+		return strings.Contains(err.Description, "offline")
+	case 10004, 10007, 10008, 10009, 10118, 10119, 10158, 10167, 10194: // nats-server, errors.json
+		return true
+	}
+	return false
+}
+
+// answerPatience is how long an answer may take, at least. A cluster needs
+// longer to choose a new leader (4 s, nats-server, raft.go), so that nothing
+// new is stored before what that one's predecessor did not answer.
+const answerPatience = 2 * time.Second

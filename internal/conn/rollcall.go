@@ -279,3 +279,7 @@ func (l *link) settle(ctx context.Context) error {
 	}
 	return nil
 }
+
+// advisories begins the subjects on which JetStream tells what happens to its
+// streams and consumers.
+const advisories = "$JS.EVENT.ADVISORY."

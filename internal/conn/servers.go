@@ -83,7 +83,7 @@ func (l *link) connect(opts []nats.Option) (nc *nats.Conn, err error) {
 			if err == nil || !unreachable(l.sockets.explain(err)) {
 				break
 			}
-			nc, err = nats.Connect(o.Learned[i], append(opts, l.sockets.guard.nameFor(o.Learned[i]))...)
+			nc, err = nats.Connect(o.Learned[i], append(opts, l.trust.nameFor(o.Learned[i]))...)
 		}
 		if err == nil || !unreachable(l.sockets.explain(err)) {
 			return nc, err
@@ -136,7 +136,7 @@ func (l *link) nextServer(servers []nats.Server, _ nats.ServerInfo) (*nats.Serve
 			given = append(given, s)
 			continue
 		}
-		if !l.sockets.guard.denies(s.URL.Host) {
+		if !l.trust.denies(s.URL.Host) {
 			told = append(told, s)
 		}
 		advertised += c.tries[s.URL.Host]
@@ -187,7 +187,7 @@ func (l *link) Others() string {
 	}
 	var others []string
 	for _, s := range l.nc.DiscoveredServers() {
-		if u, err := parseServer(s); err == nil && !known[hostOf(u)] && !l.sockets.guard.denies(u.Host) {
+		if u, err := parseServer(s); err == nil && !known[hostOf(u)] && !l.trust.denies(u.Host) {
 			others = append(others, u.Scheme+"://"+user+u.Host)
 		}
 	}

@@ -21,12 +21,18 @@ type dialer struct {
 	bears     time.Duration             // how long a server may say nothing while a write waits
 	brief     atomic.Bool               // the next attempt takes no longer than briefAttempt
 	moved     atomic.Pointer[time.Time] // when a write last went on that had to wait
-	guard     *guard                    // of the log-ins, or nil
+	guard     watcher                   // of the log-ins, or nil
 	refused   atomic.Pointer[string]    // what the server said after its greeting, before any TLS
 	http      atomic.Pointer[error]     // what was reached last waits for HTTP
 
 	latest  atomic.Pointer[guarded] // the connection made last
 	garbled func()                  // called when the guard has ended a connection; nil for nobody
+}
+
+// A watcher learns which servers are dialled, and which addresses they have.
+type watcher interface {
+	Dialling(address string)
+	Found(host string, addresses []string)
 }
 
 // briefAttempt bounds dialling and handshake where another server may do better.
@@ -40,14 +46,14 @@ const briefAttempt = time.Second
 // of those given.
 func (d *dialer) Dial(network, address string) (net.Conn, error) {
 	if d.guard != nil {
-		d.guard.dialling(address)
+		d.guard.Dialling(address)
 	}
 	addresses, err := d.lookUp(address)
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
 	}
 	if d.guard != nil {
-		d.guard.found(address, addresses)
+		d.guard.Found(address, addresses)
 	}
 	for _, a := range addresses {
 		g, failed := d.dial(network, a)

@@ -33,7 +33,7 @@ var stanTraits = broker.Traits{LoneAcks: true, DearRest: true}
 // stanPresent asks for the cluster. The error wraps [broker.ErrNoCluster] if there is
 // none, and [broker.ErrSilentCluster] if it is not known whether there is one.
 func stanPresent(ctx context.Context, l *link) error {
-	err := l.discover(ctx)
+	err := discover(ctx, l)
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
 		return broker.Because(broker.ErrNoCluster, err)
@@ -45,9 +45,9 @@ func stanPresent(ctx context.Context, l *link) error {
 
 // discover asks for the NATS Streaming cluster. Its error is
 // nats.ErrNoResponders where there is none.
-func (l *link) discover(ctx context.Context) error {
+func discover(ctx context.Context, l *link) error {
 	_, err := inquire(ctx, l, func(ctx context.Context) (*nats.Msg, error) {
-		return l.nc.RequestWithContext(ctx, discovery(l.opts.Cluster), ping(l.opts.ClientID))
+		return l.nc.RequestWithContext(ctx, discovery(l.opts.Cluster), pingOf(l.opts.ClientID))
 	})
 	return err
 }
@@ -84,7 +84,7 @@ func (s *stanSession) explainConnect(err error) error {
 	}
 	switch {
 	case errors.Is(err, stan.ErrConnectReqTimeout):
-		if _, e := s.nc.Request(discovery(s.opts.Cluster), ping(s.opts.ClientID), s.opts.Timeout); errors.Is(e, nats.ErrNoResponders) {
+		if _, e := s.nc.Request(discovery(s.opts.Cluster), pingOf(s.opts.ClientID), s.opts.Timeout); errors.Is(e, nats.ErrNoResponders) {
 			return broker.Because(broker.ErrNoCluster, e) // stan.go speaks of a time-out
 		}
 		return broker.Because(broker.ErrHung, err)
@@ -100,9 +100,9 @@ func (s *stanSession) explainConnect(err error) error {
 // (nats-streaming-server, initSubscriptions).
 func discovery(cluster string) string { return stan.DefaultDiscoverPrefix + "." + cluster + ".pings" }
 
-// ping is a question that any server of the cluster answers, if only with
+// pingOf is a question that any server of the cluster answers, if only with
 // "unknown": it leaves an empty one without an answer.
-func ping(id string) []byte {
+func pingOf(id string) []byte {
 	b, _ := (&pb.Ping{ConnID: []byte(id)}).Marshal() // bytes always marshal
 	return b
 }
@@ -110,7 +110,7 @@ func ping(id string) []byte {
 // ping makes one round trip to the broker that stores events, not merely to the
 // server that carries them.
 func (s *stanSession) ping(ctx context.Context) error {
-	if err := s.discover(ctx); err != nil {
+	if err := discover(ctx, s.link); err != nil {
 		return broker.Because(broker.ErrHung, err)
 	}
 	return nil

@@ -161,7 +161,7 @@ func (f *stanFlight) watch() {
 	timeout := f.link.opts.Timeout
 	tick := time.NewTicker(max(timeout/20, time.Millisecond))
 	defer tick.Stop()
-	lost := f.link.lost
+	lost := f.link.Lost()
 	for {
 		select {
 		case <-lost:
@@ -181,7 +181,7 @@ func (f *stanFlight) watch() {
 func (f *stanFlight) giveUp(silence time.Duration, reason error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	wrote := f.link.sockets.moved.Load()
+	wrote := f.link.Wrote()
 	if time.Since(f.moved) < silence || wrote != nil && time.Since(*wrote) < silence {
 		return
 	}

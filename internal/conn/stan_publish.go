@@ -98,7 +98,7 @@ func (s *stanSession) mend(ctx context.Context) error {
 		}
 		select {
 		case <-pace.C:
-		case <-s.lost:
+		case <-s.Lost():
 			return s.Err()
 		case <-ctx.Done():
 			return context.Cause(ctx)

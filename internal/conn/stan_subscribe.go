@@ -90,14 +90,6 @@ func (s *stanSession) subscribe(ctx context.Context, sub broker.Subscription) (b
 // The server pushes as many events as may be unacked, whatever their size. If
 // the size is known, no more are asked for than take about pushBytes; mostPushed
 // is what may wait here before the session is given up for one that asks for less.
-const (
-	pushBytes  = 8 << 20
-	mostPushed = 64 << 20
-
-	// mostWaiting is more than waits where mostPushed is noticed in time. More is
-	// dropped, which ends the session, too.
-	mostWaiting = 2*mostPushed + 1
-)
 
 func (s *stanSession) inFlight(sub broker.Subscription) int {
 	s.listening.Lock()
@@ -105,6 +97,9 @@ func (s *stanSession) inFlight(sub broker.Subscription) int {
 	size := max(sub.Size, s.sizes[sub.Subject], 1)
 	return max(1, min(sub.MaxInFlight, pushBytes/size))
 }
+
+// pushBytes bounds what the server pushes where the size of events is known.
+const pushBytes = 8 << 20
 
 type stanAck struct{ *stan.Msg }
 
@@ -260,7 +255,7 @@ func (s *stanSession) find(ctx context.Context, subject string, match func(*stan
 			answered()
 			asked = true
 			timer.Reset(silence)
-		case <-s.lost:
+		case <-s.Lost():
 			return nil, s.Err()
 		case <-ctx.Done():
 			return nil, context.Cause(ctx)

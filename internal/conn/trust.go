@@ -3,7 +3,7 @@ package conn
 import (
 	"cmp"
 	"crypto/tls"
-	"errors"
+	"crypto/x509"
 	"fmt"
 	"net"
 	"slices"
@@ -13,12 +13,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/fault"
 )
-
-// errUntrusted: the log-in would show a secret to a server that the user did not
-// name.
-var errUntrusted = errors.New("the password or token is not sent to a server that was not named")
 
 // A guard keeps passwords and tokens from servers that the user did not name.
 // A server tells of others, and who can forge what it says can name any: they
@@ -51,14 +48,14 @@ func newGuard(o Options) *guard {
 	return g
 }
 
-// dialling notes that a connection to address, a host and port, begins.
-func (g *guard) dialling(address string) {
+// Dialling notes that a connection to address, a host and port, begins.
+func (g *guard) Dialling(address string) {
 	g.at.Store(address)
 	g.shown.Store(nil)
 }
 
-// found notes the addresses of a host: who named the one named the others.
-func (g *guard) found(host string, addresses []string) {
+// Found notes the addresses of a host: who named the one named the others.
+func (g *guard) Found(host string, addresses []string) {
 	if !g.trusts(host) {
 		return
 	}
@@ -162,4 +159,23 @@ func (g *guard) denies(address string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.denied[address]
+}
+
+// namesOf lists what a certificate is for.
+func namesOf(c *x509.Certificate) string {
+	const most = 5
+	names := append([]string(nil), c.DNSNames...)
+	for _, ip := range c.IPAddresses {
+		names = append(names, ip.String())
+	}
+	if len(names) == 0 {
+		return "no host at all"
+	}
+	for i, n := range names {
+		names[i] = broker.Clip(n)
+	}
+	if len(names) > most {
+		names = append(names[:most], "others")
+	}
+	return strings.Join(names, ", ")
 }

@@ -215,3 +215,10 @@ type Acker interface {
 	Ack() error // it was handled
 	Leave()     // it stays unacked, to be delivered again after the ack wait
 }
+
+// A Seen is a consumer of JetStream as it was looked at.
+type Seen struct {
+	Stream, Consumer string
+	Created          time.Time
+	Delivered        uint64 // sequence in the stream
+}
