@@ -9,6 +9,7 @@ import (
 
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // A checked error comes with the findings of a diagnosis, shortened to a line.
@@ -43,7 +44,7 @@ func (c *connection) check(ctx context.Context, err error) (found conn.Diagnosis
 	looking, stop := context.WithTimeout(ctx, checkAll)
 	defer stop()
 	o := c.options
-	o.Timeout = min(checkStep, firstOf(o.Timeout, conn.DefaultTimeout))
+	o.Timeout = min(checkStep, firstOf(o.Timeout, link.DefaultTimeout))
 	var s summary
 	found = conn.Diagnose(looking, o, nil, s.add)
 	if ctx.Err() != nil || len(s.servers) == 0 {

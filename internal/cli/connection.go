@@ -14,12 +14,13 @@ import (
 
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 	"nats-test/internal/monitor/port"
 )
 
 // connection holds the flags that both programs share.
 type connection struct {
-	flags   conn.Options
+	flags   link.Options
 	backend string
 	context string
 	monitor string
@@ -27,14 +28,14 @@ type connection struct {
 	quiet   bool
 
 	clusterGiven bool
-	options      conn.Options // flags, environment and context together
+	options      link.Options // flags, environment and context together
 }
 
 // addFlags puts the shared flags on a root command.
 func (c *connection) addFlags(cmd *cobra.Command) {
 	f := cmd.PersistentFlags()
-	f.VarP(serverList{&c.flags.Servers}, "server", "s", "server `URL`s, separated by commas, or the flag several times (NATS_URL; default "+conn.DefaultServer+")")
-	f.StringVar(&c.flags.Cluster, "cluster", "", "`ID` of the NATS Streaming cluster (NATS_CLUSTER_ID; default "+conn.DefaultCluster+");\n"+
+	f.VarP(serverList{&c.flags.Servers}, "server", "s", "server `URL`s, separated by commas, or the flag several times (NATS_URL; default "+link.DefaultServer+")")
+	f.StringVar(&c.flags.Cluster, "cluster", "", "`ID` of the NATS Streaming cluster (NATS_CLUSTER_ID; default "+link.DefaultCluster+");\n"+
 		"giving one selects NATS Streaming, unless --backend is given")
 	f.StringVar(&c.flags.Stream, "stream", "", "`NAME` of the JetStream stream (default the one that covers the subject);\n"+
 		"mirrors and streams with sources are found by name only")
@@ -105,14 +106,14 @@ func (c *connection) resolve(s *System, cmd *cobra.Command) error {
 			return err
 		}
 	}
-	env := conn.Options{
+	env := link.Options{
 		Servers: s.Getenv("NATS_URL"),
 		Cluster: s.Getenv("NATS_CLUSTER_ID"),
-		Auth: conn.Auth{
+		Auth: link.Auth{
 			User: s.secret("NATS_USER"), Password: s.secret("NATS_PASSWORD"), Token: s.secret("NATS_TOKEN"),
 			Creds: s.Getenv("NATS_CREDS"), NKey: s.Getenv("NATS_NKEY"),
 		},
-		TLS:         conn.TLS{Cert: s.Getenv("NATS_CERT"), Key: s.Getenv("NATS_KEY"), CA: s.Getenv("NATS_CA")},
+		TLS:         link.TLS{Cert: s.Getenv("NATS_CERT"), Key: s.Getenv("NATS_KEY"), CA: s.Getenv("NATS_CA")},
 		Domain:      s.Getenv("NATS_DOMAIN"),
 		InboxPrefix: s.Getenv("NATS_INBOX_PREFIX"),
 	}
@@ -135,7 +136,7 @@ func (c *connection) resolve(s *System, cmd *cobra.Command) error {
 		*path = s.path(*path)
 	}
 	if name := firstOf(c.context, s.Getenv("NATS_CONTEXT")); name != "" {
-		lower, err := conn.FromContext(name, s.Getenv)
+		lower, err := link.FromContext(name, s.Getenv)
 		if err != nil {
 			return err
 		}
@@ -194,7 +195,7 @@ func (c *connection) dial(ctx context.Context, tell *teller) (*conn.Conn, error)
 func (c *connection) tellBackend(tell *teller, b broker.Backend) {
 	switch b {
 	case broker.STAN:
-		tell.say("NATS Streaming, cluster %s, at %s", firstOf(c.options.Cluster, conn.DefaultCluster), c.options.Where())
+		tell.say("NATS Streaming, cluster %s, at %s", firstOf(c.options.Cluster, link.DefaultCluster), c.options.Where())
 		if c.options.CreateStream {
 			tell.say("--create-stream is ignored: NATS Streaming makes its channels by itself")
 		}

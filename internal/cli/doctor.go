@@ -14,6 +14,7 @@ import (
 
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 	"nats-test/internal/events"
 	"nats-test/internal/monitor/port"
 )
@@ -199,7 +200,7 @@ const howToMonitor = "open it with -m 8222 at the server's start, forward it fro
 func (d *doctor) monitoring(ctx context.Context, found conn.Diagnosis) conn.Finding {
 	base := d.monitorURL()
 	about, err := port.About(ctx, base)
-	base = conn.ShownURL(base)
+	base = link.ShownURL(base)
 	f := conn.Finding{Step: stepMonitoring, Server: found.Server, State: conn.StateNone}
 	reached := len(found.Servers) > 0
 	switch {

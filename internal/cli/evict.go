@@ -11,6 +11,7 @@ import (
 
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 	"nats-test/internal/monitor"
 	"nats-test/internal/monitor/streaming"
 )
@@ -99,7 +100,7 @@ func evictRun(ctx context.Context, s *System, c *connection, tell *teller, id st
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	tell.say("closing client %s of the cluster %s at %s", id, firstOf(c.options.Cluster, conn.DefaultCluster), c.options.Where())
+	tell.say("closing client %s of the cluster %s at %s", id, firstOf(c.options.Cluster, link.DefaultCluster), c.options.Where())
 	closing := visit.EvictDead // by the server's own word
 	if force {
 		closing = visit.Evict
@@ -173,7 +174,7 @@ func (c *connection) sameServer(ctx context.Context, from *streaming.Reader, vis
 		return c.explainMonitor(err, from)
 	}
 	if !known {
-		return &explained{fmt.Errorf("the monitoring port at %s belongs to another server than %s", conn.ShownURL(c.monitorURL()), c.options.Where()),
+		return &explained{fmt.Errorf("the monitoring port at %s belongs to another server than %s", link.ShownURL(c.monitorURL()), c.options.Where()),
 			errMonitor, "check --monitor (NATS_MONITOR_URL) and --server (NATS_URL)"}
 	}
 	return nil

@@ -10,8 +10,8 @@ import (
 
 	"al.essio.dev/pkg/shellescape"
 
-	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 	"nats-test/internal/events"
 	"nats-test/internal/monitor/port"
 	"nats-test/internal/monitor/streaming"
@@ -83,7 +83,7 @@ func (c *connection) askMonitor(ctx context.Context, err error, servers []string
 	if asking == nil {
 		clusters, asking = streaming.Clusters(ctx, base)
 	}
-	p := place{conn.ShownURL(base), c.options.Where(), about, clusters, len(servers) == 0 || slices.Contains(servers, about.ID)}
+	p := place{link.ShownURL(base), c.options.Where(), about, clusters, len(servers) == 0 || slices.Contains(servers, about.ID)}
 	switch {
 	case !errors.Is(err, broker.ErrNoCluster):
 		return hinted(err, "%s", p.withoutJetStream(err, asking == nil))
@@ -91,7 +91,7 @@ func (c *connection) askMonitor(ctx context.Context, err error, servers []string
 		return hinted(err, "name the right cluster with --cluster (NATS_CLUSTER_ID), or --backend jetstream if that is meant; "+
 			"the monitoring port could tell more, but does not answer at %s (--monitor URL)", p.base)
 	}
-	return hinted(err, "%s", p.withoutCluster(firstOf(c.options.Cluster, conn.DefaultCluster), err))
+	return hinted(err, "%s", p.withoutCluster(firstOf(c.options.Cluster, link.DefaultCluster), err))
 }
 
 // askHTTP finds out whether what speaks HTTP, where a server should be, is a

@@ -14,6 +14,7 @@ import (
 
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 	"nats-test/internal/fault"
 	"nats-test/internal/monitor"
 	"nats-test/internal/monitor/streaming"
@@ -160,9 +161,9 @@ func (o *forgetOptions) what(p *monitor.Subscription) string {
 	case p.Consumer != "":
 		return fmt.Sprintf("the consumer %q of the stream %q", p.Consumer, o.stream)
 	case o.group != "":
-		return fmt.Sprintf("the queue group %q with the durable %q in the cluster %q", o.group, o.durable, firstOf(o.options.Cluster, conn.DefaultCluster))
+		return fmt.Sprintf("the queue group %q with the durable %q in the cluster %q", o.group, o.durable, firstOf(o.options.Cluster, link.DefaultCluster))
 	}
-	return fmt.Sprintf("the durable %q of the client %q in the cluster %q", o.durable, o.options.ClientID, firstOf(o.options.Cluster, conn.DefaultCluster))
+	return fmt.Sprintf("the durable %q of the client %q in the cluster %q", o.durable, o.options.ClientID, firstOf(o.options.Cluster, link.DefaultCluster))
 }
 
 // remove deletes the position that was shown, if it still is as it was.

@@ -13,6 +13,7 @@ import (
 
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 	"nats-test/internal/monitor"
 	"nats-test/internal/monitor/jetstream"
 	"nats-test/internal/monitor/streaming"
@@ -122,7 +123,7 @@ func (c *connection) observe(ctx context.Context) (*conn.Observer, looker, error
 // streaming returns what to ask a NATS Streaming server by.
 func (c *connection) streaming(observer *conn.Observer) *streaming.Reader {
 	return &streaming.Reader{
-		Base: c.monitorURL(), Cluster: firstOf(c.options.Cluster, conn.DefaultCluster), Timeout: c.timeout(),
+		Base: c.monitorURL(), Cluster: firstOf(c.options.Cluster, link.DefaultCluster), Timeout: c.timeout(),
 		Ask: &streaming.Heartbeats{NC: observer.NATS(), Prefix: c.options.InboxPrefix},
 	}
 }
@@ -131,7 +132,7 @@ func (c *connection) timeout() time.Duration {
 	if c.options.Timeout > 0 {
 		return c.options.Timeout
 	}
-	return conn.DefaultTimeout
+	return link.DefaultTimeout
 }
 
 // members returns how to ask who shares consumers.
@@ -193,7 +194,7 @@ func (c *connection) explainMonitor(err error, from looker) error {
 	}
 	return &explained{fmt.Errorf("looking at %s: %w", c.options.Where(), err), errMonitor,
 		fmt.Sprintf("NATS Streaming tells how it stands on its monitoring port, asked at %s: start the server with -m 8222, "+
-			"forward the port (make pf MONITOR=1), or say where it is with --monitor (NATS_MONITOR_URL)", conn.ShownURL(c.monitorURL()))}
+			"forward the port (make pf MONITOR=1), or say where it is with --monitor (NATS_MONITOR_URL)", link.ShownURL(c.monitorURL()))}
 }
 
 // How often a watch looks, and how soon a look that leaves a doubt is repeated:

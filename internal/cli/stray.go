@@ -6,8 +6,8 @@ import (
 	"io"
 	"os"
 
-	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 	"nats-test/internal/fault"
 )
 
@@ -37,7 +37,7 @@ func (s *stray) read(from io.ReadCloser, t *teller) {
 	defer close(s.over)
 	defer func() { _ = from.Close() }()
 	defer fault.Exit()
-	told := conn.Notices{Tell: func(line string) { t.warn("%s", line) }}
+	told := link.Notices{Tell: func(line string) { t.warn("%s", line) }}
 	defer told.End()
 	in := bufio.NewReader(from)
 	for {

@@ -16,12 +16,13 @@ import (
 	"strings"
 
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // A Conn is a session with a broker, and the connection under it.
 type Conn struct {
 	broker.Session
-	link *link
+	link *link.Link
 	kind *kindOfBroker
 }
 
@@ -52,14 +53,14 @@ func (c *Conn) Others() string { return c.link.Others() }
 // [broker.ErrNoServer], [broker.ErrNoCluster], [broker.ErrNoJetStream], [broker.ErrHung], [broker.ErrAuth],
 // [broker.ErrTLS], [broker.ErrClientIDTaken], [broker.ErrName], [broker.ErrOnlyJetStream] or [broker.ErrConfig]. If
 // neither backend is there, both [broker.ErrNoCluster] and [broker.ErrNoJetStream] are wrapped.
-func Dial(ctx context.Context, o Options) (*Conn, error) {
+func Dial(ctx context.Context, o link.Options) (*Conn, error) {
 	o, err := prepared(o)
 	if err != nil {
 		return nil, err
 	}
 	c, err := dial(ctx, o)
-	for i := 0; errors.Is(err, broker.ErrAbsent) && i < len(o.given()) && ctx.Err() == nil; i++ { // another server may have it
-		if other, failed := dial(ctx, o.startingAt(i)); failed == nil {
+	for i := 0; errors.Is(err, broker.ErrAbsent) && i < len(o.Given()) && ctx.Err() == nil; i++ { // another server may have it
+		if other, failed := dial(ctx, o.StartingAt(i)); failed == nil {
 			c, err = other, nil
 		}
 	}
@@ -76,14 +77,14 @@ func Dial(ctx context.Context, o Options) (*Conn, error) {
 }
 
 // prepared returns o with defaults, a client ID and the servers as they are dialled.
-func prepared(o Options) (Options, error) {
-	o = o.Or(defaults)
+func prepared(o link.Options) (link.Options, error) {
+	o = o.Or(link.Defaults)
 	o.ClientID = cmp.Or(o.ClientID, broker.NewClientID("client"))
-	return o.normal()
+	return o.Normal()
 }
 
-func dial(ctx context.Context, o Options) (*Conn, error) {
-	l, err := newLink(ctx, o)
+func dial(ctx context.Context, o link.Options) (*Conn, error) {
+	l, err := link.New(ctx, o)
 	if err != nil {
 		return nil, err
 	}
@@ -100,14 +101,14 @@ func dial(ctx context.Context, o Options) (*Conn, error) {
 		if lost := l.Err(); errors.Is(lost, broker.ErrGarbled) {
 			err = lost
 		}
-		l.abandon()
+		l.Abandon()
 		return nil, err
 	}
 	return c, nil
 }
 
 // attempted names what o leads to, for an error.
-func attempted(o Options) string {
+func attempted(o link.Options) string {
 	var names []string
 	for _, k := range kinds {
 		if o.Backend == broker.Auto || o.Backend == k.name {

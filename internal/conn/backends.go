@@ -6,6 +6,7 @@ import (
 	"fmt"
 
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // A kindOfBroker is a row in the table of backends.
@@ -16,16 +17,16 @@ type kindOfBroker struct {
 
 	// called returns what errors call the one that the options lead to, and
 	// asked what asking for it is called.
-	called, asked func(Options) string
+	called, asked func(link.Options) string
 
 	// present returns nil if the broker is there. Its error wraps absent if the
 	// server says that it is not, and [broker.ErrAuth] if asking is not permitted.
-	present func(context.Context, *link) error
+	present func(context.Context, *link.Link) error
 	// unasked: the broker may be used though asking for it is not permitted.
 	unasked bool
 
 	// open opens a session. found tells that present has found the broker.
-	open func(ctx context.Context, l *link, found bool) (broker.Session, error)
+	open func(ctx context.Context, l *link.Link, found bool) (broker.Session, error)
 	// opens: open itself tells best whether the broker is there.
 	opens bool
 }
@@ -34,19 +35,19 @@ type kindOfBroker struct {
 var kinds = []*kindOfBroker{
 	{
 		name: broker.STAN, traits: stanTraits, absent: broker.ErrNoCluster,
-		called:  func(o Options) string { return fmt.Sprintf("cluster %q", o.Cluster) },
-		asked:   func(o Options) string { return fmt.Sprintf("the NATS Streaming cluster %q", o.Cluster) },
+		called:  func(o link.Options) string { return fmt.Sprintf("cluster %q", o.Cluster) },
+		asked:   func(o link.Options) string { return fmt.Sprintf("the NATS Streaming cluster %q", o.Cluster) },
 		present: stanPresent, open: openStan, opens: true,
 	},
 	{
 		name: broker.JetStream, traits: jetTraits, absent: broker.ErrNoJetStream,
-		called: func(o Options) string {
+		called: func(o link.Options) string {
 			if o.Domain != "" {
 				return fmt.Sprintf("JetStream of domain %q", o.Domain)
 			}
 			return "JetStream"
 		},
-		asked:   func(Options) string { return "JetStream" },
+		asked:   func(link.Options) string { return "JetStream" },
 		present: jetPresent, unasked: true, open: openJetStream, opens: true,
 	},
 }
@@ -54,12 +55,12 @@ var kinds = []*kindOfBroker{
 // find returns the backend that the options ask for, or the one that is there. A
 // backend that was asked for is looked for if look is set, or if opening a
 // session does not tell whether it is there.
-func find(ctx context.Context, l *link, look bool) (*kindOfBroker, error) {
-	if l.opts.Backend == broker.Auto {
+func find(ctx context.Context, l *link.Link, look bool) (*kindOfBroker, error) {
+	if l.Options.Backend == broker.Auto {
 		return detect(ctx, l)
 	}
 	for _, k := range kinds {
-		if k.name != l.opts.Backend {
+		if k.name != l.Options.Backend {
 			continue
 		}
 		if look || !k.opens {
@@ -69,12 +70,12 @@ func find(ctx context.Context, l *link, look bool) (*kindOfBroker, error) {
 		}
 		return k, nil
 	}
-	return nil, broker.Because(broker.ErrConfig, fmt.Errorf("there is no backend %s", broker.Clip(string(l.opts.Backend))))
+	return nil, broker.Because(broker.ErrConfig, fmt.Errorf("there is no backend %s", broker.Clip(string(l.Options.Backend))))
 }
 
 // detect finds out which broker the server has. It asks once for each, and does
 // not take silence for an absence.
-func detect(ctx context.Context, l *link) (*kindOfBroker, error) {
+func detect(ctx context.Context, l *link.Link) (*kindOfBroker, error) {
 	var answers []error
 	for _, k := range kinds {
 		err := k.present(ctx, l)
@@ -83,12 +84,12 @@ func detect(ctx context.Context, l *link) (*kindOfBroker, error) {
 			break
 		}
 	}
-	return choose(l.opts, answers)
+	return choose(l.Options, answers)
 }
 
 // choose is the judgement on what asking for the backends brought, as far as
 // they were asked for.
-func choose(o Options, answers []error) (*kindOfBroker, error) {
+func choose(o link.Options, answers []error) (*kindOfBroker, error) {
 	var denied *kindOfBroker
 	var denial error
 	absent := 0

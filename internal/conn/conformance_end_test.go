@@ -13,16 +13,17 @@ import (
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // kinds are the ways in which a listener may share its events.
-var kinds = map[string]func(conn.Options, string) *conn.Listener{
+var kinds = map[string]func(link.Options, string) *conn.Listener{
 	"alone":   listener,
 	"group":   member,
-	"durable": func(o conn.Options, subject string) *conn.Listener { return durable(o, subject) },
+	"durable": func(o link.Options, subject string) *conn.Listener { return durable(o, subject) },
 }
 
-func durable(o conn.Options, subject string) *conn.Listener {
+func durable(o link.Options, subject string) *conn.Listener {
 	l := listener(o, subject)
 	l.Subscription.Durable = "position"
 	l.Options.ClientID = "reader"
@@ -30,7 +31,7 @@ func durable(o conn.Options, subject string) *conn.Listener {
 }
 
 // onEachKind runs a test with every kind of listener on every backend.
-func onEachKind(t *testing.T, config brokertest.Config, test func(t *testing.T, s *brokertest.Server, kind func(conn.Options, string) *conn.Listener)) {
+func onEachKind(t *testing.T, config brokertest.Config, test func(t *testing.T, s *brokertest.Server, kind func(link.Options, string) *conn.Listener)) {
 	onEach(t, config, func(t *testing.T, s *brokertest.Server) {
 		for name, kind := range kinds {
 			t.Run(name, func(t *testing.T) { test(t, s, kind) })
@@ -59,7 +60,7 @@ func at(n int, do func()) *recorder {
 // What a broken connection carried comes again, and the end waits for it.
 func TestUntilEndSurvivesABrokenConnection(t *testing.T) {
 	const events = 2000
-	onEachKind(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server, kind func(conn.Options, string) *conn.Listener) {
+	onEachKind(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server, kind func(link.Options, string) *conn.Listener) {
 		o, subject := options(t, s), subjectOf(t)
 		publish(t, o, subject, 1, events)
 		network := s.Network()
@@ -126,7 +127,7 @@ func TestNoEndWhileTheBrokerIsFrozen(t *testing.T) {
 // An event of the end that has been removed counts as come.
 func TestUntilEndWithoutTheLastEvent(t *testing.T) {
 	config := brokertest.Config{StreamingExtra: `store_limits { max_age: "1s" }`}
-	onEachKind(t, config, func(t *testing.T, s *brokertest.Server, kind func(conn.Options, string) *conn.Listener) {
+	onEachKind(t, config, func(t *testing.T, s *brokertest.Server, kind func(link.Options, string) *conn.Listener) {
 		o, subject := options(t, s), subjectOf(t)
 		publish(t, o, subject, 1, 20)
 		l := untilEnd(kind(o, subject), s)
@@ -200,7 +201,7 @@ func TestUntilEndWhileOthersHoldEvents(t *testing.T) {
 
 // Live traffic behind the end does not keep a group from it.
 func TestUntilEndBesideLiveTraffic(t *testing.T) {
-	onEachKind(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server, kind func(conn.Options, string) *conn.Listener) {
+	onEachKind(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server, kind func(link.Options, string) *conn.Listener) {
 		o, subject := options(t, s), subjectOf(t)
 		publish(t, o, subject, 1, 100)
 		ctx, stop := context.WithCancel(t.Context())
@@ -228,7 +229,7 @@ func TestUntilEndBesideLiveTraffic(t *testing.T) {
 
 // A broker that forgot the end does not let a listener come to it.
 func TestUntilEndThatTheBrokerForgot(t *testing.T) {
-	onEachKind(t, brokertest.Config{Memory: true}, func(t *testing.T, s *brokertest.Server, kind func(conn.Options, string) *conn.Listener) {
+	onEachKind(t, brokertest.Config{Memory: true}, func(t *testing.T, s *brokertest.Server, kind func(link.Options, string) *conn.Listener) {
 		o, subject := options(t, s), subjectOf(t)
 		publish(t, o, subject, 1, 50)
 		l := untilEnd(kind(o, subject), s)

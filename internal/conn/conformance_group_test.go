@@ -12,6 +12,7 @@ import (
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 func TestGroupSharesEvents(t *testing.T) {
@@ -209,7 +210,7 @@ func TestStoppingLosesNothingAndRepeatsNothing(t *testing.T) {
 // left to others.
 func TestNoEventIsBegunAfterASignal(t *testing.T) {
 	const events = 5 // of each subject
-	onEachKind(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server, kind func(conn.Options, string) *conn.Listener) {
+	onEachKind(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server, kind func(link.Options, string) *conn.Listener) {
 		o, subjects := options(t, s), []string{subjectOf(t), subjectOf(t) + "-2"}
 		said := &told{}
 		quiet := o

@@ -11,6 +11,7 @@ import (
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // badNetworks is what networks do while programs work.
@@ -33,7 +34,7 @@ var badNetworks = map[string]func(n *brokertest.Network){
 
 // onBadNetworks runs a test on every backend over every bad network, with a
 // subject of its own, and options for a way over the network and for one past it.
-func onBadNetworks(t *testing.T, test func(t *testing.T, subject string, over, past conn.Options, strike func())) {
+func onBadNetworks(t *testing.T, test func(t *testing.T, subject string, over, past link.Options, strike func())) {
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		tested := 0
 		for name, strike := range badNetworks {
@@ -56,7 +57,7 @@ func onBadNetworks(t *testing.T, test func(t *testing.T, subject string, over, p
 // order, where the broker knows repeats.
 func TestPublishingOverBadNetworks(t *testing.T) {
 	const events, moment = 3000, 500
-	onBadNetworks(t, func(t *testing.T, subject string, over, past conn.Options, strike func()) {
+	onBadNetworks(t, func(t *testing.T, subject string, over, past link.Options, strike func()) {
 		var acked []string
 		session := dial(t, over)
 		p := conn.NewPublisher(session, func(event int, _ broker.Receipt, _ bool) {
@@ -97,9 +98,9 @@ func TestPublishingOverBadNetworks(t *testing.T) {
 // An end without an error is the end of everything that was there.
 func TestReadingToTheEndOverBadNetworks(t *testing.T) {
 	const events, moment = 3000, 500
-	for name, kind := range map[string]func(conn.Options, string) *conn.Listener{"alone": listener, "member": member} {
+	for name, kind := range map[string]func(link.Options, string) *conn.Listener{"alone": listener, "member": member} {
 		t.Run(name, func(t *testing.T) {
-			onBadNetworks(t, func(t *testing.T, subject string, over, past conn.Options, strike func()) {
+			onBadNetworks(t, func(t *testing.T, subject string, over, past link.Options, strike func()) {
 				publish(t, past, subject, 1, events)
 				l := kind(over, subject)
 				l.UntilEnd, l.Subscription.AckWait = true, 2*time.Second
@@ -129,7 +130,7 @@ func TestReadingToTheEndOverBadNetworks(t *testing.T) {
 }
 
 // readAll returns the data of all events of a subject, in their order.
-func readAll(t *testing.T, o conn.Options, subject string) []string {
+func readAll(t *testing.T, o link.Options, subject string) []string {
 	t.Helper()
 	l := listener(o, subject)
 	l.UntilEnd = true

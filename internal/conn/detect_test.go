@@ -12,6 +12,7 @@ import (
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 func TestDetection(t *testing.T) {
@@ -24,35 +25,35 @@ func TestDetection(t *testing.T) {
 		WITHOUT { users: [ { user: without, password: s3cret } ] }
 	}`})
 	tests := map[string]struct {
-		options conn.Options
+		options link.Options
 		want    broker.Backend // or, where it is none:
 		reasons []error
 		words   string
 	}{
-		"NATS Streaming alone":  {conn.Options{Servers: streaming.URL}, broker.STAN, nil, ""},
-		"both":                  {conn.Options{Servers: both.URL}, broker.STAN, nil, ""},
-		"both, other cluster":   {conn.Options{Servers: both.URL, Cluster: "other"}, broker.JetStream, nil, ""},
-		"both, JetStream asked": {conn.Options{Servers: both.URL, Backend: broker.JetStream}, broker.JetStream, nil, ""},
-		"JetStream alone":       {conn.Options{Servers: jetStream.URL}, broker.JetStream, nil, ""},
-		"account with it":       {conn.Options{Servers: accounts.URL, Auth: as("with")}, broker.JetStream, nil, ""},
+		"NATS Streaming alone":  {link.Options{Servers: streaming.URL}, broker.STAN, nil, ""},
+		"both":                  {link.Options{Servers: both.URL}, broker.STAN, nil, ""},
+		"both, other cluster":   {link.Options{Servers: both.URL, Cluster: "other"}, broker.JetStream, nil, ""},
+		"both, JetStream asked": {link.Options{Servers: both.URL, Backend: broker.JetStream}, broker.JetStream, nil, ""},
+		"JetStream alone":       {link.Options{Servers: jetStream.URL}, broker.JetStream, nil, ""},
+		"account with it":       {link.Options{Servers: accounts.URL, Auth: as("with")}, broker.JetStream, nil, ""},
 		"plain NATS": {
-			conn.Options{Servers: plain.URL}, "", []error{broker.ErrNoCluster, broker.ErrNoJetStream},
+			link.Options{Servers: plain.URL}, "", []error{broker.ErrNoCluster, broker.ErrNoJetStream},
 			"jetstream not enabled",
 		},
 		"account without it": {
-			conn.Options{Servers: accounts.URL, Auth: as("without")}, "", []error{broker.ErrNoCluster, broker.ErrNoJetStream},
+			link.Options{Servers: accounts.URL, Auth: as("without")}, "", []error{broker.ErrNoCluster, broker.ErrNoJetStream},
 			"jetstream not enabled for account",
 		},
 		"other cluster, no JetStream": {
-			conn.Options{Servers: streaming.URL, Cluster: "other"}, "", []error{broker.ErrNoCluster, broker.ErrNoJetStream},
+			link.Options{Servers: streaming.URL, Cluster: "other"}, "", []error{broker.ErrNoCluster, broker.ErrNoJetStream},
 			"no NATS Streaming cluster",
 		},
 		"NATS Streaming asked, JetStream there": {
-			conn.Options{Servers: jetStream.URL, Backend: broker.STAN}, "", []error{broker.ErrNoCluster},
+			link.Options{Servers: jetStream.URL, Backend: broker.STAN}, "", []error{broker.ErrNoCluster},
 			`cluster "ticketing"`,
 		},
 		"NATS Streaming asked, other cluster": {
-			conn.Options{Servers: both.URL, Backend: broker.STAN, Cluster: "other"}, "", []error{broker.ErrNoCluster},
+			link.Options{Servers: both.URL, Backend: broker.STAN, Cluster: "other"}, "", []error{broker.ErrNoCluster},
 			`cluster "other"`,
 		},
 	}
@@ -84,7 +85,7 @@ func TestJetStreamAskedWhereThereIsNone(t *testing.T) {
 		WITH { jetstream: enabled, users: [ { user: with, password: s3cret } ] }
 		WITHOUT { users: [ { user: without, password: s3cret } ] }
 	}`})
-	for name, o := range map[string]conn.Options{
+	for name, o := range map[string]link.Options{
 		"NATS Streaming":     {Servers: streaming.URL},
 		"account without it": {Servers: accounts.URL, Auth: as("without")},
 	} {
@@ -126,7 +127,7 @@ func TestDetectionWithoutPermissions(t *testing.T) {
 	names := map[*brokertest.Server]string{both: "both", jetStream: "JetStream", plain: "plain"}
 	for _, test := range tests {
 		t.Run(test.denied+" denied at "+names[test.server], func(t *testing.T) {
-			o := conn.Options{Servers: test.server.URL, Auth: as(test.denied), Timeout: long}
+			o := link.Options{Servers: test.server.URL, Auth: as(test.denied), Timeout: long}
 			session, err := conn.Dial(t.Context(), o)
 			if err != nil {
 				if test.reason == nil || !errors.Is(err, test.reason) {
@@ -169,7 +170,7 @@ func TestSilenceIsNoAbsence(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			_, err := conn.Dial(t.Context(), conn.Options{Servers: server.URL, Timeout: 300 * time.Millisecond})
+			_, err := conn.Dial(t.Context(), link.Options{Servers: server.URL, Timeout: 300 * time.Millisecond})
 			if !errors.Is(err, broker.ErrHung) || errors.Is(err, broker.ErrNoCluster) || errors.Is(err, broker.ErrNoJetStream) {
 				t.Error(err)
 			}
@@ -184,7 +185,7 @@ func TestSilenceIsNoAbsence(t *testing.T) {
 func TestDetectionTakesLittleTime(t *testing.T) {
 	both := brokertest.Start(t, brokertest.Config{JetStream: true})
 	jetStream := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
-	middle := func(o conn.Options) time.Duration {
+	middle := func(o link.Options) time.Duration {
 		const tries = 25
 		var took []time.Duration
 		for range tries {
@@ -198,7 +199,7 @@ func TestDetectionTakesLittleTime(t *testing.T) {
 		slices.Sort(took)
 		return took[tries/2]
 	}
-	for name, o := range map[string]conn.Options{
+	for name, o := range map[string]link.Options{
 		"NATS Streaming":          {Servers: both.URL, Backend: broker.STAN},
 		"JetStream":               {Servers: jetStream.URL, Backend: broker.JetStream},
 		"JetStream, both running": {Servers: both.URL, Cluster: "other", Backend: broker.JetStream},

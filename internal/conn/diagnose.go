@@ -10,6 +10,8 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
+	"nats-test/internal/conn/link/wire"
 )
 
 // A Finding is what one step of a diagnosis found out. Its texts may hold what
@@ -73,8 +75,8 @@ type Diagnosis struct {
 //
 // Without subjects, it looks no further than which broker is there. Else it
 // opens a session of NATS Streaming, and looks for the streams of JetStream.
-func Diagnose(ctx context.Context, o Options, subjects []string, found func(Finding)) Diagnosis {
-	o = o.Or(defaults)
+func Diagnose(ctx context.Context, o link.Options, subjects []string, found func(Finding)) Diagnosis {
+	o = o.Or(link.Defaults)
 	o.ClientID = cmp.Or(o.ClientID, broker.NewClientID("client"))
 	o.NoReconnect, o.CreateStream = true, false
 	o.Notify = func(string) {} // what matters is found in the errors
@@ -84,9 +86,9 @@ func Diagnose(ctx context.Context, o Options, subjects []string, found func(Find
 		d.fault(Finding{Step: StepSettings, What: err.Error(), Err: err})
 		return d.Diagnosis
 	}
-	for _, file := range o.open() {
+	for _, file := range o.OpenFiles() {
 		d.tell(Finding{Step: StepSettings, State: StateNote, What: fmt.Sprintf("others on this machine can read %q, which holds a secret", file),
-			Hint: fmt.Sprintf("chmod go= %s", quotedPath(file))})
+			Hint: fmt.Sprintf("chmod go= %s", link.QuotedPath(file))})
 	}
 	for s := range strings.SplitSeq(o.Servers, ",") {
 		if ctx.Err() != nil {
@@ -94,20 +96,20 @@ func Diagnose(ctx context.Context, o Options, subjects []string, found func(Find
 		}
 		one := o
 		one.Servers = strings.TrimSpace(s)
-		d.server = ShownURL(s)
+		d.server = link.ShownURL(s)
 		l := d.reach(ctx, one)
 		switch {
 		case l == nil:
 		case d.link == nil:
 			d.link, d.Server = l, d.server
 		default:
-			l.abandon()
+			l.Abandon()
 		}
 	}
 	if d.link == nil {
 		return d.Diagnosis
 	}
-	defer d.link.abandon()
+	defer d.link.Abandon()
 	d.Fault, d.server = nil, d.Server // another one's is none
 	if ctx.Err() == nil {
 		d.broker(ctx, subjects)
@@ -117,12 +119,12 @@ func Diagnose(ctx context.Context, o Options, subjects []string, found func(Find
 
 // check looks at what needs no server, and returns o as Dial uses it. Its error
 // is that of Dial.
-func check(ctx context.Context, o Options) (Options, error) {
-	o, err := o.normal()
+func check(ctx context.Context, o link.Options) (link.Options, error) {
+	o, err := o.Normal()
 	if err != nil {
 		return o, err
 	}
-	opts, err := o.natsOptions(&dialer{life: ctx, timeout: o.Timeout, silence: o.Timeout, bears: o.Timeout})
+	opts, err := o.NATSOptions(&wire.Dialer{Ctx: ctx, Timeout: o.Timeout, Silence: o.Timeout, Bears: o.Timeout})
 	if err != nil {
 		return o, err
 	}
@@ -139,7 +141,7 @@ func explainOption(err error) error {
 	if err == nil {
 		return nil
 	}
-	if e := explain(err); errors.Is(e, broker.ErrTLS) {
+	if e := wire.Explain(err); errors.Is(e, broker.ErrTLS) {
 		return e
 	}
 	return broker.Because(broker.ErrConfig, err)
@@ -149,8 +151,8 @@ func explainOption(err error) error {
 type diagnosing struct {
 	Diagnosis
 	report func(Finding)
-	server string // the one that is looked at
-	link   *link  // to the first that works
+	server string     // the one that is looked at
+	link   *link.Link // to the first that works
 }
 
 func (d *diagnosing) found(step Step, state State, short, format string, args ...any) {

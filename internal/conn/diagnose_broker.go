@@ -14,6 +14,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
+	"nats-test/internal/conn/link/wire"
 )
 
 // broker finds out which broker is there, whether it is the one that would be
@@ -23,7 +25,7 @@ func (d *diagnosing) broker(ctx context.Context, subjects []string) {
 	l := d.link
 	begin := time.Now()
 	streaming := discover(ctx, l)
-	took := since(begin)
+	took := wire.Since(begin)
 	var its *jetstream.AccountInfo
 	js, missing := client(l)
 	if missing == nil && ctx.Err() == nil {
@@ -32,7 +34,7 @@ func (d *diagnosing) broker(ctx context.Context, subjects []string) {
 	if ctx.Err() != nil {
 		return
 	}
-	backend, err := judge(l.opts, streaming, missing)
+	backend, err := judge(l.Options, streaming, missing)
 	if backend == broker.STAN && err == nil && subjects != nil {
 		// What comes after the ping may be forbidden, or hang.
 		var session broker.Session
@@ -44,7 +46,7 @@ func (d *diagnosing) broker(ctx context.Context, subjects []string) {
 		}
 	}
 	atCluster, atJetStream := err, error(nil)
-	if l.opts.Backend == broker.JetStream || errors.Is(err, broker.ErrNoDomain) || l.opts.Backend == broker.Auto && backend != broker.STAN && !errors.Is(missing, broker.ErrNoJetStream) &&
+	if l.Options.Backend == broker.JetStream || errors.Is(err, broker.ErrNoDomain) || l.Options.Backend == broker.Auto && backend != broker.STAN && !errors.Is(missing, broker.ErrNoJetStream) &&
 		(errors.Is(streaming, nats.ErrNoResponders) || errors.Is(streaming, broker.ErrAuth)) {
 		atCluster, atJetStream = nil, err
 	}
@@ -61,7 +63,7 @@ func (d *diagnosing) broker(ctx context.Context, subjects []string) {
 
 // judge says which backend would be used, or why none. Its error is that of
 // Dial.
-func judge(o Options, streaming, jetStream error) (broker.Backend, error) {
+func judge(o link.Options, streaming, jetStream error) (broker.Backend, error) {
 	absent := errors.Is(streaming, nats.ErrNoResponders)
 	switch {
 	case o.Backend == broker.STAN && absent:
@@ -87,9 +89,9 @@ func judge(o Options, streaming, jetStream error) (broker.Backend, error) {
 
 // cluster tells of the NATS Streaming cluster. fault is why that won't do.
 func (d *diagnosing) cluster(streaming error, took string, fault error, opened bool) {
-	id := clipWord(d.link.opts.Cluster)
+	id := wire.ClipWord(d.link.Options.Cluster)
 	opens := ""
-	if opened && d.link.opts.Backend != broker.JetStream {
+	if opened && d.link.Options.Backend != broker.JetStream {
 		opens = ", and takes clients"
 	}
 	f := Finding{Step: StepCluster, Err: fault}
@@ -150,7 +152,7 @@ func describe(a *jetstream.AccountInfo) string {
 		count(use.Streams, "stream"), ofCount(limits.MaxStreams), count(use.Consumers, "consumer"), ofCount(limits.MaxConsumers),
 		size(use.Store), ofSize(limits.MaxStore), size(use.Memory), ofSize(limits.MaxMemory))
 	if a.Domain != "" {
-		text += ", domain " + clipWord(a.Domain)
+		text += ", domain " + wire.ClipWord(a.Domain)
 	}
 	return text
 }
@@ -216,7 +218,7 @@ func (d *diagnosing) streams(ctx context.Context, js jetstream.JetStream, subjec
 				notes = append(notes, s.Notes(subject)...)
 			}
 			distinct[name] = true
-			stored = append(stored, subject+" is in "+clipWord(name))
+			stored = append(stored, subject+" is in "+wire.ClipWord(name))
 		}
 	}
 	covered := strings.Join(stored, ", ")

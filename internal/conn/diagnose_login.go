@@ -14,20 +14,22 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
+	"nats-test/internal/conn/link/wire"
 )
 
 // A handshake is what is known of a server before the log-in.
 type handshake struct {
-	options  Options
+	options  link.Options
 	url      *url.URL
 	local    bool // on this machine's loopback
 	known    bool // it greeted
-	greeting greeting
+	greeting wire.Greeting
 }
 
 // logIn lets nats.go connect as it would for any command, and finds out how
 // the TLS handshake and the log-in went.
-func (d *diagnosing) logIn(ctx context.Context, h handshake) *link {
+func (d *diagnosing) logIn(ctx context.Context, h handshake) *link.Link {
 	var secured *tls.ConnectionState
 	watch := func(o *nats.Options) error {
 		o.IgnoreDiscoveredServers = true // it is this one that is looked at
@@ -40,10 +42,10 @@ func (d *diagnosing) logIn(ctx context.Context, h handshake) *link {
 		}
 		return nil
 	}
-	l, err := newLink(ctx, h.options, watch)
+	l, err := link.New(ctx, h.options, watch)
 	if ctx.Err() != nil {
 		if l != nil {
-			l.abandon()
+			l.Abandon()
 		}
 		return nil
 	}
@@ -57,15 +59,15 @@ func (d *diagnosing) logIn(ctx context.Context, h handshake) *link {
 		d.notEncrypted(h)
 	}
 	if err == nil && !h.known {
-		h.greeting = greeting{
-			ServerID: l.nc.ConnectedServerId(), Name: l.nc.ConnectedServerName(),
-			Version: l.nc.ConnectedServerVersion(), Cluster: l.nc.ConnectedClusterName(), AuthRequired: l.nc.AuthRequired(),
+		h.greeting = wire.Greeting{
+			ServerID: l.NC.ConnectedServerId(), Name: l.NC.ConnectedServerName(),
+			Version: l.NC.ConnectedServerVersion(), Cluster: l.NC.ConnectedClusterName(), AuthRequired: l.NC.AuthRequired(),
 		}
 		d.greeted(h.greeting)
 	}
 	what := presented(h.options.Auth, h.url)
 	if err == nil && secured == nil {
-		d.unnamed(h, l.trust)
+		d.unnamed(h, l.Trust)
 	}
 	switch {
 	case err != nil:
@@ -85,7 +87,7 @@ func (d *diagnosing) logIn(ctx context.Context, h handshake) *link {
 // went over a network like that.
 func (d *diagnosing) notEncrypted(h handshake) {
 	const why = "the connection is not encrypted: neither side asked for that"
-	if h.local || !h.options.reveals() {
+	if h.local || !h.options.Reveals() {
 		d.found(StepTLS, StateNone, "", why)
 		return
 	}
@@ -95,15 +97,15 @@ func (d *diagnosing) notEncrypted(h handshake) {
 
 // unnamed warns that a loss of the connection may last as long as the server is
 // away: others are there, and the secret is not sent to them.
-func (d *diagnosing) unnamed(h handshake, g *guard) {
-	if !g.secret {
+func (d *diagnosing) unnamed(h handshake, g *link.Guard) {
+	if !g.Secret {
 		return
 	}
 	const most = 3
 	var others []string
 	for _, o := range h.greeting.Others {
-		if !g.trusts(o) {
-			others = append(others, clipWord(o))
+		if !g.Trusts(o) {
+			others = append(others, wire.ClipWord(o))
 		}
 	}
 	if len(others) > most {
@@ -124,14 +126,14 @@ const (
 
 // presented says which credentials are sent, without any secret: a URL's rank
 // first, and a name without a password is a token there (nats.go, connectProto).
-func presented(a Auth, u *url.URL) string {
-	if u.User != nil && a.kind() == "" {
+func presented(a link.Auth, u *url.URL) string {
+	if u.User != nil && a.Kind() == "" {
 		if _, ok := u.User.Password(); ok {
 			return fmt.Sprintf("user %s with the password in the URL", broker.Clip(u.User.Username()))
 		}
 		return "the token in the URL"
 	}
-	switch a.kind() {
+	switch a.Kind() {
 	case "user":
 		if u.User != nil {
 			a.User = u.User.Username()
@@ -209,7 +211,7 @@ func (h handshake) insecure(err error, secured *tls.ConnectionState) Finding {
 		f.Hint = "renew the server's certificate, or set this machine's clock"
 	case errors.As(err, &hostname):
 		f.Short = "TLS certificate of another host"
-		f.What = fmt.Sprintf("the server's %s; it is for %s, not for %s", shown, namesOf(hostname.Certificate), broker.Clip(hostname.Host))
+		f.What = fmt.Sprintf("the server's %s; it is for %s, not for %s", shown, link.NamesOf(hostname.Certificate), broker.Clip(hostname.Host))
 		f.Hint = "name the server as its certificate does (--server), or have one issued for this name"
 	case errors.As(err, &authority):
 		f.Short = "TLS authority unknown"

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
+	"nats-test/internal/conn/link/wire"
 )
 
 // mostAddresses bounds how many addresses of a name are tried.
@@ -19,8 +21,8 @@ const mostAddresses = 8
 
 // reach goes through the steps from the name to the log-in at the one server
 // of o, and returns the link, or nil after a fault.
-func (d *diagnosing) reach(ctx context.Context, o Options) *link {
-	u, err := parseServer(o.Servers)
+func (d *diagnosing) reach(ctx context.Context, o link.Options) *link.Link {
+	u, err := link.ParseServer(o.Servers)
 	if err != nil { // it was checked before
 		return nil
 	}
@@ -28,7 +30,7 @@ func (d *diagnosing) reach(ctx context.Context, o Options) *link {
 	if len(addresses) == 0 {
 		return nil
 	}
-	_, port, _ := net.SplitHostPort(hostOf(u))
+	_, port, _ := net.SplitHostPort(link.HostOf(u))
 	c := d.connect(ctx, o, addresses, port)
 	if c == nil {
 		return nil
@@ -36,7 +38,7 @@ func (d *diagnosing) reach(ctx context.Context, o Options) *link {
 	defer func() { _ = c.Close() }()
 	h := handshake{options: o, url: u, local: local(c), known: u.Scheme != "ws" && u.Scheme != "wss" && !o.TLS.First}
 	if h.known {
-		h.greeting, err = greet(c, o.Timeout)
+		h.greeting, err = wire.Greet(c, o.Timeout)
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -57,7 +59,7 @@ func local(c net.Conn) bool {
 }
 
 // lookUp returns the addresses of a host, none after a fault.
-func (d *diagnosing) lookUp(ctx context.Context, o Options, host string) []string {
+func (d *diagnosing) lookUp(ctx context.Context, o link.Options, host string) []string {
 	if net.ParseIP(host) != nil {
 		d.found(StepName, StateOK, "name "+host+" ok", "%s is an address", host)
 		return []string{host}
@@ -69,12 +71,12 @@ func (d *diagnosing) lookUp(ctx context.Context, o Options, host string) []strin
 		return nil
 	}
 	if err == nil && len(addresses) > 0 {
-		d.found(StepName, StateOK, "name "+clipWord(host)+" ok", "%s is %s", clipWord(host), strings.Join(addresses[:min(len(addresses), mostAddresses)], ", "))
+		d.found(StepName, StateOK, "name "+wire.ClipWord(host)+" ok", "%s is %s", wire.ClipWord(host), strings.Join(addresses[:min(len(addresses), mostAddresses)], ", "))
 		return addresses[:min(len(addresses), mostAddresses)]
 	}
-	f := Finding{Step: StepName, Short: "name " + clipWord(host) + " unknown", What: broker.Clip(host) + " is no name that is known here", Err: broker.Because(broker.ErrNoServer, err)}
+	f := Finding{Step: StepName, Short: "name " + wire.ClipWord(host) + " unknown", What: broker.Clip(host) + " is no name that is known here", Err: broker.Because(broker.ErrNoServer, err)}
 	if no, ok := errors.AsType[*net.DNSError](err); ok && !no.IsNotFound {
-		f.What, f.Short = "looking up "+broker.Clip(host)+": "+no.Err, "name "+clipWord(host)+" not looked up"
+		f.What, f.Short = "looking up "+broker.Clip(host)+": "+no.Err, "name "+wire.ClipWord(host)+" not looked up"
 	}
 	f.Hint = "check the spelling of the server's name (--server, NATS_URL)"
 	if inKubernetes(host) {
@@ -92,13 +94,13 @@ func inKubernetes(host string) bool {
 
 // connect tries each address, and returns a connection to the first that takes
 // one, nil after a fault. (nats.go tries them in any order.)
-func (d *diagnosing) connect(ctx context.Context, o Options, addresses []string, port string) net.Conn {
+func (d *diagnosing) connect(ctx context.Context, o link.Options, addresses []string, port string) net.Conn {
 	var connected net.Conn
 	var took string
 	var refusals []string
 	var refusal error
 	limit := o.Timeout / time.Duration(len(addresses))
-	each := &dialer{life: ctx, timeout: limit, silence: limit, bears: limit, greets: true}
+	each := &wire.Dialer{Ctx: ctx, Timeout: limit, Silence: limit, Bears: limit, Greets: true}
 	for _, host := range addresses {
 		begin := time.Now()
 		address := net.JoinHostPort(host, port)
@@ -114,15 +116,15 @@ func (d *diagnosing) connect(ctx context.Context, o Options, addresses []string,
 			return nil
 		case err != nil:
 			refusal = err
-			refusals = append(refusals, address+": "+whyNot(err, each.timeout))
+			refusals = append(refusals, address+": "+whyNot(err, each.Timeout))
 		case connected == nil:
-			connected, took = c, since(begin)
+			connected, took = c, wire.Since(begin)
 		default:
 			_ = c.Close()
 		}
 	}
 	if connected == nil {
-		f := Finding{Step: StepTCP, Short: "TCP refused", What: strings.Join(refusals, "; "), Err: explain(refusal)}
+		f := Finding{Step: StepTCP, Short: "TCP refused", What: strings.Join(refusals, "; "), Err: wire.Explain(refusal)}
 		local := !slices.ContainsFunc(addresses, func(a string) bool { return !net.ParseIP(a).IsLoopback() })
 		switch {
 		case errors.Is(refusal, syscall.ECONNREFUSED) && local:
@@ -157,10 +159,10 @@ func whyNot(err error, limit time.Duration) string {
 }
 
 // greeted tells of a server's greeting.
-func (d *diagnosing) greeted(g greeting) {
+func (d *diagnosing) greeted(g wire.Greeting) {
 	d.Servers = append(d.Servers, g.ServerID)
 	short := "NATS ok"
-	if plainWord(g.Version) {
+	if wire.PlainWord(g.Version) {
 		short = "NATS " + g.Version + " ok"
 	}
 	d.tell(Finding{Step: StepNATS, ID: g.ServerID, State: StateOK, Short: short, What: "answers as " + g.String()})
@@ -173,17 +175,17 @@ func (d *diagnosing) noGreeting(err error) {
 		f.Short = "NATS silent"
 		f.Hint = "the server may be stopped or overloaded: look at it, or wait longer with --timeout; " +
 			"or it waits for a TLS handshake first (tls_first in a NATS context); or this is another program's port (--server)"
-	case errors.Is(err, errPutOff):
+	case errors.Is(err, wire.ErrPutOff):
 		f.Short = "NATS silent"
 		f.Hint = "if it is a NATS server with handshake_first, set tls_first in a NATS context and name that with --context; " +
 			"else this is another program's port, of https perhaps: check --server (NATS_URL)"
-	case errors.Is(err, errSpeaksTLS):
+	case errors.Is(err, wire.ErrSpeaksTLS):
 		f.Short = "TLS before NATS"
 		f.Hint = "if it is a NATS server with handshake_first, set tls_first in a NATS context and name that with --context; else check --server (NATS_URL)"
 	case strings.Contains(err.Error(), "without a word"):
 		f.Short = "connection closed at once"
 		f.Hint = "a proxy or a load balancer without a server behind it does this, or a server that is shutting down: look at what is behind " + d.server
-		if u, err := parseServer(d.server); err == nil && (u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback()) {
+		if u, err := link.ParseServer(d.server); err == nil && (u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback()) {
 			f.Hint = "a port-forward to what does not run does this: if it is one, look at the pod, and forward its port again (make pf)"
 		}
 	case errors.Is(err, broker.ErrHTTP): // whose it is, the monitoring port may tell

@@ -19,6 +19,7 @@ import (
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // impostor returns the URL of a server that answers each connection with talk,
@@ -102,7 +103,7 @@ func TestDiagnosisOfOtherServers(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			begin := time.Now()
-			f := diagnose(t, conn.Options{Servers: test.url, Timeout: 400 * time.Millisecond})
+			f := diagnose(t, link.Options{Servers: test.url, Timeout: 400 * time.Millisecond})
 			f.faulty(conn.StepNATS, test.reason, test.words, "")
 			f.has(conn.StepTCP, conn.StateOK, "connected to 127.0.0.1:")
 			if f.that.Fault != nil && (f.that.Fault.Hint == "" && !errors.Is(f.that.Fault.Err, broker.ErrHTTP) || len(f.that.Fault.What) > 400) {
@@ -114,7 +115,7 @@ func TestDiagnosisOfOtherServers(t *testing.T) {
 		})
 	}
 	// However long it may be silent first.
-	patient := conn.Options{Servers: strings.Replace(web.URL, "http", "nats", 1), Timeout: 5 * time.Second}
+	patient := link.Options{Servers: strings.Replace(web.URL, "http", "nats", 1), Timeout: 5 * time.Second}
 	diagnose(t, patient).faulty(conn.StepNATS, broker.ErrHTTP, `"HTTP/1.1 400 Bad Request"`, "")
 	// A greeting that comes in parts, and late, is one all the same; what
 	// follows it is not what it promises.
@@ -126,11 +127,11 @@ func TestDiagnosisOfOtherServers(t *testing.T) {
 		_, _ = io.WriteString(c, info[20:])
 		<-done
 	})
-	f := diagnose(t, conn.Options{Servers: slow, Timeout: 400 * time.Millisecond})
+	f := diagnose(t, link.Options{Servers: slow, Timeout: 400 * time.Millisecond})
 	f.has(conn.StepNATS, conn.StateOK, `answers as NATS server 2.15.2 "n"`)
 	f.faulty(conn.StepAuth, broker.ErrHung, "the server does not answer to the log-in", "")
 	full := impostor(t, says(info+"-ERR 'maximum connections exceeded'\r\n"))
-	diagnose(t, conn.Options{Servers: full, Timeout: 400 * time.Millisecond}).faulty(conn.StepAuth, broker.ErrCrowded, "maximum connections exceeded", "")
+	diagnose(t, link.Options{Servers: full, Timeout: 400 * time.Millisecond}).faulty(conn.StepAuth, broker.ErrCrowded, "maximum connections exceeded", "")
 }
 
 func TestDiagnosisOfAFalseGreeting(t *testing.T) {
@@ -141,7 +142,7 @@ func TestDiagnosisOfAFalseGreeting(t *testing.T) {
 		"ldm":     `{"version":"2.1.0","ldm":true}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := diagnose(t, conn.Options{Servers: impostor(t, says("INFO "+text+"\r\n")), Timeout: 200 * time.Millisecond})
+			f := diagnose(t, link.Options{Servers: impostor(t, says("INFO "+text+"\r\n")), Timeout: 200 * time.Millisecond})
 			f.has(conn.StepNATS, conn.StateOK, "answers as NATS server ")
 			for _, one := range f.all {
 				if all := one.What + one.Short; strings.ContainsAny(all, "\x1b\x07\n\u202e") || len(all) > 500 {
@@ -160,7 +161,7 @@ func TestEndlessGreeting(t *testing.T) {
 	noLeaks(t)
 	var written atomic.Int64
 	url := impostor(t, endless("INFO {", " ", &written))
-	if err := refused(t, conn.Options{Servers: url}); !errors.Is(err, broker.ErrNoServer) {
+	if err := refused(t, link.Options{Servers: url}); !errors.Is(err, broker.ErrNoServer) {
 		t.Error(err)
 	}
 	if n := written.Load(); n > 32<<20 {
@@ -169,16 +170,16 @@ func TestEndlessGreeting(t *testing.T) {
 }
 
 func TestDiagnosisOfAddresses(t *testing.T) {
-	f := diagnose(t, conn.Options{Servers: "nats://no-such-host.invalid"})
+	f := diagnose(t, link.Options{Servers: "nats://no-such-host.invalid"})
 	f.faulty(conn.StepName, broker.ErrNoServer, "no-such-host.invalid", "check the spelling")
-	f = diagnose(t, conn.Options{Servers: "nats://ada:s3cret@no-such-host"})
+	f = diagnose(t, link.Options{Servers: "nats://ada:s3cret@no-such-host"})
 	f.faulty(conn.StepName, broker.ErrNoServer, "no-such-host", "make pf")
-	f = diagnose(t, conn.Options{Servers: "nats://ada:s3cret@127.0.0.1:1"})
+	f = diagnose(t, link.Options{Servers: "nats://ada:s3cret@127.0.0.1:1"})
 	f.faulty(conn.StepTCP, broker.ErrNoServer, "127.0.0.1:1: connection refused", "")
 	f.has(conn.StepName, conn.StateOK, "127.0.0.1 is an address")
-	f = diagnose(t, conn.Options{Servers: "nats://[::1]:1"})
+	f = diagnose(t, link.Options{Servers: "nats://[::1]:1"})
 	f.faulty(conn.StepTCP, broker.ErrNoServer, "[::1]:1: ", "")
-	f = diagnose(t, conn.Options{Servers: "127.0.0.1:1, nats://127.0.0.1:2,"})
+	f = diagnose(t, link.Options{Servers: "127.0.0.1:1, nats://127.0.0.1:2,"})
 	f.faulty(conn.StepTCP, broker.ErrNoServer, "connection refused", "")
 	if len(f.all) != 4 || f.all[0].Server != "nats://127.0.0.1:1" || f.all[2].Server != "nats://127.0.0.1:2" {
 		t.Errorf("not both servers:\n%s", f)
@@ -188,7 +189,7 @@ func TestDiagnosisOfAddresses(t *testing.T) {
 func TestOneOfSeveralServersIsEnough(t *testing.T) {
 	server := brokertest.Start(t, brokertest.Config{})
 	silent := impostor(t, says(""))
-	f := diagnose(t, conn.Options{Servers: "127.0.0.1:1," + silent + "," + server.URL + ",127.0.0.1:2", Timeout: 300 * time.Millisecond})
+	f := diagnose(t, link.Options{Servers: "127.0.0.1:1," + silent + "," + server.URL + ",127.0.0.1:2", Timeout: 300 * time.Millisecond})
 	f.works(broker.STAN)
 	faults := 0
 	for _, one := range f.all {
@@ -207,18 +208,18 @@ func TestDiagnosisOfCredentials(t *testing.T) {
 	token := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true, Extra: `authorization { token: s3cret }`})
 	within := func(url, user string) string { return strings.Replace(url, "//", "//"+user+"@", 1) }
 	for _, test := range []struct {
-		o     conn.Options
+		o     link.Options
 		state conn.State
 		words string
 	}{
-		{conn.Options{Servers: server.URL, Auth: as("ada")}, conn.StateOK, `user "ada" with a password: accepted`},
-		{conn.Options{Servers: within(server.URL, "ada:s3cret")}, conn.StateOK, `user "ada" with the password in the URL: accepted`},
-		{conn.Options{Servers: server.URL, Auth: as("bob")}, conn.StateFault, `user "bob" with a password: refused: nats: Authorization Violation`},
-		{conn.Options{Servers: server.URL}, conn.StateFault, "no credentials were given, and the server asks for them"},
-		{conn.Options{Servers: open.URL, Auth: as("ada")}, conn.StateOK, `user "ada" with a password, which the server did not ask for`},
-		{conn.Options{Servers: token.URL, Auth: conn.Auth{Token: "s3cret"}}, conn.StateOK, "a token: accepted"},
-		{conn.Options{Servers: within(token.URL, "s3cret")}, conn.StateOK, "the token in the URL: accepted"},
-		{conn.Options{Servers: within(token.URL, "wr0ng-s3cret")}, conn.StateFault, "the token in the URL: refused"},
+		{link.Options{Servers: server.URL, Auth: as("ada")}, conn.StateOK, `user "ada" with a password: accepted`},
+		{link.Options{Servers: within(server.URL, "ada:s3cret")}, conn.StateOK, `user "ada" with the password in the URL: accepted`},
+		{link.Options{Servers: server.URL, Auth: as("bob")}, conn.StateFault, `user "bob" with a password: refused: nats: Authorization Violation`},
+		{link.Options{Servers: server.URL}, conn.StateFault, "no credentials were given, and the server asks for them"},
+		{link.Options{Servers: open.URL, Auth: as("ada")}, conn.StateOK, `user "ada" with a password, which the server did not ask for`},
+		{link.Options{Servers: token.URL, Auth: link.Auth{Token: "s3cret"}}, conn.StateOK, "a token: accepted"},
+		{link.Options{Servers: within(token.URL, "s3cret")}, conn.StateOK, "the token in the URL: accepted"},
+		{link.Options{Servers: within(token.URL, "wr0ng-s3cret")}, conn.StateFault, "the token in the URL: refused"},
 	} {
 		f := diagnose(t, test.o)
 		f.has(conn.StepAuth, test.state, test.words)
@@ -245,7 +246,7 @@ func TestDiagnosisIsInterrupted(t *testing.T) {
 		stop()
 	}()
 	begin := time.Now()
-	found := conn.Diagnose(ctx, conn.Options{Servers: url + ",127.0.0.1:1", Timeout: long}, nil, func(conn.Finding) {})
+	found := conn.Diagnose(ctx, link.Options{Servers: url + ",127.0.0.1:1", Timeout: long}, nil, func(conn.Finding) {})
 	if took := time.Since(begin); took > 10*time.Second || found.Backend != "" {
 		t.Errorf("took %v, found %+v", took, found)
 	}

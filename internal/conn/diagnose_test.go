@@ -13,6 +13,7 @@ import (
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // findings are those of one diagnosis.
@@ -23,7 +24,7 @@ type findings struct {
 }
 
 // diagnose collects the findings, none of which may hold a secret.
-func diagnose(t *testing.T, o conn.Options, subjects ...string) *findings {
+func diagnose(t *testing.T, o link.Options, subjects ...string) *findings {
 	t.Helper()
 	f := &findings{t: t}
 	f.that = conn.Diagnose(t.Context(), o, subjects, func(one conn.Finding) {
@@ -93,7 +94,7 @@ func TestDiagnosisOfWhatWorks(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			noLeaks(t)
-			f := diagnose(t, conn.Options{Servers: both.URL, Backend: test.backend}, "orders", "tickets")
+			f := diagnose(t, link.Options{Servers: both.URL, Backend: test.backend}, "orders", "tickets")
 			f.works(test.want)
 			f.has(conn.StepName, conn.StateOK, "127.0.0.1 is an address")
 			f.has(conn.StepTCP, conn.StateOK, "connected to 127.0.0.1:")
@@ -113,7 +114,7 @@ func TestDiagnosisOfWhatWorks(t *testing.T) {
 		})
 	}
 	t.Run("localhost", func(t *testing.T) {
-		f := diagnose(t, conn.Options{Servers: strings.Replace(both.URL, "127.0.0.1", "localhost", 1)})
+		f := diagnose(t, link.Options{Servers: strings.Replace(both.URL, "127.0.0.1", "localhost", 1)})
 		f.works(broker.STAN)
 		f.has(conn.StepName, conn.StateOK, "localhost is ")
 	})
@@ -123,7 +124,7 @@ func TestDiagnosisOfStreams(t *testing.T) {
 	_, js := onJetStream(t, withUsers("names", `publish: { deny: "$JS.API.STREAM.NAMES" }`), admin)
 	url := js.Conn().ConnectedUrl()
 	createStream(t, js, conn.NewStream("orders", 1))
-	o := conn.Options{Servers: url, Auth: as("admin")}
+	o := link.Options{Servers: url, Auth: as("admin")}
 	f := diagnose(t, o, "orders", "tickets")
 	f.faulty(conn.StepStream, broker.ErrNoStream, "no stream stores tickets; orders is in orders", "`listen tickets --create-stream`")
 	many := []string{"orders"}
@@ -138,7 +139,7 @@ func TestDiagnosisOfStreams(t *testing.T) {
 	f = diagnose(t, o, many...)
 	f.works(broker.JetStream)
 	f.has(conn.StepStream, conn.StateOK, "31 subjects are in 31 streams")
-	f = diagnose(t, conn.Options{Servers: url, Auth: as("names"), Timeout: long}, "orders")
+	f = diagnose(t, link.Options{Servers: url, Auth: as("names"), Timeout: long}, "orders")
 	f.faulty(conn.StepStream, broker.ErrAuth, "asking for the stream of orders: ", "$JS.API.STREAM.NAMES")
 }
 
@@ -168,7 +169,7 @@ func TestDiagnosisAgreesWithDial(t *testing.T) {
 		t.Run(fmt.Sprintf("%s %s %s %s", name, user, backend, cluster), func(t *testing.T) {
 			t.Parallel()
 			// stan.go waits for the whole time-out where it is denied.
-			o := conn.Options{Servers: servers[name].URL, Backend: backend, Cluster: cluster, Timeout: time.Second}
+			o := link.Options{Servers: servers[name].URL, Backend: backend, Cluster: cluster, Timeout: time.Second}
 			if user != "" {
 				o.Auth = as(user)
 			}
@@ -213,19 +214,19 @@ func TestDiagnosisOfWhatIsNotNeeded(t *testing.T) {
 	both := brokertest.Start(t, brokertest.Config{JetStream: true})
 	streaming := brokertest.Start(t, brokertest.Config{})
 	plain := brokertest.Start(t, brokertest.Config{Plain: true})
-	f := diagnose(t, conn.Options{Servers: both.URL, Cluster: "other"})
+	f := diagnose(t, link.Options{Servers: both.URL, Cluster: "other"})
 	f.works(broker.JetStream)
 	f.has(conn.StepCluster, conn.StateNone, "no NATS Streaming cluster other answers")
-	f = diagnose(t, conn.Options{Servers: streaming.URL})
+	f = diagnose(t, link.Options{Servers: streaming.URL})
 	f.works(broker.STAN)
 	f.has(conn.StepJetStream, conn.StateNone, "not enabled")
-	f = diagnose(t, conn.Options{Servers: streaming.URL, Backend: broker.JetStream})
+	f = diagnose(t, link.Options{Servers: streaming.URL, Backend: broker.JetStream})
 	f.faulty(conn.StepJetStream, broker.ErrNoJetStream, "not enabled", "")
 	f.has(conn.StepCluster, conn.StateOK, "ticketing answers")
-	f = diagnose(t, conn.Options{Servers: both.URL, Cluster: "other", Backend: broker.STAN})
+	f = diagnose(t, link.Options{Servers: both.URL, Cluster: "other", Backend: broker.STAN})
 	f.faulty(conn.StepCluster, broker.ErrNoCluster, "no NATS Streaming cluster other answers", "")
 	f.has(conn.StepJetStream, conn.StateOK, "enabled")
-	f = diagnose(t, conn.Options{Servers: plain.URL})
+	f = diagnose(t, link.Options{Servers: plain.URL})
 	f.faulty(conn.StepCluster, broker.ErrNoCluster, "nor JetStream", "")
 	f.faulty(conn.StepCluster, broker.ErrNoJetStream, "", "")
 	f.has(conn.StepJetStream, conn.StateNone, "not enabled")
@@ -234,25 +235,25 @@ func TestDiagnosisOfWhatIsNotNeeded(t *testing.T) {
 func TestDiagnosisOfMissingPermissions(t *testing.T) {
 	jetStream := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true, Extra: withUsers(
 		"jetstream", `publish: { deny: "$JS.>" }`, "none", `publish: "foo"`)})
-	f := diagnose(t, conn.Options{Servers: jetStream.URL, Auth: as("jetstream"), Timeout: long})
+	f := diagnose(t, link.Options{Servers: jetStream.URL, Auth: as("jetstream"), Timeout: long})
 	f.works(broker.JetStream) // it may be only the question that is denied
 	f.has(conn.StepJetStream, conn.StateUnknown, "asking for it is not permitted: ")
-	f = diagnose(t, conn.Options{Servers: jetStream.URL, Auth: as("jetstream"), Timeout: long}, "orders")
+	f = diagnose(t, link.Options{Servers: jetStream.URL, Auth: as("jetstream"), Timeout: long}, "orders")
 	f.faulty(conn.StepStream, broker.ErrAuth, "asking for the stream of orders", "$JS.API.STREAM.NAMES")
-	f = diagnose(t, conn.Options{Servers: jetStream.URL, Auth: as("none"), Timeout: long})
+	f = diagnose(t, link.Options{Servers: jetStream.URL, Auth: as("none"), Timeout: long})
 	f.faulty(conn.StepJetStream, broker.ErrAuth, "not permitted", "")
 	f.has(conn.StepCluster, conn.StateUnknown, "asking for ticketing is not permitted")
 }
 
 func TestDiagnosisOfAClientIDTaken(t *testing.T) {
 	server := brokertest.Start(t, brokertest.Config{})
-	dial(t, conn.Options{Servers: server.URL, ClientID: "me"})
-	f := diagnose(t, conn.Options{Servers: server.URL, ClientID: "me"}, "orders")
+	dial(t, link.Options{Servers: server.URL, ClientID: "me"})
+	f := diagnose(t, link.Options{Servers: server.URL, ClientID: "me"}, "orders")
 	f.faulty(conn.StepCluster, broker.ErrClientIDTaken, "ticketing answers, but takes no client: ", "")
 }
 
 func TestDiagnosisOfSilence(t *testing.T) {
-	silent := func(t *testing.T, config brokertest.Config, subject string) conn.Options {
+	silent := func(t *testing.T, config brokertest.Config, subject string) link.Options {
 		server := brokertest.Start(t, config)
 		nc := server.Nats()
 		if _, err := nc.Subscribe(subject, func(*nats.Msg) {}); err != nil {
@@ -261,7 +262,7 @@ func TestDiagnosisOfSilence(t *testing.T) {
 		if err := nc.Flush(); err != nil {
 			t.Fatal(err)
 		}
-		return conn.Options{Servers: server.URL, Timeout: 300 * time.Millisecond}
+		return link.Options{Servers: server.URL, Timeout: 300 * time.Millisecond}
 	}
 	t.Run("NATS Streaming", func(t *testing.T) {
 		o := silent(t, brokertest.Config{Plain: true, JetStream: true}, "_STAN.discover.ticketing.pings")
@@ -286,7 +287,7 @@ func TestDiagnosisOfSilence(t *testing.T) {
 		server := brokertest.Start(t, brokertest.Config{})
 		server.Freeze()
 		defer server.Thaw()
-		f := diagnose(t, conn.Options{Servers: server.URL, Timeout: 300 * time.Millisecond})
+		f := diagnose(t, link.Options{Servers: server.URL, Timeout: 300 * time.Millisecond})
 		f.faulty(conn.StepNATS, broker.ErrHung, "says nothing", "stopped or overloaded")
 		f.has(conn.StepTCP, conn.StateOK, "")
 	})
@@ -294,13 +295,13 @@ func TestDiagnosisOfSilence(t *testing.T) {
 
 func TestDiagnosisOfACluster(t *testing.T) {
 	c := brokertest.StartCluster(t, 3)
-	f := diagnose(t, conn.Options{Servers: c.URLs()})
+	f := diagnose(t, link.Options{Servers: c.URLs()})
 	f.works(broker.JetStream)
 	for _, s := range c.Servers {
 		f.has(conn.StepNATS, conn.StateOK, fmt.Sprintf("%q of the cluster \"brokertest\"", s.Name))
 	}
 	c.Servers[0].Kill()
-	f = diagnose(t, conn.Options{Servers: c.URLs(), Timeout: time.Minute}) // there may be a leader to be chosen
+	f = diagnose(t, link.Options{Servers: c.URLs(), Timeout: time.Minute}) // there may be a leader to be chosen
 	f.works(broker.JetStream)
 	f.has(conn.StepTCP, conn.StateFault, "connection refused")
 	if f.that.Server != c.Servers[1].URL {
@@ -309,11 +310,11 @@ func TestDiagnosisOfACluster(t *testing.T) {
 }
 
 func TestDiagnosisOfSettings(t *testing.T) {
-	for name, o := range map[string]conn.Options{
+	for name, o := range map[string]link.Options{
 		"no URL":        {Servers: "nats://ada:s3cret@127.0.0.1:port"},
 		"other scheme":  {Servers: "https://ada:s3cret@127.0.0.1"},
-		"no creds file": {Auth: conn.Auth{Creds: "missing"}},
-		"no PEM":        {TLS: conn.TLS{CA: "diagnose_test.go"}},
+		"no creds file": {Auth: link.Auth{Creds: "missing"}},
+		"no PEM":        {TLS: link.TLS{CA: "diagnose_test.go"}},
 		"no prefix":     {InboxPrefix: "a.>"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -324,6 +325,6 @@ func TestDiagnosisOfSettings(t *testing.T) {
 			}
 		})
 	}
-	diagnose(t, conn.Options{ClientID: "a b"}).faulty(conn.StepSettings, broker.ErrName, "a b", "")
-	diagnose(t, conn.Options{Cluster: "a b"}).faulty(conn.StepSettings, broker.ErrName, "a b", "")
+	diagnose(t, link.Options{ClientID: "a b"}).faulty(conn.StepSettings, broker.ErrName, "a b", "")
+	diagnose(t, link.Options{Cluster: "a b"}).faulty(conn.StepSettings, broker.ErrName, "a b", "")
 }

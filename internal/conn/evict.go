@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/stan.go/pb"
 
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 	"nats-test/internal/fault"
 )
 
@@ -19,7 +20,7 @@ type Visit struct {
 	ID    string // its client ID
 	Inbox string // where the server asks whether it is alive
 
-	link    *link
+	link    *link.Link
 	alive   *nats.Subscription // on Inbox
 	welcome pb.ConnectResponse // where requests go to
 }
@@ -29,11 +30,11 @@ type Visit struct {
 // closed. [Visit.Leave] must be called. The error wraps [broker.ErrNoCluster],
 // [broker.ErrHung], [broker.ErrAuth], [broker.ErrRefused] or
 // [broker.ErrClientIDTaken].
-func newVisit(ctx context.Context, l *link, id string) (*Visit, error) {
-	v := &Visit{ID: id, Inbox: l.opts.newInbox(), link: l}
-	alive, err := l.nc.Subscribe(v.Inbox, func(m *nats.Msg) {
+func newVisit(ctx context.Context, l *link.Link, id string) (*Visit, error) {
+	v := &Visit{ID: id, Inbox: l.Options.NewInbox(), link: l}
+	alive, err := l.NC.Subscribe(v.Inbox, func(m *nats.Msg) {
 		defer fault.Exit()
-		if l.opts.isInbox(m.Reply) {
+		if l.Options.IsInbox(m.Reply) {
 			_ = m.Respond(nil)
 		}
 	})
@@ -42,7 +43,7 @@ func newVisit(ctx context.Context, l *link, id string) (*Visit, error) {
 	}
 	v.alive = alive
 	hello := &pb.ConnectRequest{ClientID: v.ID, HeartbeatInbox: v.Inbox}
-	err = exchange(ctx, l, registration(l.opts.Cluster), hello, func(data []byte) (string, error) {
+	err = exchange(ctx, l, registration(l.Options.Cluster), hello, func(data []byte) (string, error) {
 		err := v.welcome.Unmarshal(data)
 		return v.welcome.Error, err
 	})
@@ -86,7 +87,7 @@ func (v *Visit) EvictDead(ctx context.Context, client string) error {
 func (v *Visit) Forget(ctx context.Context, sub broker.Subscription) error {
 	var joined pb.SubscriptionResponse
 	err := exchange(ctx, v.link, v.welcome.SubRequests, &pb.SubscriptionRequest{
-		ClientID: v.ID, Subject: sub.Subject, QGroup: sub.Group, DurableName: sub.Durable, Inbox: v.link.opts.newInbox(),
+		ClientID: v.ID, Subject: sub.Subject, QGroup: sub.Group, DurableName: sub.Durable, Inbox: v.link.Options.NewInbox(),
 		MaxInFlight: 1, AckWaitInSecs: 1, StartPosition: pb.StartPosition_NewOnly,
 	}, func(data []byte) (string, error) {
 		err := joined.Unmarshal(data)

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/stan.go"
 
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // registration is where clients of a cluster register.
@@ -20,7 +21,7 @@ func registration(cluster string) string { return stan.DefaultDiscoverPrefix + "
 // exchange makes a request of the protocol of NATS Streaming. read takes an
 // answer, and returns the error in it. A neighbour may answer, too, and first:
 // all answers that come soon are read, and a refusal counts more than a yes.
-func exchange(ctx context.Context, l *link, subject string, question interface{ Marshal() ([]byte, error) },
+func exchange(ctx context.Context, l *link.Link, subject string, question interface{ Marshal() ([]byte, error) },
 	read func(data []byte) (refusal string, err error)) error {
 	if !strings.HasPrefix(subject, "_STAN.") { // it came in an answer, and could be any
 		return broker.Because(broker.ErrRefused, fmt.Errorf("%s is no subject of NATS Streaming's requests", broker.Clip(subject)))
@@ -29,14 +30,14 @@ func exchange(ctx context.Context, l *link, subject string, question interface{ 
 	if err != nil {
 		return err
 	}
-	inbox := l.opts.newInbox()
-	answers, err := l.nc.SubscribeSync(inbox)
+	inbox := l.Options.NewInbox()
+	answers, err := l.NC.SubscribeSync(inbox)
 	if err != nil {
 		return broker.Because(broker.ErrLost, err)
 	}
 	defer func() { _ = answers.Unsubscribe() }()
-	return l.askOnce(ctx, func(ctx context.Context) error {
-		if err := l.nc.PublishRequest(subject, inbox, data); err != nil {
+	return l.AskOnce(ctx, func(ctx context.Context) error {
+		if err := l.NC.PublishRequest(subject, inbox, data); err != nil {
 			return broker.Because(broker.ErrLost, err)
 		}
 		begin := time.Now()
@@ -44,7 +45,7 @@ func exchange(ctx context.Context, l *link, subject string, question interface{ 
 		if err != nil && !errors.Is(err, nats.ErrNoResponders) {
 			return err
 		}
-		others, stop := context.WithTimeout(ctx, max(rollWait, 3*time.Since(begin)))
+		others, stop := context.WithTimeout(ctx, max(link.RollWait, 3*time.Since(begin)))
 		defer stop()
 		result := broker.Because(broker.ErrNoCluster, nats.ErrNoResponders)
 		for {

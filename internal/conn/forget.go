@@ -8,16 +8,17 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // forgetConsumer deletes a consumer of JetStream, and so the position of a durable: the
 // very one that was looked at. The error wraps [broker.ErrNoPosition] if it is gone, and
 // [broker.ErrChanged] if it is another now, or has moved.
-func forgetConsumer(ctx context.Context, l *link, seen broker.Seen) error {
+func forgetConsumer(ctx context.Context, l *link.Link, seen broker.Seen) error {
 	js, err := client(l)
 	tried := false
 	if err == nil {
-		err = l.ask(ctx, func(ctx context.Context) error {
+		err = l.Ask(ctx, func(ctx context.Context) error {
 			consumer, err := js.Consumer(ctx, seen.Stream, seen.Consumer)
 			switch {
 			case tried && errors.Is(err, jetstream.ErrConsumerNotFound): // the answer was lost

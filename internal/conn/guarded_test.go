@@ -19,6 +19,7 @@ import (
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // A forged server says what a script has it say: it greets, takes any log-in,
@@ -68,9 +69,9 @@ func TestForgedServers(t *testing.T) {
 		"nothing, and silent": {forged{secure: secure}, broker.ErrHung},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := conn.Options{Servers: impostor(t, test.talk), Timeout: 2 * time.Second}
+			o := link.Options{Servers: impostor(t, test.talk), Timeout: 2 * time.Second}
 			if test.secure != nil {
-				o.TLS = conn.TLS{CA: a.file, First: test.first}
+				o.TLS = link.TLS{CA: a.file, First: test.first}
 			}
 			session, err := conn.Dial(t.Context(), o)
 			if err == nil {
@@ -99,7 +100,7 @@ func TestNothingIsWrittenAfterAFailedHandshake(t *testing.T) {
 		rest, _ := io.ReadAll(c)
 		got <- string(rest)
 	})
-	_, err = conn.Dial(t.Context(), conn.Options{Servers: url, TLS: conn.TLS{CA: a.file}, Auth: conn.Auth{User: "u", Password: "secret"}, Timeout: 2 * time.Second})
+	_, err = conn.Dial(t.Context(), link.Options{Servers: url, TLS: link.TLS{CA: a.file}, Auth: link.Auth{User: "u", Password: "secret"}, Timeout: 2 * time.Second})
 	if !errors.Is(err, broker.ErrTLS) {
 		t.Errorf("%v", err)
 	}
@@ -116,7 +117,7 @@ func TestProxyWithoutItsServer(t *testing.T) {
 			<-done
 		}
 	})
-	_, err := conn.Dial(t.Context(), conn.Options{Servers: strings.Replace(url, "nats", "ws", 1), Timeout: 2 * time.Second})
+	_, err := conn.Dial(t.Context(), link.Options{Servers: strings.Replace(url, "nats", "ws", 1), Timeout: 2 * time.Second})
 	if err == nil || errors.Is(err, broker.ErrGarbled) {
 		t.Errorf("%v", err)
 	}
@@ -136,7 +137,7 @@ func TestForgedWebSocket(t *testing.T) {
 		}
 		<-done
 	})
-	_, err := conn.Dial(t.Context(), conn.Options{Servers: strings.Replace(url, "nats", "ws", 1), Timeout: 2 * time.Second})
+	_, err := conn.Dial(t.Context(), link.Options{Servers: strings.Replace(url, "nats", "ws", 1), Timeout: 2 * time.Second})
 	if !errors.Is(err, broker.ErrGarbled) {
 		t.Errorf("%v", err)
 	}
@@ -150,7 +151,7 @@ func TestFloodIsTold(t *testing.T) {
 	lines := make(chan string, 1000)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	session, err := conn.Dial(ctx, conn.Options{Servers: network.URL, Notify: func(line string) { lines <- line }})
+	session, err := conn.Dial(ctx, link.Options{Servers: network.URL, Notify: func(line string) { lines <- line }})
 	if err != nil {
 		t.Fatal(err)
 	}

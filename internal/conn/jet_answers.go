@@ -103,7 +103,7 @@ func (f *flight) pubAck(m *nats.Msg) (*jetstream.PubAck, error) {
 func (f *flight) explain(out *outgoing) error {
 	api, isAPI := errors.AsType[*jetstream.APIError](out.err)
 	switch t := f.terms; {
-	case isAPI && api.ErrorCode == 10060 && t != nil && t.stream == f.s.opts.Stream: // another stream is expected
+	case isAPI && api.ErrorCode == 10060 && t != nil && t.stream == f.s.Options.Stream: // another stream is expected
 		return t.otherStream(out.msg.Subject, out.err)
 	case out.doubt && !f.safe(out) && errors.Is(out.err, errLate):
 		return broker.Because(broker.ErrNotAcked, f.unsafe())

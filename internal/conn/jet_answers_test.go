@@ -12,6 +12,7 @@ import (
 
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // A puppet answers publishers in place of a stream, as a test has it.
@@ -34,7 +35,7 @@ func newPuppet(t *testing.T, window time.Duration) *puppet {
 	if err := js.Conn().Flush(); err != nil {
 		t.Fatal(err)
 	}
-	p.session = dial(t, conn.Options{Servers: s.URL, Stream: "orders", Timeout: 20 * time.Second})
+	p.session = dial(t, link.Options{Servers: s.URL, Stream: "orders", Timeout: 20 * time.Second})
 	return p
 }
 

@@ -12,6 +12,7 @@ import (
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // workers makes the consumer that the group "workers" shares.
@@ -124,7 +125,7 @@ func TestUntilEndWithoutPermissionToAsk(t *testing.T) {
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
 	o := options(t, s)
 	o.Auth, o.Backend = as("reader"), broker.JetStream
-	publish(t, conn.Options{Servers: s.URL, Auth: as("admin"), Backend: broker.JetStream}, "orders", 1, 3)
+	publish(t, link.Options{Servers: s.URL, Auth: as("admin"), Backend: broker.JetStream}, "orders", 1, 3)
 	if _, err := run(t, untilEnd(listener(o, "orders"), s), &recorder{}).wait(); !errors.Is(err, broker.ErrUntold) ||
 		!strings.Contains(err.Error(), "not known whether everything") {
 		t.Error(err)

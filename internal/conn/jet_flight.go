@@ -87,7 +87,7 @@ func (out *outgoing) waits() bool { return out.ack == nil && out.err == nil }
 
 // newFlight returns a flight over s, to which an answer took trip.
 func newFlight(s *jetSession, trip time.Duration) *flight {
-	f := &flight{s: s, window: newWindow(s.opts, trip), wake: make(chan struct{}, 1)}
+	f := &flight{s: s, window: newWindow(s.Options, trip), wake: make(chan struct{}, 1)}
 	f.known, f.renamed = make(map[string]*terms), make(map[string]string)
 	f.changed, f.freed = sync.NewCond(&f.mu), sync.NewCond(&f.mu)
 	return f
@@ -127,7 +127,7 @@ func (f *flight) send(msg *nats.Msg, given bool, done func(broker.Receipt, error
 // await waits until an event of size can be sent. mu is held.
 func (f *flight) await(size int64) error {
 	for f.stopped == nil {
-		if f.s.broken.Load() {
+		if f.s.Broken.Load() {
 			f.mend()
 		}
 		switch {
@@ -144,8 +144,8 @@ func (f *flight) await(size int64) error {
 
 // listen subscribes to the answers. mu is held.
 func (f *flight) listen() error {
-	f.replies = f.s.opts.newInbox() + "."
-	sub, err := f.s.nc.Subscribe(f.replies+"*.*", f.answered)
+	f.replies = f.s.Options.NewInbox() + "."
+	sub, err := f.s.NC.Subscribe(f.replies+"*.*", f.answered)
 	if err != nil {
 		return err
 	}
@@ -165,7 +165,7 @@ func (f *flight) put(out *outgoing) {
 	var reply [64]byte
 	subject := strconv.AppendUint(append(strconv.AppendUint(append(reply[:0], f.replies...), out.attempt, 36), '.'), out.number, 36)
 	out.msg.Reply = string(subject)
-	if err := f.s.nc.PublishMsg(out.msg); err != nil {
+	if err := f.s.NC.PublishMsg(out.msg); err != nil {
 		out.err = err
 		f.advance()
 	}
@@ -253,9 +253,9 @@ func (f *flight) tend() {
 		select {
 		case <-f.s.Lost():
 			lost = true
-		case <-f.s.life.Done():
+		case <-f.s.Ctx.Done():
 			lost = true
-		case <-f.s.breaks:
+		case <-f.s.Breaks:
 		case <-f.wake:
 		case <-tick.C:
 		}
@@ -266,7 +266,7 @@ func (f *flight) tend() {
 			return
 		}
 		f.expire()
-		if f.s.broken.Load() && len(f.events) > 0 {
+		if f.s.Broken.Load() && len(f.events) > 0 {
 			f.mending = true
 		}
 		if f.mending {

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 	"nats-test/internal/fault"
 )
 
@@ -64,7 +65,7 @@ func (p *pull) handOut(h *held, more bool) {
 	}
 	meta, err := h.msg.Metadata()
 	if err != nil || meta.Stream != p.stream || meta.Consumer != p.name {
-		p.s.leave(broker.Because(broker.ErrRefused, fmt.Errorf("an event without its place in the stream %s: %s", p.stream, broker.Clip(h.msg.Reply))))
+		p.s.Leave(broker.Because(broker.ErrRefused, fmt.Errorf("an event without its place in the stream %s: %s", p.stream, broker.Clip(h.msg.Reply))))
 		return
 	}
 	if !more {
@@ -75,7 +76,7 @@ func (p *pull) handOut(h *held, more bool) {
 	if p.ackWait == 0 {
 		p.sequence++
 		if meta.Sequence.Consumer != p.sequence {
-			p.s.lose(p.missed())
+			p.s.Lose(p.missed())
 			return
 		}
 		p.settle(h)
@@ -115,7 +116,7 @@ func (p *pull) settle(h *held) {
 }
 
 // describe tells a roll call how it stands here.
-func (p *pull) describe(m *Member) {
+func (p *pull) describe(m *link.Member) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	m.Held, m.Limit, m.Quiet = len(p.held), p.limit, time.Since(p.moved).Milliseconds()
@@ -124,7 +125,7 @@ func (p *pull) describe(m *Member) {
 	}
 }
 
-func (p *pull) tell(h *held, what string) error { return p.s.nc.Publish(h.msg.Reply, []byte(what)) }
+func (p *pull) tell(h *held, what string) error { return p.s.NC.Publish(h.msg.Reply, []byte(what)) }
 
 // Ack tells the server that the event was handled.
 func (h *held) Ack() error {
@@ -249,10 +250,10 @@ func (p *pull) takeOver() {
 		return
 	}
 	for _, reply := range p.earlier.Acked {
-		_ = p.s.nc.Publish(reply, []byte("+ACK"))
+		_ = p.s.NC.Publish(reply, []byte("+ACK"))
 	}
 	for _, reply := range p.earlier.Held {
-		_ = p.s.nc.Publish(reply, []byte("-NAK"))
+		_ = p.s.NC.Publish(reply, []byte("-NAK"))
 	}
 	if alone := p.earlier.Alone; alone[1] != "" {
 		p.s.deleteLater(alone[0], alone[1])
@@ -284,7 +285,7 @@ func (p *pull) giveBack() {
 	// The server may still hold a request from here. It finds out when it has
 	// an event for it, which goes to the end of the line then; or when it is
 	// asked for the consumer (nats-server, processWaiting).
-	_, _ = p.info(p.s.life)
+	_, _ = p.info(p.s.Ctx)
 	for _, h := range held {
 		_ = p.tell(h, "-NAK")
 	}

@@ -13,10 +13,11 @@ import (
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // both runs a test for a listener of its own and for a member of a group.
-func both(t *testing.T, test func(t *testing.T, kind func(o conn.Options, subject string) *conn.Listener)) {
+func both(t *testing.T, test func(t *testing.T, kind func(o link.Options, subject string) *conn.Listener)) {
 	t.Run("alone", func(t *testing.T) { test(t, listener) })
 	t.Run("member", func(t *testing.T) { test(t, member) })
 }
@@ -40,7 +41,7 @@ func onlyConsumer(t *testing.T, js jetstream.JetStream) string {
 }
 
 func TestDeletedConsumerIsJoinedAgain(t *testing.T) {
-	both(t, func(t *testing.T, kind func(conn.Options, string) *conn.Listener) {
+	both(t, func(t *testing.T, kind func(link.Options, string) *conn.Listener) {
 		for name, inFlight := range map[string]int{"while asking": 64, "while handling": 1} {
 			t.Run(name, func(t *testing.T) {
 				s, js := onJetStream(t, "")
@@ -85,7 +86,7 @@ func TestDeletedConsumerIsJoinedAgain(t *testing.T) {
 }
 
 func TestStreamThatIsMadeAnewIsJoinedAgain(t *testing.T) {
-	both(t, func(t *testing.T, kind func(conn.Options, string) *conn.Listener) {
+	both(t, func(t *testing.T, kind func(link.Options, string) *conn.Listener) {
 		for _, create := range []bool{true, false} { // by the listener, if it is the first to miss it
 			t.Run(fmt.Sprint("create ", create), func(t *testing.T) {
 				s, js := onJetStream(t, "")
@@ -119,7 +120,7 @@ func TestStreamThatIsMadeAnewIsJoinedAgain(t *testing.T) {
 
 // Streams with a subject each, with several, and with a wildcard.
 func TestUntilEndIsExactInSharedStreams(t *testing.T) {
-	both(t, func(t *testing.T, kind func(conn.Options, string) *conn.Listener) {
+	both(t, func(t *testing.T, kind func(link.Options, string) *conn.Listener) {
 		s, js := onJetStream(t, "")
 		createStream(t, js, jetstream.StreamConfig{Name: "shop", Subjects: []string{"orders", "payments"}})
 		createStream(t, js, jetstream.StreamConfig{Name: "mails", Subjects: []string{"mails"}})
@@ -165,7 +166,7 @@ func TestUntilEndIsExactInSharedStreams(t *testing.T) {
 
 // Nothing that a publisher may send is taken for a word of the server.
 func TestEventsThatLookLikeTheServersWords(t *testing.T) {
-	both(t, func(t *testing.T, kind func(conn.Options, string) *conn.Listener) {
+	both(t, func(t *testing.T, kind func(link.Options, string) *conn.Listener) {
 		s, _ := onJetStream(t, "")
 		o := options(t, s)
 		session := dial(t, o)
@@ -188,7 +189,7 @@ func TestEventsThatLookLikeTheServersWords(t *testing.T) {
 // A listener goes where its subject goes, once it is done with what was before.
 func TestSubjectThatMovesToAnotherStreamIsFollowed(t *testing.T) {
 	s, js := onJetStream(t, "")
-	both(t, func(t *testing.T, kind func(conn.Options, string) *conn.Listener) {
+	both(t, func(t *testing.T, kind func(link.Options, string) *conn.Listener) {
 		createStream(t, js, jetstream.StreamConfig{Name: "old", Subjects: []string{"orders", "kept"}})
 		o, said := options(t, s), &told{}
 		o.Notify = said.notify

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 	"nats-test/internal/fault"
 )
 
@@ -75,8 +76,8 @@ func (f *flight) seen(out *outgoing) bool {
 
 // tryLook makes the first look.
 func (f *flight) tryLook(out *outgoing, stream string, sequence uint64) {
-	answer, err := inquire(f.s.life, f.s.link, func(ctx context.Context) (*nats.Msg, error) {
-		return f.s.nc.RequestWithContext(ctx, f.s.lookSubject(stream), lookRequest(sequence))
+	answer, err := link.Inquire(f.s.Ctx, f.s.Link, func(ctx context.Context) (*nats.Msg, error) {
+		return f.s.NC.RequestWithContext(ctx, f.s.lookSubject(stream), lookRequest(sequence))
 	})
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -108,7 +109,7 @@ func (f *flight) ask(out *outgoing) {
 		out.sight.asked = out.sight.last
 	}
 	reply := f.replies + lookToken + "." + strconv.FormatUint(out.number, 36)
-	_ = f.s.nc.PublishRequest(f.s.lookSubject(out.ack.Stream), reply, lookRequest(out.ack.Sequence)) // else again, soon
+	_ = f.s.NC.PublishRequest(f.s.lookSubject(out.ack.Stream), reply, lookRequest(out.ack.Sequence)) // else again, soon
 }
 
 // sighted takes the answer to a look. mu is held.
@@ -122,7 +123,7 @@ func (f *flight) sighted(out *outgoing, m *nats.Msg) {
 	case out.sight == nil:
 	case len(m.Data) == 0 && m.Header.Get("Status") == "503":
 		out.sight.err = nats.ErrNoResponders
-	case err == nil && answer.Error != nil && transient(answer.Error): // again, soon
+	case err == nil && answer.Error != nil && link.Transient(answer.Error): // again, soon
 	case err == nil && answer.Error != nil:
 		out.sight.err = answer.Error
 	case err != nil || answer.Message == nil:
@@ -136,7 +137,7 @@ func (f *flight) sighted(out *outgoing, m *nats.Msg) {
 func (f *flight) lookAgain(out *outgoing) {
 	switch s := out.sight; {
 	case s == nil || s.asked.IsZero() || s.over() || time.Since(s.last) < f.patience():
-	case time.Since(later(s.asked, f.moved())) >= f.s.opts.Timeout:
+	case time.Since(later(s.asked, f.moved())) >= f.s.Options.Timeout:
 		s.err = errLate
 	default:
 		f.ask(out)
@@ -169,7 +170,7 @@ func (f *flight) compare(out *outgoing) error {
 	if f.terms.transform && f.renamed[subject] == "" && !out.ack.Duplicate {
 		f.renamed[subject] = is.Subject
 		if is.Subject != subject {
-			f.s.opts.Notify(fmt.Sprintf("the stream %s stores %s under the subject %s", out.ack.Stream, subject, is.Subject))
+			f.s.Options.Notify(fmt.Sprintf("the stream %s stores %s under the subject %s", out.ack.Stream, subject, is.Subject))
 		}
 	}
 	switch _, counts := out.msg.Header["Nats-Incr"]; { // a counter stores the sum

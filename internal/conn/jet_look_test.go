@@ -12,6 +12,7 @@ import (
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // An ID is known for the whole stream, whatever its subject and data.
@@ -20,7 +21,7 @@ func TestWhatIsStoredUnderAnIDIsLookedAt(t *testing.T) {
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders", "payments"}})
 	large := strings.Repeat("x", 900_000)
 	for id, data := range map[string]string{"usual": "1", "empty": "", "gone": "1", "large": large} {
-		o := conn.Options{Servers: s.URL, Auth: as("admin"), Timeout: long}
+		o := link.Options{Servers: s.URL, Auth: as("admin"), Timeout: long}
 		r, err := publishOne(t, dial(t, o), broker.Event{Subject: "orders", ID: id, Data: []byte(data)})
 		if err != nil {
 			t.Fatal(err)
@@ -49,7 +50,7 @@ func TestWhatIsStoredUnderAnIDIsLookedAt(t *testing.T) {
 		"looking is not allowed": {"blind", "orders", "usual", "1", broker.ErrUncertain},
 	} {
 		t.Run(name, func(t *testing.T) {
-			session := dial(t, conn.Options{Servers: s.URL, Backend: broker.JetStream, Auth: as(test.user), Timeout: long})
+			session := dial(t, link.Options{Servers: s.URL, Backend: broker.JetStream, Auth: as(test.user), Timeout: long})
 			duplicates := 0
 			p := conn.NewPublisher(session, func(_ int, r broker.Receipt, _ bool) {
 				if r.Duplicate {
@@ -87,7 +88,7 @@ func TestManyAreLookedAtTogether(t *testing.T) {
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
 	network := s.Network()
-	session := dial(t, conn.Options{Servers: network.URL, Timeout: long})
+	session := dial(t, link.Options{Servers: network.URL, Timeout: long})
 	network.Delay(10 * time.Millisecond)
 	const events = 4000
 	for run := range 2 {
@@ -116,7 +117,7 @@ func TestLookIsRepeated(t *testing.T) {
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
 	network := s.Network()
-	session := dial(t, conn.Options{Servers: network.URL, Timeout: 4 * time.Second})
+	session := dial(t, link.Options{Servers: network.URL, Timeout: 4 * time.Second})
 	for range 2 {
 		if _, err := publishOne(t, session, broker.Event{Subject: "orders", ID: "1"}); err != nil {
 			t.Fatal(err)
@@ -136,7 +137,7 @@ func TestLookIsRepeated(t *testing.T) {
 func TestRepeatedIncrementIsNoOtherEvent(t *testing.T) {
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "counts", Subjects: []string{"counts"}, AllowMsgCounter: true, AllowDirect: true})
-	session := dial(t, conn.Options{Servers: s.URL, Timeout: long})
+	session := dial(t, link.Options{Servers: s.URL, Timeout: long})
 	e := broker.Event{Subject: "counts", ID: "1", Header: map[string][]string{"Nats-Incr": {"+2"}}}
 	for i := range 2 {
 		if r, err := publishOne(t, session, e); err != nil || r.Duplicate != (i > 0) {
@@ -151,7 +152,7 @@ func TestLossEndsALook(t *testing.T) {
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
 	network := s.Network()
-	session := dial(t, conn.Options{Servers: network.URL, Timeout: long, NoReconnect: true})
+	session := dial(t, link.Options{Servers: network.URL, Timeout: long, NoReconnect: true})
 	for range 2 { // the second look is made among the acks
 		if _, err := publishOne(t, session, broker.Event{Subject: "orders", ID: "1"}); err != nil {
 			t.Fatal(err)

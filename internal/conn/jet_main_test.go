@@ -16,7 +16,7 @@ import (
 	"go.uber.org/goleak"
 
 	"nats-test/internal/brokertest"
-	"nats-test/internal/conn"
+	"nats-test/internal/conn/link"
 )
 
 // long is a time-out that a test would notice.
@@ -38,7 +38,7 @@ func noLeaks(t *testing.T) {
 }
 
 // as returns the credentials of a user of these tests.
-func as(user string) conn.Auth { return conn.Auth{User: user, Password: "s3cret"} }
+func as(user string) link.Auth { return link.Auth{User: user, Password: "s3cret"} }
 
 // admin may do everything on a server of [withUsers].
 var admin = nats.UserInfo("admin", "s3cret")

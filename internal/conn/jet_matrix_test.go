@@ -13,6 +13,7 @@ import (
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // A jetRow is a stream as others have them, and what is promised on it. Ten
@@ -30,7 +31,7 @@ type jetRow struct {
 	doubt   bool     // it may also end with ErrNotAcked before all is stored
 	stored  []string // nil: nothing
 
-	read    conn.Options // what is said to find the stream
+	read    link.Options // what is said to find the stream
 	subject string       // that is read; default orders
 	alone   jetPromise
 	group   jetPromise
@@ -132,16 +133,16 @@ var jetMatrix = map[string]jetRow{
 	"mirror": {
 		prepare: copies(jetstream.StreamConfig{Name: "copy", Mirror: &jetstream.StreamSource{Name: "orders"}}),
 		settle:  copied, stored: allTen,
-		read: conn.Options{Stream: "copy"}, alone: gotAll, group: gotAll,
+		read: link.Options{Stream: "copy"}, alone: gotAll, group: gotAll,
 	},
 	"source": {
 		prepare: copies(jetstream.StreamConfig{Name: "copy", Sources: []*jetstream.StreamSource{{Name: "orders"}}}),
 		settle:  copied, stored: allTen,
-		read: conn.Options{Stream: "copy"}, alone: gotAll, group: gotAll,
+		read: link.Options{Stream: "copy"}, alone: gotAll, group: gotAll,
 	},
 	"subject transform": {
 		config: jetstream.StreamConfig{SubjectTransform: &jetstream.SubjectTransformConfig{Source: "orders", Destination: "kept.orders"}},
-		stored: allTen, subject: "kept.orders", read: conn.Options{Stream: "orders"}, alone: gotAll, group: gotAll,
+		stored: allTen, subject: "kept.orders", read: link.Options{Stream: "orders"}, alone: gotAll, group: gotAll,
 	},
 	// Nothing is stored under that subject, and a reader is told.
 	"subject transform, as published": {
@@ -166,7 +167,7 @@ func TestStreamsAsOthersHaveThem(t *testing.T) {
 				urls = network.URL
 				network.Lose(brokertest.Holds(`"stream":"orders"`), row.lose)
 			}
-			o := conn.Options{Servers: urls, Timeout: 10 * time.Second, Notify: func(line string) { t.Log(line) }}
+			o := link.Options{Servers: urls, Timeout: 10 * time.Second, Notify: func(line string) { t.Log(line) }}
 			row.publish(t, o, js)
 			if row.lose > 0 && network.Lost() == 0 {
 				t.Error("no ack was lost")
@@ -198,7 +199,7 @@ func (row *jetRow) start(t *testing.T) (urls string, network *brokertest.Network
 }
 
 // publish publishes the ten events, and compares what came of it.
-func (row *jetRow) publish(t *testing.T, o conn.Options, js jetstream.JetStream) {
+func (row *jetRow) publish(t *testing.T, o link.Options, js jetstream.JetStream) {
 	t.Helper()
 	session := dial(t, o)
 	acked := 0

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 	"nats-test/internal/fault"
 )
 
@@ -20,12 +21,12 @@ const movedEvery = 2 * time.Second
 // watchStreams has the server tell of streams that are made and changed. Who may
 // not hear that is not told of a subject that moves to another stream.
 func (s *jetSession) watchStreams() {
-	if s.opts.Stream != "" {
+	if s.Options.Stream != "" {
 		return
 	}
 	for _, what := range []string{"CREATED", "UPDATED"} {
 		// An error says that the connection is gone, which is told elsewhere.
-		_, _ = s.nc.Subscribe(advisories+"STREAM."+what+".*", func(*nats.Msg) {
+		_, _ = s.NC.Subscribe(link.Advisories+"STREAM."+what+".*", func(*nats.Msg) {
 			defer fault.Exit()
 			s.changed.Store(true)
 		})
@@ -35,7 +36,7 @@ func (s *jetSession) watchStreams() {
 // watchGivenUp has the server tell of events that it delivers no more, since they
 // were delivered as often as the consumer allows.
 func (p *pull) watchGivenUp(gaveUp func(sequence uint64, deliveries int)) {
-	_, _ = p.s.nc.Subscribe(advisories+"CONSUMER.MAX_DELIVERIES."+p.stream+"."+p.name, func(m *nats.Msg) {
+	_, _ = p.s.NC.Subscribe(link.Advisories+"CONSUMER.MAX_DELIVERIES."+p.stream+"."+p.name, func(m *nats.Msg) {
 		defer fault.Exit()
 		var about struct {
 			Sequence   uint64 `json:"stream_seq"`
@@ -69,11 +70,11 @@ func (s *jetSession) lookForMoves(now time.Time, pulls []*pull) {
 				s.changed.Store(true)
 				return
 			}
-			if rest, err := p.rest(s.life); err != nil || rest.Waiting > 0 || rest.Unacked > 0 {
+			if rest, err := p.rest(s.Ctx); err != nil || rest.Waiting > 0 || rest.Unacked > 0 {
 				s.changed.Store(true) // later
 				continue
 			}
-			s.leave(broker.Ended(fmt.Errorf("%s is stored by the stream %s now, and no longer by %s", p.subject, name, p.stream)))
+			s.Leave(broker.Ended(fmt.Errorf("%s is stored by the stream %s now, and no longer by %s", p.subject, name, p.stream)))
 			return
 		}
 	})
@@ -81,5 +82,5 @@ func (s *jetSession) lookForMoves(now time.Time, pulls []*pull) {
 
 // streamNow asks which stream covers subject.
 func (s *jetSession) streamNow(subject string) (string, error) {
-	return inquire(s.life, s.link, func(ctx context.Context) (string, error) { return s.js.StreamNameBySubject(ctx, subject) })
+	return link.Inquire(s.Ctx, s.Link, func(ctx context.Context) (string, error) { return s.js.StreamNameBySubject(ctx, subject) })
 }

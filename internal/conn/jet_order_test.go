@@ -16,6 +16,7 @@ import (
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // The order of events in a stream whose leader changes again and again is kept,
@@ -27,7 +28,7 @@ func TestChangesOfLeaderKeepTheOrderOrAreTold(t *testing.T) {
 		_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}, Replicas: 3})
 		return err == nil || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse)
 	})
-	session := dial(t, conn.Options{Servers: c.URLs(), Timeout: 30 * time.Second})
+	session := dial(t, link.Options{Servers: c.URLs(), Timeout: 30 * time.Second})
 	p := conn.NewPublisher(session, nil)
 	const changes = 6
 	changed := make(chan struct{}, changes)

@@ -11,6 +11,7 @@ import (
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // A missing permission is told at once: the time-out is long.
@@ -116,7 +117,7 @@ func TestDomain(t *testing.T) {
 	}
 	o.Domain = "hub"
 	publish(t, o, "orders", 1, 10)
-	both(t, func(t *testing.T, kind func(conn.Options, string) *conn.Listener) {
+	both(t, func(t *testing.T, kind func(link.Options, string) *conn.Listener) {
 		l, handler := kind(o, "orders"), &recorder{}
 		l.UntilEnd = true
 		if end, err := l.Run(soon(t), handler); end != conn.EndReached || err != nil || !slices.Equal(handler.seen(), numbers(1, 10)) {

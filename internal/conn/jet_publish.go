@@ -13,10 +13,11 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 func (s *jetSession) MaxPayload(subject string) int {
-	return int(s.nc.MaxPayload()) - headerSize(s.message(broker.Event{Subject: subject}).Header)
+	return int(s.NC.MaxPayload()) - headerSize(s.message(broker.Event{Subject: subject}).Header)
 }
 
 func headerSize(h nats.Header) int {
@@ -39,8 +40,8 @@ func (s *jetSession) message(e broker.Event) *nats.Msg {
 		header[key] = values
 	}
 	header[jetstream.MsgIDHeader] = []string{e.ID}
-	if _, given := header[jetstream.ExpectedStreamHeader]; s.opts.Stream != "" && !given {
-		header[jetstream.ExpectedStreamHeader] = []string{s.opts.Stream} // another one's ack is none
+	if _, given := header[jetstream.ExpectedStreamHeader]; s.Options.Stream != "" && !given {
+		header[jetstream.ExpectedStreamHeader] = []string{s.Options.Stream} // another one's ack is none
 	}
 	return &nats.Msg{Subject: e.Subject, Data: e.Data, Header: header}
 }
@@ -48,7 +49,7 @@ func (s *jetSession) message(e broker.Event) *nats.Msg {
 // Publish is not interrupted by ctx: what was in flight is sent again by [flight].
 func (s *jetSession) Publish(_ context.Context, e broker.Event, done func(broker.Receipt, error)) error {
 	msg := s.message(e)
-	if limit := int(s.nc.MaxPayload()) - headerSize(msg.Header); len(e.Data) > limit {
+	if limit := int(s.NC.MaxPayload()) - headerSize(msg.Header); len(e.Data) > limit {
 		return broker.Because(broker.ErrTooLarge, fmt.Errorf("%d bytes, at most %d are possible", len(e.Data), limit))
 	}
 	return s.flight.send(msg, e.ID != "", done)
@@ -59,16 +60,16 @@ func (s *jetSession) Publish(_ context.Context, e broker.Event, done func(broker
 // who will come; or only asking is forbidden. nobody: it has no responders. The answer may be lost with the
 // connection, so the wait for it is short.
 func (s *jetSession) uncovered(subject string, nobody bool, patience time.Duration) error {
-	ctx, cancel := context.WithTimeout(s.life, patience)
+	ctx, cancel := context.WithTimeout(s.Ctx, patience)
 	defer cancel()
 	s.forget(subject)
 	info, missing := s.streamInfo(ctx, subject)
-	if missing == nil && nobody && s.opts.Stream != "" && !info.Created.IsZero() { // which may give events, and take none
+	if missing == nil && nobody && s.Options.Stream != "" && !info.Created.IsZero() { // which may give events, and take none
 		mirrorOf := ""
 		if info.Config.Mirror != nil {
 			mirrorOf = info.Config.Mirror.Name
 		}
-		missing = refuses(s.opts.Stream, mirrorOf, len(info.Config.Sources), info.Config.Subjects, subject)
+		missing = refuses(s.Options.Stream, mirrorOf, len(info.Config.Sources), info.Config.Subjects, subject)
 	}
 	if errors.Is(missing, broker.ErrHung) || errors.Is(missing, broker.ErrLost) || errors.Is(missing, broker.ErrAuth) {
 		return nil
@@ -89,7 +90,7 @@ func unsendable(err error) bool {
 // repeatable reports that another attempt may do better.
 func repeatable(err error) bool {
 	api, isAPI := errors.AsType[*jetstream.APIError](err)
-	return errors.Is(err, errLate) || errors.Is(err, nats.ErrNoResponders) || unsendable(err) || isAPI && transient(api)
+	return errors.Is(err, errLate) || errors.Is(err, nats.ErrNoResponders) || unsendable(err) || isAPI && link.Transient(api)
 }
 
 // explainPublish finds the reason why an event was not acked; doubt says that
@@ -116,7 +117,7 @@ func explainPublish(err error, doubt bool) error {
 		return err
 	case unsendable(err):
 		return broker.Because(broker.ErrLost, err)
-	case isAPI && transient(api):
+	case isAPI && link.Transient(api):
 		return broker.Because(whyTransient(api), err)
 	case isAPI && slices.Contains([]jetstream.ErrorCode{10060, 10070, 10071, 10164}, api.ErrorCode): // of Nats-Expected-…
 		return broker.Because(broker.ErrExpected, err)

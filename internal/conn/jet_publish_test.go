@@ -15,6 +15,7 @@ import (
 
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // publishOne stores an event and returns what the broker tells of it.
@@ -31,7 +32,7 @@ func publishOne(t *testing.T, session *conn.Conn, e broker.Event) (broker.Receip
 func TestWithoutStream(t *testing.T) {
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "other", Subjects: []string{"other"}})
-	o := conn.Options{Servers: s.URL, Timeout: long}
+	o := link.Options{Servers: s.URL, Timeout: long}
 	p := conn.NewPublisher(dial(t, o), nil)
 	if err := p.Publish(t.Context(), broker.Event{Subject: "orders"}); err != nil {
 		t.Fatal(err)
@@ -55,12 +56,12 @@ func TestWithoutStream(t *testing.T) {
 
 func TestCreatedStreamIsAsDocumented(t *testing.T) {
 	s, js := onJetStream(t, "")
-	for by, use := range map[string]func(o conn.Options, subject string) error{
-		"publisher": func(o conn.Options, subject string) error {
+	for by, use := range map[string]func(o link.Options, subject string) error{
+		"publisher": func(o link.Options, subject string) error {
 			_, err := publishOne(t, dial(t, o), broker.Event{Subject: subject})
 			return err
 		},
-		"listener": func(o conn.Options, subject string) error {
+		"listener": func(o link.Options, subject string) error {
 			l := listener(o, subject)
 			l.Idle = time.Millisecond
 			_, err := l.Run(soon(t), &recorder{})
@@ -69,7 +70,7 @@ func TestCreatedStreamIsAsDocumented(t *testing.T) {
 	} {
 		t.Run(by, func(t *testing.T) {
 			var heard told
-			o := conn.Options{Servers: s.URL, CreateStream: true, Notify: heard.notify}
+			o := link.Options{Servers: s.URL, CreateStream: true, Notify: heard.notify}
 			if err := use(o, by+":created.now"); err != nil {
 				t.Fatal(err)
 			}
@@ -86,7 +87,7 @@ func TestCreatedStreamIsAsDocumented(t *testing.T) {
 	}
 	t.Run("not possible", func(t *testing.T) {
 		createStream(t, js, jetstream.StreamConfig{Name: "a_b", Subjects: []string{"other"}})
-		for reason, o := range map[string]conn.Options{
+		for reason, o := range map[string]link.Options{
 			"replicas":          {Replicas: 3},
 			`stream "a_b" with`: {},
 			`stream "orders_b`:  {Replicas: 7},
@@ -192,7 +193,7 @@ func TestHeadersArrive(t *testing.T) {
 func TestPublisherNeedsNoPermissionButItsOwn(t *testing.T) {
 	s, js := onJetStream(t, withUsers("least", `publish: "orders", subscribe: "_INBOX.>"`), admin)
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
-	o := conn.Options{Servers: s.URL, Backend: broker.JetStream, Auth: as("least"), Timeout: long}
+	o := link.Options{Servers: s.URL, Backend: broker.JetStream, Auth: as("least"), Timeout: long}
 	if r, err := publishOne(t, dial(t, o), broker.Event{Subject: "orders"}); err != nil || r.Sequence != 1 {
 		t.Error(r, err)
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 	"nats-test/internal/fault"
 )
 
@@ -101,7 +102,7 @@ func positive[T int | time.Duration](value, otherwise T) T {
 
 // subscribe takes answers on a new inbox.
 func (p *pull) subscribe() (err error) {
-	if p.sub, err = p.s.nc.Subscribe(p.s.opts.newInbox(), p.receive); err == nil {
+	if p.sub, err = p.s.NC.Subscribe(p.s.Options.NewInbox(), p.receive); err == nil {
 		_ = p.sub.SetPendingLimits(-1, -1) // the limit is what is asked for
 		p.sub.SetClosedHandler(func(string) {
 			defer fault.Exit()
@@ -141,7 +142,7 @@ func (p *pull) receive(m *nats.Msg) {
 	status := m.Header.Get("Status")
 	switch {
 	case m.Reply == "" && status == "":
-		p.s.ignore(m, "it is no answer of a stream")
+		p.s.Ignore(m, "it is no answer of a stream")
 		return
 	case m.Reply == "" && m.Sub != p.sub: // of a request that is forgotten
 		return
@@ -201,7 +202,7 @@ func (p *pull) answered(status string, header nats.Header) {
 
 // check asks for a consumer that has said nothing since a time.
 func (p *pull) check(since time.Time) {
-	_, err := p.info(p.s.life)
+	_, err := p.info(p.s.Ctx)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	switch {
@@ -210,9 +211,9 @@ func (p *pull) check(since time.Time) {
 		p.giveUp()
 		p.ask()
 	case errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrStreamNotFound):
-		p.s.leave(broker.Ended(p.deleted()))
-	case time.Since(since) > max(p.s.opts.Timeout, p.silence()):
-		p.s.lose(fmt.Errorf("the consumer %s does not answer: %w", p.name, err))
+		p.s.Leave(broker.Ended(p.deleted()))
+	case time.Since(since) > max(p.s.Options.Timeout, p.silence()):
+		p.s.Lose(fmt.Errorf("the consumer %s does not answer: %w", p.name, err))
 	}
 }
 
@@ -237,7 +238,7 @@ func (p *pull) drain(limit time.Duration) {
 		return
 	case <-p.s.Lost():
 		return
-	case <-p.s.life.Done():
+	case <-p.s.Ctx.Done():
 		return
 	}
 	idle := make(chan struct{})
@@ -264,7 +265,7 @@ func (p *pull) drain(limit time.Duration) {
 
 // info asks for the consumer: its leader answers.
 func (p *pull) info(ctx context.Context) (*jetstream.ConsumerInfo, error) {
-	return inquire(ctx, p.s.link, func(ctx context.Context) (*jetstream.ConsumerInfo, error) {
+	return link.Inquire(ctx, p.s.Link, func(ctx context.Context) (*jetstream.ConsumerInfo, error) {
 		consumer, err := p.s.js.Consumer(ctx, p.stream, p.name)
 		if err != nil {
 			return nil, err

@@ -14,6 +14,7 @@ import (
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 func TestFullStream(t *testing.T) {
@@ -48,7 +49,7 @@ func TestFullStream(t *testing.T) {
 						t.Fatal(err)
 					}
 				}()
-				o := conn.Options{Servers: s.URL, Auth: as(test.user), Timeout: long, Window: window}
+				o := link.Options{Servers: s.URL, Auth: as(test.user), Timeout: long, Window: window}
 				var ackedEvents []int
 				p := conn.NewPublisher(dial(t, o), func(event int, _ broker.Receipt, _ bool) { ackedEvents = append(ackedEvents, event) })
 				var err error
@@ -109,7 +110,7 @@ func TestRefusedEvents(t *testing.T) {
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			p := conn.NewPublisher(dial(t, conn.Options{Servers: s.URL, Timeout: long}), nil)
+			p := conn.NewPublisher(dial(t, link.Options{Servers: s.URL, Timeout: long}), nil)
 			err := p.Publish(t.Context(), test.event)
 			if (err != nil) != test.unsent {
 				t.Errorf("sending: %v", err)
@@ -147,7 +148,7 @@ func TestPublishingWithoutPermission(t *testing.T) {
 	for _, name := range []string{"subject denied", "answers denied"} {
 		test := tests[name]
 		t.Run(name, func(t *testing.T) {
-			o := conn.Options{Servers: s.URL, Backend: broker.JetStream, Auth: as(test.user), Timeout: long}
+			o := link.Options{Servers: s.URL, Backend: broker.JetStream, Auth: as(test.user), Timeout: long}
 			p := conn.NewPublisher(dial(t, o), nil)
 			if err := p.Publish(t.Context(), broker.Event{Subject: test.subject}); err != nil {
 				t.Fatal(err)
@@ -173,7 +174,7 @@ func TestPublishingWithoutPermission(t *testing.T) {
 func TestPublishingWithoutPermissionToAsk(t *testing.T) {
 	s, js := onJetStream(t, withUsers("publisher", `publish: { allow: ["orders", "payments"] }, subscribe: { allow: "_INBOX.>" }`), admin)
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
-	o := conn.Options{Servers: s.URL, Backend: broker.JetStream, Auth: as("publisher"), Timeout: 500 * time.Millisecond}
+	o := link.Options{Servers: s.URL, Backend: broker.JetStream, Auth: as("publisher"), Timeout: 500 * time.Millisecond}
 	session := dial(t, o)
 	if r, err := publishOne(t, session, broker.Event{Subject: "orders"}); err != nil || r.Sequence != 1 {
 		t.Errorf("%+v, %v", r, err)

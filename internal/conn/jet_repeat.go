@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+
+	"nats-test/internal/conn/link"
 )
 
 // mend has tend send again what failed. mu is held.
@@ -22,7 +24,7 @@ func (f *flight) signal() {
 	}
 }
 
-func (f *flight) patience() time.Duration { return f.window.patience(f.s.opts.Timeout) }
+func (f *flight) patience() time.Duration { return f.window.patience(f.s.Options.Timeout) }
 
 func later(a, b time.Time) time.Time {
 	if a.After(b) {
@@ -70,7 +72,7 @@ func (f *flight) silence(i int) time.Duration {
 // repeated may still come until its time is over.
 func (f *flight) limit(out *outgoing) time.Duration {
 	if f.terms != nil && time.Since(out.born) >= f.terms.repeats {
-		return max(f.s.opts.Timeout, f.patience())
+		return max(f.s.Options.Timeout, f.patience())
 	}
 	return f.patience()
 }
@@ -84,7 +86,7 @@ func (f *flight) limit(out *outgoing) time.Duration {
 // behind them stored. So only the answer to a new attempt counts.
 func (f *flight) repeat() {
 	for {
-		if f.s.broken.Swap(false) && f.terms != nil && !f.learning { // they may have been changed meanwhile
+		if f.s.Broken.Swap(false) && f.terms != nil && !f.learning { // they may have been changed meanwhile
 			f.learn(f.terms.stream, "")
 			f.terms = nil
 		}
@@ -132,7 +134,7 @@ func (f *flight) repeatOthers() {
 // repeatOne sends an event until it is answered, or its time is over. mu is
 // held, but while it waits.
 func (f *flight) repeatOne(out *outgoing) {
-	pace := newBackoff()
+	pace := link.NewBackoff()
 	pace.InitialInterval /= 10
 	pace.MaxInterval /= 10
 	out.doubt = out.doubt || out.err == nil // the connection broke since it was sent
@@ -148,7 +150,7 @@ func (f *flight) repeatOne(out *outgoing) {
 		case out.doubt && f.learning: // which takes no longer than the time-out
 			f.wait(out, f.patience(), func() bool { return !f.learning })
 			continue
-		case !f.safe(out), time.Since(later(begun, f.heard)) >= f.s.opts.Timeout:
+		case !f.safe(out), time.Since(later(begun, f.heard)) >= f.s.Options.Timeout:
 			f.giveUp(out)
 			continue
 		}
@@ -196,13 +198,13 @@ func (f *flight) wait(out *outgoing, limit time.Duration, over func() bool) {
 		f.mu.Unlock()
 		select {
 		case <-f.wake:
-		case <-f.s.breaks:
+		case <-f.s.Breaks:
 			silent = true
 		case <-timer.C:
 			silent = true
 		case <-f.s.Lost():
 			lost = true
-		case <-f.s.life.Done():
+		case <-f.s.Ctx.Done():
 			lost = true
 		}
 		f.mu.Lock()

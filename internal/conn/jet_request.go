@@ -64,7 +64,7 @@ func (p *pull) ask() {
 	}
 	text, err := json.Marshal(question)
 	if err == nil {
-		err = p.s.nc.PublishRequest(p.s.api()+".CONSUMER.MSG.NEXT."+p.stream+"."+p.name, p.sub.Subject, text)
+		err = p.s.NC.PublishRequest(p.s.api()+".CONSUMER.MSG.NEXT."+p.stream+"."+p.name, p.sub.Subject, text)
 	}
 	if err != nil {
 		p.pause = true // the connection is broken, and the session about to end

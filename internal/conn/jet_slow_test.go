@@ -11,11 +11,12 @@ import (
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // publishSlowly stores events over a network that is made worse after the
 // session is there, and checks that each is sent about once.
-func publishSlowly(t *testing.T, o conn.Options, events, size int, worse func(n *brokertest.Network)) {
+func publishSlowly(t *testing.T, o link.Options, events, size int, worse func(n *brokertest.Network)) {
 	t.Helper()
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
@@ -42,14 +43,14 @@ func publishSlowly(t *testing.T, o conn.Options, events, size int, worse func(n 
 func TestSlowUplinkIsNoTimeout(t *testing.T) {
 	for name, test := range map[string]struct{ events, size int }{"many": {500, 2000}, "large": {3, 900_000}} {
 		t.Run(name, func(t *testing.T) {
-			publishSlowly(t, conn.Options{Timeout: 3 * time.Second}, test.events, test.size, func(n *brokertest.Network) { n.Throttle(250_000, 0) })
+			publishSlowly(t, link.Options{Timeout: 3 * time.Second}, test.events, test.size, func(n *brokertest.Network) { n.Throttle(250_000, 0) })
 		})
 	}
 }
 
 // Answers take longer than the least patience with them.
 func TestSlowAnswersAreWaitedFor(t *testing.T) {
-	publishSlowly(t, conn.Options{Timeout: time.Minute}, 300, 1000, func(n *brokertest.Network) { n.Delay(1200 * time.Millisecond) })
+	publishSlowly(t, link.Options{Timeout: time.Minute}, 300, 1000, func(n *brokertest.Network) { n.Delay(1200 * time.Millisecond) })
 }
 
 // What is sent again and again is no progress, however long it takes to leave.
@@ -57,7 +58,7 @@ func TestRepeatsAreNoProgress(t *testing.T) {
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
 	network := s.Network()
-	session := dial(t, conn.Options{Servers: network.URL, Timeout: time.Second})
+	session := dial(t, link.Options{Servers: network.URL, Timeout: time.Second})
 	if _, err := publishOne(t, session, broker.Event{Subject: "orders"}); err != nil {
 		t.Fatal(err)
 	}

@@ -28,7 +28,7 @@ func (p *pull) isEvent(m *nats.Msg) bool {
 	default:
 		return true
 	}
-	p.s.ignore(m, why)
+	p.s.Ignore(m, why)
 	return false
 }
 
@@ -69,7 +69,7 @@ func (p *pull) confirm(judge func(*jetstream.ConsumerInfo, error)) {
 	p.working.Go(func() {
 		defer p.checking.Store(false)
 		defer fault.Exit()
-		info, err := p.info(p.s.life)
+		info, err := p.info(p.s.Ctx)
 		judge(info, err)
 	})
 }
@@ -78,12 +78,12 @@ func (p *pull) confirm(judge func(*jetstream.ConsumerInfo, error)) {
 func (p *pull) sameConsumer(info *jetstream.ConsumerInfo, err error) {
 	switch {
 	case errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrStreamNotFound):
-		p.s.leave(broker.Ended(p.deleted()))
+		p.s.Leave(broker.Ended(p.deleted()))
 	case err != nil: // tend asks again if nothing comes
 	case !info.Created.Equal(p.created):
-		p.s.leave(broker.Ended(p.deleted()))
+		p.s.Leave(broker.Ended(p.deleted()))
 	case !slices.Equal(filtersOf(info.Config), p.filters):
-		p.s.leave(broker.Because(broker.ErrConsumer, fmt.Errorf("the consumer %q of stream %q was changed: it has the filter %q now",
+		p.s.Leave(broker.Because(broker.ErrConsumer, fmt.Errorf("the consumer %q of stream %q was changed: it has the filter %q now",
 			p.name, p.stream, strings.Join(filtersOf(info.Config), ", "))))
 	}
 }
@@ -95,7 +95,7 @@ func (p *pull) missedUpTo(last uint64) func(*jetstream.ConsumerInfo, error) {
 		came := p.came
 		p.mu.Unlock()
 		if err == nil && info.Delivered.Consumer >= last && last > came {
-			p.s.lose(p.missed())
+			p.s.Lose(p.missed())
 		}
 	}
 }
@@ -109,7 +109,7 @@ func (p *pull) refused(status, words string) {
 		p.ask()
 		return
 	}
-	p.s.leave(broker.Because(broker.ErrRefused, fmt.Errorf("asking consumer %q of stream %q: %s %s", p.name, p.stream, broker.Clip(status), broker.Clip(words))))
+	p.s.Leave(broker.Because(broker.ErrRefused, fmt.Errorf("asking consumer %q of stream %q: %s %s", p.name, p.stream, broker.Clip(status), broker.Clip(words))))
 }
 
 func (p *pull) missed() error {

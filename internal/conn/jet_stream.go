@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // stream returns the name of the stream of subject; see streamInfo.
@@ -50,14 +51,14 @@ func (s *jetSession) streamInfo(ctx context.Context, subject string) (*jetstream
 }
 
 func (s *jetSession) findStream(ctx context.Context, subject string) (info *jetstream.StreamInfo, err error) {
-	name := s.opts.Stream
+	name := s.Options.Stream
 	if name == "" {
-		name, err = inquire(ctx, s.link, func(ctx context.Context) (string, error) { return s.js.StreamNameBySubject(ctx, subject) })
+		name, err = link.Inquire(ctx, s.Link, func(ctx context.Context) (string, error) { return s.js.StreamNameBySubject(ctx, subject) })
 	}
 	if err == nil {
 		info, err = s.look(ctx, name)
 	}
-	if errors.Is(err, jetstream.ErrStreamNotFound) && s.opts.CreateStream {
+	if errors.Is(err, jetstream.ErrStreamNotFound) && s.Options.CreateStream {
 		if name, err = s.createStream(ctx, subject); err == nil {
 			info, err = s.look(ctx, name)
 		}
@@ -67,11 +68,11 @@ func (s *jetSession) findStream(ctx context.Context, subject string) (info *jets
 		return &jetstream.StreamInfo{Config: jetstream.StreamConfig{Name: name}}, nil
 	case name != "" && errors.Is(err, jetstream.ErrStreamNotFound):
 		reason := broker.ErrNoStream
-		if s.opts.Stream != "" {
+		if s.Options.Stream != "" {
 			reason = broker.ErrNoSuchStream
 		}
 		return nil, broker.Because(reason, fmt.Errorf("%s: %w", name, err))
-	case err == nil && s.opts.Stream != "" && !mayStore(info.Config, subject):
+	case err == nil && s.Options.Stream != "" && !mayStore(info.Config, subject):
 		return nil, refuses(name, "", 0, info.Config.Subjects, subject)
 	}
 	return info, err
@@ -79,7 +80,7 @@ func (s *jetSession) findStream(ctx context.Context, subject string) (info *jets
 
 // look asks for a stream as it is now.
 func (s *jetSession) look(ctx context.Context, name string) (*jetstream.StreamInfo, error) {
-	return inquire(ctx, s.link, func(ctx context.Context) (*jetstream.StreamInfo, error) {
+	return link.Inquire(ctx, s.Link, func(ctx context.Context) (*jetstream.StreamInfo, error) {
 		stream, err := s.js.Stream(ctx, name)
 		if err != nil {
 			return nil, err
@@ -110,21 +111,21 @@ func refuses(name, mirrorOf string, sources int, subjects []string, subject stri
 }
 
 func (s *jetSession) createStream(ctx context.Context, subject string) (string, error) {
-	config := NewStream(subject, s.opts.Replicas)
-	config.Name = cmp.Or(s.opts.Stream, config.Name)
+	config := NewStream(subject, s.Options.Replicas)
+	config.Name = cmp.Or(s.Options.Stream, config.Name)
 	kept := "nothing is dropped"
-	if s.opts.MaxBytes > 0 {
-		config.MaxBytes, config.Discard = s.opts.MaxBytes, jetstream.DiscardNew
-		kept = fmt.Sprintf("at most %s, then it takes no more", size(uint64(s.opts.MaxBytes)))
+	if s.Options.MaxBytes > 0 {
+		config.MaxBytes, config.Discard = s.Options.MaxBytes, jetstream.DiscardNew
+		kept = fmt.Sprintf("at most %s, then it takes no more", size(uint64(s.Options.MaxBytes)))
 	}
-	err := s.ask(ctx, func(ctx context.Context) error {
+	err := s.Ask(ctx, func(ctx context.Context) error {
 		_, err := s.js.CreateStream(ctx, config)
 		return err
 	})
 	if err != nil {
 		return "", fmt.Errorf("creating the stream %q: %w", config.Name, err)
 	}
-	s.opts.Notify(fmt.Sprintf("created the stream %s for the subject %s: file storage, replicas: %d, %s, repeats are known for %v",
+	s.Options.Notify(fmt.Sprintf("created the stream %s for the subject %s: file storage, replicas: %d, %s, repeats are known for %v",
 		config.Name, subject, config.Replicas, kept, config.Duplicates))
 	return config.Name, nil
 }
@@ -179,12 +180,12 @@ func (s *jetSession) Find(ctx context.Context, subject string, from uint64) (bro
 		Time     time.Time `json:"time"`
 	}
 	request, _ := json.Marshal(question) // numbers and strings always marshal
-	found, err := inquire(ctx, s.link, func(ctx context.Context) (message, error) {
+	found, err := link.Inquire(ctx, s.Link, func(ctx context.Context) (message, error) {
 		var answer struct {
 			Error   *jetstream.APIError `json:"error"`
 			Message message             `json:"message"`
 		}
-		reply, err := s.nc.RequestWithContext(ctx, s.api()+".STREAM.MSG.GET."+name, request)
+		reply, err := s.NC.RequestWithContext(ctx, s.api()+".STREAM.MSG.GET."+name, request)
 		if err == nil {
 			err = json.Unmarshal(reply.Data, &answer)
 		}
@@ -204,6 +205,6 @@ func (s *jetSession) Find(ctx context.Context, subject string, from uint64) (bro
 
 // several reports whether a stream stores more than one subject, or can.
 func (s *jetSession) several(name string) bool {
-	info, err := s.look(s.life, name)
+	info, err := s.look(s.Ctx, name)
 	return err != nil || len(info.Config.Subjects) != 1 || strings.ContainsAny(info.Config.Subjects[0], "*>")
 }

@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // How long the server keeps a consumer that nobody asks: that of a group without
@@ -68,7 +69,7 @@ func (s *jetSession) subscribe(ctx context.Context, sub broker.Subscription) (br
 	}
 	s.pulling.Store(int64(len(s.pulls)))
 	s.listening.Unlock()
-	s.attend(roll("jetstream", info.Stream, info.Name), sub.Group != "", p.describe)
+	s.AnswerRolls(link.Roll("jetstream", info.Stream, info.Name), sub.Group != "", p.describe)
 	return place, nil
 }
 
@@ -86,7 +87,7 @@ func (s *jetSession) consumer(ctx context.Context, sub broker.Subscription) (bro
 	place := broker.Place{Subject: sub.Subject, Origin: broker.Origin{Stream: stream, Since: its.Created}, Consumer: wanted.Name, MaxInFlight: sub.MaxInFlight,
 		Notes: notesOn(its.Config, sub.Subject, false)}
 	var consumer jetstream.Consumer
-	err = s.ask(ctx, func(ctx context.Context) (err error) {
+	err = s.Ask(ctx, func(ctx context.Context) (err error) {
 		for {
 			if wanted.Name != "" {
 				place.Resumed = true
@@ -175,7 +176,7 @@ func (s *jetSession) compare(info *jetstream.ConsumerInfo, wanted jetstream.Cons
 		return broker.Because(broker.ErrConsumer, fmt.Errorf("consumer %q of stream %q %s", info.Name, info.Stream, problem))
 	}
 	differs := func(what string, is, wanted any) {
-		s.opts.Notify(fmt.Sprintf("the consumer %s exists: its %s is %v, not %v", info.Name, what, is, wanted))
+		s.Options.Notify(fmt.Sprintf("the consumer %s exists: its %s is %v, not %v", info.Name, what, is, wanted))
 	}
 	if is.AckWait != wanted.AckWait {
 		differs("ack wait", is.AckWait, wanted.AckWait)

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 	"nats-test/internal/fault"
 )
 
@@ -99,8 +100,8 @@ type streamAnswer struct {
 
 // apiRequest asks the JetStream API.
 func (s *jetSession) apiRequest(what string, request []byte) (streamAnswer, error) {
-	return inquire(s.life, s.link, func(ctx context.Context) (a streamAnswer, err error) {
-		m, err := s.nc.RequestWithContext(ctx, s.api()+what, request)
+	return link.Inquire(s.Ctx, s.Link, func(ctx context.Context) (a streamAnswer, err error) {
+		m, err := s.NC.RequestWithContext(ctx, s.api()+what, request)
 		if err != nil {
 			return a, err
 		}
@@ -117,15 +118,15 @@ func (s *jetSession) apiRequest(what string, request []byte) (streamAnswer, erro
 // covering returns the name of the stream of subject, and makes one if that is
 // wanted.
 func (s *jetSession) covering(subject string) (string, error) {
-	if s.opts.Stream != "" {
-		return s.opts.Stream, nil
+	if s.Options.Stream != "" {
+		return s.Options.Stream, nil
 	}
 	request, _ := json.Marshal(struct { // strings always marshal
 		Subject string `json:"subject"`
 	}{subject})
 	a, err := s.apiRequest(".STREAM.NAMES", request)
 	if err != nil || len(a.Streams) != 1 {
-		return s.stream(s.life, subject)
+		return s.stream(s.Ctx, subject)
 	}
 	return a.Streams[0], nil
 }
@@ -157,7 +158,7 @@ func (s *jetSession) terms(name, subject string) *terms {
 
 // consumersOf lists the consumers of a stream.
 func (s *jetSession) consumersOf(stream string) (map[string]wanting, error) {
-	return inquire(s.life, s.link, func(ctx context.Context) (map[string]wanting, error) {
+	return link.Inquire(s.Ctx, s.Link, func(ctx context.Context) (map[string]wanting, error) {
 		all := make(map[string]wanting)
 		handle, err := s.js.Stream(ctx, stream)
 		if err != nil {
@@ -283,7 +284,7 @@ func (f *flight) kept(out *outgoing) error {
 	}
 	if errors.Is(t.err, broker.ErrAuth) && !f.told {
 		f.told = true
-		f.s.opts.Notify(fmt.Sprintf("the stream %s can't be looked at, so it can't be known whether it keeps what it acks (%v)", t.stream, t.err))
+		f.s.Options.Notify(fmt.Sprintf("the stream %s can't be looked at, so it can't be known whether it keeps what it acks (%v)", t.stream, t.err))
 	}
 	if size := len(out.msg.Data) + headerSize(out.msg.Header); t.maxBytes > 0 && int64(size) > t.maxBytes && !out.ack.Duplicate {
 		return broker.Because(broker.ErrNotStored, fmt.Errorf("%d bytes with headers, and the stream %s holds %d in all (max_bytes): it was acked and dropped",

@@ -12,6 +12,7 @@ import (
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // ack is in every answer of the stream "orders" to a publisher.
@@ -26,7 +27,7 @@ func TestLostAnswerIsRepeatedWithinTheStreamsWindowOnly(t *testing.T) {
 			s, js := onJetStreamAlone(t, "")
 			createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}, Duplicates: window})
 			network := s.Network()
-			o := conn.Options{Servers: network.URL, Timeout: 3 * time.Second}
+			o := link.Options{Servers: network.URL, Timeout: 3 * time.Second}
 			session := dial(t, o)
 			network.Lose(ack, 1)
 			r, err := publishOne(t, session, broker.Event{Subject: "orders", ID: "once"})
@@ -55,7 +56,7 @@ func onJetStreamAlone(t *testing.T, extra string) (*brokertest.Server, jetstream
 func TestFrozenServerWithAShortWindowStoresEverythingOnce(t *testing.T) {
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}, Duplicates: 500 * time.Millisecond})
-	session := dial(t, conn.Options{Servers: s.URL, Timeout: 20 * time.Second})
+	session := dial(t, link.Options{Servers: s.URL, Timeout: 20 * time.Second})
 	if _, err := publishOne(t, session, broker.Event{Subject: "orders", Data: []byte("0")}); err != nil {
 		t.Fatal(err)
 	}
@@ -91,7 +92,7 @@ func TestWhatCantBeRepeatedSafelyIsInDoubt(t *testing.T) {
 			createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}, Duplicates: test.window})
 			defer func() { _ = js.DeleteStream(t.Context(), "orders") }()
 			network := s.Network()
-			o := conn.Options{Servers: network.URL, Backend: broker.JetStream, Auth: as(test.user), Timeout: 10 * time.Second}
+			o := link.Options{Servers: network.URL, Backend: broker.JetStream, Auth: as(test.user), Timeout: 10 * time.Second}
 			session := dial(t, o)
 			if _, err := publishOne(t, session, broker.Event{Subject: "orders"}); err != nil {
 				t.Fatal(err)
@@ -134,7 +135,7 @@ func TestInterestStreamWithoutInterestStoresNothing(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			o := conn.Options{Servers: s.URL, Backend: broker.JetStream, Auth: as(test.user), Timeout: long}
+			o := link.Options{Servers: s.URL, Backend: broker.JetStream, Auth: as(test.user), Timeout: long}
 			p := conn.NewPublisher(dial(t, o), nil)
 			for range 3 {
 				if err := p.Publish(t.Context(), broker.Event{Subject: "orders.a"}); err != nil {
@@ -170,14 +171,14 @@ func TestInterestThatEndsMeanwhileIsNoticed(t *testing.T) {
 		}
 	}
 	consumer("first")
-	session := dial(t, conn.Options{Servers: s.URL, Timeout: long})
+	session := dial(t, link.Options{Servers: s.URL, Timeout: long})
 	if _, err := publishOne(t, session, broker.Event{Subject: "orders"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := js.DeleteConsumer(t.Context(), "I", "first"); err != nil {
 		t.Fatal(err)
 	}
-	other := dial(t, conn.Options{Servers: s.URL, Timeout: long})
+	other := dial(t, link.Options{Servers: s.URL, Timeout: long})
 	if _, err := publishOne(t, other, broker.Event{Subject: "orders"}); !errors.Is(err, broker.ErrNotStored) {
 		t.Error(err)
 	}
@@ -185,7 +186,7 @@ func TestInterestThatEndsMeanwhileIsNoticed(t *testing.T) {
 	if _, err := publishOne(t, session, broker.Event{Subject: "orders"}); !errors.Is(err, broker.ErrUncertain) {
 		t.Error(err)
 	}
-	if _, err := publishOne(t, dial(t, conn.Options{Servers: s.URL}), broker.Event{Subject: "orders"}); err != nil {
+	if _, err := publishOne(t, dial(t, link.Options{Servers: s.URL}), broker.Event{Subject: "orders"}); err != nil {
 		t.Error(err)
 	}
 }
@@ -195,7 +196,7 @@ func TestStreamWithoutAcksIsToldAtOnce(t *testing.T) {
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}, NoAck: true})
 	begin := time.Now()
-	p := conn.NewPublisher(dial(t, conn.Options{Servers: s.URL, Timeout: long}), nil)
+	p := conn.NewPublisher(dial(t, link.Options{Servers: s.URL, Timeout: long}), nil)
 	for range 10 {
 		if err := p.Publish(t.Context(), broker.Event{Subject: "orders"}); err != nil {
 			break
@@ -215,7 +216,7 @@ func TestSubjectTransformIsTold(t *testing.T) {
 	createStream(t, js, jetstream.StreamConfig{Name: "T", Subjects: []string{"orders.*"},
 		SubjectTransform: &jetstream.SubjectTransformConfig{Source: "orders.*", Destination: "kept.{{wildcard(1)}}"}})
 	var heard told
-	session := dial(t, conn.Options{Servers: s.URL, Timeout: long, Notify: heard.notify})
+	session := dial(t, link.Options{Servers: s.URL, Timeout: long, Notify: heard.notify})
 	for i := range 4 { // the last two are repeats
 		r, err := publishOne(t, session, broker.Event{Subject: "orders.a", ID: fmt.Sprint(i % 2), Data: []byte("x")})
 		if err != nil || r.Duplicate != (i >= 2) {
@@ -233,7 +234,7 @@ func TestSubjectTransformIsTold(t *testing.T) {
 func TestTooLargeForTheStreamNamesItsLimit(t *testing.T) {
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "small", Subjects: []string{"orders"}, MaxMsgSize: 1000})
-	_, err := publishOne(t, dial(t, conn.Options{Servers: s.URL, Timeout: long}), broker.Event{Subject: "orders", Data: make([]byte, 2000)})
+	_, err := publishOne(t, dial(t, link.Options{Servers: s.URL, Timeout: long}), broker.Event{Subject: "orders", Data: make([]byte, 2000)})
 	if !errors.Is(err, broker.ErrStreamLimit) || !strings.Contains(err.Error(), "the stream small takes 1000 (max_msg_size)") {
 		t.Error(err)
 	}
@@ -245,12 +246,12 @@ func TestNamedStreamIsTheOneThatStores(t *testing.T) {
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
 	createStream(t, js, jetstream.StreamConfig{Name: "other", Subjects: []string{"other"}})
 	for stream, want := range map[string]error{"orders": nil, "other": broker.ErrOtherStream} {
-		_, err := publishOne(t, dial(t, conn.Options{Servers: s.URL, Stream: stream, Timeout: long}), broker.Event{Subject: "orders"})
+		_, err := publishOne(t, dial(t, link.Options{Servers: s.URL, Stream: stream, Timeout: long}), broker.Event{Subject: "orders"})
 		if !errors.Is(err, want) {
 			t.Errorf("%s: %v", stream, err)
 		}
 	}
-	_, err := publishOne(t, dial(t, conn.Options{Servers: s.URL, Stream: "other", Timeout: long}), broker.Event{Subject: "nowhere"})
+	_, err := publishOne(t, dial(t, link.Options{Servers: s.URL, Stream: "other", Timeout: long}), broker.Event{Subject: "nowhere"})
 	if !errors.Is(err, broker.ErrOtherStream) {
 		t.Error(err)
 	}
@@ -268,7 +269,7 @@ func TestNamedStreamThatTakesNoEvents(t *testing.T) {
 	for range 2 {
 		for stream, want := range map[string]error{"mirror": broker.ErrMirror, "all": broker.ErrOtherStream, "nowhere": broker.ErrNoSuchStream} {
 			begin := time.Now()
-			_, err := publishOne(t, dial(t, conn.Options{Servers: s.URL, Stream: stream, Timeout: long}), broker.Event{Subject: "orders"})
+			_, err := publishOne(t, dial(t, link.Options{Servers: s.URL, Stream: stream, Timeout: long}), broker.Event{Subject: "orders"})
 			if !errors.Is(err, want) || time.Since(begin) > long/2 {
 				t.Errorf("%s: %v after %v", stream, err, time.Since(begin))
 			}
@@ -284,7 +285,7 @@ func TestTermsThatCantBeReadAreTold(t *testing.T) {
 	s, js := onJetStream(t, withUsers("least", `publish: "orders", subscribe: "_INBOX.>"`), admin)
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
 	var heard told
-	session := dial(t, conn.Options{Servers: s.URL, Backend: broker.JetStream, Auth: as("least"), Timeout: long, Notify: heard.notify})
+	session := dial(t, link.Options{Servers: s.URL, Backend: broker.JetStream, Auth: as("least"), Timeout: long, Notify: heard.notify})
 	for range 3 {
 		if _, err := publishOne(t, session, broker.Event{Subject: "orders"}); err != nil {
 			t.Fatal(err)

@@ -1,6 +1,10 @@
 package conn
 
-import "time"
+import (
+	"time"
+
+	"nats-test/internal/conn/link"
+)
 
 const (
 	// roomBytes bounds the data in flight, which is kept until it is acked, so
@@ -28,7 +32,7 @@ type window struct {
 	round   uint64        // the event whose answer ends the present round trip
 }
 
-func newWindow(o Options, trip time.Duration) window {
+func newWindow(o link.Options, trip time.Duration) window {
 	return window{most: o.Window, limit: firstRoom, trip: trip}
 }
 
@@ -63,7 +67,7 @@ func (w *window) answered(number, next uint64, took time.Duration) {
 // patience is how long the answer to an attempt may take before another: never
 // longer than the time-out, and long enough for what is in flight to arrive.
 func (w *window) patience(timeout time.Duration) time.Duration {
-	least := min(timeout/2, answerPatience)
+	least := min(timeout/2, link.AnswerPatience)
 	if w.round == 0 { // nothing was answered yet
 		sending := time.Duration(w.bytes) * time.Second / slowest
 		least = max(least, min(sending, timeout/2))

@@ -3,10 +3,12 @@ package conn
 import (
 	"testing"
 	"time"
+
+	"nats-test/internal/conn/link"
 )
 
 func TestWindowFollowsTheAnswers(t *testing.T) {
-	w := newWindow(Options{Window: 100}, 0)
+	w := newWindow(link.Options{Window: 100}, 0)
 	if w.full(0, 10*firstRoom) || !w.full(1, firstRoom+1) || w.full(99, 1) || !w.full(100, 1) {
 		t.Error("it is not bounded by events and bytes, or takes no single large one")
 	}
@@ -25,7 +27,7 @@ func TestWindowFollowsTheAnswers(t *testing.T) {
 	if w.limit != leastRoom {
 		t.Errorf("events wait for each other: %d bytes", w.limit)
 	}
-	w = newWindow(Options{Window: 100}, 3*time.Second)
+	w = newWindow(link.Options{Window: 100}, 3*time.Second)
 	for number := range uint64(20) {
 		w.answered(number, number+1, 3*time.Second)
 	}

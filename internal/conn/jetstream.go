@@ -14,12 +14,13 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 	"nats-test/internal/fault"
 )
 
 // jetSession is a session with JetStream.
 type jetSession struct {
-	*link
+	*link.Link
 	js jetstream.JetStream
 
 	flight *flight
@@ -39,7 +40,7 @@ var jetTraits = broker.Traits{MessageIDs: true, Streams: true, ExtendsWait: true
 
 // jetPresent asks whether the account has JetStream. The error wraps
 // [broker.ErrNoJetStream] if it has none.
-func jetPresent(ctx context.Context, l *link) error {
+func jetPresent(ctx context.Context, l *link.Link) error {
 	js, err := client(l)
 	if err != nil {
 		return err
@@ -49,7 +50,7 @@ func jetPresent(ctx context.Context, l *link) error {
 
 // openJetStream opens a session over l, if the account has JetStream, or was
 // found to have it. That asking is not permitted says nothing of the rest.
-func openJetStream(ctx context.Context, l *link, found bool) (broker.Session, error) {
+func openJetStream(ctx context.Context, l *link.Link, found bool) (broker.Session, error) {
 	js, err := client(l)
 	if err == nil && !found {
 		err = hasJetStream(ctx, l, js)
@@ -59,47 +60,47 @@ func openJetStream(ctx context.Context, l *link, found bool) (broker.Session, er
 	}
 	l.EndOnDenial()
 	s := newSession(l, js)
-	s.flight = newFlight(s, l.took)
+	s.flight = newFlight(s, l.Took)
 	return s, nil
 }
 
 // hasJetStream returns an error that wraps [broker.ErrNoJetStream] if the account has
 // no JetStream.
-func hasJetStream(ctx context.Context, l *link, js jetstream.JetStream) error {
+func hasJetStream(ctx context.Context, l *link.Link, js jetstream.JetStream) error {
 	_, err := account(ctx, l, js)
 	return err
 }
 
 // account is what JetStream tells of the account. Its error is that of
 // hasJetStream.
-func account(ctx context.Context, l *link, js jetstream.JetStream) (*jetstream.AccountInfo, error) {
+func account(ctx context.Context, l *link.Link, js jetstream.JetStream) (*jetstream.AccountInfo, error) {
 	began := time.Now()
-	info, err := inquire(ctx, l, js.AccountInfo)
-	l.took = time.Since(began)
-	if l.opts.Domain != "" && errors.Is(explainJetStream(err), broker.ErrNoJetStream) && !errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) {
-		return nil, broker.Because(broker.ErrNoDomain, fmt.Errorf("%q: %w", l.opts.Domain, err))
+	info, err := link.Inquire(ctx, l, js.AccountInfo)
+	l.Took = time.Since(began)
+	if l.Options.Domain != "" && errors.Is(explainJetStream(err), broker.ErrNoJetStream) && !errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) {
+		return nil, broker.Because(broker.ErrNoDomain, fmt.Errorf("%q: %w", l.Options.Domain, err))
 	}
 	return info, explainJetStream(err)
 }
 
-func client(l *link) (jetstream.JetStream, error) {
-	timeout := jetstream.WithDefaultTimeout(l.opts.Timeout)
-	if l.opts.Domain != "" {
-		return jetstream.NewWithDomain(l.nc, l.opts.Domain, timeout)
+func client(l *link.Link) (jetstream.JetStream, error) {
+	timeout := jetstream.WithDefaultTimeout(l.Options.Timeout)
+	if l.Options.Domain != "" {
+		return jetstream.NewWithDomain(l.NC, l.Options.Domain, timeout)
 	}
-	return jetstream.New(l.nc, timeout)
+	return jetstream.New(l.NC, timeout)
 }
 
 func (s *jetSession) Close() error {
-	first, lost := s.close()
+	first, lost := s.MarkClosed()
 	if !first {
 		return nil
 	}
 	if lost {
-		s.end()
+		s.Cancel()
 	}
 	s.flight.close()
-	s.Drain(s.opts.Timeout)
+	s.Drain(s.Options.Timeout)
 	s.listening.Lock()
 	pulls := s.pulls
 	s.listening.Unlock()
@@ -107,14 +108,14 @@ func (s *jetSession) Close() error {
 		p.leave(lost)
 	}
 	err := s.confirm(lost)
-	s.abandon()
+	s.Abandon()
 	s.flight.done.Wait()
 	s.tending.Wait()
 	for _, p := range pulls {
 		p.close()
 	}
 	if err != nil {
-		return fmt.Errorf("closing the session %q: %w", s.opts.ClientID, err)
+		return fmt.Errorf("closing the session %q: %w", s.Options.ClientID, err)
 	}
 	return nil
 }
@@ -127,7 +128,7 @@ func (s *jetSession) tend() {
 	defer tick.Stop()
 	for {
 		select {
-		case <-s.life.Done():
+		case <-s.Ctx.Done():
 			return
 		case <-s.Lost():
 			return
@@ -146,7 +147,7 @@ func (s *jetSession) tend() {
 // deleteLater deletes a consumer that only this listener used, and does not
 // wait for the answer. The server would do so by itself after some time.
 func (s *jetSession) deleteLater(stream, consumer string) {
-	_ = s.nc.Publish(s.api()+".CONSUMER.DELETE."+stream+"."+consumer, nil)
+	_ = s.NC.Publish(s.api()+".CONSUMER.DELETE."+stream+"."+consumer, nil)
 }
 
 // Rest tells what is left of a subscription, in the words of its consumer's leader.
@@ -171,13 +172,13 @@ func (s *jetSession) confirm(lost bool) error {
 		}
 		return nil // there is nobody to ask
 	}
-	if !s.nc.IsConnected() { // a flush would wait in vain
+	if !s.NC.IsConnected() { // a flush would wait in vain
 		return broker.Because(broker.ErrLost, nats.ErrDisconnected)
 	}
-	if err := s.nc.FlushTimeout(s.opts.Timeout); err != nil {
+	if err := s.NC.FlushTimeout(s.Options.Timeout); err != nil {
 		return broker.Because(broker.ErrLost, err)
 	}
-	if said := s.nc.LastError(); errors.Is(said, nats.ErrPermissionViolation) && strings.Contains(said.Error(), `Publish to "$JS.ACK.`) {
+	if said := s.NC.LastError(); errors.Is(said, nats.ErrPermissionViolation) && strings.Contains(said.Error(), `Publish to "$JS.ACK.`) {
 		return broker.Because(broker.ErrAuth, said)
 	}
 	return nil
@@ -210,7 +211,7 @@ func explainJetStream(err error) error {
 		return broker.Because(broker.ErrRefused, broker.Because(broker.ErrNeedsMaxBytes, err))
 	case isAPI && slices.Contains([]jetstream.ErrorCode{10002, 10026, 10027, 10028, 10047}, api.ErrorCode):
 		return broker.Because(broker.ErrRefused, broker.Because(broker.ErrLimit, err))
-	case isAPI && transient(api):
+	case isAPI && link.Transient(api):
 		return broker.Because(whyTransient(api), err)
 	case errors.Is(err, nats.ErrTimeout), errors.Is(err, context.DeadlineExceeded):
 		return broker.Because(broker.ErrHung, err)
@@ -237,13 +238,13 @@ func (s *jetSession) Drain(limit time.Duration) {
 
 // api is the prefix of the subjects of the JetStream API.
 func (s *jetSession) api() string {
-	if s.opts.Domain != "" {
-		return "$JS." + s.opts.Domain + ".API"
+	if s.Options.Domain != "" {
+		return "$JS." + s.Options.Domain + ".API"
 	}
 	return "$JS.API"
 }
 
 // newSession returns a session that asks, and neither publishes nor listens.
-func newSession(l *link, js jetstream.JetStream) *jetSession {
-	return &jetSession{link: l, js: js, streams: make(map[string]*jetstream.StreamInfo)}
+func newSession(l *link.Link, js jetstream.JetStream) *jetSession {
+	return &jetSession{Link: l, js: js, streams: make(map[string]*jetstream.StreamInfo)}
 }

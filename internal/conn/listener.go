@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // A Handler takes the events of a listener. Its methods are called by one
@@ -52,7 +53,7 @@ var ErrEnough = errors.New("enough")
 // A Listener takes the events of some subjects off a broker, and joins again
 // when its session is lost.
 type Listener struct {
-	Options Options
+	Options link.Options
 	// Subscription is what is asked for on every one of Subjects.
 	Subscription broker.Subscription
 	Subjects     []string
@@ -122,14 +123,14 @@ func (l *Listener) Members(ctx context.Context) ([]string, error) {
 // The broker that was reached first is kept: where NATS Streaming was joined,
 // its absence is an outage, and JetStream is no substitute.
 func (l *Listener) Run(ctx context.Context, handler Handler) (End, error) {
-	o := l.Options.Or(defaults)
+	o := l.Options.Or(link.Defaults)
 	o.ClientID = cmp.Or(o.ClientID, broker.NewClientID("listen"))
-	o.told = new(sync.Map)
+	o.Told = new(sync.Map)
 	positions := make(map[string]*position, len(l.Subjects))
 	for _, subject := range l.Subjects {
 		positions[subject] = &position{handled: newHandledSet(l.Subscription.MaxInFlight, len(l.Subjects))}
 	}
-	pace := newBackoff()
+	pace := link.NewBackoff()
 	var lostAt, gone time.Time // since when there is no stream
 	for begun := false; ; {
 		s := &stay{Listener: l, options: o, handler: handler, positions: positions, lostAt: lostAt, wake: make(chan struct{}, 1)}

@@ -15,6 +15,7 @@ import (
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 	"nats-test/internal/monitor/streaming"
 )
 
@@ -56,11 +57,11 @@ func onEach(t *testing.T, config brokertest.Config, test func(t *testing.T, s *b
 	}
 }
 
-func options(t testing.TB, s *brokertest.Server) conn.Options {
-	return conn.Options{Servers: s.URL, CreateStream: true, Notify: func(line string) { t.Log(line) }}
+func options(t testing.TB, s *brokertest.Server) link.Options {
+	return link.Options{Servers: s.URL, CreateStream: true, Notify: func(line string) { t.Log(line) }}
 }
 
-func dial(t testing.TB, o conn.Options) *conn.Conn {
+func dial(t testing.TB, o link.Options) *conn.Conn {
 	t.Helper()
 	session, err := conn.Dial(t.Context(), o)
 	if err != nil {
@@ -71,7 +72,7 @@ func dial(t testing.TB, o conn.Options) *conn.Conn {
 }
 
 // publish stores events "1" to "n" on subject.
-func publish(t testing.TB, o conn.Options, subject string, from, to int) {
+func publish(t testing.TB, o link.Options, subject string, from, to int) {
 	t.Helper()
 	session := dial(t, o)
 	p := conn.NewPublisher(session, nil)
@@ -138,7 +139,7 @@ func numbers(from, to int) []string {
 }
 
 // listener returns a listener on subject with sensible settings.
-func listener(o conn.Options, subject string) *conn.Listener {
+func listener(o link.Options, subject string) *conn.Listener {
 	return &conn.Listener{
 		Options:  o,
 		Subjects: []string{subject},
@@ -149,7 +150,7 @@ func listener(o conn.Options, subject string) *conn.Listener {
 }
 
 // member returns a listener of the durable group "workers".
-func member(o conn.Options, subject string) *conn.Listener {
+func member(o link.Options, subject string) *conn.Listener {
 	l := listener(o, subject)
 	l.Subscription.Group, l.Subscription.Durable = "workers", "workers"
 	return l

@@ -8,32 +8,33 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // An Observer is a connection that looks at a broker and takes no part: on
 // NATS Streaming it is no client, on JetStream it has no consumer.
 type Observer struct {
-	link    *link
+	link    *link.Link
 	backend broker.Backend
 }
 
 // Observe connects to the server that o describes, and finds out which broker
 // it is. Its errors are those of [Dial].
-func Observe(ctx context.Context, o Options) (*Observer, error) {
+func Observe(ctx context.Context, o link.Options) (*Observer, error) {
 	o, err := prepared(o)
 	if err != nil {
 		return nil, err
 	}
 	var kind *kindOfBroker
-	l, err := newLink(ctx, o)
+	l, err := link.New(ctx, o)
 	if err == nil {
 		if kind, err = find(ctx, l, true); err != nil {
-			l.abandon()
+			l.Abandon()
 		}
 	}
 	if ctx.Err() != nil {
 		if err == nil {
-			l.abandon()
+			l.Abandon()
 		}
 		err = context.Cause(ctx)
 	}
@@ -47,7 +48,7 @@ func Observe(ctx context.Context, o Options) (*Observer, error) {
 func (o *Observer) Backend() broker.Backend { return o.backend }
 
 // NATS returns the connection. It ends with o.
-func (o *Observer) NATS() *nats.Conn { return o.link.nc }
+func (o *Observer) NATS() *nats.Conn { return o.link.NC }
 
 // JetStream returns what to ask JetStream by, within [Observer.Ask].
 func (o *Observer) JetStream() (jetstream.JetStream, error) { return client(o.link) }
@@ -55,17 +56,17 @@ func (o *Observer) JetStream() (jetstream.JetStream, error) { return client(o.li
 // Ask makes a request to JetStream, within the time-out. The error wraps [broker.ErrAuth], [broker.ErrHung], [broker.ErrLost],
 // [broker.ErrNoJetStream], [broker.ErrNoStream] or [broker.ErrRefused].
 func (o *Observer) Ask(ctx context.Context, request func(context.Context) error) error {
-	return explainJetStream(o.link.askOnce(ctx, request))
+	return explainJetStream(o.link.AskOnce(ctx, request))
 }
 
 // Consumers asks who shares each of several consumers of JetStream, as
 // [stream, name]. It takes a quarter of a second.
-func (o *Observer) Consumers(ctx context.Context, names [][2]string) ([][]Member, error) {
+func (o *Observer) Consumers(ctx context.Context, names [][2]string) ([][]link.Member, error) {
 	subjects := make([]string, len(names))
 	for i, n := range names {
-		subjects[i] = roll("jetstream", n[0], n[1])
+		subjects[i] = link.Roll("jetstream", n[0], n[1])
 	}
-	return o.link.callRoll(ctx, subjects, "")
+	return o.link.CallRoll(ctx, subjects, "")
 }
 
 // Visit registers as a client of NATS Streaming. [stan.Visit.Leave] must be
@@ -93,8 +94,8 @@ func (o *Observer) Forget(ctx context.Context, seen broker.Seen) error {
 // the one that the options name, else the one that stores subject. The error
 // wraps [broker.ErrNoStream], or is that of [Observer.Ask].
 func (o *Observer) StreamOf(ctx context.Context, subject string) (name string, err error) {
-	if o.link.opts.Stream != "" {
-		return o.link.opts.Stream, nil
+	if o.link.Options.Stream != "" {
+		return o.link.Options.Stream, nil
 	}
 	js, err := o.JetStream()
 	if err != nil {
@@ -108,4 +109,4 @@ func (o *Observer) StreamOf(ctx context.Context, subject string) (name string, e
 }
 
 // Close ends the connection.
-func (o *Observer) Close() { o.link.abandon() }
+func (o *Observer) Close() { o.link.Abandon() }

@@ -13,9 +13,10 @@ import (
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
-func observe(t testing.TB, o conn.Options) *conn.Observer {
+func observe(t testing.TB, o link.Options) *conn.Observer {
 	t.Helper()
 	observer, err := conn.Observe(t.Context(), o)
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // The broker that was joined first is kept: its absence is an outage, also where
@@ -90,7 +91,7 @@ func TestMembersOfAFrozenServerAreUnknown(t *testing.T) {
 
 // Events that are on a long way are not at their end.
 func TestUntilEndOverALongLink(t *testing.T) {
-	onEachKind(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server, kind func(conn.Options, string) *conn.Listener) {
+	onEachKind(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server, kind func(link.Options, string) *conn.Listener) {
 		o, subject := options(t, s), subjectOf(t)
 		publish(t, o, subject, 1, 100)
 		network := s.Network()
@@ -107,7 +108,7 @@ func TestUntilEndOverALongLink(t *testing.T) {
 
 // Events that are larger than what is asked for at a time come one by one.
 func TestLargeEventsCome(t *testing.T) {
-	onEachKind(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server, kind func(conn.Options, string) *conn.Listener) {
+	onEachKind(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server, kind func(link.Options, string) *conn.Listener) {
 		const events, size = 5, 900 << 10
 		o, subject := options(t, s), subjectOf(t)
 		p := conn.NewPublisher(dial(t, o), nil)

@@ -10,6 +10,7 @@ import (
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // What a server tells of may not be reachable from here: the address that was
@@ -65,7 +66,7 @@ func TestSilentServerAmongTheGiven(t *testing.T) {
 	servers := []string{silent, s.URL, silent2}
 	for range 4 { // the order is random
 		begin := time.Now()
-		session := dial(t, conn.Options{Servers: strings.Join(servers, ","), Timeout: 5 * time.Second})
+		session := dial(t, link.Options{Servers: strings.Join(servers, ","), Timeout: 5 * time.Second})
 		if took := time.Since(begin); took > 4*time.Second {
 			t.Errorf("connected after %v", took)
 		}
@@ -81,7 +82,7 @@ func TestSlowServerAmongTheGiven(t *testing.T) {
 	s := brokertest.Start(t, brokertest.Config{})
 	w := (&wire{delay: 600 * time.Millisecond}).start(t, s)
 	silent, _ := hole(t)
-	session := dial(t, conn.Options{Servers: silent + "," + w.url, Timeout: 10 * time.Second})
+	session := dial(t, link.Options{Servers: silent + "," + w.url, Timeout: 10 * time.Second})
 	if err := session.Close(); err != nil {
 		t.Error(err)
 	}

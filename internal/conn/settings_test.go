@@ -9,8 +9,8 @@ import (
 	"testing"
 	"time"
 
-	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 func TestNames(t *testing.T) {
@@ -109,15 +109,15 @@ func TestContextFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	getenv := func(name string) string { return map[string]string{"HOME": home, "DIR": "/dir"}[name] }
-	got, err := conn.FromContext("dev", getenv)
+	got, err := link.FromContext("dev", getenv)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := conn.Options{
+	want := link.Options{
 		Servers: "nats://a,nats://b",
-		Auth: conn.Auth{User: "u", Password: "p", Token: "t", Creds: filepath.Join(home, "c"), NKey: "/dir/n",
+		Auth: link.Auth{User: "u", Password: "p", Token: "t", Creds: filepath.Join(home, "c"), NKey: "/dir/n",
 			UserJWT: "j", UserSeed: "s"},
-		TLS:         conn.TLS{Cert: "/x", Key: "/y", CA: "/z", First: true},
+		TLS:         link.TLS{Cert: "/x", Key: "/y", CA: "/z", First: true},
 		InboxPrefix: "_I", Domain: "d",
 		SecretFile: filepath.Join(folder, "dev.json"),
 	}
@@ -125,29 +125,29 @@ func TestContextFile(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	for _, bad := range []string{"other", "", ".", "..", "../context/dev", "a/b"} {
-		if _, err := conn.FromContext(bad, getenv); !errors.Is(err, broker.ErrConfig) {
+		if _, err := link.FromContext(bad, getenv); !errors.Is(err, broker.ErrConfig) {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
 }
 
 func TestHigherOptionsWin(t *testing.T) {
-	low := conn.Options{
-		Servers: "low", Cluster: "low", Timeout: 1, Auth: conn.Auth{User: "low", Password: "low"},
-		TLS: conn.TLS{Cert: "low", Key: "low", CA: "low"},
+	low := link.Options{
+		Servers: "low", Cluster: "low", Timeout: 1, Auth: link.Auth{User: "low", Password: "low"},
+		TLS: link.TLS{Cert: "low", Key: "low", CA: "low"},
 	}
-	got := conn.Options{Servers: "high", Auth: conn.Auth{Password: "high"}, TLS: conn.TLS{Cert: "high", Key: "high"}}.Or(low)
-	want := conn.Options{
-		Servers: "high", Cluster: "low", Timeout: 1, Auth: conn.Auth{User: "low", Password: "high"},
-		TLS: conn.TLS{Cert: "high", Key: "high", CA: "low"},
+	got := link.Options{Servers: "high", Auth: link.Auth{Password: "high"}, TLS: link.TLS{Cert: "high", Key: "high"}}.Or(low)
+	want := link.Options{
+		Servers: "high", Cluster: "low", Timeout: 1, Auth: link.Auth{User: "low", Password: "high"},
+		TLS: link.TLS{Cert: "high", Key: "high", CA: "low"},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v", got)
 	}
-	if got := (conn.Options{Auth: conn.Auth{Token: "high"}}).Or(low).Auth; got != (conn.Auth{Token: "high"}) {
+	if got := (link.Options{Auth: link.Auth{Token: "high"}}).Or(low).Auth; got != (link.Auth{Token: "high"}) {
 		t.Errorf("kinds of credentials were mixed: %+v", got)
 	}
-	if where := (conn.Options{Servers: "nats://a:b@h:1, nats://tok@h2, h3,"}).Where(); where != "nats://h:1,nats://h2,nats://h3" {
+	if where := (link.Options{Servers: "nats://a:b@h:1, nats://tok@h2, h3,"}).Where(); where != "nats://h:1,nats://h2,nats://h3" {
 		t.Errorf("secrets in %s", where)
 	}
 }

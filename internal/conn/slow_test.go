@@ -11,6 +11,7 @@ import (
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // Over a slow link, acks come later than the time-out after the hand-over, and
@@ -115,7 +116,7 @@ func TestLateAnswersCount(t *testing.T) {
 				t.Fatal(err)
 			}
 			begin := time.Now()
-			o, err := conn.Observe(t.Context(), conn.Options{Servers: s.URL, Backend: backend, Timeout: 4 * time.Second})
+			o, err := conn.Observe(t.Context(), link.Options{Servers: s.URL, Backend: backend, Timeout: 4 * time.Second})
 			if err != nil {
 				t.Fatalf("after %v: %v", time.Since(begin), err)
 			}

@@ -14,12 +14,13 @@ import (
 	"github.com/nats-io/stan.go/pb"
 
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 	"nats-test/internal/fault"
 )
 
 // stanSession is a session with NATS Streaming.
 type stanSession struct {
-	*link
+	*link.Link
 	sc     stan.Conn
 	flight stanFlight
 
@@ -32,7 +33,7 @@ var stanTraits = broker.Traits{LoneAcks: true, DearRest: true}
 
 // stanPresent asks for the cluster. The error wraps [broker.ErrNoCluster] if there is
 // none, and [broker.ErrSilentCluster] if it is not known whether there is one.
-func stanPresent(ctx context.Context, l *link) error {
+func stanPresent(ctx context.Context, l *link.Link) error {
 	err := discover(ctx, l)
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
@@ -45,29 +46,29 @@ func stanPresent(ctx context.Context, l *link) error {
 
 // discover asks for the NATS Streaming cluster. Its error is
 // nats.ErrNoResponders where there is none.
-func discover(ctx context.Context, l *link) error {
-	_, err := inquire(ctx, l, func(ctx context.Context) (*nats.Msg, error) {
-		return l.nc.RequestWithContext(ctx, discovery(l.opts.Cluster), pingOf(l.opts.ClientID))
+func discover(ctx context.Context, l *link.Link) error {
+	_, err := link.Inquire(ctx, l, func(ctx context.Context) (*nats.Msg, error) {
+		return l.NC.RequestWithContext(ctx, discovery(l.Options.Cluster), pingOf(l.Options.ClientID))
 	})
 	return err
 }
 
 // openStan opens a session over l. ctx may interrupt it, and nothing later.
-func openStan(ctx context.Context, l *link, _ bool) (broker.Session, error) {
-	s := &stanSession{link: l, sizes: make(map[string]int)}
+func openStan(ctx context.Context, l *link.Link, _ bool) (broker.Session, error) {
+	s := &stanSession{Link: l, sizes: make(map[string]int)}
 	s.flight.begin(l)
-	interrupted := context.AfterFunc(ctx, l.nc.Close) // ends stan.go's wait for an answer
+	interrupted := context.AfterFunc(ctx, l.NC.Close) // ends stan.go's wait for an answer
 	defer interrupted()
 	var err error
-	s.sc, err = stan.Connect(l.opts.Cluster, l.opts.ClientID,
-		stan.NatsConn(l.nc),
-		stan.ConnectWait(l.opts.Timeout),
+	s.sc, err = stan.Connect(l.Options.Cluster, l.Options.ClientID,
+		stan.NatsConn(l.NC),
+		stan.ConnectWait(l.Options.Timeout),
 		stan.PubAckWait(never),
-		stan.MaxPubAcksInflight(l.opts.Window),
-		stan.Pings(pingSeconds, l.opts.pingMaxOut()),
+		stan.MaxPubAcksInflight(l.Options.Window),
+		stan.Pings(link.PingSeconds, l.Options.PingMaxOut()),
 		stan.SetConnectionLostHandler(func(_ stan.Conn, err error) {
 			defer fault.Exit()
-			l.lose(err)
+			l.Lose(err)
 		}),
 	)
 	if err != nil {
@@ -79,12 +80,12 @@ func openStan(ctx context.Context, l *link, _ bool) (broker.Session, error) {
 // explainConnect finds the reason behind an error of stan.Connect, which gives
 // the same one where the cluster is absent and where it does not answer.
 func (s *stanSession) explainConnect(err error) error {
-	if denied := s.nc.LastError(); errors.Is(denied, nats.ErrPermissionViolation) {
+	if denied := s.NC.LastError(); errors.Is(denied, nats.ErrPermissionViolation) {
 		return broker.Because(broker.ErrAuth, denied)
 	}
 	switch {
 	case errors.Is(err, stan.ErrConnectReqTimeout):
-		if _, e := s.nc.Request(discovery(s.opts.Cluster), pingOf(s.opts.ClientID), s.opts.Timeout); errors.Is(e, nats.ErrNoResponders) {
+		if _, e := s.NC.Request(discovery(s.Options.Cluster), pingOf(s.Options.ClientID), s.Options.Timeout); errors.Is(e, nats.ErrNoResponders) {
 			return broker.Because(broker.ErrNoCluster, e) // stan.go speaks of a time-out
 		}
 		return broker.Because(broker.ErrHung, err)
@@ -110,7 +111,7 @@ func pingOf(id string) []byte {
 // ping makes one round trip to the broker that stores events, not merely to the
 // server that carries them.
 func (s *stanSession) ping(ctx context.Context) error {
-	if err := discover(ctx, s.link); err != nil {
+	if err := discover(ctx, s.Link); err != nil {
 		return broker.Because(broker.ErrHung, err)
 	}
 	return nil
@@ -120,12 +121,12 @@ func (s *stanSession) ping(ctx context.Context) error {
 func (s *stanSession) Drain(time.Duration) {}
 
 func (s *stanSession) Close() error {
-	first, lost := s.close()
+	first, lost := s.MarkClosed()
 	if !first {
 		return nil
 	}
 	defer s.flight.watching.Wait()
-	defer s.abandon()
+	defer s.Abandon()
 	if lost {
 		return nil // there is nobody to say goodbye to
 	}
@@ -148,7 +149,7 @@ func (s *stanSession) Close() error {
 		err = s.sc.Close()
 	}
 	if err != nil {
-		return fmt.Errorf("closing the session %q: %w", s.opts.ClientID, broker.Because(broker.ErrLost, err))
+		return fmt.Errorf("closing the session %q: %w", s.Options.ClientID, broker.Because(broker.ErrLost, err))
 	}
 	return nil
 }

@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/stan.go"
 
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 	"nats-test/internal/fault"
 )
 
@@ -30,7 +31,7 @@ const (
 // answered: a window of a number of them, and of bytes. When nothing was answered
 // for the time-out, all of them are in doubt.
 type stanFlight struct {
-	link     *link
+	link     *link.Link
 	watching sync.WaitGroup
 
 	mu       sync.Mutex
@@ -55,7 +56,7 @@ type handed struct {
 	over bool // answered, or given up
 }
 
-func (f *stanFlight) begin(l *link) {
+func (f *stanFlight) begin(l *link.Link) {
 	f.link, f.room, f.delay = l, firstRoom, never
 	f.moved = time.Now()
 	f.measured = f.moved
@@ -67,7 +68,7 @@ func (f *stanFlight) begin(l *link) {
 func (f *stanFlight) send(size int64, done func(broker.Receipt, error), put func(answered func(string, error)) error) error {
 	f.mu.Lock()
 	failures := f.failures
-	for f.count > 0 && (f.count >= f.link.opts.Window || f.bytes+size > f.room) {
+	for f.count > 0 && (f.count >= f.link.Options.Window || f.bytes+size > f.room) {
 		f.changed.Wait()
 	}
 	if f.failures != failures { // nothing is sent behind what failed
@@ -149,7 +150,7 @@ func (f *stanFlight) end(e *handed) {
 		f.events[0] = nil
 		f.events = f.events[1:]
 	}
-	if f.count <= f.link.opts.Window*3/4 && f.bytes <= f.room*3/4 || f.count == 0 { // many at a time go out together
+	if f.count <= f.link.Options.Window*3/4 && f.bytes <= f.room*3/4 || f.count == 0 { // many at a time go out together
 		f.changed.Broadcast()
 	}
 }
@@ -158,7 +159,7 @@ func (f *stanFlight) end(e *handed) {
 // session is lost.
 func (f *stanFlight) watch() {
 	defer fault.Exit()
-	timeout := f.link.opts.Timeout
+	timeout := f.link.Options.Timeout
 	tick := time.NewTicker(max(timeout/20, time.Millisecond))
 	defer tick.Stop()
 	lost := f.link.Lost()
@@ -167,7 +168,7 @@ func (f *stanFlight) watch() {
 		case <-lost:
 			f.giveUp(0, f.link.Err())
 			lost = nil // said once
-		case <-f.link.life.Done():
+		case <-f.link.Ctx.Done():
 			f.giveUp(0, stan.ErrConnectionClosed)
 			return
 		case <-tick.C:

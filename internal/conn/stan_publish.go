@@ -19,7 +19,7 @@ import (
 const envelope = 128
 
 func (s *stanSession) MaxPayload(subject string) int {
-	return int(s.nc.MaxPayload()) - envelope - len(s.opts.ClientID) - len(subject)
+	return int(s.NC.MaxPayload()) - envelope - len(s.Options.ClientID) - len(subject)
 }
 
 func (s *stanSession) Publish(ctx context.Context, e broker.Event, done func(broker.Receipt, error)) error {
@@ -31,7 +31,7 @@ func (s *stanSession) Publish(ctx context.Context, e broker.Event, done func(bro
 		return broker.Because(broker.ErrTooLarge, fmt.Errorf("%d bytes, at most %d are possible", len(data), limit))
 	}
 	for {
-		if s.broken.Load() {
+		if s.Broken.Load() {
 			if err := s.flight.settle(); err != nil {
 				return err
 			}
@@ -52,7 +52,7 @@ var errBroken = errors.New("the connection is broken")
 // be mended first.
 func (s *stanSession) send(subject string, data []byte, done func(broker.Receipt, error)) error {
 	return s.flight.send(int64(len(data)+envelope), done, func(answered func(string, error)) error {
-		if s.broken.Load() {
+		if s.Broken.Load() {
 			return errBroken
 		}
 		var network *net.OpError // the connection breaks just now
@@ -60,7 +60,7 @@ func (s *stanSession) send(subject string, data []byte, done func(broker.Receipt
 		case err == nil:
 			return nil
 		case errors.Is(err, nats.ErrReconnectBufExceeded), errors.As(err, &network):
-			s.broken.Store(true)
+			s.Broken.Store(true)
 			return errBroken
 		default:
 			return broker.Because(broker.ErrLost, err)
@@ -86,14 +86,14 @@ func explainAck(err error) error {
 // which may need longer than the server that carries it, and would miss what
 // is sent before.
 func (s *stanSession) mend(ctx context.Context) error {
-	ctx, cancel := context.WithTimeoutCause(ctx, s.opts.Timeout,
-		broker.Because(broker.ErrLost, fmt.Errorf("it was not mended within %v", s.opts.Timeout)))
+	ctx, cancel := context.WithTimeoutCause(ctx, s.Options.Timeout,
+		broker.Because(broker.ErrLost, fmt.Errorf("it was not mended within %v", s.Options.Timeout)))
 	defer cancel()
 	pace := time.NewTicker(20 * time.Millisecond)
 	defer pace.Stop()
 	for {
-		s.broken.Store(false)
-		if s.nc.IsConnected() && s.ping(ctx) == nil {
+		s.Broken.Store(false)
+		if s.NC.IsConnected() && s.ping(ctx) == nil {
 			return nil
 		}
 		select {

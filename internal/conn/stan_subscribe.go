@@ -12,6 +12,7 @@ import (
 	"github.com/nats-io/stan.go/pb"
 
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 	"nats-test/internal/fault"
 )
 
@@ -52,7 +53,7 @@ func (s *stanSession) subscribe(ctx context.Context, sub broker.Subscription) (b
 	subscription, err := s.sc.QueueSubscribe(sub.Subject, sub.Group, func(m *stan.Msg) {
 		defer fault.Exit()
 		if m.Subject != sub.Subject || m.Sequence == 0 {
-			s.ignore(&nats.Msg{Subject: m.Subject}, "it is no event of the channel "+broker.Clip(sub.Subject))
+			s.Ignore(&nats.Msg{Subject: m.Subject}, "it is no event of the channel "+broker.Clip(sub.Subject))
 			if behind--; behind <= 0 { // the one before may have been told that another follows
 				sub.Deliver(nil, false)
 			}
@@ -68,8 +69,8 @@ func (s *stanSession) subscribe(ctx context.Context, sub broker.Subscription) (b
 		if behind--; behind <= 0 { // asking costs a lock that the reading side wants, too
 			queued, bytes, _ := m.Sub.Pending() // counts the one being delivered
 			behind = queued - 1
-			if bytes > mostPushed {
-				s.leave(broker.Ended(fmt.Errorf("%d MiB of events of %s wait here: fewer are asked for", bytes>>20, sub.Subject)))
+			if bytes > link.MostPushed {
+				s.Leave(broker.Ended(fmt.Errorf("%d MiB of events of %s wait here: fewer are asked for", bytes>>20, sub.Subject)))
 			}
 		}
 		sub.Deliver(&message, behind > 0)
@@ -77,12 +78,12 @@ func (s *stanSession) subscribe(ctx context.Context, sub broker.Subscription) (b
 	if err != nil {
 		return broker.Place{}, fmt.Errorf("subscribing to %q: %w", sub.Subject, explainSubscribe(err))
 	}
-	_ = subscription.SetPendingLimits(-1, mostWaiting) // the connection may be gone
+	_ = subscription.SetPendingLimits(-1, link.MostWaiting) // the connection may be gone
 	s.listening.Lock()
 	s.subs = append(s.subs, subscription)
 	s.listening.Unlock()
 	if sub.Group != "" {
-		s.attend(roll("stan", s.opts.Cluster, sub.Durable, sub.Group, sub.Subject), true, nil)
+		s.AnswerRolls(link.Roll("stan", s.Options.Cluster, sub.Durable, sub.Group, sub.Subject), true, nil)
 	}
 	return broker.Place{Subject: sub.Subject, Position: max(first, 1) - 1, MaxInFlight: limit}, nil
 }

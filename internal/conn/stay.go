@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 	"nats-test/internal/fault"
 )
 
@@ -24,7 +25,7 @@ const (
 // A stay is one session of a listener, from join to leave.
 type stay struct {
 	*Listener
-	options   Options
+	options   link.Options
 	handler   Handler
 	positions map[string]*position
 	reached   bool           // the broker answered

@@ -1,4 +1,4 @@
-package conn
+package wire
 
 import (
 	"bytes"
@@ -12,7 +12,7 @@ import (
 // A guarded connection is what nats.go reads and writes, or its TLS does.
 type guarded struct {
 	net.Conn
-	dialer  *dialer
+	dialer  *Dialer
 	guard   checker               // nil: nobody looks
 	greeted bool                  // the first line has ended
 	rest    []byte                // what came behind it, and was not read yet
@@ -37,8 +37,8 @@ func (g *guarded) Read(p []byte) (int, error) {
 	n, refusal := g.guard.check(p[:n])
 	if refusal != nil {
 		g.failure.Store(&refusal)
-		if g.dialer.garbled != nil && g.loggedIn() {
-			g.dialer.garbled()
+		if g.dialer.Garbled != nil && g.loggedIn() {
+			g.dialer.Garbled()
 		}
 		if err = nil; n == 0 {
 			err = refusal
@@ -66,9 +66,9 @@ func (g *guarded) Write(p []byte) (int, error) {
 	return g.Conn.Write(p)
 }
 
-// refusal is why the guard has ended the connection made last, nil if it has
+// Refusal is why the guard has ended the connection made last, nil if it has
 // not.
-func (d *dialer) refusal() error {
+func (d *Dialer) Refusal() error {
 	if g := d.latest.Load(); g != nil {
 		if failure := g.failure.Load(); failure != nil && errors.Is(*failure, broker.ErrGarbled) {
 			return *failure
@@ -79,7 +79,7 @@ func (d *dialer) refusal() error {
 
 // SkipTLSHandshake is called by nats.go before the handshake of TLS: what
 // follows can't be read here. Who has proved who it is, is trusted that far.
-func (d *dialer) SkipTLSHandshake() bool {
+func (d *Dialer) SkipTLSHandshake() bool {
 	d.latest.Load().guard = nil
 	return false
 }

@@ -1,4 +1,4 @@
-package conn
+package wire
 
 import (
 	"io"
@@ -16,7 +16,7 @@ type pipeDialer struct{ server chan net.Conn }
 func (d pipeDialer) Dial(string, string) (net.Conn, error) {
 	near, far := net.Pipe()
 	d.server <- far
-	return &guarded{Conn: near, dialer: &dialer{}, guard: newInspector()}, nil
+	return &guarded{Conn: near, dialer: &Dialer{}, guard: newInspector()}, nil
 }
 
 // received has nats.go read what a server says after its greeting, and returns

@@ -1,4 +1,6 @@
-package conn
+// Package wire makes the TCP connections under NATS, and reads what a server says
+// before nats.go does: bounds, greetings, refusals, and other protocols.
+package wire
 
 import (
 	"context"
@@ -11,22 +13,22 @@ import (
 	"time"
 )
 
-// A dialer makes the connections of one link.
-type dialer struct {
-	life      context.Context           // ends with the session; not with the call that dialled
-	timeout   time.Duration             // for dialling
-	webSocket bool                      // HTTP comes first, then frames
-	greets    bool                      // who dials reads the greeting, and speaks to what is silent
-	silence   time.Duration             // how long a write may wait while nothing moves
-	bears     time.Duration             // how long a server may say nothing while a write waits
-	brief     atomic.Bool               // the next attempt takes no longer than briefAttempt
-	moved     atomic.Pointer[time.Time] // when a write last went on that had to wait
-	guard     watcher                   // of the log-ins, or nil
+// A Dialer makes the connections of one link.
+type Dialer struct {
+	Ctx       context.Context           // ends with the session; not with the call that dialled
+	Timeout   time.Duration             // for dialling
+	WebSocket bool                      // HTTP comes first, then frames
+	Greets    bool                      // who dials reads the greeting, and speaks to what is silent
+	Silence   time.Duration             // how long a write may wait while nothing moves
+	Bears     time.Duration             // how long a server may say nothing while a write waits
+	Brief     atomic.Bool               // the next attempt takes no longer than briefAttempt
+	Moved     atomic.Pointer[time.Time] // when a write last went on that had to wait
+	Watch     watcher                   // of the log-ins, or nil
 	refused   atomic.Pointer[string]    // what the server said after its greeting, before any TLS
 	http      atomic.Pointer[error]     // what was reached last waits for HTTP
 
 	latest  atomic.Pointer[guarded] // the connection made last
-	garbled func()                  // called when the guard has ended a connection; nil for nobody
+	Garbled func()                  // called when the guard has ended a connection; nil for nobody
 }
 
 // A watcher learns which servers are dialled, and which addresses they have.
@@ -44,16 +46,16 @@ const briefAttempt = time.Second
 //
 // nats.go would look the name up by itself, and hand on an address that is none
 // of those given.
-func (d *dialer) Dial(network, address string) (net.Conn, error) {
-	if d.guard != nil {
-		d.guard.Dialling(address)
+func (d *Dialer) Dial(network, address string) (net.Conn, error) {
+	if d.Watch != nil {
+		d.Watch.Dialling(address)
 	}
 	addresses, err := d.lookUp(address)
 	if err != nil {
 		return nil, &net.OpError{Op: "dial", Net: network, Err: err}
 	}
-	if d.guard != nil {
-		d.guard.Found(address, addresses)
+	if d.Watch != nil {
+		d.Watch.Found(address, addresses)
 	}
 	for _, a := range addresses {
 		g, failed := d.dial(network, a)
@@ -65,12 +67,12 @@ func (d *dialer) Dial(network, address string) (net.Conn, error) {
 }
 
 // lookUp returns all addresses of a host, each with the port, in any order.
-func (d *dialer) lookUp(address string) ([]string, error) {
+func (d *Dialer) lookUp(address string) ([]string, error) {
 	host, port, err := net.SplitHostPort(address)
 	if _, none := netip.ParseAddr(host); none == nil || err != nil {
 		return []string{address}, err
 	}
-	ctx, stop := context.WithTimeout(d.life, d.timeout)
+	ctx, stop := context.WithTimeout(d.Ctx, d.Timeout)
 	defer stop()
 	addresses, err := net.DefaultResolver.LookupHost(ctx, host)
 	for i, a := range addresses {
@@ -80,25 +82,25 @@ func (d *dialer) lookUp(address string) ([]string, error) {
 	return addresses, err
 }
 
-func (d *dialer) dial(network, address string) (*guarded, error) {
+func (d *Dialer) dial(network, address string) (*guarded, error) {
 	var limit time.Time
-	if d.brief.Load() {
-		limit = time.Now().Add(min(briefAttempt, d.timeout))
+	if d.Brief.Load() {
+		limit = time.Now().Add(min(briefAttempt, d.Timeout))
 	}
-	c, err := (&net.Dialer{Timeout: d.timeout, Deadline: limit}).DialContext(d.life, network, address)
+	c, err := (&net.Dialer{Timeout: d.Timeout, Deadline: limit}).DialContext(d.Ctx, network, address)
 	if err != nil {
 		return nil, err
 	}
 	limitUnsent(c)
 	d.refused.Store(nil)
-	s := &socket{Conn: c, dialer: d, limit: limit, stop: context.AfterFunc(d.life, func() { _ = c.Close() })}
+	s := &socket{Conn: c, dialer: d, limit: limit, stop: context.AfterFunc(d.Ctx, func() { _ = c.Close() })}
 	s.read.Store(time.Now().UnixNano())
 	s.login.silent = func() bool { return false }
-	if !d.webSocket && !d.greets {
+	if !d.WebSocket && !d.Greets {
 		s.login.silent = d.watchSilence(c, network, address)
 	}
 	g := &guarded{Conn: s, guard: newInspector(), dialer: d}
-	if d.webSocket {
+	if d.WebSocket {
 		g.guard = newFrameGuard()
 	}
 	d.latest.Store(g)
@@ -108,7 +110,7 @@ func (d *dialer) dial(network, address string) (*guarded, error) {
 // A socket is one connection of a dialer.
 type socket struct {
 	net.Conn
-	dialer *dialer
+	dialer *Dialer
 	limit  time.Time // of the handshake; zero for that of nats.go
 	stop   func() bool
 	read   atomic.Int64 // when something was read last, in ns since 1970
@@ -145,7 +147,7 @@ func (c *socket) Write(p []byte) (n int, err error) {
 	)
 	begin := time.Now()
 	for moved := begin; ; {
-		if err := c.SetWriteDeadline(time.Now().Add(c.dialer.silence / 10)); err != nil {
+		if err := c.SetWriteDeadline(time.Now().Add(c.dialer.Silence / 10)); err != nil {
 			return n, err
 		}
 		m, err := c.Conn.Write(p[n:])
@@ -153,7 +155,7 @@ func (c *socket) Write(p []byte) (n int, err error) {
 		now := time.Now()
 		if m > 0 {
 			if moved = now; len(p) > bulk && now.Sub(begin) >= waited {
-				c.dialer.moved.Store(&now)
+				c.dialer.Moved.Store(&now)
 			}
 		}
 		switch {
@@ -163,7 +165,7 @@ func (c *socket) Write(p []byte) (n int, err error) {
 			return n, err
 		}
 		still, quiet := now.Sub(moved), now.Sub(time.Unix(0, c.read.Load()))
-		if still >= c.dialer.silence || still >= hung && quiet >= c.dialer.bears {
+		if still >= c.dialer.Silence || still >= hung && quiet >= c.dialer.Bears {
 			_ = c.Conn.Close() // nats.go takes no notice of such an error, but its reader does of this
 			return n, err
 		}

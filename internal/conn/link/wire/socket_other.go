@@ -1,6 +1,6 @@
 //go:build !linux && !darwin
 
-package conn
+package wire
 
 import "net"
 

@@ -1,4 +1,4 @@
-package conn
+package link
 
 import (
 	"crypto/tls"
@@ -10,12 +10,13 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link/wire"
 )
 
 // The broker is asked for a sign of life every 3 s; 5 missing answers end the
 // session after about 15 s. (stan.go's own defaults take 440 s.)
 const (
-	pingSeconds = 3
+	PingSeconds = 3
 	pingMaxOut  = 5
 )
 
@@ -23,27 +24,27 @@ const (
 // where that is longer than the usual time, unless there is another server to
 // go on with.
 func (o Options) bears() time.Duration {
-	const usual = pingMaxOut * pingSeconds * time.Second
+	const usual = pingMaxOut * PingSeconds * time.Second
 	if strings.Contains(o.Servers, ",") || len(o.Learned) > 0 {
 		return usual
 	}
-	return max(usual, o.Timeout/(pingSeconds*time.Second)*(pingSeconds*time.Second)+pingSeconds*time.Second)
+	return max(usual, o.Timeout/(PingSeconds*time.Second)*(PingSeconds*time.Second)+PingSeconds*time.Second)
 }
 
-// pingMaxOut is how many signs of life may be missing: a server that hangs for
+// PingMaxOut is how many signs of life may be missing: a server that hangs for
 // less than the time-out is waited for.
-func (o Options) pingMaxOut() int {
-	return max(pingMaxOut, int(o.Timeout/(pingSeconds*time.Second))+1)
+func (o Options) PingMaxOut() int {
+	return max(pingMaxOut, int(o.Timeout/(PingSeconds*time.Second))+1)
 }
 
-// natsOptions translates o for nats.go, whose connections d makes.
-func (o Options) natsOptions(d *dialer) ([]nats.Option, error) {
+// NATSOptions translates o for nats.go, whose connections d makes.
+func (o Options) NATSOptions(d *wire.Dialer) ([]nats.Option, error) {
 	opts := []nats.Option{
 		nats.Name(o.ClientID),
 		nats.Timeout(o.Timeout),
 		// A dead server is noticed after about 15 s, not 6 minutes.
-		nats.PingInterval(pingSeconds * time.Second),
-		nats.MaxPingsOutstanding(int(o.bears() / (pingSeconds * time.Second))),
+		nats.PingInterval(PingSeconds * time.Second),
+		nats.MaxPingsOutstanding(int(o.bears() / (PingSeconds * time.Second))),
 		nats.FlusherTimeout(0), // see socket.Write
 		nats.SetCustomDialer(d),
 		nats.SkipHostLookup(), // d does it
@@ -55,7 +56,7 @@ func (o Options) natsOptions(d *dialer) ([]nats.Option, error) {
 	if o.NoReconnect {
 		opts = append(opts, nats.NoReconnect())
 	}
-	opts = append(opts, nats.CustomInboxPrefix(o.newInbox())) // nobody learns it but who is asked
+	opts = append(opts, nats.CustomInboxPrefix(o.NewInbox())) // nobody learns it but who is asked
 	if o.TLS.First {
 		opts = append(opts, nats.TLSHandshakeFirst())
 	}
@@ -85,7 +86,7 @@ func (o Options) logIn() ([]nats.Option, error) {
 	}
 	var opts []nats.Option
 	token := o.Auth.Token
-	switch a := o.Auth; a.kind() {
+	switch a := o.Auth; a.Kind() {
 	case "user":
 		opts = append(opts, nats.UserInfo(a.User, a.Password))
 		if token == "" && a.Password == "" {
@@ -113,9 +114,9 @@ func (o Options) logIn() ([]nats.Option, error) {
 	return opts, nil
 }
 
-// newBackoff is the pace of every attempt to get a connection back: from about
+// NewBackoff is the pace of every attempt to get a connection back: from about
 // 0.2 s to about 5 s, half of it random so that many clients don't come at once.
-func newBackoff() *backoff.ExponentialBackOff {
+func NewBackoff() *backoff.ExponentialBackOff {
 	return &backoff.ExponentialBackOff{
 		InitialInterval:     200 * time.Millisecond,
 		RandomizationFactor: 0.5,

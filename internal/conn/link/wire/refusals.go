@@ -1,4 +1,4 @@
-package conn
+package wire
 
 import (
 	"bytes"
@@ -44,8 +44,8 @@ func (c *socket) hear(p []byte, err error) error {
 	return err
 }
 
-// explain finds the reason behind an error of nats.Connect over d's connections.
-func (d *dialer) explain(err error) error {
+// Explain finds the reason behind an error of nats.Connect over d's connections.
+func (d *Dialer) Explain(err error) error {
 	if speaks := d.http.Load(); speaks != nil {
 		return *speaks
 	}
@@ -54,7 +54,7 @@ func (d *dialer) explain(err error) error {
 			err = said
 		}
 	}
-	return explain(err)
+	return Explain(err)
 }
 
 // refusals are the words (-ERR) with which a server turns a client away, in
@@ -89,9 +89,9 @@ func reasonOf(err error) error {
 	return nil
 }
 
-// errUntrusted: the log-in would show a secret to a server that the user did not
+// ErrUntrusted: the log-in would show a secret to a server that the user did not
 // name.
-var errUntrusted = errors.New("the password or token is not sent to a server that was not named")
+var ErrUntrusted = errors.New("the password or token is not sent to a server that was not named")
 
 // errNoWebSocket: the answer to the beginning of a WebSocket is a greeting.
 var errNoWebSocket = errors.New("it is a NATS server's, but not the one for WebSockets")
@@ -101,8 +101,8 @@ func gone(err error) bool {
 	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
 }
 
-// explain finds the reason behind an error of nats.Connect.
-func explain(err error) error {
+// Explain finds the reason behind an error of nats.Connect.
+func Explain(err error) error {
 	var (
 		authority x509.UnknownAuthorityError
 		hostname  x509.HostnameError
@@ -116,7 +116,7 @@ func explain(err error) error {
 	switch {
 	case errors.Is(err, broker.ErrGarbled): // first: it quotes what the server says
 		return err
-	case errors.Is(err, errUntrusted):
+	case errors.Is(err, ErrUntrusted):
 		return broker.Because(broker.ErrAuth, err)
 	case strings.Contains(err.Error(), "failed to find any PEM"), strings.Contains(err.Error(), "failed to parse root certificate"),
 		strings.Contains(err.Error(), "error loading or parsing rootCA"):

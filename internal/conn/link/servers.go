@@ -1,4 +1,4 @@
-package conn
+package link
 
 import (
 	"cmp"
@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link/wire"
 	"nats-test/internal/fault"
 )
 
@@ -18,32 +19,32 @@ import (
 func (o Options) hosts() map[string]bool {
 	hosts := make(map[string]bool)
 	for s := range strings.SplitSeq(o.Servers, ",") {
-		if u, err := parseServer(s); err == nil {
-			hosts[hostOf(u)] = true
+		if u, err := ParseServer(s); err == nil {
+			hosts[HostOf(u)] = true
 		}
 	}
 	return hosts
 }
 
-// given are the servers of o, if there are several.
-func (o Options) given() []string {
+// Given are the servers of o, if there are several.
+func (o Options) Given() []string {
 	if servers := strings.Split(o.Servers, ","); len(servers) > 1 {
 		return servers
 	}
 	return nil
 }
 
-// startingAt returns o with the i-th server alone; the others stand in for it.
-func (o Options) startingAt(i int) Options {
-	servers := o.given()
+// StartingAt returns o with the i-th server alone; the others stand in for it.
+func (o Options) StartingAt(i int) Options {
+	servers := o.Given()
 	o.Servers = servers[i]
 	o.Learned = append(slices.Delete(slices.Clone(servers), i, i+1), o.Learned...)
 	return o
 }
 
-// normal returns o with its servers as [Options.urls] has them. It refuses names
+// Normal returns o with its servers as [Options.urls] has them. It refuses names
 // and URLs that are none.
-func (o Options) normal() (Options, error) {
+func (o Options) Normal() (Options, error) {
 	for _, err := range []error{broker.CheckClientID(o.ClientID), broker.CheckCluster(o.Cluster), o.checkJetStream()} {
 		if err != nil {
 			return o, err
@@ -66,7 +67,7 @@ func (o Options) normal() (Options, error) {
 // or none (nats.go).
 func (o Options) webSocket() bool {
 	first, _, _ := strings.Cut(o.Servers, ",")
-	u, err := parseServer(first)
+	u, err := ParseServer(first)
 	return err == nil && (u.Scheme == "ws" || u.Scheme == "wss")
 }
 
@@ -74,24 +75,24 @@ func (o Options) webSocket() bool {
 // earlier: what they advertise may not be reachable from here. Where there are
 // several, none delays the others for long: that one needs longer is found out
 // last.
-func (l *link) connect(opts []nats.Option) (nc *nats.Conn, err error) {
-	o := l.opts
+func (l *Link) connect(opts []nats.Option) (nc *nats.Conn, err error) {
+	o := l.Options
 	if len(l.servers.given) > 1 || len(o.Learned) > 0 {
-		l.sockets.brief.Store(true)
+		l.sockets.Brief.Store(true)
 		nc, err = nats.Connect(o.Servers, opts...)
 		for _, i := range rand.Perm(len(o.Learned)) {
-			if err == nil || !unreachable(l.sockets.explain(err)) {
+			if err == nil || !unreachable(l.sockets.Explain(err)) {
 				break
 			}
-			nc, err = nats.Connect(o.Learned[i], append(opts, l.trust.nameFor(o.Learned[i]))...)
+			nc, err = nats.Connect(o.Learned[i], append(opts, l.Trust.nameFor(o.Learned[i]))...)
 		}
-		if err == nil || !unreachable(l.sockets.explain(err)) {
+		if err == nil || !unreachable(l.sockets.Explain(err)) {
 			return nc, err
 		}
-		l.sockets.brief.Store(false)
+		l.sockets.Brief.Store(false)
 	}
 	nc, err = nats.Connect(o.Servers, opts...)
-	if errors.Is(err, errUntrusted) { // a server that was named by one of those given hides why these failed
+	if errors.Is(err, wire.ErrUntrusted) { // a server that was named by one of those given hides why these failed
 		nc, err = nats.Connect(o.Servers, append(opts, nats.IgnoreDiscoveredServers())...)
 	}
 	return nc, err
@@ -99,7 +100,7 @@ func (l *link) connect(opts []nats.Option) (nc *nats.Conn, err error) {
 
 // unreachable reports that another server, or more time, may do better.
 func unreachable(err error) bool {
-	if errors.Is(err, errUntrusted) {
+	if errors.Is(err, wire.ErrUntrusted) {
 		return true
 	}
 	return errors.Is(err, broker.ErrNoServer) || errors.Is(err, broker.ErrHung) || errors.Is(err, broker.ErrCrowded) || errors.Is(err, broker.ErrHungUp)
@@ -121,7 +122,7 @@ type serverChoice struct {
 //
 // The first attempt has to wait, too: long enough that sending fails meanwhile,
 // and who sends knows that the connection broke before another is there.
-func (l *link) nextServer(servers []nats.Server, _ nats.ServerInfo) (*nats.Server, time.Duration) {
+func (l *Link) nextServer(servers []nats.Server, _ nats.ServerInfo) (*nats.Server, time.Duration) {
 	defer fault.Exit()
 	c := &l.servers
 	i := slices.IndexFunc(servers, func(s nats.Server) bool { return s.URL.Host == c.latest })
@@ -136,7 +137,7 @@ func (l *link) nextServer(servers []nats.Server, _ nats.ServerInfo) (*nats.Serve
 			given = append(given, s)
 			continue
 		}
-		if !l.trust.denies(s.URL.Host) {
+		if !l.Trust.denies(s.URL.Host) {
 			told = append(told, s)
 		}
 		advertised += c.tries[s.URL.Host]
@@ -161,11 +162,11 @@ func (l *link) nextServer(servers []nats.Server, _ nats.ServerInfo) (*nats.Serve
 	tries := c.tries[next.URL.Host]
 	c.tries[next.URL.Host]++
 	c.latest, c.failures = next.URL.Host, next.Reconnects
-	l.sockets.brief.Store(len(servers) > 1 && tries == 0 || !c.given[next.URL.Host])
+	l.sockets.Brief.Store(len(servers) > 1 && tries == 0 || !c.given[next.URL.Host])
 	if tries == 0 {
 		return &next, 50 * time.Millisecond
 	}
-	b := newBackoff()
+	b := NewBackoff()
 	for range min(tries, 20) - 1 {
 		b.NextBackOff()
 	}
@@ -174,20 +175,20 @@ func (l *link) nextServer(servers []nats.Server, _ nats.ServerInfo) (*nats.Serve
 
 // Others returns the servers of the cluster that those given told of, as URLs,
 // separated by commas. They may hold secrets.
-func (l *link) Others() string {
+func (l *Link) Others() string {
 	user := ""
 	known := make(map[string]bool)
-	for _, s := range append(strings.Split(l.opts.Servers, ","), l.opts.Learned...) {
-		if u, err := parseServer(s); err == nil {
-			known[hostOf(u)] = true
+	for _, s := range append(strings.Split(l.Options.Servers, ","), l.Options.Learned...) {
+		if u, err := ParseServer(s); err == nil {
+			known[HostOf(u)] = true
 			if u.User != nil && user == "" {
 				user = strings.ReplaceAll(u.User.String(), ",", "%2C") + "@"
 			}
 		}
 	}
 	var others []string
-	for _, s := range l.nc.DiscoveredServers() {
-		if u, err := parseServer(s); err == nil && !known[hostOf(u)] && !l.trust.denies(u.Host) {
+	for _, s := range l.NC.DiscoveredServers() {
+		if u, err := ParseServer(s); err == nil && !known[HostOf(u)] && !l.Trust.denies(u.Host) {
 			others = append(others, u.Scheme+"://"+user+u.Host)
 		}
 	}

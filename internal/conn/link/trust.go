@@ -1,4 +1,4 @@
-package conn
+package link
 
 import (
 	"cmp"
@@ -14,10 +14,11 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link/wire"
 	"nats-test/internal/fault"
 )
 
-// A guard keeps passwords and tokens from servers that the user did not name.
+// A Guard keeps passwords and tokens from servers that the user did not name.
 // A server tells of others, and who can forge what it says can name any: they
 // get a secret only if their certificate is for a name that the user gave. The
 // addresses that a server behind a forwarded port names may be those of
@@ -25,8 +26,8 @@ import (
 //
 // A nkey signs what the server sends, which helps nobody else. So it may go
 // anywhere.
-type guard struct {
-	secret bool     // the log-in reveals one
+type Guard struct {
+	Secret bool     // the log-in reveals one
 	names  []string // the hosts that the user named
 	notify func(string)
 
@@ -39,9 +40,9 @@ type guard struct {
 	told   *sync.Map // likewise
 }
 
-func newGuard(o Options) *guard {
-	g := &guard{secret: o.reveals() && !o.TrustAdvertised, notify: o.Notify, denied: make(map[string]bool)}
-	g.told = cmp.Or(o.told, new(sync.Map))
+func newGuard(o Options) *Guard {
+	g := &Guard{Secret: o.Reveals() && !o.TrustAdvertised, notify: o.Notify, denied: make(map[string]bool)}
+	g.told = cmp.Or(o.Told, new(sync.Map))
 	o.Servers = cmp.Or(o.named, o.Servers)
 	g.named = o.hosts()
 	g.names = o.Hosts()
@@ -49,14 +50,14 @@ func newGuard(o Options) *guard {
 }
 
 // Dialling notes that a connection to address, a host and port, begins.
-func (g *guard) Dialling(address string) {
+func (g *Guard) Dialling(address string) {
 	g.at.Store(address)
 	g.shown.Store(nil)
 }
 
 // Found notes the addresses of a host: who named the one named the others.
-func (g *guard) Found(host string, addresses []string) {
-	if !g.trusts(host) {
+func (g *Guard) Found(host string, addresses []string) {
+	if !g.Trusts(host) {
 		return
 	}
 	g.mu.Lock()
@@ -66,8 +67,8 @@ func (g *guard) Found(host string, addresses []string) {
 	}
 }
 
-// trusts reports whether the user named the server at address.
-func (g *guard) trusts(address string) bool {
+// Trusts reports whether the user named the server at address.
+func (g *Guard) Trusts(address string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.named[strings.ToLower(address)]
@@ -75,8 +76,8 @@ func (g *guard) trusts(address string) bool {
 
 // set is an option for nats.go, the last one: it asks for the user's JWT, or for
 // a signature, before each log-in, and goes no further after an error.
-func (g *guard) set(o *nats.Options) error {
-	if !g.secret {
+func (g *Guard) set(o *nats.Options) error {
+	if !g.Secret {
 		return nil
 	}
 	if o.TLSConfig != nil {
@@ -114,10 +115,10 @@ func (g *guard) set(o *nats.Options) error {
 // nameFor is an option for nats.go, for a server that another one named: if it
 // has but an address, its certificate must be for a name that was given. (So
 // nats.go has it while the connection lasts on which the server was named.)
-func (g *guard) nameFor(server string) nats.Option {
+func (g *Guard) nameFor(server string) nats.Option {
 	return func(o *nats.Options) error {
-		u, err := parseServer(server)
-		if err != nil || o.TLSConfig == nil || net.ParseIP(u.Hostname()) == nil || g.trusts(hostOf(u)) {
+		u, err := ParseServer(server)
+		if err != nil || o.TLSConfig == nil || net.ParseIP(u.Hostname()) == nil || g.Trusts(HostOf(u)) {
 			return nil
 		}
 		if i := slices.IndexFunc(g.names, func(name string) bool { return net.ParseIP(name) == nil }); i >= 0 {
@@ -129,9 +130,9 @@ func (g *guard) nameFor(server string) nats.Option {
 
 // check returns an error that wraps errUntrusted for a server that must not see
 // the secret, and tells of each such server once.
-func (g *guard) check() error {
+func (g *Guard) check() error {
 	address, _ := g.at.Load().(string)
-	if g.trusts(address) {
+	if g.Trusts(address) {
 		return nil
 	}
 	why := "the connection to it is not encrypted"
@@ -142,27 +143,27 @@ func (g *guard) check() error {
 				return nil
 			}
 		}
-		why = "its certificate is for " + namesOf(certificate)
+		why = "its certificate is for " + NamesOf(certificate)
 	}
 	g.mu.Lock()
 	g.denied[address] = true
 	g.mu.Unlock()
 	if _, told := g.told.LoadOrStore(address, true); !told {
 		g.notify(fmt.Sprintf("no password or token is sent to %s: a server named it, you did not, and %s. "+
-			"Name it, too (--server, NATS_URL), or allow it with --trust-advertised (NATS_TRUST_ADVERTISED=1)", clipWord(address), why))
+			"Name it, too (--server, NATS_URL), or allow it with --trust-advertised (NATS_TRUST_ADVERTISED=1)", wire.ClipWord(address), why))
 	}
-	return fmt.Errorf("%w: %s", errUntrusted, clipWord(address))
+	return fmt.Errorf("%w: %s", wire.ErrUntrusted, wire.ClipWord(address))
 }
 
 // denies reports whether the server at address was refused the secret.
-func (g *guard) denies(address string) bool {
+func (g *Guard) denies(address string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.denied[address]
 }
 
-// namesOf lists what a certificate is for.
-func namesOf(c *x509.Certificate) string {
+// NamesOf lists what a certificate is for.
+func NamesOf(c *x509.Certificate) string {
 	const most = 5
 	names := append([]string(nil), c.DNSNames...)
 	for _, ip := range c.IPAddresses {

@@ -1,4 +1,4 @@
-package conn
+package link
 
 import (
 	"encoding/base64"
@@ -107,7 +107,7 @@ func claimsOf(jwt string) (c claims, ok bool) {
 // error, which wraps [broker.ErrConfig], is of a credentials file that holds none:
 // nats.go would send anything that stands there to the server.
 func (o Options) userClaims() (claims, error) {
-	switch o.Auth.kind() {
+	switch o.Auth.Kind() {
 	case "jwt":
 		c, ok := claimsOf(o.Auth.UserJWT)
 		if !ok {
@@ -145,7 +145,7 @@ func (o Options) expired(err error) error {
 		return err
 	}
 	which := "the context's user JWT"
-	if o.Auth.kind() == "creds" {
+	if o.Auth.Kind() == "creds" {
 		which = fmt.Sprintf("the user JWT in %q", o.Auth.Creds)
 	}
 	return broker.Because(broker.ErrAuth, fmt.Errorf("%s ended on %s (%w)", which, end.UTC().Format("2006-01-02 15:04 MST"), lastCause(err)))
@@ -159,18 +159,18 @@ func lastCause(err error) error {
 	return err
 }
 
-// reveals reports whether a log-in hands the server what suffices for another:
+// Reveals reports whether a log-in hands the server what suffices for another:
 // not so the signature of a nkey.
-func (o Options) reveals() bool {
+func (o Options) Reveals() bool {
 	c, _ := o.userClaims()
-	if o.Auth.kind() == "user" || o.Auth.Token != "" {
+	if o.Auth.Kind() == "user" || o.Auth.Token != "" {
 		return true
 	}
 	return c.NATS.Bearer || strings.Contains(o.Servers, "@") || strings.Contains(strings.Join(o.Learned, ","), "@")
 }
 
-// quotedPath is a path as it can stand in a command for a shell.
-func quotedPath(path string) string {
+// QuotedPath is a path as it can stand in a command for a shell.
+func QuotedPath(path string) string {
 	if !strings.ContainsFunc(path, func(r rune) bool {
 		return !strings.ContainsRune("/._-+:@%,", r) && (r > 'z' || r < '0' || r > '9' && r < 'A' || r > 'Z' && r < 'a')
 	}) {
@@ -179,8 +179,8 @@ func quotedPath(path string) string {
 	return "'" + strings.ReplaceAll(path, "'", `'\''`) + "'"
 }
 
-// open are the files with secrets that other users of this machine can read.
-func (o Options) open() []string {
+// OpenFiles are the files with secrets that other users of this machine can read.
+func (o Options) OpenFiles() []string {
 	files := o.files()
 	if o.SecretFile != "" {
 		files = append(files, setting{o.SecretFile, "", true})

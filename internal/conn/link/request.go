@@ -1,4 +1,4 @@
-package conn
+package link
 
 import (
 	"cmp"
@@ -16,12 +16,12 @@ import (
 	"nats-test/internal/fault"
 )
 
-// inquire asks a question until it is answered, is denied, the session is lost,
+// Inquire asks a question until it is answered, is denied, the session is lost,
 // or the time-out is over. A cluster without a leader loses requests, so that
 // it is asked again and again; an answer to an earlier one counts, however late.
 // So the question must do no harm when it is asked twice, by several goroutines.
-func inquire[T any](ctx context.Context, l *link, question func(context.Context) (T, error)) (answer T, err error) {
-	err = l.askOnce(ctx, func(ctx context.Context) (err error) {
+func Inquire[T any](ctx context.Context, l *Link, question func(context.Context) (T, error)) (answer T, err error) {
+	err = l.AskOnce(ctx, func(ctx context.Context) (err error) {
 		answer, err = hedge(ctx, func(ctx context.Context) (T, error) {
 			begin := time.Now()
 			answer, err := question(ctx)
@@ -57,19 +57,19 @@ func hedge[T any](ctx context.Context, question func(context.Context) (T, error)
 		})
 	}
 	ask()
-	again := time.NewTimer(answerPatience / 2)
+	again := time.NewTimer(AnswerPatience / 2)
 	defer again.Stop()
 	var last reply
 	for {
 		select {
 		case <-again.C:
 			ask()
-			again.Reset(answerPatience)
+			again.Reset(AnswerPatience)
 		case last = <-replies:
 			if !unanswered(last.err) {
 				return last.answer, last.err
 			}
-			again.Reset(answerPatience / 10)
+			again.Reset(AnswerPatience / 10)
 		case <-ctx.Done():
 			return last.answer, cmp.Or(last.err, ctx.Err())
 		}
@@ -79,21 +79,21 @@ func hedge[T any](ctx context.Context, question func(context.Context) (T, error)
 // unanswered reports that asking again may bring an answer.
 func unanswered(err error) bool {
 	api, isAPI := errors.AsType[*jetstream.APIError](err)
-	return isAPI && transient(api) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout)
+	return isAPI && Transient(api) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout)
 }
 
-// ask runs a request as inquire does, one attempt after the other, each longer
+// Ask runs a request as inquire does, one attempt after the other, each longer
 // than the one before, and long enough for some answers as late as the latest:
 // for requests that change something.
-func (l *link) ask(ctx context.Context, request func(context.Context) error) error {
-	return l.askOnce(ctx, func(ctx context.Context) error {
-		for patience := max(answerPatience/2, 3*time.Duration(l.delay.Load())); ; patience *= 2 {
+func (l *Link) Ask(ctx context.Context, request func(context.Context) error) error {
+	return l.AskOnce(ctx, func(ctx context.Context) error {
+		for patience := max(AnswerPatience/2, 3*time.Duration(l.delay.Load())); ; patience *= 2 {
 			attempt, stop := context.WithTimeout(ctx, patience)
 			err := request(attempt)
 			if unanswered(err) {
 				select {
 				case <-attempt.Done():
-				case <-time.After(answerPatience / 10):
+				case <-time.After(AnswerPatience / 10):
 				}
 			}
 			stop()
@@ -104,10 +104,10 @@ func (l *link) ask(ctx context.Context, request func(context.Context) error) err
 	})
 }
 
-// askOnce makes a request just once: some take a cluster seconds to answer. It
+// AskOnce makes a request just once: some take a cluster seconds to answer. It
 // ends when it is denied, the session is lost, or the time-out is over: the
 // server does not answer a request that it denies.
-func (l *link) askOnce(ctx context.Context, request func(context.Context) error) error {
+func (l *Link) AskOnce(ctx context.Context, request func(context.Context) error) error {
 	if deaf := l.AnswersDenied(); deaf != nil {
 		return broker.Because(broker.ErrAuth, deaf)
 	}
@@ -118,7 +118,7 @@ func (l *link) askOnce(ctx context.Context, request func(context.Context) error)
 	default:
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
-	ctx, stop := context.WithTimeoutCause(ctx, l.opts.Timeout, broker.Because(broker.ErrHung, fmt.Errorf("no answer within %v", l.opts.Timeout)))
+	ctx, stop := context.WithTimeoutCause(ctx, l.Options.Timeout, broker.Because(broker.ErrHung, fmt.Errorf("no answer within %v", l.Options.Timeout)))
 	watched := make(chan struct{})
 	go func() {
 		defer close(watched)
@@ -145,8 +145,8 @@ func (l *link) askOnce(ctx context.Context, request func(context.Context) error)
 	return err
 }
 
-// transient reports an answer of a cluster that is changing its leaders.
-func transient(err *jetstream.APIError) bool {
+// Transient reports an answer of a cluster that is changing its leaders.
+func Transient(err *jetstream.APIError) bool {
 	switch err.ErrorCode {
 	case 10005: // no peers for the replicas: too few, or one that is not there yet
 		return strings.Contains(err.Description, "offline")
@@ -156,7 +156,7 @@ func transient(err *jetstream.APIError) bool {
 	return false
 }
 
-// answerPatience is how long an answer may take, at least. A cluster needs
+// AnswerPatience is how long an answer may take, at least. A cluster needs
 // longer to choose a new leader (4 s, nats-server, raft.go), so that nothing
 // new is stored before what that one's predecessor did not answer.
-const answerPatience = 2 * time.Second
+const AnswerPatience = 2 * time.Second

@@ -1,4 +1,4 @@
-package conn
+package link
 
 import (
 	"cmp"
@@ -16,7 +16,7 @@ import (
 
 // Where returns the servers of o without their secrets, for people to read.
 func (o Options) Where() string {
-	urls, err := o.Or(defaults).urls()
+	urls, err := o.Or(Defaults).urls()
 	if err != nil {
 		return "(no URL)" // without a form, there is no telling a password
 	}
@@ -29,7 +29,7 @@ func (o Options) Where() string {
 
 // Hosts returns the host name of each server of o.
 func (o Options) Hosts() []string {
-	urls, _ := o.Or(defaults).urls()
+	urls, _ := o.Or(Defaults).urls()
 	var hosts []string
 	for _, u := range urls {
 		hosts = append(hosts, u.Hostname())
@@ -40,7 +40,7 @@ func (o Options) Hosts() []string {
 // ShownURL returns the part of a URL that is safe to show: user, path and query
 // may hold secrets.
 func ShownURL(text string) string {
-	u, err := parseServer(text)
+	u, err := ParseServer(text)
 	if err != nil || userBehindHost(text) {
 		return "(no URL)"
 	}
@@ -49,7 +49,7 @@ func ShownURL(text string) string {
 
 func shown(u *url.URL) string { return u.Scheme + "://" + u.Host }
 
-func parseServer(s string) (*url.URL, error) {
+func ParseServer(s string) (*url.URL, error) {
 	s = strings.TrimSpace(s)
 	if !strings.Contains(s, "://") {
 		s = "nats://" + s
@@ -57,8 +57,8 @@ func parseServer(s string) (*url.URL, error) {
 	return url.Parse(s)
 }
 
-// hostOf is host and port of a server's URL, as nats.go completes it.
-func hostOf(u *url.URL) string {
+// HostOf is host and port of a server's URL, as nats.go completes it.
+func HostOf(u *url.URL) string {
 	if u.Port() != "" {
 		return u.Host
 	}
@@ -130,14 +130,14 @@ func isRest(s string) bool { return !strings.Contains(s, "://") && strings.Conta
 // isWhole reports whether what stands before a comma has a user, a host and a port
 // of its own: then a user behind the comma is that of the next server.
 func isWhole(s string) bool {
-	u, err := parseServer(s)
+	u, err := ParseServer(s)
 	return err == nil && u.User != nil && u.Port() != ""
 }
 
 // serverURL returns the URL of one server, or what is wrong with it.
 func serverURL(s string) (u *url.URL, problem string) {
 	bare := !strings.Contains(s, "://")
-	u, err := parseServer(s)
+	u, err := ParseServer(s)
 	switch {
 	case strings.ContainsAny(s[:1], `'"`):
 		return nil, "it stands in quotes: leave them out"
@@ -196,7 +196,7 @@ func isIPv6(s string) bool {
 // complete gives u the credentials that count for it: those of a, and, as far
 // as it has no other, those that stand in u.
 func (a Auth) complete(u *url.URL) {
-	switch kind := a.kind(); {
+	switch kind := a.Kind(); {
 	case u.User == nil, kind == "":
 	case kind != "user":
 		u.User = nil

@@ -1,4 +1,4 @@
-package conn
+package link
 
 import (
 	"bytes"
@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link/wire"
 )
 
 // A contextFile is a context of the nats CLI. Its color_scheme, description and
@@ -68,7 +69,7 @@ func FromContext(name string, getenv func(string) string) (Options, error) {
 	var c contextFile
 	if err := json.Unmarshal(bytes.TrimPrefix(text, []byte("\ufeff")), &c); err != nil {
 		if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
-			err = fmt.Errorf("its %s can't be a %s", clipWord(wrong.Field), clipWord(wrong.Value))
+			err = fmt.Errorf("its %s can't be a %s", wire.ClipWord(wrong.Field), wire.ClipWord(wrong.Value))
 		}
 		return fail(err)
 	}

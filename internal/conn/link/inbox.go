@@ -1,4 +1,4 @@
-package conn
+package link
 
 import (
 	"cmp"
@@ -16,15 +16,15 @@ import (
 // defaultInbox begins the subjects of replies.
 const defaultInbox = "_INBOX"
 
-// newInbox returns a subject for replies that nobody can guess. (nats.go counts
+// NewInbox returns a subject for replies that nobody can guess. (nats.go counts
 // its own up from the one before: whoever saw two knows the next.)
-func (o Options) newInbox() string { return cmp.Or(o.InboxPrefix, defaultInbox) + "." + rand.Text() }
+func (o Options) NewInbox() string { return cmp.Or(o.InboxPrefix, defaultInbox) + "." + rand.Text() }
 
-// isInbox reports whether an answer may be sent to a subject that another chose:
+// IsInbox reports whether an answer may be sent to a subject that another chose:
 // a request that names any other would have it sent there with the rights of
 // who answers. Others may have a prefix of their own that begins like the usual
 // one; _R_ is that of replies between accounts.
-func (o Options) isInbox(subject string) bool {
+func (o Options) IsInbox(subject string) bool {
 	return strings.HasPrefix(subject, defaultInbox) || strings.HasPrefix(subject, "_R_.") ||
 		o.InboxPrefix != "" && strings.HasPrefix(subject, o.InboxPrefix+".")
 }
@@ -40,8 +40,8 @@ type strangers struct {
 // strangersEvery is how often a line tells of them.
 const strangersEvery = time.Second
 
-// ignore notes a message that was not asked for, and says so now and then.
-func (l *link) ignore(m *nats.Msg, why string) {
+// Ignore notes a message that was not asked for, and says so now and then.
+func (l *Link) Ignore(m *nats.Msg, why string) {
 	l.strangers.mu.Lock()
 	l.strangers.untold++
 	n := l.strangers.untold
@@ -57,5 +57,5 @@ func (l *link) ignore(m *nats.Msg, why string) {
 	if n > 1 {
 		more = fmt.Sprintf(" (the last of %d)", n)
 	}
-	l.opts.Notify(fmt.Sprintf("ignored a message that was not asked for, on %s: %s%s", broker.Clip(m.Subject), why, more))
+	l.Options.Notify(fmt.Sprintf("ignored a message that was not asked for, on %s: %s%s", broker.Clip(m.Subject), why, more))
 }

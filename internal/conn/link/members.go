@@ -1,4 +1,4 @@
-package conn
+package link
 
 import (
 	"cmp"
@@ -26,7 +26,7 @@ const rollPrefix = "_LISTEN.members."
 
 // Limits of a roll call: answers come from whoever may publish.
 const (
-	rollWait   = 250 * time.Millisecond // a member answers in less than a millisecond
+	RollWait   = 250 * time.Millisecond // a member answers in less than a millisecond
 	rollAnswer = 1024                   // bytes
 	rollMost   = 10_000                 // members
 )
@@ -45,48 +45,48 @@ type Member struct {
 	Blocked int64 `json:"blocked,omitempty"`
 }
 
-// roll returns the subject of a position's roll calls. The names that make it
+// Roll returns the subject of a position's roll calls. The names that make it
 // up may hold anything.
-func roll(names ...string) string {
+func Roll(names ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(names, "\x00")))
 	return rollPrefix + hex.EncodeToString(sum[:16])
 }
 
-// attend answers roll calls on subject until the connection ends, and has
+// AnswerRolls answers roll calls on subject until the connection ends, and has
 // [link.Members] call them where the position is shared. That this is not
 // permitted does no harm.
-func (l *link) attend(subject string, shared bool, fill func(*Member)) {
+func (l *Link) AnswerRolls(subject string, shared bool, fill func(*Member)) {
 	if shared {
 		l.mu.Lock()
 		l.rolls = append(l.rolls, subject)
 		l.mu.Unlock()
 	}
 	// An error says that the connection is gone, which is told elsewhere.
-	_, _ = l.nc.Subscribe(subject, func(call *nats.Msg) {
+	_, _ = l.NC.Subscribe(subject, func(call *nats.Msg) {
 		defer fault.Exit()
-		if !l.opts.isInbox(call.Reply) {
+		if !l.Options.IsInbox(call.Reply) {
 			return
 		}
 		if !l.mayAnswer(call.Reply) {
 			_ = call.Sub.Unsubscribe()
 			return
 		}
-		m := Member{Client: l.opts.ClientID}
+		m := Member{Client: l.Options.ClientID}
 		if fill != nil {
 			fill(&m)
 		}
 		if answer, err := json.Marshal(m); err == nil {
-			_ = l.nc.Publish(call.Reply, answer) // who asked may be gone
+			_ = l.NC.Publish(call.Reply, answer) // who asked may be gone
 		}
 	})
 }
 
 // mayAnswer reports whether a roll call can be answered, and notes where: the
 // server tells a missing permission later, by the subject alone.
-func (l *link) mayAnswer(reply string) bool {
+func (l *Link) mayAnswer(reply string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.rollMute {
+	if l.membersDenied {
 		return false
 	}
 	const most = 64
@@ -97,18 +97,18 @@ func (l *link) mayAnswer(reply string) bool {
 
 // ofRoll reports whether the server's words on a missing permission are about
 // roll calls, or about news of streams: a listener goes on without them.
-func (l *link) ofRoll(words string) bool {
+func (l *Link) ofRoll(words string) bool {
 	if strings.Contains(words, `"`+rollPrefix) {
 		l.rollDenied.Store(true)
 		return true
 	}
-	if strings.Contains(words, `"`+advisories) {
+	if strings.Contains(words, `"`+Advisories) {
 		return true
 	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if slices.ContainsFunc(l.rollReplies, func(reply string) bool { return strings.Contains(words, `Publish to "`+reply+`"`) }) {
-		l.rollMute = true
+		l.membersDenied = true
 		return true
 	}
 	return false
@@ -117,19 +117,19 @@ func (l *link) ofRoll(words string) bool {
 // Members returns the client IDs of the listeners that share a group with this
 // one. It takes a quarter of a second. The error wraps [broker.ErrHung] if not even its
 // own answer comes back: then the silence of others means nothing.
-func (l *link) Members(ctx context.Context) ([]string, error) {
+func (l *Link) Members(ctx context.Context) ([]string, error) {
 	l.mu.Lock()
-	subjects, mute := l.rolls, l.rollMute
+	subjects, mute := l.rolls, l.membersDenied
 	l.mu.Unlock()
-	self := l.opts.ClientID
+	self := l.Options.ClientID
 	if mute {
 		self = ""
 	}
-	found, err := l.callRoll(ctx, subjects, self)
+	found, err := l.CallRoll(ctx, subjects, self)
 	if err != nil {
 		return nil, err
 	}
-	ids := []string{l.opts.ClientID}
+	ids := []string{l.Options.ClientID}
 	for _, members := range found {
 		for _, m := range members {
 			ids = append(ids, m.Client)
@@ -141,12 +141,12 @@ func (l *link) Members(ctx context.Context) ([]string, error) {
 
 // awaitOwn waits, for the time-out at most, for a client's own answer to its
 // roll call. One that is not permitted gets none.
-func (l *link) awaitOwn(ctx context.Context, own <-chan struct{}) error {
+func (l *Link) awaitOwn(ctx context.Context, own <-chan struct{}) error {
 	for begin := time.Now(); !closed(own); {
-		if time.Since(begin) >= l.opts.Timeout {
+		if time.Since(begin) >= l.Options.Timeout {
 			return broker.Because(broker.ErrHung, errors.New("nobody answers the roll call"))
 		}
-		err := l.await(ctx, own, rollWait)
+		err := l.await(ctx, own, RollWait)
 		if err == nil {
 			err = l.rollError()
 		}
@@ -158,7 +158,7 @@ func (l *link) awaitOwn(ctx context.Context, own <-chan struct{}) error {
 }
 
 // await waits until done is closed, at most so long.
-func (l *link) await(ctx context.Context, done <-chan struct{}, limit time.Duration) error {
+func (l *Link) await(ctx context.Context, done <-chan struct{}, limit time.Duration) error {
 	late := time.NewTimer(limit)
 	defer late.Stop()
 	select {
@@ -181,20 +181,20 @@ func closed(done <-chan struct{}) bool {
 	}
 }
 
-func (l *link) rollError() error {
+func (l *Link) rollError() error {
 	if l.rollDenied.Load() {
 		return broker.Because(broker.ErrDenied, errors.New("roll calls"))
 	}
 	return nil
 }
 
-// callRoll asks who is there on each of subjects. If self is not "", that client
+// CallRoll asks who is there on each of subjects. If self is not "", that client
 // answers on each, too, and the others are waited for when it has.
-func (l *link) callRoll(ctx context.Context, subjects []string, self string) ([][]Member, error) {
+func (l *Link) CallRoll(ctx context.Context, subjects []string, self string) ([][]Member, error) {
 	if err := l.rollError(); err != nil {
 		return nil, err
 	}
-	replies := l.opts.newInbox()
+	replies := l.Options.NewInbox()
 	var mu sync.Mutex
 	found, heard, empty := make([][]Member, len(subjects)), 0, make(map[int]bool)
 	waiting := make(map[int]bool) // for the answer of self
@@ -204,7 +204,7 @@ func (l *link) callRoll(ctx context.Context, subjects []string, self string) ([]
 		}
 	}
 	done, own := make(chan struct{}), make(chan struct{})
-	sub, err := l.nc.Subscribe(replies+".*", func(m *nats.Msg) {
+	sub, err := l.NC.Subscribe(replies+".*", func(m *nats.Msg) {
 		mu.Lock()
 		defer mu.Unlock()
 		defer fault.Exit()
@@ -241,7 +241,7 @@ func (l *link) callRoll(ctx context.Context, subjects []string, self string) ([]
 	_ = sub.SetPendingLimits(-1, -1) // what is kept is bounded above
 	defer func() { _ = sub.Unsubscribe() }()
 	for n, subject := range subjects {
-		if err := l.nc.PublishRequest(subject, fmt.Sprintf("%s.%d", replies, n), nil); err != nil {
+		if err := l.NC.PublishRequest(subject, fmt.Sprintf("%s.%d", replies, n), nil); err != nil {
 			return nil, fmt.Errorf("calling the roll: %w", broker.Because(broker.ErrLost, err))
 		}
 	}
@@ -252,10 +252,10 @@ func (l *link) callRoll(ctx context.Context, subjects []string, self string) ([]
 		err = l.settle(ctx)
 	}
 	if err == nil {
-		err = l.await(ctx, done, max(rollWait, 3*time.Since(begin))) // over a slow link, answers take longer
+		err = l.await(ctx, done, max(RollWait, 3*time.Since(begin))) // over a slow link, answers take longer
 	}
 	if err == nil && closed(done) { // perhaps in the words of a neighbour: who is there answers nevertheless
-		err = l.await(ctx, nil, max(rollWait/5, 2*time.Since(begin)))
+		err = l.await(ctx, nil, max(RollWait/5, 2*time.Since(begin)))
 	}
 	if err != nil {
 		return nil, err
@@ -268,10 +268,10 @@ func (l *link) callRoll(ctx context.Context, subjects []string, self string) ([]
 }
 
 // settle waits until the server has what was sent to it.
-func (l *link) settle(ctx context.Context) error {
-	ctx, stop := context.WithTimeout(ctx, l.opts.Timeout)
+func (l *Link) settle(ctx context.Context) error {
+	ctx, stop := context.WithTimeout(ctx, l.Options.Timeout)
 	defer stop()
-	if err := l.nc.FlushWithContext(ctx); err != nil {
+	if err := l.NC.FlushWithContext(ctx); err != nil {
 		if l.Err() != nil {
 			return l.Err()
 		}
@@ -280,6 +280,6 @@ func (l *link) settle(ctx context.Context) error {
 	return nil
 }
 
-// advisories begins the subjects on which JetStream tells what happens to its
+// Advisories begins the subjects on which JetStream tells what happens to its
 // streams and consumers.
-const advisories = "$JS.EVENT.ADVISORY."
+const Advisories = "$JS.EVENT.ADVISORY."

@@ -1,4 +1,4 @@
-package conn
+package wire
 
 import (
 	"context"
@@ -20,11 +20,11 @@ const (
 
 // watchSilence closes c if what is at address says nothing, and speaks HTTP. stop
 // ends the watch.
-func (d *dialer) watchSilence(c net.Conn, network, address string) (stop func() bool) {
+func (d *Dialer) watchSilence(c net.Conn, network, address string) (stop func() bool) {
 	d.http.Store(nil)
 	return time.AfterFunc(silentFor, func() {
 		defer fault.Exit()
-		ctx, done := context.WithTimeout(d.life, askingFor)
+		ctx, done := context.WithTimeout(d.Ctx, askingFor)
 		defer done()
 		other, err := (&net.Dialer{}).DialContext(ctx, network, address)
 		if err != nil {
@@ -32,7 +32,7 @@ func (d *dialer) watchSilence(c net.Conn, network, address string) (stop func() 
 		}
 		defer context.AfterFunc(ctx, func() { _ = other.Close() })()
 		defer func() { _ = other.Close() }()
-		if _, err = greet(other, askingFor); errors.Is(err, broker.ErrHTTP) {
+		if _, err = Greet(other, askingFor); errors.Is(err, broker.ErrHTTP) {
 			d.http.Store(&err)
 			_ = c.Close()
 		}

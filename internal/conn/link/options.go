@@ -1,4 +1,4 @@
-package conn
+package link
 
 import (
 	"cmp"
@@ -26,7 +26,7 @@ type Options struct {
 	Backend  broker.Backend // default [broker.Auto]
 	Domain   string         // JetStream domain, for a leaf node's server; default: its own
 
-	// CreateStream makes a stream, as [NewStream] says, for a subject that no
+	// CreateStream makes a stream, as [conn.NewStream] says, for a subject that no
 	// stream covers, with so many Replicas (default 1).
 	CreateStream bool
 	Replicas     int
@@ -63,7 +63,7 @@ type Options struct {
 	SecretFile string
 
 	named string    // the servers that the user named, where Servers are a part of them
-	told  *sync.Map // of guards that follow each other: host and port of which one told
+	Told  *sync.Map // of guards that follow each other: host and port of which one told
 }
 
 // The defaults of Options.
@@ -90,8 +90,8 @@ type Auth struct {
 	UserSeed       string
 }
 
-// kind names the kind of credentials that a holds, "" for none.
-func (a Auth) kind() string {
+// Kind names the kind of credentials that a holds, "" for none.
+func (a Auth) Kind() string {
 	switch {
 	case a.User != "" || a.Password != "":
 		return "user"
@@ -118,7 +118,7 @@ type TLS struct {
 // another kind than those of o are not mixed in, and those in the URLs of o rank
 // above all of lower's; those in URLs rank below all others of the same Options.
 func (o Options) Or(lower Options) Options {
-	switch o.Auth.kind() {
+	switch o.Auth.Kind() {
 	case "":
 		if o.mayHave(lower.Auth) {
 			o.Auth, o.SecretFile = lower.Auth, lower.SecretFile
@@ -159,7 +159,7 @@ func (o Options) mayHave(lower Auth) bool {
 		return true
 	}
 	urls, _ := o.urls() // what is wrong with them is told later
-	return lower.kind() == "user" && slices.ContainsFunc(urls, func(u *url.URL) bool {
+	return lower.Kind() == "user" && slices.ContainsFunc(urls, func(u *url.URL) bool {
 		_, complete := u.User.Password()
 		return u.User != nil && !complete && lower.Password != "" && (lower.User == "" || lower.User == u.User.Username())
 	})
@@ -185,7 +185,7 @@ func (o Options) checkJetStream() error {
 	return nil
 }
 
-var defaults = Options{
+var Defaults = Options{
 	Servers:  DefaultServer,
 	Cluster:  DefaultCluster,
 	Backend:  broker.Auto,

@@ -1,4 +1,4 @@
-package conn
+package wire
 
 import (
 	"bytes"
@@ -21,8 +21,8 @@ const maxGreeting = 1 << 20
 
 var errGreeting = fmt.Errorf("a greeting of more than %d bytes", maxGreeting)
 
-// A greeting is what a NATS server says first.
-type greeting struct {
+// A Greeting is what a NATS server says first.
+type Greeting struct {
 	ServerID     string `json:"server_id"`
 	Name         string `json:"server_name"`
 	Version      string `json:"version"`
@@ -37,8 +37,8 @@ type greeting struct {
 }
 
 // String is what people read of a greeting. It may hold what a server likes.
-func (g greeting) String() string {
-	text := "NATS server " + clipWord(g.Version)
+func (g Greeting) String() string {
+	text := "NATS server " + ClipWord(g.Version)
 	if g.Name != "" && g.Name != g.ServerID { // a server without a name has its ID for one
 		text += " " + broker.Clip(g.Name)
 	}
@@ -51,33 +51,33 @@ func (g greeting) String() string {
 	return text
 }
 
-// clipWord is [broker.Clip] for a word that needs no quotes, as a rule.
-func clipWord(s string) string {
-	if plainWord(s) {
+// ClipWord is [broker.Clip] for a word that needs no quotes, as a rule.
+func ClipWord(s string) string {
+	if PlainWord(s) {
 		return s
 	}
 	return broker.Clip(s)
 }
 
-// plainWord reports whether s can stand in a sentence as it is.
-func plainWord(s string) bool {
+// PlainWord reports whether s can stand in a sentence as it is.
+func PlainWord(s string) bool {
 	return s != "" && len(s) <= 60 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:+-_") == ""
 }
 
 var (
-	// errSpeaksTLS: the other side wants a handshake before any greeting.
-	errSpeaksTLS = errors.New("it speaks TLS from the first byte")
-	// errPutOff: so may this one, or speak yet another language.
-	errPutOff = errors.New("it says nothing, and closes the connection when spoken to")
+	// ErrSpeaksTLS: the other side wants a handshake before any greeting.
+	ErrSpeaksTLS = errors.New("it speaks TLS from the first byte")
+	// ErrPutOff: so may this one, or speak yet another language.
+	ErrPutOff = errors.New("it says nothing, and closes the connection when spoken to")
 )
 
-// greet reads the greeting of a NATS server from c within limit. What is
+// Greet reads the greeting of a NATS server from c within limit. What is
 // silent for a part of it is spoken to, since an HTTP server, for one, waits
 // for that. The error wraps [broker.ErrHung] for one that stays silent, [broker.ErrTLS] for
 // one that wants to begin with TLS, [broker.ErrNotNATS] for one that is another
 // program, else [broker.ErrNoServer].
-func greet(c net.Conn, limit time.Duration) (greeting, error) {
-	var g greeting
+func Greet(c net.Conn, limit time.Duration) (Greeting, error) {
+	var g Greeting
 	begin := time.Now()
 	patience := min(limit/4, time.Second)
 	_ = c.SetReadDeadline(begin.Add(patience))
@@ -94,7 +94,7 @@ func greet(c net.Conn, limit time.Duration) (greeting, error) {
 	}
 	switch {
 	case bytes.HasPrefix(line, []byte{0x15, 3}), bytes.HasPrefix(line, []byte{0x16, 3}):
-		return g, broker.Because(broker.ErrTLS, errSpeaksTLS)
+		return g, broker.Because(broker.ErrTLS, ErrSpeaksTLS)
 	case len(line) > maxGreeting, errors.Is(err, errGreeting):
 		return g, broker.Because(broker.ErrNotNATS, errGreeting)
 	case isGreeting(line) && err == nil:
@@ -109,10 +109,10 @@ func greet(c net.Conn, limit time.Duration) (greeting, error) {
 		}
 		return g, broker.Because(reason, fmt.Errorf("it answers, but not as a NATS server: %s", broker.Clip(strings.TrimRight(string(line), "\r\n"))))
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return g, broker.Because(broker.ErrHung, fmt.Errorf("it takes the connection and says nothing for %v", since(begin)))
+		return g, broker.Because(broker.ErrHung, fmt.Errorf("it takes the connection and says nothing for %v", Since(begin)))
 	}
 	if spoken {
-		return g, broker.Because(broker.ErrNoServer, fmt.Errorf("%w (%w)", errPutOff, err))
+		return g, broker.Because(broker.ErrNoServer, fmt.Errorf("%w (%w)", ErrPutOff, err))
 	}
 	return g, broker.Because(broker.ErrNoServer, fmt.Errorf("it takes the connection and closes it without a word (%w)", err))
 }
@@ -139,8 +139,8 @@ func isGreeting(line []byte) bool {
 	return len(line) > len("INFO ") && bytes.EqualFold(line[:len("INFO")], []byte("INFO"))
 }
 
-// since is the time since begin, for people to read.
-func since(begin time.Time) string {
+// Since is the time since begin, for people to read.
+func Since(begin time.Time) string {
 	d := time.Since(begin)
 	if d < time.Second {
 		return strconv.FormatFloat(d.Seconds()*1000, 'f', 1, 64) + " ms"
