@@ -150,7 +150,7 @@ func describe(a *jetstream.AccountInfo) string {
 	}
 	text := fmt.Sprintf("enabled: %s%s, %s%s, %s in files%s, %s in memory%s",
 		count(use.Streams, "stream"), ofCount(limits.MaxStreams), count(use.Consumers, "consumer"), ofCount(limits.MaxConsumers),
-		size(use.Store), ofSize(limits.MaxStore), size(use.Memory), ofSize(limits.MaxMemory))
+		broker.Size(use.Store), ofSize(limits.MaxStore), broker.Size(use.Memory), ofSize(limits.MaxMemory))
 	if a.Domain != "" {
 		text += ", domain " + wire.ClipWord(a.Domain)
 	}
@@ -176,18 +176,7 @@ func ofSize(limit int64) string {
 	if limit <= 0 {
 		return ""
 	}
-	return " of " + size(uint64(limit))
-}
-
-func size(n uint64) string {
-	value, units := float64(n), []string{"bytes", "KiB", "MiB", "GiB", "TiB"}
-	for value >= 1024 && len(units) > 1 {
-		value, units = value/1024, units[1:]
-	}
-	if units[0] == "bytes" {
-		return fmt.Sprintf("%d bytes", n)
-	}
-	return fmt.Sprintf("%.1f %s", value, units[0])
+	return " of " + broker.Size(uint64(limit))
 }
 
 // So many subjects are told with their streams, and so many without one.

@@ -274,46 +274,6 @@ func (p *pull) info(ctx context.Context) (*jetstream.ConsumerInfo, error) {
 	})
 }
 
-// rest tells what is left, in the words of the consumer's leader.
-func (p *pull) rest(ctx context.Context) (broker.Rest, error) {
-	info, err := p.info(ctx)
-	if err != nil {
-		return broker.Rest{}, explainJetStream(err)
-	}
-	r := broker.Rest{Waiting: info.NumPending, Unacked: uint64(max(0, info.NumAckPending)), Through: info.AckFloor.Stream,
-		Sent: info.Delivered.Stream, Delivered: info.Delivered.Consumer, Limit: uint64(max(0, info.Config.MaxAckPending))}
-	if info.Paused && info.Config.PauseUntil != nil {
-		r.Paused = *info.Config.PauseUntil
-	}
-	if r.Waiting == 0 && info.Config.DeliverPolicy != jetstream.DeliverLastPerSubjectPolicy { // of which some are not wanted
-		if r.Behind, err = p.behind(ctx, info.Delivered.Stream); err != nil {
-			return broker.Rest{}, err
-		}
-	}
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	r.Here = uint64(len(p.held))
-	if p.ackWait == 0 { // nothing is acked: what is on its way counts
-		r.Through, r.Unacked, r.Limit = 0, info.Delivered.Consumer-min(p.done, info.Delivered.Consumer), 0
-		r.Here = r.Unacked
-	}
-	return r, nil
-}
-
-// behind returns the sequence of the first event after the last that was
-// delivered, 0 if there is none, or if looking is not permitted. The leader of a
-// consumer with several replicas answers before it has counted what waits.
-func (p *pull) behind(ctx context.Context, delivered uint64) (uint64, error) {
-	if end, err := p.s.Newest(ctx, p.subject); err == nil && delivered >= end.Sequence {
-		return 0, nil
-	}
-	next, err := p.s.Find(ctx, p.subject, delivered+1)
-	if errors.Is(err, broker.ErrAuth) {
-		return 0, nil
-	}
-	return next.Sequence, err
-}
-
 // close ends the goroutine of p after the connection. What was not delivered
 // is left. One whose handler is blocked is not waited for.
 func (p *pull) close() {

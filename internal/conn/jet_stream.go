@@ -10,10 +10,12 @@ import (
 	"strings"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	"nats-test/internal/conn/broker"
 	"nats-test/internal/conn/link"
+	"nats-test/internal/fault"
 )
 
 // stream returns the name of the stream of subject; see streamInfo.
@@ -116,7 +118,7 @@ func (s *jetSession) createStream(ctx context.Context, subject string) (string, 
 	kept := "nothing is dropped"
 	if s.Options.MaxBytes > 0 {
 		config.MaxBytes, config.Discard = s.Options.MaxBytes, jetstream.DiscardNew
-		kept = fmt.Sprintf("at most %s, then it takes no more", size(uint64(s.Options.MaxBytes)))
+		kept = fmt.Sprintf("at most %s, then it takes no more", broker.Size(uint64(s.Options.MaxBytes)))
 	}
 	err := s.Ask(ctx, func(ctx context.Context) error {
 		_, err := s.js.CreateStream(ctx, config)
@@ -207,4 +209,107 @@ func (s *jetSession) Find(ctx context.Context, subject string, from uint64) (bro
 func (s *jetSession) several(name string) bool {
 	info, err := s.look(s.Ctx, name)
 	return err != nil || len(info.Config.Subjects) != 1 || strings.ContainsAny(info.Config.Subjects[0], "*>")
+}
+
+// movedEvery is how often it is asked, at most, which stream a subject is in.
+const movedEvery = 2 * time.Second
+
+// watchStreams has the server tell of streams that are made and changed. Who may
+// not hear that is not told of a subject that moves to another stream.
+func (s *jetSession) watchStreams() {
+	if s.Options.Stream != "" {
+		return
+	}
+	for _, what := range []string{"CREATED", "UPDATED"} {
+		// An error says that the connection is gone, which is told elsewhere.
+		_, _ = s.NC.Subscribe(link.Advisories+"STREAM."+what+".*", func(*nats.Msg) {
+			defer fault.Exit()
+			s.changed.Store(true)
+		})
+	}
+}
+
+// watchGivenUp has the server tell of events that it delivers no more, since they
+// were delivered as often as the consumer allows.
+func (p *pull) watchGivenUp(gaveUp func(sequence uint64, deliveries int)) {
+	_, _ = p.s.NC.Subscribe(link.Advisories+"CONSUMER.MAX_DELIVERIES."+p.stream+"."+p.name, func(m *nats.Msg) {
+		defer fault.Exit()
+		var about struct {
+			Sequence   uint64 `json:"stream_seq"`
+			Deliveries int    `json:"deliveries"`
+		}
+		if len(m.Data) <= mostAdvisory && json.Unmarshal(m.Data, &about) == nil && about.Sequence > 0 {
+			gaveUp(about.Sequence, about.Deliveries)
+		}
+	})
+}
+
+// mostAdvisory is more than an advisory has, in bytes.
+const mostAdvisory = 4096
+
+// lookForMoves ends the session where a subject is stored by another stream now,
+// and all that the listener's consumer had in the old one is done with. Streams
+// have to have changed since the last look.
+func (s *jetSession) lookForMoves(now time.Time, pulls []*pull) {
+	if now.Sub(s.moveLook) < movedEvery || !s.changed.Swap(false) {
+		return
+	}
+	s.moveLook = now
+	s.tending.Go(func() {
+		defer fault.Exit()
+		for _, p := range pulls {
+			name, err := s.streamNow(p.subject)
+			switch {
+			case errors.Is(err, jetstream.ErrStreamNotFound), err == nil && name == p.stream:
+				continue
+			case err != nil:
+				s.changed.Store(true)
+				return
+			}
+			if rest, err := p.rest(s.Ctx); err != nil || rest.Waiting > 0 || rest.Unacked > 0 {
+				s.changed.Store(true) // later
+				continue
+			}
+			s.Leave(broker.Ended(fmt.Errorf("%s is stored by the stream %s now, and no longer by %s", p.subject, name, p.stream)))
+			return
+		}
+	})
+}
+
+// streamNow asks which stream covers subject.
+func (s *jetSession) streamNow(subject string) (string, error) {
+	return link.Inquire(s.Ctx, s.Link, func(ctx context.Context) (string, error) { return s.js.StreamNameBySubject(ctx, subject) })
+}
+
+// forgetConsumer deletes a consumer of JetStream, and so the position of a durable: the
+// very one that was looked at. The error wraps [broker.ErrNoPosition] if it is gone, and
+// [broker.ErrChanged] if it is another now, or has moved.
+func forgetConsumer(ctx context.Context, l *link.Link, seen broker.Seen) error {
+	js, err := client(l)
+	tried := false
+	if err == nil {
+		err = l.Ask(ctx, func(ctx context.Context) error {
+			consumer, err := js.Consumer(ctx, seen.Stream, seen.Consumer)
+			switch {
+			case tried && errors.Is(err, jetstream.ErrConsumerNotFound): // the answer was lost
+				return nil
+			case err != nil:
+				return err
+			}
+			if info := consumer.CachedInfo(); !info.Created.Equal(seen.Created) || info.Delivered.Stream != seen.Delivered {
+				return broker.Because(broker.ErrChanged, fmt.Errorf("the consumer %s of stream %s has come to #%d", broker.Clip(seen.Consumer), broker.Clip(seen.Stream), info.Delivered.Stream))
+			}
+			tried = true
+			return js.DeleteConsumer(ctx, seen.Stream, seen.Consumer)
+		})
+	}
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, jetstream.ErrConsumerNotFound):
+		err = broker.Because(broker.ErrNoPosition, err)
+	case !errors.Is(err, broker.ErrChanged):
+		err = explainJetStream(err)
+	}
+	return fmt.Errorf("forgetting the consumer %q of stream %q: %w", seen.Consumer, seen.Stream, err)
 }

@@ -9,7 +9,7 @@ import (
 
 func TestWindowFollowsTheAnswers(t *testing.T) {
 	w := newWindow(link.Options{Window: 100}, 0)
-	if w.full(0, 10*firstRoom) || !w.full(1, firstRoom+1) || w.full(99, 1) || !w.full(100, 1) {
+	if w.full(0, 10*link.FirstRoom) || !w.full(1, link.FirstRoom+1) || w.full(99, 1) || !w.full(100, 1) {
 		t.Error("it is not bounded by events and bytes, or takes no single large one")
 	}
 	var number uint64
@@ -17,28 +17,28 @@ func TestWindowFollowsTheAnswers(t *testing.T) {
 		w.answered(number, number+1, time.Millisecond)
 		number++
 	}
-	if w.limit != roomBytes {
+	if w.limit != link.MostRoom {
 		t.Errorf("answers come at once: %d bytes", w.limit)
 	}
 	for range 20 {
 		w.answered(number, number+1, 3*time.Second)
 		number++
 	}
-	if w.limit != leastRoom {
+	if w.limit != link.LeastRoom {
 		t.Errorf("events wait for each other: %d bytes", w.limit)
 	}
 	w = newWindow(link.Options{Window: 100}, 3*time.Second)
 	for number := range uint64(20) {
 		w.answered(number, number+1, 3*time.Second)
 	}
-	if w.limit != roomBytes {
+	if w.limit != link.MostRoom {
 		t.Errorf("far away, and fast: %d bytes", w.limit)
 	}
-	w.limit = firstRoom
+	w.limit = link.FirstRoom
 	for number := range uint64(10) { // answers in the same round trip
 		w.answered(100+number, 200, time.Millisecond)
 	}
-	if w.limit != 2*firstRoom {
+	if w.limit != 2*link.FirstRoom {
 		t.Errorf("it changes more than once in a round trip: %d bytes", w.limit)
 	}
 }

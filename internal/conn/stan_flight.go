@@ -22,9 +22,7 @@ const (
 	// twice the delay of the link, so that more can be tried: over a slow one,
 	// answers to the server's heartbeats, which it may miss after 1 s, would wait
 	// too long behind more.
-	roomTime  = time.Second / 2
-	firstRoom = 256 << 10
-	leastRoom = 64 << 10
+	roomTime = time.Second / 2
 )
 
 // A stanFlight is the events that were handed to NATS Streaming and not
@@ -57,7 +55,7 @@ type handed struct {
 }
 
 func (f *stanFlight) begin(l *link.Link) {
-	f.link, f.room, f.delay = l, firstRoom, never
+	f.link, f.room, f.delay = l, link.FirstRoom, never
 	f.moved = time.Now()
 	f.measured = f.moved
 	f.changed = sync.NewCond(&f.mu)
@@ -136,7 +134,7 @@ func (f *stanFlight) answered(e *handed, id string, err error) {
 	f.acked += e.size
 	f.delay = min(f.delay, f.moved.Sub(e.sent))
 	if took := f.moved.Sub(f.measured); took >= max(roomTime/10, f.delay) {
-		f.room = min(max(int64(float64(f.acked)*float64(roomTime+2*f.delay)/float64(took)), leastRoom), roomBytes)
+		f.room = min(max(int64(float64(f.acked)*float64(roomTime+2*f.delay)/float64(took)), link.LeastRoom), link.MostRoom)
 		f.measured, f.acked = f.moved, 0
 	}
 }

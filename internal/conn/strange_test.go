@@ -17,6 +17,7 @@ import (
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // lines notes what a listener tells.
@@ -247,7 +248,7 @@ func TestRollCallAnswersGoToInboxes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	call := conn.RollOf("jetstream", "orders", "workers_orders")
+	call := link.Roll("jetstream", "orders", "workers_orders")
 	for _, reply := range []string{"orders", "$JS.API.STREAM.PURGE.orders", "mines.x", "_INBOX.x", "mine.x"} {
 		if err := nc.PublishRequest(call, reply, nil); err != nil {
 			t.Fatal(err)
@@ -274,7 +275,7 @@ func TestRollCallAnswersGoToInboxes(t *testing.T) {
 func TestForgedAbsenceOfMembers(t *testing.T) {
 	s, _ := onJetStream(t, "")
 	nc := s.Nats()
-	roll := conn.RollOf("jetstream", "orders", "workers_orders")
+	roll := link.Roll("jetstream", "orders", "workers_orders")
 	if _, err := nc.Subscribe(roll, func(m *nats.Msg) {
 		_ = nc.PublishMsg(&nats.Msg{Subject: m.Reply, Header: status("503", "")})
 		time.AfterFunc(5*time.Millisecond, func() { _ = m.Respond([]byte(`{"client":"late"}`)) })

@@ -172,3 +172,15 @@ func Clip(name string) string {
 	}
 	return fmt.Sprintf("%q", name)
 }
+
+// Size is a number of bytes in words.
+func Size(n uint64) string {
+	value, units := float64(n), []string{"bytes", "KiB", "MiB", "GiB", "TiB"}
+	for value >= 1024 && len(units) > 1 {
+		value, units = value/1024, units[1:]
+	}
+	if units[0] == "bytes" {
+		return fmt.Sprintf("%d bytes", n)
+	}
+	return fmt.Sprintf("%.1f %s", value, units[0])
+}

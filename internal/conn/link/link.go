@@ -232,6 +232,14 @@ func (l *Link) Abandon() {
 	l.notices.End()
 }
 
+// How many bytes of events may be in flight: at first, at least and at most. They
+// are kept until they are acked, so that they can be sent again.
+const (
+	FirstRoom = 256 << 10
+	LeastRoom = 64 << 10
+	MostRoom  = 32 << 20
+)
+
 // What may wait here of what a server pushes.
 const (
 	// MostPushed ends a session, for one that asks for less.
