@@ -6,7 +6,9 @@ import (
 	"fmt"
 
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/jetstream"
 	"nats-test/internal/conn/link"
+	"nats-test/internal/conn/stan"
 )
 
 // A kindOfBroker is a row in the table of backends.
@@ -34,13 +36,13 @@ type kindOfBroker struct {
 // kinds are the backends, the one that is preferred first.
 var kinds = []*kindOfBroker{
 	{
-		name: broker.STAN, traits: stanTraits, absent: broker.ErrNoCluster,
+		name: broker.STAN, traits: stan.Traits, absent: broker.ErrNoCluster,
 		called:  func(o link.Options) string { return fmt.Sprintf("cluster %q", o.Cluster) },
 		asked:   func(o link.Options) string { return fmt.Sprintf("the NATS Streaming cluster %q", o.Cluster) },
-		present: stanPresent, open: openStan, opens: true,
+		present: stan.Present, open: stan.Open, opens: true,
 	},
 	{
-		name: broker.JetStream, traits: jetTraits, absent: broker.ErrNoJetStream,
+		name: broker.JetStream, traits: jetstream.Traits, absent: broker.ErrNoJetStream,
 		called: func(o link.Options) string {
 			if o.Domain != "" {
 				return fmt.Sprintf("JetStream of domain %q", o.Domain)
@@ -48,7 +50,7 @@ var kinds = []*kindOfBroker{
 			return "JetStream"
 		},
 		asked:   func(link.Options) string { return "JetStream" },
-		present: jetPresent, unasked: true, open: openJetStream, opens: true,
+		present: jetstream.Present, unasked: true, open: jetstream.Open, opens: true,
 	},
 }
 

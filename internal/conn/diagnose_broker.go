@@ -14,8 +14,10 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"nats-test/internal/conn/broker"
+	jet "nats-test/internal/conn/jetstream"
 	"nats-test/internal/conn/link"
 	"nats-test/internal/conn/link/wire"
+	"nats-test/internal/conn/stan"
 )
 
 // broker finds out which broker is there, whether it is the one that would be
@@ -24,12 +26,12 @@ import (
 func (d *diagnosing) broker(ctx context.Context, subjects []string) {
 	l := d.link
 	begin := time.Now()
-	streaming := discover(ctx, l)
+	streaming := stan.Discover(ctx, l)
 	took := wire.Since(begin)
 	var its *jetstream.AccountInfo
-	js, missing := client(l)
+	js, missing := jet.Client(l)
 	if missing == nil && ctx.Err() == nil {
-		its, missing = account(ctx, l, js)
+		its, missing = jet.Account(ctx, l, js)
 	}
 	if ctx.Err() != nil {
 		return
@@ -38,7 +40,7 @@ func (d *diagnosing) broker(ctx context.Context, subjects []string) {
 	if backend == broker.STAN && err == nil && subjects != nil {
 		// What comes after the ping may be forbidden, or hang.
 		var session broker.Session
-		if session, err = openStan(ctx, l, true); err == nil {
+		if session, err = stan.Open(ctx, l, true); err == nil {
 			defer func() { _ = session.Close() }()
 		}
 		if ctx.Err() != nil {
@@ -188,11 +190,11 @@ const (
 // streams tells which streams store the subjects: in one line if all are
 // stored, and naming those that are not.
 func (d *diagnosing) streams(ctx context.Context, js jetstream.JetStream, subjects []string) {
-	s := newSession(d.link, js)
+	s := jet.NewSession(d.link, js)
 	var stored, missing, notes []string
 	distinct := make(map[string]bool)
 	for _, subject := range subjects {
-		name, err := s.stream(ctx, subject)
+		name, err := s.Stream(ctx, subject)
 		switch {
 		case ctx.Err() != nil:
 			return

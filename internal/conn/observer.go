@@ -8,7 +8,9 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"nats-test/internal/conn/broker"
+	jet "nats-test/internal/conn/jetstream"
 	"nats-test/internal/conn/link"
+	"nats-test/internal/conn/stan"
 )
 
 // An Observer is a connection that looks at a broker and takes no part: on
@@ -51,12 +53,12 @@ func (o *Observer) Backend() broker.Backend { return o.backend }
 func (o *Observer) NATS() *nats.Conn { return o.link.NC }
 
 // JetStream returns what to ask JetStream by, within [Observer.Ask].
-func (o *Observer) JetStream() (jetstream.JetStream, error) { return client(o.link) }
+func (o *Observer) JetStream() (jetstream.JetStream, error) { return jet.Client(o.link) }
 
 // Ask makes a request to JetStream, within the time-out. The error wraps [broker.ErrAuth], [broker.ErrHung], [broker.ErrLost],
 // [broker.ErrNoJetStream], [broker.ErrNoStream] or [broker.ErrRefused].
 func (o *Observer) Ask(ctx context.Context, request func(context.Context) error) error {
-	return explainJetStream(o.link.AskOnce(ctx, request))
+	return jet.Explain(o.link.AskOnce(ctx, request))
 }
 
 // Consumers asks who shares each of several consumers of JetStream, as
@@ -72,22 +74,22 @@ func (o *Observer) Consumers(ctx context.Context, names [][2]string) ([][]link.M
 // Visit registers as a client of NATS Streaming. [stan.Visit.Leave] must be
 // called. The error wraps [broker.ErrNoCluster], [broker.ErrHung],
 // [broker.ErrAuth] or [broker.ErrRefused].
-func (o *Observer) Visit(ctx context.Context) (*Visit, error) {
-	return newVisit(ctx, o.link, broker.NewClientID("visit"))
+func (o *Observer) Visit(ctx context.Context) (*stan.Visit, error) {
+	return stan.NewVisit(ctx, o.link, broker.NewClientID("visit"))
 }
 
 // VisitAs registers under a client ID: one that the server finds dead is
 // replaced, and its session closed. Errors are those of [Observer.Visit], and
 // [broker.ErrClientIDTaken].
-func (o *Observer) VisitAs(ctx context.Context, id string) (*Visit, error) {
-	return newVisit(ctx, o.link, id)
+func (o *Observer) VisitAs(ctx context.Context, id string) (*stan.Visit, error) {
+	return stan.NewVisit(ctx, o.link, id)
 }
 
 // Forget deletes a consumer of JetStream, and so the position of a durable: the
 // very one that was looked at. The error wraps [broker.ErrNoPosition] if it is
 // gone, and [broker.ErrChanged] if it is another now, or has moved.
 func (o *Observer) Forget(ctx context.Context, seen broker.Seen) error {
-	return forgetConsumer(ctx, o.link, seen)
+	return jet.Forget(ctx, o.link, seen)
 }
 
 // StreamOf returns the stream in which a listener of subject has its position:
@@ -110,3 +112,19 @@ func (o *Observer) StreamOf(ctx context.Context, subject string) (name string, e
 
 // Close ends the connection.
 func (o *Observer) Close() { o.link.Abandon() }
+
+// A Visit is a short stay with NATS Streaming, as a client.
+type Visit = stan.Visit
+
+// NewStream is the stream of JetStream that is made for a subject which no stream
+// covers.
+func NewStream(subject string, replicas int) jetstream.StreamConfig {
+	return jet.NewStream(subject, replicas)
+}
+
+// ConsumerName is what JetStream's consumer of a group or durable is called.
+func ConsumerName(sub broker.Subscription) string { return jet.ConsumerName(sub) }
+
+// GroupOf returns the group or durable that [ConsumerName] made a consumer's
+// name of, for a subject.
+func GroupOf(consumer, subject string) (group string, ok bool) { return jet.GroupOf(consumer, subject) }

@@ -1,4 +1,7 @@
-package conn
+// Package jetstream is the session with JetStream: how events are published and
+// repeated, how consumers are made and asked for events, and what the settings of
+// streams mean for both. It knows the contract and the connection.
+package jetstream
 
 import (
 	"context"
@@ -18,8 +21,8 @@ import (
 	"nats-test/internal/fault"
 )
 
-// jetSession is a session with JetStream.
-type jetSession struct {
+// Session is a session with JetStream.
+type Session struct {
 	*link.Link
 	js jetstream.JetStream
 
@@ -36,22 +39,22 @@ type jetSession struct {
 	streams map[string]*jetstream.StreamInfo // by subject, as first seen
 }
 
-var jetTraits = broker.Traits{MessageIDs: true, Streams: true, ExtendsWait: true, Gapless: true, PlacesNew: true, AckFloor: true}
+var Traits = broker.Traits{MessageIDs: true, Streams: true, ExtendsWait: true, Gapless: true, PlacesNew: true, AckFloor: true}
 
-// jetPresent asks whether the account has JetStream. The error wraps
+// Present asks whether the account has JetStream. The error wraps
 // [broker.ErrNoJetStream] if it has none.
-func jetPresent(ctx context.Context, l *link.Link) error {
-	js, err := client(l)
+func Present(ctx context.Context, l *link.Link) error {
+	js, err := Client(l)
 	if err != nil {
 		return err
 	}
 	return hasJetStream(ctx, l, js)
 }
 
-// openJetStream opens a session over l, if the account has JetStream, or was
+// Open opens a session over l, if the account has JetStream, or was
 // found to have it. That asking is not permitted says nothing of the rest.
-func openJetStream(ctx context.Context, l *link.Link, found bool) (broker.Session, error) {
-	js, err := client(l)
+func Open(ctx context.Context, l *link.Link, found bool) (broker.Session, error) {
+	js, err := Client(l)
 	if err == nil && !found {
 		err = hasJetStream(ctx, l, js)
 	}
@@ -59,7 +62,7 @@ func openJetStream(ctx context.Context, l *link.Link, found bool) (broker.Sessio
 		return nil, err
 	}
 	l.EndOnDenial()
-	s := newSession(l, js)
+	s := NewSession(l, js)
 	s.flight = newFlight(s, l.Took)
 	return s, nil
 }
@@ -67,23 +70,23 @@ func openJetStream(ctx context.Context, l *link.Link, found bool) (broker.Sessio
 // hasJetStream returns an error that wraps [broker.ErrNoJetStream] if the account has
 // no JetStream.
 func hasJetStream(ctx context.Context, l *link.Link, js jetstream.JetStream) error {
-	_, err := account(ctx, l, js)
+	_, err := Account(ctx, l, js)
 	return err
 }
 
-// account is what JetStream tells of the account. Its error is that of
+// Account is what JetStream tells of the account. Its error is that of
 // hasJetStream.
-func account(ctx context.Context, l *link.Link, js jetstream.JetStream) (*jetstream.AccountInfo, error) {
+func Account(ctx context.Context, l *link.Link, js jetstream.JetStream) (*jetstream.AccountInfo, error) {
 	began := time.Now()
 	info, err := link.Inquire(ctx, l, js.AccountInfo)
 	l.Took = time.Since(began)
-	if l.Options.Domain != "" && errors.Is(explainJetStream(err), broker.ErrNoJetStream) && !errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) {
+	if l.Options.Domain != "" && errors.Is(Explain(err), broker.ErrNoJetStream) && !errors.Is(err, jetstream.ErrJetStreamNotEnabledForAccount) {
 		return nil, broker.Because(broker.ErrNoDomain, fmt.Errorf("%q: %w", l.Options.Domain, err))
 	}
-	return info, explainJetStream(err)
+	return info, Explain(err)
 }
 
-func client(l *link.Link) (jetstream.JetStream, error) {
+func Client(l *link.Link) (jetstream.JetStream, error) {
 	timeout := jetstream.WithDefaultTimeout(l.Options.Timeout)
 	if l.Options.Domain != "" {
 		return jetstream.NewWithDomain(l.NC, l.Options.Domain, timeout)
@@ -91,7 +94,7 @@ func client(l *link.Link) (jetstream.JetStream, error) {
 	return jetstream.New(l.NC, timeout)
 }
 
-func (s *jetSession) Close() error {
+func (s *Session) Close() error {
 	first, lost := s.MarkClosed()
 	if !first {
 		return nil
@@ -121,7 +124,7 @@ func (s *jetSession) Close() error {
 }
 
 // tend looks after the pulls until the session ends.
-func (s *jetSession) tend() {
+func (s *Session) tend() {
 	defer fault.Exit()
 	const often = 250 * time.Millisecond
 	tick := time.NewTicker(often)
@@ -146,12 +149,12 @@ func (s *jetSession) tend() {
 
 // deleteLater deletes a consumer that only this listener used, and does not
 // wait for the answer. The server would do so by itself after some time.
-func (s *jetSession) deleteLater(stream, consumer string) {
+func (s *Session) deleteLater(stream, consumer string) {
 	_ = s.NC.Publish(s.api()+".CONSUMER.DELETE."+stream+"."+consumer, nil)
 }
 
 // Rest tells what is left of a subscription, in the words of its consumer's leader.
-func (s *jetSession) Rest(ctx context.Context, sub broker.Subscription, _ uint64) (broker.Rest, error) {
+func (s *Session) Rest(ctx context.Context, sub broker.Subscription, _ uint64) (broker.Rest, error) {
 	s.listening.Lock()
 	i := slices.IndexFunc(s.pulls, func(p *pull) bool { return p.subject == sub.Subject })
 	if i < 0 {
@@ -165,7 +168,7 @@ func (s *jetSession) Rest(ctx context.Context, sub broker.Subscription, _ uint64
 
 // confirm waits until the server has taken the acks. It answers none of them,
 // but says if they are not permitted.
-func (s *jetSession) confirm(lost bool) error {
+func (s *Session) confirm(lost bool) error {
 	if lost {
 		if err := s.Err(); errors.Is(err, broker.ErrAuth) {
 			return err
@@ -195,8 +198,8 @@ func whyTransient(err *jetstream.APIError) error {
 	return broker.ErrNoLeader
 }
 
-// explainJetStream finds the reason behind an error of the JetStream API.
-func explainJetStream(err error) error {
+// Explain finds the reason behind an error of the JetStream API.
+func Explain(err error) error {
 	api, isAPI := errors.AsType[*jetstream.APIError](err)
 	switch {
 	case err == nil, errors.Is(err, broker.ErrAuth), errors.Is(err, broker.ErrHung), errors.Is(err, broker.ErrLost):
@@ -222,7 +225,7 @@ func explainJetStream(err error) error {
 }
 
 // Drain asks for no more, and hands out what has come.
-func (s *jetSession) Drain(limit time.Duration) {
+func (s *Session) Drain(limit time.Duration) {
 	s.listening.Lock()
 	pulls := s.pulls
 	s.listening.Unlock()
@@ -237,23 +240,23 @@ func (s *jetSession) Drain(limit time.Duration) {
 }
 
 // api is the prefix of the subjects of the JetStream API.
-func (s *jetSession) api() string {
+func (s *Session) api() string {
 	if s.Options.Domain != "" {
 		return "$JS." + s.Options.Domain + ".API"
 	}
 	return "$JS.API"
 }
 
-// newSession returns a session that asks, and neither publishes nor listens.
-func newSession(l *link.Link, js jetstream.JetStream) *jetSession {
-	return &jetSession{Link: l, js: js, streams: make(map[string]*jetstream.StreamInfo)}
+// NewSession returns a session that asks, and neither publishes nor listens.
+func NewSession(l *link.Link, js jetstream.JetStream) *Session {
+	return &Session{Link: l, js: js, streams: make(map[string]*jetstream.StreamInfo)}
 }
 
 // rest tells what is left, in the words of the consumer's leader.
 func (p *pull) rest(ctx context.Context) (broker.Rest, error) {
 	info, err := p.info(ctx)
 	if err != nil {
-		return broker.Rest{}, explainJetStream(err)
+		return broker.Rest{}, Explain(err)
 	}
 	r := broker.Rest{Waiting: info.NumPending, Unacked: uint64(max(0, info.NumAckPending)), Through: info.AckFloor.Stream,
 		Sent: info.Delivered.Stream, Delivered: info.Delivered.Consumer, Limit: uint64(max(0, info.Config.MaxAckPending))}

@@ -1,4 +1,4 @@
-package conn
+package stan
 
 import (
 	"context"
@@ -18,11 +18,11 @@ import (
 // needs beside the data: field tags, lengths and two IDs, then the names.
 const envelope = 128
 
-func (s *stanSession) MaxPayload(subject string) int {
+func (s *session) MaxPayload(subject string) int {
 	return int(s.NC.MaxPayload()) - envelope - len(s.Options.ClientID) - len(subject)
 }
 
-func (s *stanSession) Publish(ctx context.Context, e broker.Event, done func(broker.Receipt, error)) error {
+func (s *session) Publish(ctx context.Context, e broker.Event, done func(broker.Receipt, error)) error {
 	subject, data := e.Subject, e.Data
 	if err := broker.CheckChannel(subject); err != nil {
 		return err
@@ -50,7 +50,7 @@ var errBroken = errors.New("the connection is broken")
 
 // send hands an event over. The error wraps errBroken if the connection is to
 // be mended first.
-func (s *stanSession) send(subject string, data []byte, done func(broker.Receipt, error)) error {
+func (s *session) send(subject string, data []byte, done func(broker.Receipt, error)) error {
 	return s.flight.send(int64(len(data)+envelope), done, func(answered func(string, error)) error {
 		if s.Broken.Load() {
 			return errBroken
@@ -85,7 +85,7 @@ func explainAck(err error) error {
 // mend waits for nats.go to have the connection back, and then for the broker,
 // which may need longer than the server that carries it, and would miss what
 // is sent before.
-func (s *stanSession) mend(ctx context.Context) error {
+func (s *session) mend(ctx context.Context) error {
 	ctx, cancel := context.WithTimeoutCause(ctx, s.Options.Timeout,
 		broker.Because(broker.ErrLost, fmt.Errorf("it was not mended within %v", s.Options.Timeout)))
 	defer cancel()

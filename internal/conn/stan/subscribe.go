@@ -1,4 +1,4 @@
-package conn
+package stan
 
 import (
 	"context"
@@ -17,7 +17,7 @@ import (
 )
 
 // Subscribe takes every legal name: a channel is made when it is needed.
-func (s *stanSession) Subscribe(ctx context.Context, subs []broker.Subscription) ([]broker.Place, error) {
+func (s *session) Subscribe(ctx context.Context, subs []broker.Subscription) ([]broker.Place, error) {
 	for _, sub := range subs {
 		if err := broker.CheckChannel(sub.Subject); err != nil {
 			return nil, err
@@ -33,7 +33,7 @@ func (s *stanSession) Subscribe(ctx context.Context, subs []broker.Subscription)
 	return places, nil
 }
 
-func (s *stanSession) subscribe(ctx context.Context, sub broker.Subscription) (broker.Place, error) {
+func (s *session) subscribe(ctx context.Context, sub broker.Subscription) (broker.Place, error) {
 	start, first, err := s.start(ctx, sub)
 	if err != nil {
 		return broker.Place{}, err
@@ -61,7 +61,7 @@ func (s *stanSession) subscribe(ctx context.Context, sub broker.Subscription) (b
 		}
 		message = broker.Message{
 			Subject: m.Subject, Sequence: m.Sequence, Time: time.Unix(0, m.Timestamp), Data: m.Data,
-			Deliveries: 1 + int(m.RedeliveryCount), Acker: stanAck{m},
+			Deliveries: 1 + int(m.RedeliveryCount), Acker: delivered{m},
 		}
 		if m.Redelivered { // the count starts over when the server does
 			message.Deliveries = max(2, message.Deliveries)
@@ -92,7 +92,7 @@ func (s *stanSession) subscribe(ctx context.Context, sub broker.Subscription) (b
 // the size is known, no more are asked for than take about pushBytes; mostPushed
 // is what may wait here before the session is given up for one that asks for less.
 
-func (s *stanSession) inFlight(sub broker.Subscription) int {
+func (s *session) inFlight(sub broker.Subscription) int {
 	s.listening.Lock()
 	defer s.listening.Unlock()
 	size := max(sub.Size, s.sizes[sub.Subject], 1)
@@ -102,10 +102,10 @@ func (s *stanSession) inFlight(sub broker.Subscription) int {
 // pushBytes bounds what the server pushes where the size of events is known.
 const pushBytes = 8 << 20
 
-type stanAck struct{ *stan.Msg }
+type delivered struct{ *stan.Msg }
 
 // Leave says nothing: the broker sends an event again that is not acked.
-func (stanAck) Leave() {}
+func (delivered) Leave() {}
 
 func explainSubscribe(err error) error {
 	switch {
@@ -122,7 +122,7 @@ func explainSubscribe(err error) error {
 // begins where that is known, else 0. The protocol's own start at a time counts
 // back from the server's clock when the request arrives, and so misses what
 // was stored at the very time: the event is looked for instead.
-func (s *stanSession) start(ctx context.Context, sub broker.Subscription) (opt stan.SubscriptionOption, first uint64, err error) {
+func (s *session) start(ctx context.Context, sub broker.Subscription) (opt stan.SubscriptionOption, first uint64, err error) {
 	switch sub.Start.Kind {
 	case broker.StartNew:
 		return stan.StartAt(pb.StartPosition_NewOnly), 0, nil
@@ -153,7 +153,7 @@ func (s *stanSession) start(ctx context.Context, sub broker.Subscription) (opt s
 }
 
 // Find subscribes for a moment: the protocol has no question for it.
-func (s *stanSession) Find(ctx context.Context, subject string, from uint64) (broker.Mark, error) {
+func (s *session) Find(ctx context.Context, subject string, from uint64) (broker.Mark, error) {
 	if err := broker.CheckChannel(subject); err != nil {
 		return broker.Mark{}, err
 	}
@@ -173,13 +173,13 @@ func (s *stanSession) Find(ctx context.Context, subject string, from uint64) (br
 }
 
 // Newest is the newest event of the subject: each has a channel of its own.
-func (s *stanSession) Newest(ctx context.Context, subject string) (broker.Mark, error) {
+func (s *session) Newest(ctx context.Context, subject string) (broker.Mark, error) {
 	return s.Find(ctx, subject, 0)
 }
 
 // Rest looks whether a listener alone has all that is there. What the members
 // of a group hold, the protocol does not tell; but it tells that it is there.
-func (s *stanSession) Rest(ctx context.Context, sub broker.Subscription, from uint64) (broker.Rest, error) {
+func (s *session) Rest(ctx context.Context, sub broker.Subscription, from uint64) (broker.Rest, error) {
 	if sub.Group != "" || sub.Durable != "" {
 		if err := s.ping(ctx); err != nil {
 			return broker.Rest{}, err
@@ -206,7 +206,7 @@ func (s *stanSession) Rest(ctx context.Context, sub broker.Subscription, from ui
 // find returns the first event from start on that matches, or nil: that there
 // is none is known by silence, which is waited for longer if the broker is slow
 // to answer.
-func (s *stanSession) find(ctx context.Context, subject string, match func(*stan.Msg) bool, opts ...stan.SubscriptionOption) (*stan.Msg, error) {
+func (s *session) find(ctx context.Context, subject string, match func(*stan.Msg) bool, opts ...stan.SubscriptionOption) (*stan.Msg, error) {
 	silence := 250 * time.Millisecond
 	begin := time.Now()
 	answered := func() {

@@ -1,4 +1,4 @@
-package conn
+package stan
 
 import (
 	"errors"
@@ -25,10 +25,10 @@ const (
 	roomTime = time.Second / 2
 )
 
-// A stanFlight is the events that were handed to NATS Streaming and not
+// A flight is the events that were handed to NATS Streaming and not
 // answered: a window of a number of them, and of bytes. When nothing was answered
 // for the time-out, all of them are in doubt.
-type stanFlight struct {
+type flight struct {
 	link     *link.Link
 	watching sync.WaitGroup
 
@@ -54,7 +54,7 @@ type handed struct {
 	over bool // answered, or given up
 }
 
-func (f *stanFlight) begin(l *link.Link) {
+func (f *flight) begin(l *link.Link) {
 	f.link, f.room, f.delay = l, link.FirstRoom, never
 	f.moved = time.Now()
 	f.measured = f.moved
@@ -63,7 +63,7 @@ func (f *stanFlight) begin(l *link.Link) {
 
 // send waits for room, and hands an event over by put. As in
 // [broker.Session.Publish], done is called unless send returns an error.
-func (f *stanFlight) send(size int64, done func(broker.Receipt, error), put func(answered func(string, error)) error) error {
+func (f *flight) send(size int64, done func(broker.Receipt, error), put func(answered func(string, error)) error) error {
 	f.mu.Lock()
 	failures := f.failures
 	for f.count > 0 && (f.count >= f.link.Options.Window || f.bytes+size > f.room) {
@@ -105,7 +105,7 @@ func (f *stanFlight) send(size int64, done func(broker.Receipt, error), put func
 var errFailed = broker.Because(broker.ErrLost, errors.New("an event before it was not stored"))
 
 // settle waits until all that was handed over was answered.
-func (f *stanFlight) settle() error {
+func (f *flight) settle() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	failures := f.failures
@@ -118,7 +118,7 @@ func (f *stanFlight) settle() error {
 	return nil
 }
 
-func (f *stanFlight) answered(e *handed, id string, err error) {
+func (f *flight) answered(e *handed, id string, err error) {
 	defer fault.Exit()
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -140,7 +140,7 @@ func (f *stanFlight) answered(e *handed, id string, err error) {
 }
 
 // end takes an event out of the flight. mu is held.
-func (f *stanFlight) end(e *handed) {
+func (f *flight) end(e *handed) {
 	e.over = true
 	f.count--
 	f.bytes -= e.size
@@ -155,7 +155,7 @@ func (f *stanFlight) end(e *handed) {
 
 // watch gives up what is in flight when nothing is answered any more, or the
 // session is lost.
-func (f *stanFlight) watch() {
+func (f *flight) watch() {
 	defer fault.Exit()
 	timeout := f.link.Options.Timeout
 	tick := time.NewTicker(max(timeout/20, time.Millisecond))
@@ -177,7 +177,7 @@ func (f *stanFlight) watch() {
 
 // giveUp ends the wait for all events if nothing moved for so long: no answer
 // came, and the system took nothing for the server.
-func (f *stanFlight) giveUp(silence time.Duration, reason error) {
+func (f *flight) giveUp(silence time.Duration, reason error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	wrote := f.link.Wrote()

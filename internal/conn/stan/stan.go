@@ -1,4 +1,7 @@
-package conn
+// Package stan is the session with NATS Streaming: how it publishes, subscribes,
+// finds events, and how a client is evicted or a position forgotten. It knows the
+// contract and the connection.
+package stan
 
 import (
 	"context"
@@ -18,23 +21,23 @@ import (
 	"nats-test/internal/fault"
 )
 
-// stanSession is a session with NATS Streaming.
-type stanSession struct {
+// session is a session with NATS Streaming.
+type session struct {
 	*link.Link
 	sc     stan.Conn
-	flight stanFlight
+	flight flight
 
 	listening sync.Mutex
 	subs      []stan.Subscription
 	sizes     map[string]int // of the newest event found, by subject
 }
 
-var stanTraits = broker.Traits{LoneAcks: true, DearRest: true}
+var Traits = broker.Traits{LoneAcks: true, DearRest: true}
 
-// stanPresent asks for the cluster. The error wraps [broker.ErrNoCluster] if there is
+// Present asks for the cluster. The error wraps [broker.ErrNoCluster] if there is
 // none, and [broker.ErrSilentCluster] if it is not known whether there is one.
-func stanPresent(ctx context.Context, l *link.Link) error {
-	err := discover(ctx, l)
+func Present(ctx context.Context, l *link.Link) error {
+	err := Discover(ctx, l)
 	switch {
 	case errors.Is(err, nats.ErrNoResponders):
 		return broker.Because(broker.ErrNoCluster, err)
@@ -44,18 +47,18 @@ func stanPresent(ctx context.Context, l *link.Link) error {
 	return err
 }
 
-// discover asks for the NATS Streaming cluster. Its error is
+// Discover asks for the NATS Streaming cluster. Its error is
 // nats.ErrNoResponders where there is none.
-func discover(ctx context.Context, l *link.Link) error {
+func Discover(ctx context.Context, l *link.Link) error {
 	_, err := link.Inquire(ctx, l, func(ctx context.Context) (*nats.Msg, error) {
 		return l.NC.RequestWithContext(ctx, discovery(l.Options.Cluster), pingOf(l.Options.ClientID))
 	})
 	return err
 }
 
-// openStan opens a session over l. ctx may interrupt it, and nothing later.
-func openStan(ctx context.Context, l *link.Link, _ bool) (broker.Session, error) {
-	s := &stanSession{Link: l, sizes: make(map[string]int)}
+// Open opens a session over l. ctx may interrupt it, and nothing later.
+func Open(ctx context.Context, l *link.Link, _ bool) (broker.Session, error) {
+	s := &session{Link: l, sizes: make(map[string]int)}
 	s.flight.begin(l)
 	interrupted := context.AfterFunc(ctx, l.NC.Close) // ends stan.go's wait for an answer
 	defer interrupted()
@@ -79,7 +82,7 @@ func openStan(ctx context.Context, l *link.Link, _ bool) (broker.Session, error)
 
 // explainConnect finds the reason behind an error of stan.Connect, which gives
 // the same one where the cluster is absent and where it does not answer.
-func (s *stanSession) explainConnect(err error) error {
+func (s *session) explainConnect(err error) error {
 	if denied := s.NC.LastError(); errors.Is(denied, nats.ErrPermissionViolation) {
 		return broker.Because(broker.ErrAuth, denied)
 	}
@@ -110,17 +113,17 @@ func pingOf(id string) []byte {
 
 // ping makes one round trip to the broker that stores events, not merely to the
 // server that carries them.
-func (s *stanSession) ping(ctx context.Context) error {
-	if err := discover(ctx, s.Link); err != nil {
+func (s *session) ping(ctx context.Context) error {
+	if err := Discover(ctx, s.Link); err != nil {
 		return broker.Because(broker.ErrHung, err)
 	}
 	return nil
 }
 
 // Drain does nothing: this broker pushes, and what has come stays unacked.
-func (s *stanSession) Drain(time.Duration) {}
+func (s *session) Drain(time.Duration) {}
 
-func (s *stanSession) Close() error {
+func (s *session) Close() error {
 	first, lost := s.MarkClosed()
 	if !first {
 		return nil

@@ -1,4 +1,4 @@
-package conn
+package jetstream
 
 import (
 	"cmp"
@@ -18,8 +18,8 @@ import (
 	"nats-test/internal/fault"
 )
 
-// stream returns the name of the stream of subject; see streamInfo.
-func (s *jetSession) stream(ctx context.Context, subject string) (string, error) {
+// Stream returns the name of the stream of subject; see streamInfo.
+func (s *Session) Stream(ctx context.Context, subject string) (string, error) {
 	info, err := s.streamInfo(ctx, subject)
 	if err != nil {
 		return "", err
@@ -31,7 +31,7 @@ func (s *jetSession) stream(ctx context.Context, subject string) (string, error)
 // covers subject, and makes one if none does and the options say so. Its
 // configuration and state are those of the first look. Where looking at the
 // stream is not permitted, only its name is known: Created is the zero time.
-func (s *jetSession) streamInfo(ctx context.Context, subject string) (*jetstream.StreamInfo, error) {
+func (s *Session) streamInfo(ctx context.Context, subject string) (*jetstream.StreamInfo, error) {
 	s.finding.Lock()
 	defer s.finding.Unlock()
 	if info := s.streams[subject]; info != nil {
@@ -46,13 +46,13 @@ func (s *jetSession) streamInfo(ctx context.Context, subject string) (*jetstream
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return nil, fmt.Errorf("%q: %w", subject, broker.ErrNoStream)
 	case err != nil:
-		return nil, fmt.Errorf("looking for the stream of %q: %w", subject, explainJetStream(err))
+		return nil, fmt.Errorf("looking for the stream of %q: %w", subject, Explain(err))
 	}
 	s.streams[subject] = info
 	return info, nil
 }
 
-func (s *jetSession) findStream(ctx context.Context, subject string) (info *jetstream.StreamInfo, err error) {
+func (s *Session) findStream(ctx context.Context, subject string) (info *jetstream.StreamInfo, err error) {
 	name := s.Options.Stream
 	if name == "" {
 		name, err = link.Inquire(ctx, s.Link, func(ctx context.Context) (string, error) { return s.js.StreamNameBySubject(ctx, subject) })
@@ -81,7 +81,7 @@ func (s *jetSession) findStream(ctx context.Context, subject string) (info *jets
 }
 
 // look asks for a stream as it is now.
-func (s *jetSession) look(ctx context.Context, name string) (*jetstream.StreamInfo, error) {
+func (s *Session) look(ctx context.Context, name string) (*jetstream.StreamInfo, error) {
 	return link.Inquire(ctx, s.Link, func(ctx context.Context) (*jetstream.StreamInfo, error) {
 		stream, err := s.js.Stream(ctx, name)
 		if err != nil {
@@ -112,7 +112,7 @@ func refuses(name, mirrorOf string, sources int, subjects []string, subject stri
 	return nil
 }
 
-func (s *jetSession) createStream(ctx context.Context, subject string) (string, error) {
+func (s *Session) createStream(ctx context.Context, subject string) (string, error) {
 	config := NewStream(subject, s.Options.Replicas)
 	config.Name = cmp.Or(s.Options.Stream, config.Name)
 	kept := "nothing is dropped"
@@ -147,7 +147,7 @@ func NewStream(subject string, replicas int) jetstream.StreamConfig {
 }
 
 // forget has the stream of subject looked for again.
-func (s *jetSession) forget(subject string) {
+func (s *Session) forget(subject string) {
 	s.finding.Lock()
 	defer s.finding.Unlock()
 	delete(s.streams, subject)
@@ -155,7 +155,7 @@ func (s *jetSession) forget(subject string) {
 
 // Newest is the newest event of the whole stream when it was looked at first: the
 // leader's word, where direct gets may be answered by a replica that lags.
-func (s *jetSession) Newest(ctx context.Context, subject string) (broker.Mark, error) {
+func (s *Session) Newest(ctx context.Context, subject string) (broker.Mark, error) {
 	info, err := s.streamInfo(ctx, subject)
 	if err != nil {
 		return broker.Mark{}, err
@@ -164,8 +164,8 @@ func (s *jetSession) Newest(ctx context.Context, subject string) (broker.Mark, e
 }
 
 // Find asks the stream's leader.
-func (s *jetSession) Find(ctx context.Context, subject string, from uint64) (broker.Mark, error) {
-	name, err := s.stream(ctx, subject)
+func (s *Session) Find(ctx context.Context, subject string, from uint64) (broker.Mark, error) {
+	name, err := s.Stream(ctx, subject)
 	if err != nil {
 		return broker.Mark{}, err
 	}
@@ -200,13 +200,13 @@ func (s *jetSession) Find(ctx context.Context, subject string, from uint64) (bro
 	case errors.Is(err, jetstream.ErrMsgNotFound):
 		return broker.Mark{}, nil
 	case err != nil:
-		return broker.Mark{}, fmt.Errorf("looking for events of %q: %w", subject, explainJetStream(err))
+		return broker.Mark{}, fmt.Errorf("looking for events of %q: %w", subject, Explain(err))
 	}
 	return broker.Mark{Sequence: found.Sequence, Time: found.Time}, nil
 }
 
 // several reports whether a stream stores more than one subject, or can.
-func (s *jetSession) several(name string) bool {
+func (s *Session) several(name string) bool {
 	info, err := s.look(s.Ctx, name)
 	return err != nil || len(info.Config.Subjects) != 1 || strings.ContainsAny(info.Config.Subjects[0], "*>")
 }
@@ -216,7 +216,7 @@ const movedEvery = 2 * time.Second
 
 // watchStreams has the server tell of streams that are made and changed. Who may
 // not hear that is not told of a subject that moves to another stream.
-func (s *jetSession) watchStreams() {
+func (s *Session) watchStreams() {
 	if s.Options.Stream != "" {
 		return
 	}
@@ -250,7 +250,7 @@ const mostAdvisory = 4096
 // lookForMoves ends the session where a subject is stored by another stream now,
 // and all that the listener's consumer had in the old one is done with. Streams
 // have to have changed since the last look.
-func (s *jetSession) lookForMoves(now time.Time, pulls []*pull) {
+func (s *Session) lookForMoves(now time.Time, pulls []*pull) {
 	if now.Sub(s.moveLook) < movedEvery || !s.changed.Swap(false) {
 		return
 	}
@@ -277,15 +277,15 @@ func (s *jetSession) lookForMoves(now time.Time, pulls []*pull) {
 }
 
 // streamNow asks which stream covers subject.
-func (s *jetSession) streamNow(subject string) (string, error) {
+func (s *Session) streamNow(subject string) (string, error) {
 	return link.Inquire(s.Ctx, s.Link, func(ctx context.Context) (string, error) { return s.js.StreamNameBySubject(ctx, subject) })
 }
 
-// forgetConsumer deletes a consumer of JetStream, and so the position of a durable: the
+// Forget deletes a consumer of JetStream, and so the position of a durable: the
 // very one that was looked at. The error wraps [broker.ErrNoPosition] if it is gone, and
 // [broker.ErrChanged] if it is another now, or has moved.
-func forgetConsumer(ctx context.Context, l *link.Link, seen broker.Seen) error {
-	js, err := client(l)
+func Forget(ctx context.Context, l *link.Link, seen broker.Seen) error {
+	js, err := Client(l)
 	tried := false
 	if err == nil {
 		err = l.Ask(ctx, func(ctx context.Context) error {
@@ -309,7 +309,7 @@ func forgetConsumer(ctx context.Context, l *link.Link, seen broker.Seen) error {
 	case errors.Is(err, jetstream.ErrConsumerNotFound):
 		err = broker.Because(broker.ErrNoPosition, err)
 	case !errors.Is(err, broker.ErrChanged):
-		err = explainJetStream(err)
+		err = Explain(err)
 	}
 	return fmt.Errorf("forgetting the consumer %q of stream %q: %w", seen.Consumer, seen.Stream, err)
 }

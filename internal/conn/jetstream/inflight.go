@@ -1,4 +1,4 @@
-package conn
+package jetstream
 
 import (
 	"errors"
@@ -21,7 +21,7 @@ import (
 // The first event is sent alone, while the stream is looked at: what an ack
 // means, and what may be repeated, depends on the stream's terms.
 type flight struct {
-	s    *jetSession
+	s    *Session
 	done sync.WaitGroup
 
 	mu      sync.Mutex
@@ -86,7 +86,7 @@ func (out *outgoing) size() int64 { return int64(len(out.msg.Data)) }
 func (out *outgoing) waits() bool { return out.ack == nil && out.err == nil }
 
 // newFlight returns a flight over s, to which an answer took trip.
-func newFlight(s *jetSession, trip time.Duration) *flight {
+func newFlight(s *Session, trip time.Duration) *flight {
 	f := &flight{s: s, window: newWindow(s.Options, trip), wake: make(chan struct{}, 1)}
 	f.known, f.renamed = make(map[string]*terms), make(map[string]string)
 	f.changed, f.freed = sync.NewCond(&f.mu), sync.NewCond(&f.mu)

@@ -1,4 +1,4 @@
-package conn
+package stan
 
 import (
 	"context"
@@ -25,12 +25,12 @@ type Visit struct {
 	welcome pb.ConnectResponse // where requests go to
 }
 
-// newVisit registers under a client ID. The server asks a client that has it
+// NewVisit registers under a client ID. The server asks a client that has it
 // whether it is alive, and replaces one that does not answer: its session is
 // closed. [Visit.Leave] must be called. The error wraps [broker.ErrNoCluster],
 // [broker.ErrHung], [broker.ErrAuth], [broker.ErrRefused] or
 // [broker.ErrClientIDTaken].
-func newVisit(ctx context.Context, l *link.Link, id string) (*Visit, error) {
+func NewVisit(ctx context.Context, l *link.Link, id string) (*Visit, error) {
 	v := &Visit{ID: id, Inbox: l.Options.NewInbox(), link: l}
 	alive, err := l.NC.Subscribe(v.Inbox, func(m *nats.Msg) {
 		defer fault.Exit()
@@ -73,7 +73,7 @@ func (v *Visit) Evict(ctx context.Context, client string) error {
 // whatever others say of it. The error wraps [broker.ErrClientIDTaken] if it does, else
 // it is that of [Visit.Evict].
 func (v *Visit) EvictDead(ctx context.Context, client string) error {
-	heir, err := newVisit(ctx, v.link, client)
+	heir, err := NewVisit(ctx, v.link, client)
 	if err != nil {
 		return fmt.Errorf("closing the client %q: %w", client, err)
 	}

@@ -1,4 +1,4 @@
-package conn
+package jetstream
 
 import (
 	"cmp"
@@ -19,8 +19,8 @@ import (
 // it would send one that is new, and this one as well.
 const leftLonger = 250 * time.Millisecond
 
-// held is an event on its way from the server to its ack.
-type held struct {
+// delivery is an event on its way from the server to its ack.
+type delivery struct {
 	pull   *pull
 	msg    *nats.Msg
 	number uint64    // in the order of coming
@@ -37,7 +37,7 @@ const mostAcked = 4096
 // work hands out the events, one after the other.
 func (p *pull) work() {
 	defer fault.Exit()
-	var batch []*held
+	var batch []*delivery
 	for {
 		p.mu.Lock()
 		p.busy = false
@@ -59,7 +59,7 @@ func (p *pull) work() {
 	}
 }
 
-func (p *pull) handOut(h *held, more bool) {
+func (p *pull) handOut(h *delivery, more bool) {
 	if !p.take(h) {
 		return
 	}
@@ -94,7 +94,7 @@ func (p *pull) handOut(h *held, more bool) {
 }
 
 // take reports whether an event is still to be handled, and notes that it is.
-func (p *pull) take(h *held) bool {
+func (p *pull) take(h *delivery) bool {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	h.taken = true
@@ -102,7 +102,7 @@ func (p *pull) take(h *held) bool {
 }
 
 // settle ends what is known of an event here, and makes room for another.
-func (p *pull) settle(h *held) {
+func (p *pull) settle(h *delivery) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	p.forget(h)
@@ -125,10 +125,10 @@ func (p *pull) describe(m *link.Member) {
 	}
 }
 
-func (p *pull) tell(h *held, what string) error { return p.s.NC.Publish(h.msg.Reply, []byte(what)) }
+func (p *pull) tell(h *delivery, what string) error { return p.s.NC.Publish(h.msg.Reply, []byte(what)) }
 
 // Ack tells the server that the event was handled.
-func (h *held) Ack() error {
+func (h *delivery) Ack() error {
 	p := h.pull
 	if p.ackWait == 0 {
 		return nil
@@ -140,7 +140,7 @@ func (h *held) Ack() error {
 
 // Leave lets the ack wait run. Until it is over, the event counts as held, but
 // its memory does not.
-func (h *held) Leave() {
+func (h *delivery) Leave() {
 	p := h.pull
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -207,7 +207,7 @@ func (p *pull) keepHeld(now time.Time) {
 }
 
 // forget makes room for another event. mu is held.
-func (p *pull) forget(h *held) {
+func (p *pull) forget(h *delivery) {
 	if _, known := p.held[h]; known {
 		delete(p.held, h)
 		if !h.left {
@@ -263,13 +263,13 @@ func (p *pull) takeOver() {
 
 // unacked are the events that are to be delivered again, in the order in which
 // they came. mu is held.
-func (p *pull) unacked() []*held {
+func (p *pull) unacked() []*delivery {
 	for h := range p.held {
 		if h.left && time.Since(h.since) >= p.ackWait { // another member may have it by now
 			delete(p.held, h)
 		}
 	}
-	return slices.SortedFunc(maps.Keys(p.held), func(a, b *held) int { return cmp.Compare(a.number, b.number) })
+	return slices.SortedFunc(maps.Keys(p.held), func(a, b *delivery) int { return cmp.Compare(a.number, b.number) })
 }
 
 // giveBack lets others have at once what is not acked, as NATS Streaming does

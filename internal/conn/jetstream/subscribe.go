@@ -1,4 +1,4 @@
-package conn
+package jetstream
 
 import (
 	"cmp"
@@ -26,10 +26,10 @@ const (
 
 // Subscribe looks for the streams of all subjects, and creates them if the
 // options say so, before it asks for events of any.
-func (s *jetSession) Subscribe(ctx context.Context, subs []broker.Subscription) ([]broker.Place, error) {
+func (s *Session) Subscribe(ctx context.Context, subs []broker.Subscription) ([]broker.Place, error) {
 	var missing []string
 	for _, sub := range subs {
-		switch _, err := s.stream(ctx, sub.Subject); {
+		switch _, err := s.Stream(ctx, sub.Subject); {
 		case errors.Is(err, broker.ErrNoStream) && !errors.Is(err, broker.ErrNoSuchStream):
 			missing = append(missing, strconv.Quote(sub.Subject))
 		case err != nil:
@@ -53,14 +53,14 @@ func (s *jetSession) Subscribe(ctx context.Context, subs []broker.Subscription) 
 // share, and joins the one that is there. Without either it makes a consumer
 // for this session alone that needs no acks, as nats.go's ordered consumer is:
 // where an event is missing, the session is lost, and the next continues.
-func (s *jetSession) subscribe(ctx context.Context, sub broker.Subscription) (broker.Place, error) {
+func (s *Session) subscribe(ctx context.Context, sub broker.Subscription) (broker.Place, error) {
 	place, info, err := s.consumer(ctx, sub)
 	if err != nil {
 		return broker.Place{}, err
 	}
 	p, err := newPull(s, info, sub)
 	if err != nil {
-		return broker.Place{}, explainJetStream(err)
+		return broker.Place{}, Explain(err)
 	}
 	s.listening.Lock()
 	if s.pulls = append(s.pulls, p); len(s.pulls) == 1 {
@@ -74,7 +74,7 @@ func (s *jetSession) subscribe(ctx context.Context, sub broker.Subscription) (br
 }
 
 // consumer finds or creates the consumer for sub.
-func (s *jetSession) consumer(ctx context.Context, sub broker.Subscription) (broker.Place, *jetstream.ConsumerInfo, error) {
+func (s *Session) consumer(ctx context.Context, sub broker.Subscription) (broker.Place, *jetstream.ConsumerInfo, error) {
 	if err := broker.CheckConsumer(cmp.Or(sub.Durable, sub.Group)); err != nil {
 		return broker.Place{}, nil, err
 	}
@@ -158,7 +158,7 @@ func consumerConfig(sub broker.Subscription) jetstream.ConsumerConfig {
 
 // compare refuses a consumer that delivers something else, and tells how it
 // differs otherwise from what was asked for.
-func (s *jetSession) compare(info *jetstream.ConsumerInfo, wanted jetstream.ConsumerConfig) error {
+func (s *Session) compare(info *jetstream.ConsumerInfo, wanted jetstream.ConsumerConfig) error {
 	is := info.Config
 	filter := strings.Join(append(is.FilterSubjects, is.FilterSubject), "")
 	problem := ""
@@ -291,7 +291,7 @@ func renaming(c jetstream.StreamConfig, subject string) jetstream.SubjectTransfo
 func explainConsumer(err error, stream string) error {
 	api, isAPI := errors.AsType[*jetstream.APIError](err)
 	if !isAPI {
-		return explainJetStream(err)
+		return Explain(err)
 	}
 	switch api.ErrorCode { // nats-server, errors.json
 	case 10084:
@@ -299,11 +299,11 @@ func explainConsumer(err error, stream string) error {
 	case 10099, 10100:
 		return broker.Because(broker.ErrTaken, fmt.Errorf("the stream %s is a work queue, and another consumer gets these events already", stream))
 	}
-	return explainJetStream(err)
+	return Explain(err)
 }
 
 // Notes says what the settings of the stream that stores subject take away, once
 // that was asked for.
-func (s *jetSession) Notes(subject string) []string {
+func (s *Session) Notes(subject string) []string {
 	return notesOn(s.streams[subject].Config, subject, true)
 }

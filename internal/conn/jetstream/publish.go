@@ -1,4 +1,4 @@
-package conn
+package jetstream
 
 import (
 	"context"
@@ -16,7 +16,7 @@ import (
 	"nats-test/internal/conn/link"
 )
 
-func (s *jetSession) MaxPayload(subject string) int {
+func (s *Session) MaxPayload(subject string) int {
 	return int(s.NC.MaxPayload()) - headerSize(s.message(broker.Event{Subject: subject}).Header)
 }
 
@@ -31,7 +31,7 @@ func headerSize(h nats.Header) int {
 }
 
 // message is e as it is sent. Every event has an ID: the server drops a repeat.
-func (s *jetSession) message(e broker.Event) *nats.Msg {
+func (s *Session) message(e broker.Event) *nats.Msg {
 	if e.ID == "" {
 		e.ID = uuid.NewString()
 	}
@@ -47,7 +47,7 @@ func (s *jetSession) message(e broker.Event) *nats.Msg {
 }
 
 // Publish is not interrupted by ctx: what was in flight is sent again by [flight].
-func (s *jetSession) Publish(_ context.Context, e broker.Event, done func(broker.Receipt, error)) error {
+func (s *Session) Publish(_ context.Context, e broker.Event, done func(broker.Receipt, error)) error {
 	msg := s.message(e)
 	if limit := int(s.NC.MaxPayload()) - headerSize(msg.Header); len(e.Data) > limit {
 		return broker.Because(broker.ErrTooLarge, fmt.Errorf("%d bytes, at most %d are possible", len(e.Data), limit))
@@ -59,7 +59,7 @@ func (s *jetSession) Publish(_ context.Context, e broker.Event, done func(broker
 // a stream, and makes one if it is to. Otherwise it is for want of a leader,
 // who will come; or only asking is forbidden. nobody: it has no responders. The answer may be lost with the
 // connection, so the wait for it is short.
-func (s *jetSession) uncovered(subject string, nobody bool, patience time.Duration) error {
+func (s *Session) uncovered(subject string, nobody bool, patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(s.Ctx, patience)
 	defer cancel()
 	s.forget(subject)

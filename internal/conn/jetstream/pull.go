@@ -1,4 +1,4 @@
-package conn
+package jetstream
 
 import (
 	"context"
@@ -22,7 +22,7 @@ import (
 // handled instead of what waits to be acked, and lets the ack wait of what
 // waits run out; so this is the protocol of ADR-13 by hand.
 type pull struct {
-	s        *jetSession
+	s        *Session
 	name     string // of the consumer
 	stream   string
 	subject  string
@@ -39,21 +39,21 @@ type pull struct {
 	sub      *nats.Subscription
 
 	mu       sync.Mutex
-	checking atomic.Bool        // check is at work
-	changed  *sync.Cond         // queue, busy or ended
-	queue    []*held            // came, and not delivered yet
-	held     map[*held]struct{} // came, and not acked yet
-	requests []request          // those that stand at the server, the oldest first
-	asked    int                // asked for by these, and not here yet
-	bytes    int                // of what came and is not acked yet
-	window   int                // of bytes
-	oversize bool               // the next event is larger than a request's bytes
-	came     uint64             // events so far
-	heard    time.Time          // when the server said something
-	moved    time.Time          // when an event came or was acked
-	doubted  bool               // a request was refused, perhaps not by the server
-	pause    bool               // ask no more before the next tick
-	silent   time.Time          // since when the consumer does not answer
+	checking atomic.Bool            // check is at work
+	changed  *sync.Cond             // queue, busy or ended
+	queue    []*delivery            // came, and not delivered yet
+	held     map[*delivery]struct{} // came, and not acked yet
+	requests []request              // those that stand at the server, the oldest first
+	asked    int                    // asked for by these, and not here yet
+	bytes    int                    // of what came and is not acked yet
+	window   int                    // of bytes
+	oversize bool                   // the next event is larger than a request's bytes
+	came     uint64                 // events so far
+	heard    time.Time              // when the server said something
+	moved    time.Time              // when an event came or was acked
+	doubted  bool                   // a request was refused, perhaps not by the server
+	pause    bool                   // ask no more before the next tick
+	silent   time.Time              // since when the consumer does not answer
 	draining bool
 	busy     bool // an event is being delivered
 	ended    bool
@@ -65,12 +65,12 @@ type pull struct {
 	working sync.WaitGroup
 }
 
-func newPull(s *jetSession, info *jetstream.ConsumerInfo, sub broker.Subscription) (*pull, error) {
+func newPull(s *Session, info *jetstream.ConsumerInfo, sub broker.Subscription) (*pull, error) {
 	p := &pull{
 		s: s, name: info.Name, stream: info.Stream, subject: sub.Subject, deliver: sub.Deliver, limit: sub.MaxInFlight,
 		batch: positive(info.Config.MaxRequestBatch, sub.MaxInFlight), maxBytes: positive(info.Config.MaxRequestMaxBytes, mostBytes),
 		expires: min(pullExpires, positive(info.Config.MaxRequestExpires, pullExpires)),
-		held:    make(map[*held]struct{}), heard: time.Now(), moved: time.Now(), drained: make(chan struct{}),
+		held:    make(map[*delivery]struct{}), heard: time.Now(), moved: time.Now(), drained: make(chan struct{}),
 		blocked: sub.Blocked, earlier: sub.Earlier, window: firstBytes,
 		filters: filtersOf(info.Config), created: info.Created,
 	}
@@ -157,7 +157,7 @@ func (p *pull) receive(m *nats.Msg) {
 	p.silent = time.Time{}
 	p.came++
 	p.moved = p.heard
-	h := &held{pull: p, msg: m, number: p.came, since: p.heard}
+	h := &delivery{pull: p, msg: m, number: p.came, since: p.heard}
 	p.arrived()
 	p.bytes += m.Size()
 	p.held[h] = struct{}{}

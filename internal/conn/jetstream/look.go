@@ -1,4 +1,4 @@
-package conn
+package jetstream
 
 import (
 	"bytes"
@@ -98,7 +98,7 @@ func (f *flight) tryLook(out *outgoing, stream string, sequence uint64) {
 	f.signal()
 }
 
-func (s *jetSession) lookSubject(stream string) string { return s.api() + ".STREAM.MSG.GET." + stream }
+func (s *Session) lookSubject(stream string) string { return s.api() + ".STREAM.MSG.GET." + stream }
 
 func lookRequest(sequence uint64) []byte { return fmt.Appendf(nil, `{"seq":%d}`, sequence) }
 

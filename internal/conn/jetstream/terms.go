@@ -1,4 +1,4 @@
-package conn
+package jetstream
 
 import (
 	"cmp"
@@ -99,7 +99,7 @@ type streamAnswer struct {
 }
 
 // apiRequest asks the JetStream API.
-func (s *jetSession) apiRequest(what string, request []byte) (streamAnswer, error) {
+func (s *Session) apiRequest(what string, request []byte) (streamAnswer, error) {
 	return link.Inquire(s.Ctx, s.Link, func(ctx context.Context) (a streamAnswer, err error) {
 		m, err := s.NC.RequestWithContext(ctx, s.api()+what, request)
 		if err != nil {
@@ -117,7 +117,7 @@ func (s *jetSession) apiRequest(what string, request []byte) (streamAnswer, erro
 
 // covering returns the name of the stream of subject, and makes one if that is
 // wanted.
-func (s *jetSession) covering(subject string) (string, error) {
+func (s *Session) covering(subject string) (string, error) {
 	if s.Options.Stream != "" {
 		return s.Options.Stream, nil
 	}
@@ -126,14 +126,14 @@ func (s *jetSession) covering(subject string) (string, error) {
 	}{subject})
 	a, err := s.apiRequest(".STREAM.NAMES", request)
 	if err != nil || len(a.Streams) != 1 {
-		return s.stream(s.Ctx, subject)
+		return s.Stream(s.Ctx, subject)
 	}
 	return a.Streams[0], nil
 }
 
 // terms asks for the configuration of a stream, and for its consumers where
 // these decide what it keeps.
-func (s *jetSession) terms(name, subject string) *terms {
+func (s *Session) terms(name, subject string) *terms {
 	t := &terms{stream: name, at: time.Now()}
 	if name == "" {
 		if t.stream, t.err = s.covering(subject); t.err != nil {
@@ -157,7 +157,7 @@ func (s *jetSession) terms(name, subject string) *terms {
 }
 
 // consumersOf lists the consumers of a stream.
-func (s *jetSession) consumersOf(stream string) (map[string]wanting, error) {
+func (s *Session) consumersOf(stream string) (map[string]wanting, error) {
 	return link.Inquire(s.Ctx, s.Link, func(ctx context.Context) (map[string]wanting, error) {
 		all := make(map[string]wanting)
 		handle, err := s.js.Stream(ctx, stream)
