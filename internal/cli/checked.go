@@ -7,8 +7,8 @@ import (
 	"strings"
 	"time"
 
-	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	steps "nats-test/internal/conn/doctor"
 	"nats-test/internal/conn/link"
 )
 
@@ -35,7 +35,7 @@ func reachedNATS(err error) bool {
 
 // check finds out where a connection fails, if that is what err is about. line
 // is what it found, "" for nothing.
-func (c *connection) check(ctx context.Context, err error) (found conn.Diagnosis, line string) {
+func (c *connection) check(ctx context.Context, err error) (found steps.Diagnosis, line string) {
 	connecting := reachedNATS(err) || slices.ContainsFunc([]error{broker.ErrNoServer, broker.ErrHung, broker.ErrTLS, broker.ErrHungUp, broker.ErrPort},
 		func(reason error) bool { return errors.Is(err, reason) })
 	if !connecting || ctx.Err() != nil {
@@ -46,9 +46,9 @@ func (c *connection) check(ctx context.Context, err error) (found conn.Diagnosis
 	o := c.options
 	o.Timeout = min(checkStep, firstOf(o.Timeout, link.DefaultTimeout))
 	var s summary
-	found = conn.Diagnose(looking, o, nil, s.add)
+	found = steps.Diagnose(looking, o, nil, s.add)
 	if ctx.Err() != nil || len(s.servers) == 0 {
-		return conn.Diagnosis{}, ""
+		return steps.Diagnosis{}, ""
 	}
 	return found, "checked: " + s.String() + " (`listen doctor` tells more)"
 }
@@ -62,7 +62,7 @@ type summary struct {
 // mostSummed bounds of how many servers a summary tells.
 const mostSummed = 3
 
-func (s *summary) add(f conn.Finding) {
+func (s *summary) add(f steps.Finding) {
 	if f.Short == "" {
 		return
 	}

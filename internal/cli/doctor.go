@@ -12,15 +12,15 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	steps "nats-test/internal/conn/doctor"
 	"nats-test/internal/conn/link"
 	"nats-test/internal/events"
 	"nats-test/internal/monitor/port"
 )
 
 // stepMonitoring is the step that is none of a connection.
-const stepMonitoring conn.Step = "monitoring"
+const stepMonitoring steps.Step = "monitoring"
 
 // A doctor is one run of listen doctor.
 type doctor struct {
@@ -28,7 +28,7 @@ type doctor struct {
 	*catalogue
 
 	output string
-	show   func(conn.Finding) error
+	show   func(steps.Finding) error
 	stop   context.CancelFunc
 	broken error // of stdout
 	faults int   // so far
@@ -70,14 +70,14 @@ With several servers each is told, and one that works is enough.`,
 			switch d.output {
 			case "text":
 				sheet := newSheet(s, d.color, len(d.options.Hosts()) > 1)
-				d.show = func(f conn.Finding) error {
+				d.show = func(f steps.Finding) error {
 					if f.Err != nil && d.faults == 1 { // its hint is told in the end
 						f.Hint = ""
 					}
 					return sheet.show(f)
 				}
 			case "json":
-				d.show = func(f conn.Finding) error { return showJSON(s, f) }
+				d.show = func(f steps.Finding) error { return showJSON(s, f) }
 			default:
 				return usage(cmd, "--output %q: must be text or json", d.output)
 			}
@@ -135,8 +135,8 @@ func (d *doctor) run(ctx context.Context, tell *teller, subjects []string) error
 	looking, stop := context.WithCancel(ctx)
 	defer stop()
 	d.stop = stop
-	found := conn.Diagnose(looking, d.options, subjects, func(f conn.Finding) { d.tell(looking, f) })
-	if looking.Err() == nil && (found.Fault == nil || found.Fault.Step != conn.StepSettings) {
+	found := steps.Diagnose(looking, d.options, subjects, func(f steps.Finding) { d.tell(looking, f) })
+	if looking.Err() == nil && (found.Fault == nil || found.Fault.Step != steps.StepSettings) {
 		d.tell(looking, d.monitoring(looking, found))
 	}
 	switch {
@@ -165,7 +165,7 @@ func title(b broker.Backend) string {
 }
 
 // tell shows one finding. Where nobody reads it, there is no use in more.
-func (d *doctor) tell(ctx context.Context, f conn.Finding) {
+func (d *doctor) tell(ctx context.Context, f steps.Finding) {
 	if d.broken != nil {
 		return
 	}
@@ -185,8 +185,8 @@ func (d *doctor) tell(ctx context.Context, f conn.Finding) {
 }
 
 // hint is what to type after a finding, or "".
-func (d *doctor) hint(ctx context.Context, f conn.Finding) string {
-	if f.Hint != "" || f.State != conn.StateFault {
+func (d *doctor) hint(ctx context.Context, f steps.Finding) string {
+	if f.Hint != "" || f.State != steps.StateFault {
 		return f.Hint
 	}
 	return hintFor(d.askMonitor(ctx, f.Err, d.reached))
@@ -197,11 +197,11 @@ const howToMonitor = "open it with -m 8222 at the server's start, forward it fro
 	"or say where it is with --monitor URL (NATS_MONITOR_URL)"
 
 // monitoring asks whose monitoring port it is. No publish or listen needs it.
-func (d *doctor) monitoring(ctx context.Context, found conn.Diagnosis) conn.Finding {
+func (d *doctor) monitoring(ctx context.Context, found steps.Diagnosis) steps.Finding {
 	base := d.monitorURL()
 	about, err := port.About(ctx, base)
 	base = link.ShownURL(base)
-	f := conn.Finding{Step: stepMonitoring, Server: found.Server, State: conn.StateNone}
+	f := steps.Finding{Step: stepMonitoring, Server: found.Server, State: steps.StateNone}
 	reached := len(found.Servers) > 0
 	switch {
 	case errors.Is(err, port.ErrForeign):
@@ -217,17 +217,17 @@ func (d *doctor) monitoring(ctx context.Context, found conn.Diagnosis) conn.Find
 			f.Hint = howToMonitor
 		}
 	case !reached:
-		f.State = conn.StateUnknown
+		f.State = steps.StateUnknown
 		f.What = fmt.Sprintf("%s is that of the server %q; whether it is this one can't be told", base, clipped(about.Name))
 	case !slices.Contains(found.Servers, about.ID):
 		f.What = fmt.Sprintf("%s is that of another server, %q", base, clipped(about.Name))
 		f.Hint = "check --monitor (NATS_MONITOR_URL) and --server: both should lead to the same server"
 	case found.Backend == broker.STAN && about.Streaming == "":
-		f.State = conn.StateOK
+		f.State = steps.StateOK
 		f.What = base + " belongs to this server, but tells nothing of NATS Streaming, whose own monitoring port is elsewhere; `listen status` needs that"
 		f.Hint = howToMonitor
 	default:
-		f.State, f.What = conn.StateOK, base+" belongs to this server"
+		f.State, f.What = steps.StateOK, base+" belongs to this server"
 	}
 	return f
 }
@@ -242,13 +242,13 @@ func clipped(s string) string {
 }
 
 // showJSON writes a finding as a record on a line.
-func showJSON(s *System, f conn.Finding) error {
+func showJSON(s *System, f steps.Finding) error {
 	line, err := json.Marshal(struct {
-		Step   conn.Step  `json:"step"`
-		Server string     `json:"server,omitempty"`
-		State  conn.State `json:"state"`
-		Found  string     `json:"found"`
-		Hint   string     `json:"hint,omitempty"`
+		Step   steps.Step  `json:"step"`
+		Server string      `json:"server,omitempty"`
+		State  steps.State `json:"state"`
+		Found  string      `json:"found"`
+		Hint   string      `json:"hint,omitempty"`
 	}{f.Step, f.Server, f.State, f.What, f.Hint})
 	if err != nil {
 		return err

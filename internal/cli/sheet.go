@@ -8,7 +8,7 @@ import (
 	"github.com/charmbracelet/x/ansi"
 	"github.com/fatih/color"
 
-	"nats-test/internal/conn"
+	steps "nats-test/internal/conn/doctor"
 )
 
 // A sheet shows findings to people, a line each.
@@ -17,15 +17,15 @@ type sheet struct {
 	width   int // columns, 0 for no limit
 	several bool
 	server  string // the one of the last line
-	colors  map[conn.State]*color.Color
+	colors  map[steps.State]*color.Color
 }
 
 func newSheet(s *System, mode string, several bool) *sheet {
 	shade := func(a ...color.Attribute) *color.Color { return paint(s, mode, s.StdoutTTY, a...) }
-	return &sheet{out: s.Stdout, width: s.Width, several: several, colors: map[conn.State]*color.Color{
-		conn.StateOK: shade(color.FgGreen), conn.StateFault: shade(color.FgRed),
-		conn.StateNone: shade(color.Faint), conn.StateUnknown: shade(color.FgYellow),
-		conn.StateNote: shade(color.FgYellow),
+	return &sheet{out: s.Stdout, width: s.Width, several: several, colors: map[steps.State]*color.Color{
+		steps.StateOK: shade(color.FgGreen), steps.StateFault: shade(color.FgRed),
+		steps.StateNone: shade(color.Faint), steps.StateUnknown: shade(color.FgYellow),
+		steps.StateNote: shade(color.FgYellow),
 	}}
 }
 
@@ -37,12 +37,12 @@ const (
 )
 
 // names are the steps as people write them.
-var names = map[conn.Step]string{
-	conn.StepTCP: "TCP", conn.StepNATS: "NATS", conn.StepTLS: "TLS", conn.StepJetStream: "JetStream",
+var names = map[steps.Step]string{
+	steps.StepTCP: "TCP", steps.StepNATS: "NATS", steps.StepTLS: "TLS", steps.StepJetStream: "JetStream",
 }
 
 // show writes a finding, and its hint on a line of its own. Its state is a word, so that nothing hangs on colour.
-func (s *sheet) show(f conn.Finding) error {
+func (s *sheet) show(f steps.Finding) error {
 	var b strings.Builder
 	if s.several && f.Server != "" && f.Server != s.server {
 		s.server = f.Server

@@ -89,6 +89,16 @@ func detect(ctx context.Context, l *link.Link) (*kindOfBroker, error) {
 	return choose(l.Options, answers)
 }
 
+// Choose returns the backend that would be used where asking for each, in their
+// order, brought these answers, or why there is none.
+func Choose(o link.Options, answers []error) (broker.Backend, error) {
+	kind, err := choose(o, answers)
+	if err != nil {
+		return "", err
+	}
+	return kind.name, nil
+}
+
 // choose is the judgement on what asking for the backends brought, as far as
 // they were asked for.
 func choose(o link.Options, answers []error) (*kindOfBroker, error) {

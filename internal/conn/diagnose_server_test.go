@@ -17,8 +17,8 @@ import (
 	"time"
 
 	"nats-test/internal/brokertest"
-	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/doctor"
 	"nats-test/internal/conn/link"
 )
 
@@ -104,8 +104,8 @@ func TestDiagnosisOfOtherServers(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			begin := time.Now()
 			f := diagnose(t, link.Options{Servers: test.url, Timeout: 400 * time.Millisecond})
-			f.faulty(conn.StepNATS, test.reason, test.words, "")
-			f.has(conn.StepTCP, conn.StateOK, "connected to 127.0.0.1:")
+			f.faulty(doctor.StepNATS, test.reason, test.words, "")
+			f.has(doctor.StepTCP, doctor.StateOK, "connected to 127.0.0.1:")
 			if f.that.Fault != nil && (f.that.Fault.Hint == "" && !errors.Is(f.that.Fault.Err, broker.ErrHTTP) || len(f.that.Fault.What) > 400) {
 				t.Errorf("%+v", f.that.Fault)
 			}
@@ -116,7 +116,7 @@ func TestDiagnosisOfOtherServers(t *testing.T) {
 	}
 	// However long it may be silent first.
 	patient := link.Options{Servers: strings.Replace(web.URL, "http", "nats", 1), Timeout: 5 * time.Second}
-	diagnose(t, patient).faulty(conn.StepNATS, broker.ErrHTTP, `"HTTP/1.1 400 Bad Request"`, "")
+	diagnose(t, patient).faulty(doctor.StepNATS, broker.ErrHTTP, `"HTTP/1.1 400 Bad Request"`, "")
 	// A greeting that comes in parts, and late, is one all the same; what
 	// follows it is not what it promises.
 	slow := impostor(t, func(c net.Conn, done <-chan struct{}) {
@@ -128,10 +128,10 @@ func TestDiagnosisOfOtherServers(t *testing.T) {
 		<-done
 	})
 	f := diagnose(t, link.Options{Servers: slow, Timeout: 400 * time.Millisecond})
-	f.has(conn.StepNATS, conn.StateOK, `answers as NATS server 2.15.2 "n"`)
-	f.faulty(conn.StepAuth, broker.ErrHung, "the server does not answer to the log-in", "")
+	f.has(doctor.StepNATS, doctor.StateOK, `answers as NATS server 2.15.2 "n"`)
+	f.faulty(doctor.StepAuth, broker.ErrHung, "the server does not answer to the log-in", "")
 	full := impostor(t, says(info+"-ERR 'maximum connections exceeded'\r\n"))
-	diagnose(t, link.Options{Servers: full, Timeout: 400 * time.Millisecond}).faulty(conn.StepAuth, broker.ErrCrowded, "maximum connections exceeded", "")
+	diagnose(t, link.Options{Servers: full, Timeout: 400 * time.Millisecond}).faulty(doctor.StepAuth, broker.ErrCrowded, "maximum connections exceeded", "")
 }
 
 func TestDiagnosisOfAFalseGreeting(t *testing.T) {
@@ -143,12 +143,12 @@ func TestDiagnosisOfAFalseGreeting(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := diagnose(t, link.Options{Servers: impostor(t, says("INFO "+text+"\r\n")), Timeout: 200 * time.Millisecond})
-			f.has(conn.StepNATS, conn.StateOK, "answers as NATS server ")
+			f.has(doctor.StepNATS, doctor.StateOK, "answers as NATS server ")
 			for _, one := range f.all {
 				if all := one.What + one.Short; strings.ContainsAny(all, "\x1b\x07\n\u202e") || len(all) > 500 {
 					t.Errorf("%q", all)
 				}
-				if name == "ldm" && one.Step == conn.StepNATS && !strings.HasSuffix(one.What, "shutting down (lame duck mode)") {
+				if name == "ldm" && one.Step == doctor.StepNATS && !strings.HasSuffix(one.What, "shutting down (lame duck mode)") {
 					t.Errorf("%q", one.What)
 				}
 			}
@@ -171,16 +171,16 @@ func TestEndlessGreeting(t *testing.T) {
 
 func TestDiagnosisOfAddresses(t *testing.T) {
 	f := diagnose(t, link.Options{Servers: "nats://no-such-host.invalid"})
-	f.faulty(conn.StepName, broker.ErrNoServer, "no-such-host.invalid", "check the spelling")
+	f.faulty(doctor.StepName, broker.ErrNoServer, "no-such-host.invalid", "check the spelling")
 	f = diagnose(t, link.Options{Servers: "nats://ada:s3cret@no-such-host"})
-	f.faulty(conn.StepName, broker.ErrNoServer, "no-such-host", "make pf")
+	f.faulty(doctor.StepName, broker.ErrNoServer, "no-such-host", "make pf")
 	f = diagnose(t, link.Options{Servers: "nats://ada:s3cret@127.0.0.1:1"})
-	f.faulty(conn.StepTCP, broker.ErrNoServer, "127.0.0.1:1: connection refused", "")
-	f.has(conn.StepName, conn.StateOK, "127.0.0.1 is an address")
+	f.faulty(doctor.StepTCP, broker.ErrNoServer, "127.0.0.1:1: connection refused", "")
+	f.has(doctor.StepName, doctor.StateOK, "127.0.0.1 is an address")
 	f = diagnose(t, link.Options{Servers: "nats://[::1]:1"})
-	f.faulty(conn.StepTCP, broker.ErrNoServer, "[::1]:1: ", "")
+	f.faulty(doctor.StepTCP, broker.ErrNoServer, "[::1]:1: ", "")
 	f = diagnose(t, link.Options{Servers: "127.0.0.1:1, nats://127.0.0.1:2,"})
-	f.faulty(conn.StepTCP, broker.ErrNoServer, "connection refused", "")
+	f.faulty(doctor.StepTCP, broker.ErrNoServer, "connection refused", "")
 	if len(f.all) != 4 || f.all[0].Server != "nats://127.0.0.1:1" || f.all[2].Server != "nats://127.0.0.1:2" {
 		t.Errorf("not both servers:\n%s", f)
 	}
@@ -193,7 +193,7 @@ func TestOneOfSeveralServersIsEnough(t *testing.T) {
 	f.works(broker.STAN)
 	faults := 0
 	for _, one := range f.all {
-		if one.State == conn.StateFault {
+		if one.State == doctor.StateFault {
 			faults++
 		}
 	}
@@ -209,22 +209,22 @@ func TestDiagnosisOfCredentials(t *testing.T) {
 	within := func(url, user string) string { return strings.Replace(url, "//", "//"+user+"@", 1) }
 	for _, test := range []struct {
 		o     link.Options
-		state conn.State
+		state doctor.State
 		words string
 	}{
-		{link.Options{Servers: server.URL, Auth: as("ada")}, conn.StateOK, `user "ada" with a password: accepted`},
-		{link.Options{Servers: within(server.URL, "ada:s3cret")}, conn.StateOK, `user "ada" with the password in the URL: accepted`},
-		{link.Options{Servers: server.URL, Auth: as("bob")}, conn.StateFault, `user "bob" with a password: refused: nats: Authorization Violation`},
-		{link.Options{Servers: server.URL}, conn.StateFault, "no credentials were given, and the server asks for them"},
-		{link.Options{Servers: open.URL, Auth: as("ada")}, conn.StateOK, `user "ada" with a password, which the server did not ask for`},
-		{link.Options{Servers: token.URL, Auth: link.Auth{Token: "s3cret"}}, conn.StateOK, "a token: accepted"},
-		{link.Options{Servers: within(token.URL, "s3cret")}, conn.StateOK, "the token in the URL: accepted"},
-		{link.Options{Servers: within(token.URL, "wr0ng-s3cret")}, conn.StateFault, "the token in the URL: refused"},
+		{link.Options{Servers: server.URL, Auth: as("ada")}, doctor.StateOK, `user "ada" with a password: accepted`},
+		{link.Options{Servers: within(server.URL, "ada:s3cret")}, doctor.StateOK, `user "ada" with the password in the URL: accepted`},
+		{link.Options{Servers: server.URL, Auth: as("bob")}, doctor.StateFault, `user "bob" with a password: refused: nats: Authorization Violation`},
+		{link.Options{Servers: server.URL}, doctor.StateFault, "no credentials were given, and the server asks for them"},
+		{link.Options{Servers: open.URL, Auth: as("ada")}, doctor.StateOK, `user "ada" with a password, which the server did not ask for`},
+		{link.Options{Servers: token.URL, Auth: link.Auth{Token: "s3cret"}}, doctor.StateOK, "a token: accepted"},
+		{link.Options{Servers: within(token.URL, "s3cret")}, doctor.StateOK, "the token in the URL: accepted"},
+		{link.Options{Servers: within(token.URL, "wr0ng-s3cret")}, doctor.StateFault, "the token in the URL: refused"},
 	} {
 		f := diagnose(t, test.o)
-		f.has(conn.StepAuth, test.state, test.words)
-		if test.state == conn.StateFault {
-			f.faulty(conn.StepAuth, broker.ErrAuth, test.words, "")
+		f.has(doctor.StepAuth, test.state, test.words)
+		if test.state == doctor.StateFault {
+			f.faulty(doctor.StepAuth, broker.ErrAuth, test.words, "")
 		} else {
 			f.works(broker.JetStream)
 		}
@@ -246,7 +246,7 @@ func TestDiagnosisIsInterrupted(t *testing.T) {
 		stop()
 	}()
 	begin := time.Now()
-	found := conn.Diagnose(ctx, link.Options{Servers: url + ",127.0.0.1:1", Timeout: long}, nil, func(conn.Finding) {})
+	found := doctor.Diagnose(ctx, link.Options{Servers: url + ",127.0.0.1:1", Timeout: long}, nil, func(doctor.Finding) {})
 	if took := time.Since(begin); took > 10*time.Second || found.Backend != "" {
 		t.Errorf("took %v, found %+v", took, found)
 	}

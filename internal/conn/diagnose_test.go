@@ -13,26 +13,27 @@ import (
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/doctor"
 	"nats-test/internal/conn/link"
 )
 
 // findings are those of one diagnosis.
 type findings struct {
 	t    *testing.T
-	all  []conn.Finding
-	that conn.Diagnosis
+	all  []doctor.Finding
+	that doctor.Diagnosis
 }
 
 // diagnose collects the findings, none of which may hold a secret.
 func diagnose(t *testing.T, o link.Options, subjects ...string) *findings {
 	t.Helper()
 	f := &findings{t: t}
-	f.that = conn.Diagnose(t.Context(), o, subjects, func(one conn.Finding) {
+	f.that = doctor.Diagnose(t.Context(), o, subjects, func(one doctor.Finding) {
 		f.all = append(f.all, one)
 		if text := fmt.Sprintf("%+v", one); strings.Contains(text, "s3cret") {
 			t.Errorf("a secret shows: %s", text)
 		}
-		if (one.State == conn.StateFault) != (one.Err != nil) || one.What == "" {
+		if (one.State == doctor.StateFault) != (one.Err != nil) || one.What == "" {
 			t.Errorf("half a finding: %+v", one)
 		}
 	})
@@ -40,7 +41,7 @@ func diagnose(t *testing.T, o link.Options, subjects ...string) *findings {
 }
 
 // has fails the test unless a step was found in a state, with words of it.
-func (f *findings) has(step conn.Step, state conn.State, words string) {
+func (f *findings) has(step doctor.Step, state doctor.State, words string) {
 	f.t.Helper()
 	for _, one := range f.all {
 		if one.Step == step && one.State == state && strings.Contains(one.What, words) {
@@ -52,7 +53,7 @@ func (f *findings) has(step conn.Step, state conn.State, words string) {
 
 // faulty fails the test unless the fault that counts is one of step, wraps
 // reason, and is told with the words given and with a hint of its own.
-func (f *findings) faulty(step conn.Step, reason error, words, hint string) {
+func (f *findings) faulty(step doctor.Step, reason error, words, hint string) {
 	f.t.Helper()
 	switch fault := f.that.Fault; {
 	case fault == nil:
@@ -60,7 +61,7 @@ func (f *findings) faulty(step conn.Step, reason error, words, hint string) {
 	case fault.Step != step || !errors.Is(fault.Err, reason) || !strings.Contains(fault.What, words) || !strings.Contains(fault.Hint, hint):
 		f.t.Errorf("not a fault of %s (%v) with %q and %q: %+v", step, reason, words, hint, *fault)
 	}
-	if f.that.Backend != "" && step != conn.StepStream {
+	if f.that.Backend != "" && step != doctor.StepStream {
 		f.t.Errorf("would use %q", f.that.Backend)
 	}
 }
@@ -96,19 +97,19 @@ func TestDiagnosisOfWhatWorks(t *testing.T) {
 			noLeaks(t)
 			f := diagnose(t, link.Options{Servers: both.URL, Backend: test.backend}, "orders", "tickets")
 			f.works(test.want)
-			f.has(conn.StepName, conn.StateOK, "127.0.0.1 is an address")
-			f.has(conn.StepTCP, conn.StateOK, "connected to 127.0.0.1:")
-			f.has(conn.StepNATS, conn.StateOK, "answers as NATS server 2.")
-			f.has(conn.StepTLS, conn.StateNone, "not encrypted")
-			f.has(conn.StepAuth, conn.StateOK, "no credentials, and the server lets us in")
-			f.has(conn.StepCluster, conn.StateOK, "ticketing answers in ")
-			f.has(conn.StepJetStream, conn.StateOK, "enabled: 2 streams, 0 consumers, ")
+			f.has(doctor.StepName, doctor.StateOK, "127.0.0.1 is an address")
+			f.has(doctor.StepTCP, doctor.StateOK, "connected to 127.0.0.1:")
+			f.has(doctor.StepNATS, doctor.StateOK, "answers as NATS server 2.")
+			f.has(doctor.StepTLS, doctor.StateNone, "not encrypted")
+			f.has(doctor.StepAuth, doctor.StateOK, "no credentials, and the server lets us in")
+			f.has(doctor.StepCluster, doctor.StateOK, "ticketing answers in ")
+			f.has(doctor.StepJetStream, doctor.StateOK, "enabled: 2 streams, 0 consumers, ")
 			if f.that.Server != both.URL || len(f.that.Servers) != 1 || f.that.Servers[0] != js.Conn().ConnectedServerId() {
 				t.Errorf("%+v", f.that)
 			}
 			if test.want == broker.JetStream {
-				f.has(conn.StepStream, conn.StateOK, "orders is in orders, tickets is in tickets")
-			} else if slices.ContainsFunc(f.all, func(one conn.Finding) bool { return one.Step == conn.StepStream }) {
+				f.has(doctor.StepStream, doctor.StateOK, "orders is in orders, tickets is in tickets")
+			} else if slices.ContainsFunc(f.all, func(one doctor.Finding) bool { return one.Step == doctor.StepStream }) {
 				t.Errorf("NATS Streaming has no streams:\n%s", f)
 			}
 		})
@@ -116,7 +117,7 @@ func TestDiagnosisOfWhatWorks(t *testing.T) {
 	t.Run("localhost", func(t *testing.T) {
 		f := diagnose(t, link.Options{Servers: strings.Replace(both.URL, "127.0.0.1", "localhost", 1)})
 		f.works(broker.STAN)
-		f.has(conn.StepName, conn.StateOK, "localhost is ")
+		f.has(doctor.StepName, doctor.StateOK, "localhost is ")
 	})
 }
 
@@ -126,21 +127,21 @@ func TestDiagnosisOfStreams(t *testing.T) {
 	createStream(t, js, conn.NewStream("orders", 1))
 	o := link.Options{Servers: url, Auth: as("admin")}
 	f := diagnose(t, o, "orders", "tickets")
-	f.faulty(conn.StepStream, broker.ErrNoStream, "no stream stores tickets; orders is in orders", "`listen tickets --create-stream`")
+	f.faulty(doctor.StepStream, broker.ErrNoStream, "no stream stores tickets; orders is in orders", "`listen tickets --create-stream`")
 	many := []string{"orders"}
 	for i := range 30 {
 		many = append(many, fmt.Sprint("s", i))
 	}
 	f = diagnose(t, o, many...)
-	f.faulty(conn.StepStream, broker.ErrNoStream, "s9 and 20 others; orders is in orders", "`listen SUBJECT... --create-stream`")
+	f.faulty(doctor.StepStream, broker.ErrNoStream, "s9 and 20 others; orders is in orders", "`listen SUBJECT... --create-stream`")
 	for _, subject := range many[1:] {
 		createStream(t, js, conn.NewStream(subject, 1))
 	}
 	f = diagnose(t, o, many...)
 	f.works(broker.JetStream)
-	f.has(conn.StepStream, conn.StateOK, "31 subjects are in 31 streams")
+	f.has(doctor.StepStream, doctor.StateOK, "31 subjects are in 31 streams")
 	f = diagnose(t, link.Options{Servers: url, Auth: as("names"), Timeout: long}, "orders")
-	f.faulty(conn.StepStream, broker.ErrAuth, "asking for the stream of orders: ", "$JS.API.STREAM.NAMES")
+	f.faulty(doctor.StepStream, broker.ErrAuth, "asking for the stream of orders: ", "$JS.API.STREAM.NAMES")
 }
 
 // A diagnosis and a command come to the same end.
@@ -216,20 +217,20 @@ func TestDiagnosisOfWhatIsNotNeeded(t *testing.T) {
 	plain := brokertest.Start(t, brokertest.Config{Plain: true})
 	f := diagnose(t, link.Options{Servers: both.URL, Cluster: "other"})
 	f.works(broker.JetStream)
-	f.has(conn.StepCluster, conn.StateNone, "no NATS Streaming cluster other answers")
+	f.has(doctor.StepCluster, doctor.StateNone, "no NATS Streaming cluster other answers")
 	f = diagnose(t, link.Options{Servers: streaming.URL})
 	f.works(broker.STAN)
-	f.has(conn.StepJetStream, conn.StateNone, "not enabled")
+	f.has(doctor.StepJetStream, doctor.StateNone, "not enabled")
 	f = diagnose(t, link.Options{Servers: streaming.URL, Backend: broker.JetStream})
-	f.faulty(conn.StepJetStream, broker.ErrNoJetStream, "not enabled", "")
-	f.has(conn.StepCluster, conn.StateOK, "ticketing answers")
+	f.faulty(doctor.StepJetStream, broker.ErrNoJetStream, "not enabled", "")
+	f.has(doctor.StepCluster, doctor.StateOK, "ticketing answers")
 	f = diagnose(t, link.Options{Servers: both.URL, Cluster: "other", Backend: broker.STAN})
-	f.faulty(conn.StepCluster, broker.ErrNoCluster, "no NATS Streaming cluster other answers", "")
-	f.has(conn.StepJetStream, conn.StateOK, "enabled")
+	f.faulty(doctor.StepCluster, broker.ErrNoCluster, "no NATS Streaming cluster other answers", "")
+	f.has(doctor.StepJetStream, doctor.StateOK, "enabled")
 	f = diagnose(t, link.Options{Servers: plain.URL})
-	f.faulty(conn.StepCluster, broker.ErrNoCluster, "nor JetStream", "")
-	f.faulty(conn.StepCluster, broker.ErrNoJetStream, "", "")
-	f.has(conn.StepJetStream, conn.StateNone, "not enabled")
+	f.faulty(doctor.StepCluster, broker.ErrNoCluster, "nor JetStream", "")
+	f.faulty(doctor.StepCluster, broker.ErrNoJetStream, "", "")
+	f.has(doctor.StepJetStream, doctor.StateNone, "not enabled")
 }
 
 func TestDiagnosisOfMissingPermissions(t *testing.T) {
@@ -237,19 +238,19 @@ func TestDiagnosisOfMissingPermissions(t *testing.T) {
 		"jetstream", `publish: { deny: "$JS.>" }`, "none", `publish: "foo"`)})
 	f := diagnose(t, link.Options{Servers: jetStream.URL, Auth: as("jetstream"), Timeout: long})
 	f.works(broker.JetStream) // it may be only the question that is denied
-	f.has(conn.StepJetStream, conn.StateUnknown, "asking for it is not permitted: ")
+	f.has(doctor.StepJetStream, doctor.StateUnknown, "asking for it is not permitted: ")
 	f = diagnose(t, link.Options{Servers: jetStream.URL, Auth: as("jetstream"), Timeout: long}, "orders")
-	f.faulty(conn.StepStream, broker.ErrAuth, "asking for the stream of orders", "$JS.API.STREAM.NAMES")
+	f.faulty(doctor.StepStream, broker.ErrAuth, "asking for the stream of orders", "$JS.API.STREAM.NAMES")
 	f = diagnose(t, link.Options{Servers: jetStream.URL, Auth: as("none"), Timeout: long})
-	f.faulty(conn.StepJetStream, broker.ErrAuth, "not permitted", "")
-	f.has(conn.StepCluster, conn.StateUnknown, "asking for ticketing is not permitted")
+	f.faulty(doctor.StepJetStream, broker.ErrAuth, "not permitted", "")
+	f.has(doctor.StepCluster, doctor.StateUnknown, "asking for ticketing is not permitted")
 }
 
 func TestDiagnosisOfAClientIDTaken(t *testing.T) {
 	server := brokertest.Start(t, brokertest.Config{})
 	dial(t, link.Options{Servers: server.URL, ClientID: "me"})
 	f := diagnose(t, link.Options{Servers: server.URL, ClientID: "me"}, "orders")
-	f.faulty(conn.StepCluster, broker.ErrClientIDTaken, "ticketing answers, but takes no client: ", "")
+	f.faulty(doctor.StepCluster, broker.ErrClientIDTaken, "ticketing answers, but takes no client: ", "")
 }
 
 func TestDiagnosisOfSilence(t *testing.T) {
@@ -266,30 +267,30 @@ func TestDiagnosisOfSilence(t *testing.T) {
 	}
 	t.Run("NATS Streaming", func(t *testing.T) {
 		o := silent(t, brokertest.Config{Plain: true, JetStream: true}, "_STAN.discover.ticketing.pings")
-		diagnose(t, o).faulty(conn.StepCluster, broker.ErrHung, "ticketing does not answer: ", "")
+		diagnose(t, o).faulty(doctor.StepCluster, broker.ErrHung, "ticketing does not answer: ", "")
 		o.Backend = broker.JetStream
 		f := diagnose(t, o)
 		f.works(broker.JetStream)
-		f.has(conn.StepCluster, conn.StateUnknown, "does not answer")
+		f.has(doctor.StepCluster, doctor.StateUnknown, "does not answer")
 	})
 	t.Run("JetStream", func(t *testing.T) {
 		o := silent(t, brokertest.Config{Plain: true}, "$JS.API.INFO")
 		f := diagnose(t, o)
-		f.faulty(conn.StepJetStream, broker.ErrHung, "it does not answer: ", "")
-		f.has(conn.StepCluster, conn.StateNone, "no NATS Streaming cluster ticketing")
+		f.faulty(doctor.StepJetStream, broker.ErrHung, "it does not answer: ", "")
+		f.has(doctor.StepCluster, doctor.StateNone, "no NATS Streaming cluster ticketing")
 	})
 	t.Run("JetStream, beside NATS Streaming", func(t *testing.T) {
 		f := diagnose(t, silent(t, brokertest.Config{}, "$JS.API.INFO"))
 		f.works(broker.STAN)
-		f.has(conn.StepJetStream, conn.StateUnknown, "does not answer")
+		f.has(doctor.StepJetStream, doctor.StateUnknown, "does not answer")
 	})
 	t.Run("frozen", func(t *testing.T) {
 		server := brokertest.Start(t, brokertest.Config{})
 		server.Freeze()
 		defer server.Thaw()
 		f := diagnose(t, link.Options{Servers: server.URL, Timeout: 300 * time.Millisecond})
-		f.faulty(conn.StepNATS, broker.ErrHung, "says nothing", "stopped or overloaded")
-		f.has(conn.StepTCP, conn.StateOK, "")
+		f.faulty(doctor.StepNATS, broker.ErrHung, "says nothing", "stopped or overloaded")
+		f.has(doctor.StepTCP, doctor.StateOK, "")
 	})
 }
 
@@ -298,12 +299,12 @@ func TestDiagnosisOfACluster(t *testing.T) {
 	f := diagnose(t, link.Options{Servers: c.URLs()})
 	f.works(broker.JetStream)
 	for _, s := range c.Servers {
-		f.has(conn.StepNATS, conn.StateOK, fmt.Sprintf("%q of the cluster \"brokertest\"", s.Name))
+		f.has(doctor.StepNATS, doctor.StateOK, fmt.Sprintf("%q of the cluster \"brokertest\"", s.Name))
 	}
 	c.Servers[0].Kill()
 	f = diagnose(t, link.Options{Servers: c.URLs(), Timeout: time.Minute}) // there may be a leader to be chosen
 	f.works(broker.JetStream)
-	f.has(conn.StepTCP, conn.StateFault, "connection refused")
+	f.has(doctor.StepTCP, doctor.StateFault, "connection refused")
 	if f.that.Server != c.Servers[1].URL {
 		t.Errorf("would use %s", f.that.Server)
 	}
@@ -319,12 +320,12 @@ func TestDiagnosisOfSettings(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := diagnose(t, o)
-			f.faulty(conn.StepSettings, broker.ErrConfig, "", "")
+			f.faulty(doctor.StepSettings, broker.ErrConfig, "", "")
 			if len(f.all) != 1 {
 				t.Errorf("more findings:\n%s", f)
 			}
 		})
 	}
-	diagnose(t, link.Options{ClientID: "a b"}).faulty(conn.StepSettings, broker.ErrName, "a b", "")
-	diagnose(t, link.Options{Cluster: "a b"}).faulty(conn.StepSettings, broker.ErrName, "a b", "")
+	diagnose(t, link.Options{ClientID: "a b"}).faulty(doctor.StepSettings, broker.ErrName, "a b", "")
+	diagnose(t, link.Options{Cluster: "a b"}).faulty(doctor.StepSettings, broker.ErrName, "a b", "")
 }

@@ -15,8 +15,8 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"nats-test/internal/brokertest"
-	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/doctor"
 	"nats-test/internal/conn/link"
 )
 
@@ -178,7 +178,7 @@ func TestExpiredCredentials(t *testing.T) {
 	if err := refused(t, o); !errors.Is(err, broker.ErrAuth) || !strings.Contains(err.Error(), "ended on 2023-11-14 22:13 UTC") {
 		t.Errorf("got %v", err)
 	}
-	diagnose(t, o).faulty(conn.StepAuth, broker.ErrAuth, "ended on 2023-11-14", "")
+	diagnose(t, o).faulty(doctor.StepAuth, broker.ErrAuth, "ended on 2023-11-14", "")
 	o.Auth.Creds = credsFile(t, `{"exp":7000000000}`)
 	if err := refused(t, o); !errors.Is(err, broker.ErrAuth) || strings.Contains(err.Error(), "ended on") {
 		t.Errorf("got %v", err)
@@ -226,13 +226,13 @@ func TestDiagnosisWarnsOfOpenSecrets(t *testing.T) {
 	if err := os.Chmod(file, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	diagnose(t, o).has(conn.StepSettings, conn.StateNote, "others on this machine can read")
+	diagnose(t, o).has(doctor.StepSettings, doctor.StateNote, "others on this machine can read")
 	o.Auth = link.Auth{Token: "s3cret"}
-	diagnose(t, o).has(conn.StepTLS, conn.StateNone, "not encrypted")
+	diagnose(t, o).has(doctor.StepTLS, doctor.StateNone, "not encrypted")
 	o.Servers = new(wire).startAt(t, s, ownAddress(t)).url
-	diagnose(t, o).has(conn.StepTLS, conn.StateNote, "the password or token goes over the network as it is")
+	diagnose(t, o).has(doctor.StepTLS, doctor.StateNote, "the password or token goes over the network as it is")
 	o.Auth = link.Auth{}
-	diagnose(t, o).has(conn.StepTLS, conn.StateNone, "not encrypted")
+	diagnose(t, o).has(doctor.StepTLS, doctor.StateNone, "not encrypted")
 }
 
 // ownAddress is an address of this machine that is none of its loopback.

@@ -22,8 +22,8 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"nats-test/internal/brokertest"
-	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/doctor"
 	"nats-test/internal/conn/link"
 )
 
@@ -279,7 +279,7 @@ func TestNoSecretInClearBesideTLS(t *testing.T) {
 		if err := refused(t, o); err == nil {
 			t.Errorf("%s: connected", url)
 		}
-		diagnose(t, o).has(conn.StepTLS, conn.StateFault, "the server offers no TLS")
+		diagnose(t, o).has(doctor.StepTLS, doctor.StateFault, "the server offers no TLS")
 		if heard := other.heard(); heard != "" {
 			t.Errorf("%s: the server heard %q", url, heard)
 		}
@@ -294,7 +294,7 @@ func TestDiagnosisWarnsOfUnnamedServers(t *testing.T) {
 	network := s.Network()
 	network.Lie(tells("127.0.0.1:1"))
 	o := link.Options{Servers: network.URL, Auth: link.Auth{User: "ada", Password: "s3cret"}}
-	diagnose(t, o).has(conn.StepAuth, conn.StateNote, "the server names 127.0.0.1:1, and no password or token is sent there")
+	diagnose(t, o).has(doctor.StepAuth, doctor.StateNote, "the server names 127.0.0.1:1, and no password or token is sent there")
 	network.Lie(tells(strings.TrimPrefix(network.URL, "nats://")))
 	o.Servers = strings.Replace(network.URL, "127.0.0.1", "localhost", 1) // that is the same
 	if text := diagnose(t, o).String(); strings.Contains(text, "the server names") {

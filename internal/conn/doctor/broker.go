@@ -1,4 +1,4 @@
-package conn
+package doctor
 
 import (
 	"context"
@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
 	jet "nats-test/internal/conn/jetstream"
 	"nats-test/internal/conn/link"
@@ -82,11 +83,7 @@ func judge(o link.Options, streaming, jetStream error) (broker.Backend, error) {
 	} else if errors.Is(streaming, broker.ErrHung) {
 		streaming = broker.Because(broker.ErrSilentCluster, streaming)
 	}
-	kind, err := choose(o, []error{streaming, jetStream})
-	if err != nil {
-		return "", err
-	}
-	return kind.name, nil
+	return conn.Choose(o, []error{streaming, jetStream})
 }
 
 // cluster tells of the NATS Streaming cluster. fault is why that won't do.

@@ -1,4 +1,6 @@
-package conn
+// Package doctor goes through the steps of a connection, and says in words what it
+// finds at each and what to do about a fault: it may name flags.
+package doctor
 
 import (
 	"cmp"
@@ -24,7 +26,7 @@ type Finding struct {
 	What   string // a sentence
 	Short  string // a few words; empty where there is nothing to tell in short
 	Hint   string // what to type next, where more is known than Err tells
-	Err    error  // of a fault: one of those that [Dial] returns
+	Err    error  // of a fault: one of those that [conn.Dial] returns
 }
 
 // A Step is one that a connection goes through.
