@@ -18,7 +18,7 @@ import (
 // end. Silence is no end: only the broker's word on what is left counts, and
 // one that does not answer is asked again.
 type looker struct {
-	*stay
+	*attempt
 	session broker.Session
 	subject map[string]*looked
 	first   time.Duration // the shortest pause
@@ -43,9 +43,9 @@ const (
 	tellPause  = 3 * time.Second // acks of one's own are no longer on their way
 )
 
-func newLooker(s *stay, session broker.Session) *looker {
-	l := &looker{stay: s, session: session, subject: make(map[string]*looked), first: firstPause}
-	if s.traits.DearRest && s.alone() {
+func newLooker(s *attempt, session broker.Session) *looker {
+	l := &looker{attempt: s, session: session, subject: make(map[string]*looked), first: firstPause}
+	if s.traits.DearRest && s.ownsAllEvents() {
 		l.first = dearPause
 	}
 	l.pause = l.first
@@ -101,7 +101,7 @@ func (l *looker) look(ctx context.Context) (end End, over bool, err error) {
 		if seen == nil || seen.err != nil && !errors.Is(seen.err, broker.ErrUntold) {
 			return 0, false, nil // no answer is no end
 		}
-		if l.alone() {
+		if l.ownsAllEvents() {
 			p.whole.skip(seen.rest.Next)
 		}
 		if l.atRest(p, seen) {
@@ -202,7 +202,7 @@ func (l *looker) ask(ctx context.Context) {
 	for subject, p := range l.positions {
 		if !p.reached || l.Idle > 0 {
 			from[subject] = max(p.sequence+1, p.from)
-			if l.UntilEnd && l.alone() && !l.traits.Gapless { // the network may have lost some before
+			if l.UntilEnd && l.ownsAllEvents() && !l.traits.Gapless { // the network may have lost some before
 				from[subject] = max(p.whole.last+1, p.from)
 			}
 		}

@@ -73,7 +73,7 @@ type Listener struct {
 	// Persist tries the first join again, too, if it fails.
 	Persist bool
 
-	current atomic.Pointer[stay] // the one that has joined
+	current atomic.Pointer[attempt] // the one that has joined
 
 	// Reached, if set, is called when the broker was reached, before the
 	// subjects are joined; Joined after every successful join. again is false
@@ -133,7 +133,7 @@ func (l *Listener) Run(ctx context.Context, handler Handler) (End, error) {
 	pace := link.NewBackoff()
 	var lostAt, gone time.Time // since when there is no stream
 	for begun := false; ; {
-		s := &stay{Listener: l, options: o, handler: handler, positions: positions, lostAt: lostAt, wake: make(chan struct{}, 1)}
+		s := &attempt{Listener: l, options: o, handler: handler, positions: positions, lostAt: lostAt, wake: make(chan struct{}, 1)}
 		end, err := s.run(ctx, !begun)
 		begun = begun || s.joined || s.reached && errors.Is(err, broker.ErrLost)
 		if s.reached {

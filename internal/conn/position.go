@@ -81,7 +81,7 @@ func (r *run) join() {
 // at the broker. Others continue after the newest event that came, but for
 // groups, whose events went to several members. The error wraps
 // [broker.ErrUnfinished] if the broker has lost the end that the listener was to come to.
-func (s *stay) start(ctx context.Context, session broker.Session, subject string, p *position) (broker.Start, error) {
+func (s *attempt) start(ctx context.Context, session broker.Session, subject string, p *position) (broker.Start, error) {
 	if p.joinedAt.IsZero() {
 		return s.firstStart(ctx, session, subject, p)
 	}
@@ -149,7 +149,7 @@ func (p *position) sinceJoined() broker.Start {
 
 // firstStart returns where the first session begins, and notes the end that the
 // listener is to come to.
-func (s *stay) firstStart(ctx context.Context, session broker.Session, subject string, p *position) (broker.Start, error) {
+func (s *attempt) firstStart(ctx context.Context, session broker.Session, subject string, p *position) (broker.Start, error) {
 	asked := s.Subscription.Start
 	placed := s.traits.PlacesNew || asked.Kind != broker.StartNew || s.Subscription.Durable != ""
 	if placed && !s.UntilEnd {
@@ -172,7 +172,7 @@ func (s *stay) firstStart(ctx context.Context, session broker.Session, subject s
 // beganAnew reports whether the broker has lost what it had stored of subject
 // since this listener saw it, as NATS Streaming does that keeps events in memory
 // and is restarted. What can't be asked is not taken for a loss.
-func (s *stay) beganAnew(ctx context.Context, session broker.Session, subject string, p *position, before broker.Origin, newest broker.Mark) (bool, error) {
+func (s *attempt) beganAnew(ctx context.Context, session broker.Session, subject string, p *position, before broker.Origin, newest broker.Mark) (bool, error) {
 	seen := max(p.sequence, p.end)
 	if seen == 0 {
 		return false, nil
@@ -200,4 +200,40 @@ func (s *stay) beganAnew(ctx context.Context, session broker.Session, subject st
 		}
 	}
 	return newest.Sequence == p.sequence && !newest.Time.Equal(p.time), nil
+}
+
+// handledSet remembers the newest events of one subject that were handled, so
+// that copies are recognised: a broker that sees no ack within the ack wait
+// sends an event again although it is being handled, and one that was killed
+// may have lost the ack. Events are known by sequence and time together, since
+// a broker that lost its store begins at 1 again.
+type handledSet struct {
+	size   uint64
+	events []handledEvent
+}
+
+type handledEvent struct {
+	sequence uint64
+	time     int64
+}
+
+// newHandledSet returns a set for a listener that holds up to inFlight events:
+// with room for those that other members of its group hold, and for as many as
+// a killed server was seen to lose the acks of, several times over. One that
+// listens to several subjects shares the room among them (512 KiB in all, or
+// 16 KiB for each of very many).
+func newHandledSet(inFlight, subjects int) handledSet {
+	const fewest = 1 << 10
+	return handledSet{size: uint64(max(max(1<<15, 4*inFlight)/max(subjects, 1), fewest))}
+}
+
+func (h *handledSet) add(sequence uint64, at time.Time) {
+	if h.events == nil { // most of very many subjects get none
+		h.events = make([]handledEvent, h.size)
+	}
+	h.events[sequence%h.size] = handledEvent{sequence, at.UnixNano()}
+}
+
+func (h *handledSet) has(sequence uint64, at time.Time) bool {
+	return h.events != nil && h.events[sequence%h.size] == handledEvent{sequence, at.UnixNano()}
 }

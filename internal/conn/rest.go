@@ -84,7 +84,7 @@ func (l *looker) patience(p *position) time.Duration {
 
 // lostLately reports whether events may be on their way to an earlier session.
 func (l *looker) lostLately(p *position) bool {
-	return !l.lostAt.IsZero() && !l.alone() && time.Since(l.lostAt) < l.wait(p)
+	return !l.lostAt.IsZero() && !l.ownsAllEvents() && time.Since(l.lostAt) < l.wait(p)
 }
 
 // wait is the ack wait of a subject, and some time for the server to notice.

@@ -22,8 +22,8 @@ const (
 	blockedLimit = 2 * time.Second
 )
 
-// A stay is one session of a listener, from join to leave.
-type stay struct {
+// An attempt is one session of a listener, from join to leave.
+type attempt struct {
 	*Listener
 	options   link.Options
 	handler   Handler
@@ -40,21 +40,21 @@ type stay struct {
 
 	// mu is held while an event is handled and acked. Leaving takes it once
 	// after stopping was set: from then on, what still comes is left to others.
-	mu       sync.Mutex
-	stopping bool
-	enough   bool      // the handler wants no more
-	failed   error     // the handler's, if it ended the listener
-	latest   time.Time // when the newest event was done with
-	stalled  bool      // those left unacked of a subject fill its max in flight
-	taken    []taken   // handled, not flushed and acked yet
-	takenAt  time.Time // when the first of taken came
-	clock    time.Time // read once after each event
+	mu        sync.Mutex
+	stopping  bool
+	enough    bool        // the handler wants no more
+	failed    error       // the handler's, if it ended the listener
+	latest    time.Time   // when the newest event was done with
+	stalled   bool        // those left unacked of a subject fill its max in flight
+	unflushed []unflushed // handled, not flushed and acked yet
+	takenAt   time.Time   // when the first of them came
+	clock     time.Time   // read once after each event
 
 	ended atomic.Bool   // the listener has come to its end: failed, enough, or every subject's
 	wake  chan struct{} // cap 1: ended, or an event of the end came
 }
 
-func (s *stay) run(ctx context.Context, first bool) (End, error) {
+func (s *attempt) run(ctx context.Context, first bool) (End, error) {
 	// What the broker sends to a connection that just broke is lost until the
 	// ack wait is over. A new session gets it at once, so none is mended.
 	o := s.options
@@ -110,7 +110,7 @@ func (s *stay) run(ctx context.Context, first bool) (End, error) {
 	s.mu.Unlock()
 	s.others = session.Others()
 	closing := session.Close()
-	if end != EndStopped && err == nil && !s.traits.LoneAcks && s.alone() {
+	if end != EndStopped && err == nil && !s.traits.LoneAcks && s.ownsAllEvents() {
 		closing = nil // it has no acks that anybody would have to confirm
 	}
 	switch {
@@ -127,7 +127,7 @@ func (s *stay) run(ctx context.Context, first bool) (End, error) {
 	return EndStopped, err
 }
 
-func (s *stay) listen(ctx context.Context, session *Conn) (End, error) {
+func (s *attempt) listen(ctx context.Context, session *Conn) (End, error) {
 	looker := newLooker(s, session)
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
@@ -155,7 +155,7 @@ func (s *stay) listen(ctx context.Context, session *Conn) (End, error) {
 	}
 }
 
-func (s *stay) join(ctx context.Context, session *Conn) error {
+func (s *attempt) join(ctx context.Context, session *Conn) error {
 	subs, err := s.subscriptions(ctx, session)
 	if err != nil {
 		return err
@@ -176,7 +176,7 @@ func (s *stay) join(ctx context.Context, session *Conn) error {
 
 // subscriptions are what is asked for in this session. The error names all
 // subjects of which no stream is there.
-func (s *stay) subscriptions(ctx context.Context, session *Conn) ([]broker.Subscription, error) {
+func (s *attempt) subscriptions(ctx context.Context, session *Conn) ([]broker.Subscription, error) {
 	var missing []string
 	subs := make([]broker.Subscription, len(s.Subjects))
 	for i, subject := range s.Subjects {
@@ -208,7 +208,7 @@ func (s *stay) subscriptions(ctx context.Context, session *Conn) ([]broker.Subsc
 }
 
 // gaveUp tells of an event that nobody acked and that does not come again.
-func (s *stay) gaveUp(subject string, p *position, sequence uint64, deliveries int) {
+func (s *attempt) gaveUp(subject string, p *position, sequence uint64, deliveries int) {
 	const few = 10
 	switch n := p.givenUp.Add(1); {
 	case n <= few:
@@ -231,12 +231,12 @@ func firstWanted(start broker.Start, place broker.Place, end uint64) uint64 {
 }
 
 // end notes that the listener has come to its end.
-func (s *stay) end() {
+func (s *attempt) end() {
 	s.ended.Store(true)
 	s.signal()
 }
 
-func (s *stay) signal() {
+func (s *attempt) signal() {
 	select {
 	case s.wake <- struct{}{}:
 	default:
@@ -244,7 +244,7 @@ func (s *stay) signal() {
 }
 
 // atEnd reports whether every subject has come to its end. mu is held.
-func (s *stay) atEnd() bool {
+func (s *attempt) atEnd() bool {
 	for _, p := range s.positions {
 		if !p.reached {
 			return false
@@ -254,7 +254,7 @@ func (s *stay) atEnd() bool {
 }
 
 // silentFor returns how long no event has come; 0 while one is handled.
-func (s *stay) silentFor() time.Duration {
+func (s *attempt) silentFor() time.Duration {
 	if !s.mu.TryLock() {
 		return 0
 	}
@@ -265,7 +265,7 @@ func (s *stay) silentFor() time.Duration {
 // lock takes mu, and so waits for the handler; but when the listener is to stop,
 // no longer than blockedLimit for one that waits for its reader. It reports
 // whether mu was taken.
-func (s *stay) lock(ctx context.Context) bool {
+func (s *attempt) lock(ctx context.Context) bool {
 	locked := make(chan struct{})
 	go func() {
 		defer fault.Exit()
