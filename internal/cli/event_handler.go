@@ -11,6 +11,7 @@ import (
 	"nats-test/internal/cli/record"
 	"nats-test/internal/cli/stdio"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 )
 
 // An eventHandler checks and prints every event.
@@ -40,7 +41,7 @@ func newEventHandler(s *System, tell *console.Console, o *listenOptions) *eventH
 }
 
 // Handle checks one event and buffers its output.
-func (h *eventHandler) Handle(m *conn.Message) error {
+func (h *eventHandler) Handle(m *broker.Message) error {
 	if m.Deliveries > 1 {
 		h.group.cameAgain(m, h.mine[m.Subject][m.Sequence])
 	}
@@ -78,7 +79,7 @@ func (h *eventHandler) Handle(m *conn.Message) error {
 }
 
 // leave remembers when events are left unacked, to know them again.
-func (h *eventHandler) leave(m *conn.Message) {
+func (h *eventHandler) leave(m *broker.Message) {
 	const most = 1 << 16
 	left := h.mine[m.Subject]
 	if left == nil {

@@ -10,6 +10,7 @@ import (
 
 	"nats-test/internal/cli/console"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/fault"
 	"nats-test/internal/monitor"
 	"nats-test/internal/monitor/streaming"
@@ -21,7 +22,7 @@ type groupWatch struct {
 	tell     *console.Console
 	o        *listenOptions
 	listener *conn.Listener
-	backend  conn.Backend
+	backend  broker.Backend
 	now      chan struct{} // cap 1: poll at once
 	done     sync.WaitGroup
 	stop     context.CancelFunc // nil before it was started
@@ -33,7 +34,7 @@ type groupWatch struct {
 
 	mu     sync.Mutex
 	again  []redelivery // to be explained
-	places []conn.Place
+	places []broker.Place
 	began  time.Time // when the listener first joined
 	broke  time.Time // when the listener joined again after its connection broke
 }
@@ -56,7 +57,7 @@ func newGroupWatch(tell *console.Console, o *listenOptions) *groupWatch {
 
 // joined notes the places that were joined, and polls the members until ctx is done
 // or end is called.
-func (w *groupWatch) joined(ctx context.Context, l *conn.Listener, b conn.Backend, places []conn.Place) {
+func (w *groupWatch) joined(ctx context.Context, l *conn.Listener, b broker.Backend, places []broker.Place) {
 	w.mu.Lock()
 	if w.places != nil {
 		w.broke = time.Now()
@@ -120,7 +121,7 @@ func (w *groupWatch) watch(ctx context.Context) {
 func (w *groupWatch) ask(ctx context.Context) (changed bool) {
 	now, noun, err := w.present(ctx)
 	switch {
-	case ctx.Err() != nil || errors.Is(err, conn.ErrLost) || errors.Is(err, conn.ErrHung) || errors.Is(err, errNoNews): // told elsewhere
+	case ctx.Err() != nil || errors.Is(err, broker.ErrLost) || errors.Is(err, broker.ErrHung) || errors.Is(err, errNoNews): // told elsewhere
 		return false
 	case err != nil:
 		w.unanswered = true
@@ -172,7 +173,7 @@ func (w *groupWatch) missing(from, others []string) []string {
 // noun for them. The monitoring port of NATS Streaming knows all members; without
 // it listeners answer each other, and other members stay unknown.
 func (w *groupWatch) present(ctx context.Context) (ids []string, noun string, err error) {
-	if w.backend == conn.STAN {
+	if w.backend == broker.STAN {
 		ids, err := streaming.GroupMembers(ctx, w.o.MonitorURL(), w.o.subjects, w.o.Group, w.o.Durable)
 		if err == nil && slices.Contains(ids, w.o.Options.ClientID) {
 			w.byPort = true
@@ -188,7 +189,7 @@ func (w *groupWatch) present(ctx context.Context) (ids []string, noun string, er
 
 // cameAgain notes a redelivered event. left is when it was left unacked here, or
 // zero.
-func (w *groupWatch) cameAgain(m *conn.Message, left time.Time) {
+func (w *groupWatch) cameAgain(m *broker.Message, left time.Time) {
 	r := redelivery{subject: m.Subject, first: m.Sequence, last: m.Sequence, delivery: m.Deliveries, n: 1, wait: w.ackWait(m.Subject)}
 	if !left.IsZero() {
 		r.own = max(time.Second, time.Since(left).Round(time.Second))

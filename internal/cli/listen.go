@@ -13,7 +13,7 @@ import (
 	"nats-test/internal/cli/console"
 	"nats-test/internal/cli/doctor"
 	"nats-test/internal/cli/status"
-	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/events"
 )
 
@@ -40,7 +40,7 @@ type listenOptions struct {
 	deliverGiven  bool
 	inFlightGiven bool
 	ackWaitGiven  bool
-	start         conn.Start
+	start         broker.Start
 	contracts     map[string]*events.Contract // by subject; none with --raw
 }
 
@@ -113,7 +113,7 @@ func (o *listenOptions) check(s *System, cmd *cobra.Command) error {
 		return err
 	}
 	given := cmd.Flags().Changed
-	if o.start, err = conn.ParseStart(o.deliver, time.Now()); err != nil {
+	if o.start, err = broker.ParseStart(o.deliver, time.Now()); err != nil {
 		return console.Usage(cmd, "--deliver %q: %w", o.deliver, err)
 	}
 	o.deliverGiven, o.inFlightGiven, o.ackWaitGiven = given("deliver"), given("max-in-flight"), given("ack-wait")
@@ -166,7 +166,7 @@ func (o *listenOptions) chooseSubjects(s *System, cmd *cobra.Command) error {
 		}
 		if strings.Contains(a, "*") && !strings.ContainsAny(a, `>?[\`) {
 			find = all.Match
-		} else if err := conn.CheckSubject(a); err != nil {
+		} else if err := broker.CheckSubject(a); err != nil {
 			return err
 		}
 		found, err := find(a)
@@ -188,5 +188,5 @@ func (o *listenOptions) addSubject(subject string) error {
 	if !slices.Contains(o.subjects, subject) {
 		o.subjects = append(o.subjects, subject)
 	}
-	return conn.CheckSubject(subject)
+	return broker.CheckSubject(subject)
 }

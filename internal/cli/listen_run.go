@@ -12,6 +12,7 @@ import (
 	"nats-test/internal/cli/console"
 	"nats-test/internal/cli/stdio"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/fault"
 	"nats-test/internal/monitor/streaming"
 )
@@ -102,30 +103,30 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *console.Console
 
 	o.Options.Notify = func(line string) { tell.Warn("%s", line) }
 	h.group = newGroupWatch(tell, o)
-	var backend conn.Backend
+	var backend broker.Backend
 	var listener *conn.Listener
 	listener = &conn.Listener{
 		Options:  o.Options,
 		Subjects: o.subjects,
-		Subscription: conn.Subscription{
+		Subscription: broker.Subscription{
 			Group: o.Group, Durable: o.Durable, Start: o.start, AckWait: o.ackWait, MaxInFlight: o.inFlight(),
 		},
 		NoAck: o.noAck, UntilEnd: o.untilEnd, Idle: o.idle, Persist: again, Rest: o.rest,
-		Reached: func(b conn.Backend, again bool) {
+		Reached: func(b broker.Backend, again bool) {
 			backend = b
 			if again {
 				return
 			}
 			o.TellBackend(tell, b)
-			h.noAcks = b == conn.JetStream && o.Group == "" && o.Durable == ""
+			h.noAcks = b == broker.JetStream && o.Group == "" && o.Durable == ""
 			if h.noAcks && (o.noAck || o.ackWaitGiven) {
 				tell.Say("--no-ack and --ack-wait are ignored: without a group or durable, JetStream wants no acks")
 			}
-			if b == conn.STAN {
+			if b == broker.STAN {
 				o.tellPosition(ctx, tell)
 			}
 		},
-		Joined: func(places []conn.Place, again bool) {
+		Joined: func(places []broker.Place, again bool) {
 			h.joined = true
 			o.tellJoined(tell, places, again)
 			h.group.joined(ctx, listener, backend, places)
@@ -145,7 +146,7 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *console.Console
 		return fmt.Errorf("%w before it listened to %s: nothing was handled", console.ErrInterrupted, strings.Join(o.subjects, ", "))
 	case err != nil && h.joined:
 		return o.AskMonitor(parent, err, nil)
-	case errors.Is(err, conn.ErrNoStream) && !errors.Is(err, conn.ErrNoSuchStream):
+	case errors.Is(err, broker.ErrNoStream) && !errors.Is(err, broker.ErrNoSuchStream):
 		return console.Hinted(err, "%s; to listen to a mirror, or to a stream with sources, name it with --stream", console.HintFor(err))
 	case err != nil:
 		return o.Explain(parent, err)
@@ -167,9 +168,9 @@ func (o *listenOptions) hasEnd() bool { return o.untilEnd || o.count > 0 }
 
 // rest asks the monitoring port how much is left for a group or durable of NATS
 // Streaming. Only the monitoring port knows.
-func (o *listenOptions) rest(ctx context.Context, sub conn.Subscription, client string) (conn.Rest, error) {
+func (o *listenOptions) rest(ctx context.Context, sub broker.Subscription, client string) (broker.Rest, error) {
 	r, err := streaming.RestOf(ctx, o.MonitorURL(), sub.Subject, sub.Group, sub.Durable, client)
-	return conn.Rest{Waiting: r.Waiting, Next: r.Next, Unacked: r.Unacked, Here: r.Own, Sent: r.Sent}, err
+	return broker.Rest{Waiting: r.Waiting, Next: r.Next, Unacked: r.Unacked, Here: r.Own, Sent: r.Sent}, err
 }
 
 // inFlight is the number of unacked events that a subscription may hold. Unless
@@ -192,7 +193,7 @@ func (o *listenOptions) inFlight() int {
 	return n
 }
 
-func (o *listenOptions) tellJoined(tell *console.Console, places []conn.Place, again bool) {
+func (o *listenOptions) tellJoined(tell *console.Console, places []broker.Place, again bool) {
 	as := ""
 	switch {
 	case o.Group != "" && o.Durable != "":
@@ -212,7 +213,7 @@ func (o *listenOptions) tellJoined(tell *console.Console, places []conn.Place, a
 
 // tellPlaces prints the stream and consumer of each subject in one line, and where
 // an existing consumer makes --deliver void.
-func (o *listenOptions) tellPlaces(tell *console.Console, places []conn.Place, again bool) {
+func (o *listenOptions) tellPlaces(tell *console.Console, places []broker.Place, again bool) {
 	var mapping []string
 	for _, p := range places {
 		if p.Stream == "" { // NATS Streaming

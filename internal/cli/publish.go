@@ -14,7 +14,7 @@ import (
 	"nats-test/internal/cli/console"
 	"nats-test/internal/cli/record"
 	"nats-test/internal/cli/source"
-	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/events"
 )
 
@@ -104,7 +104,7 @@ own catalogue says so, the same in Protobuf or Avro.`,
 
 // check refuses wrong flags and arguments before anything is read or sent.
 func (o *publishOptions) check(s *System, cmd *cobra.Command) error {
-	if err := conn.CheckPublish(o.subject); err != nil {
+	if err := broker.CheckPublish(o.subject); err != nil {
 		return err
 	}
 	var err error
@@ -137,7 +137,7 @@ func (o *publishOptions) check(s *System, cmd *cobra.Command) error {
 		return console.Usage(cmd, "--interactive and --data - both want stdin")
 	case given("id") && o.id == "":
 		return console.Usage(cmd, "--id \"\": the ID is empty")
-	case o.Options.Backend == conn.STAN && (o.id != "" || len(o.headers) > 0):
+	case o.Options.Backend == broker.STAN && (o.id != "" || len(o.headers) > 0):
 		return errOnlyJetStream
 	}
 	if o.ids, err = source.NewIDs(o.id, o.template, o.count > 1 || o.data == "-" || o.interactive); err != nil {
@@ -159,7 +159,7 @@ func (o *publishOptions) check(s *System, cmd *cobra.Command) error {
 		}
 	}
 	if o.Options.ClientID == "" {
-		o.Options.ClientID = conn.NewClientID("publish")
+		o.Options.ClientID = broker.NewClientID("publish")
 	}
 	return nil
 }

@@ -14,6 +14,7 @@ import (
 	"nats-test/internal/cli/console"
 	"nats-test/internal/cli/source"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/fault"
 )
 
@@ -154,7 +155,7 @@ func printItems(ctx context.Context, r *reader, out *results) error {
 // send publishes the events of r. It connects once the first event has passed its
 // check, so that a bad one needs no broker.
 func send(ctx context.Context, r *reader, out *results, o *publishOptions) (err error) {
-	var session conn.Session
+	var session *conn.Conn
 	var publisher *conn.Publisher
 	begin := time.Now()
 	defer func() {
@@ -190,10 +191,10 @@ func send(ctx context.Context, r *reader, out *results, o *publishOptions) (err 
 			if session, err = o.Dial(ctx, out.tell); err != nil {
 				return console.WhenInterrupted(ctx, err)
 			}
-			if session.Backend() == conn.STAN && (o.id != "" || len(o.header) > 0) {
+			if !session.Traits().MessageIDs && (o.id != "" || len(o.header) > 0) {
 				return errors.Join(errOnlyJetStream, session.Close())
 			}
-			publisher = conn.NewPublisher(session, func(_ int, r conn.Receipt, last bool) { out.acked(r, last) })
+			publisher = conn.NewPublisher(session, func(_ int, r broker.Receipt, last bool) { out.acked(r, last) })
 			begin = time.Now()
 		}
 		if err := out.wait(ctx); err != nil {
@@ -208,6 +209,6 @@ func send(ctx context.Context, r *reader, out *results, o *publishOptions) (err 
 		if err != nil {
 			return err
 		}
-		return console.WhenInterrupted(ctx, publisher.Publish(ctx, conn.Event{Subject: o.subject, Data: data, ID: id, Header: o.header}))
+		return console.WhenInterrupted(ctx, publisher.Publish(ctx, broker.Event{Subject: o.subject, Data: data, ID: id, Header: o.header}))
 	})
 }

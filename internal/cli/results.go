@@ -12,6 +12,7 @@ import (
 	"nats-test/internal/cli/console"
 	"nats-test/internal/cli/stdio"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/fault"
 )
 
@@ -95,7 +96,7 @@ func (r *results) write() {
 
 // acked notes the line of an acked event, and has it written if it is the last
 // in flight, or many have come together. It never blocks.
-func (r *results) acked(receipt conn.Receipt, last bool) {
+func (r *results) acked(receipt broker.Receipt, last bool) {
 	r.bar.add(1)
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -111,7 +112,7 @@ func (r *results) acked(receipt conn.Receipt, last bool) {
 	}
 }
 
-func (r *results) appendAck(out []byte, receipt conn.Receipt) []byte {
+func (r *results) appendAck(out []byte, receipt broker.Receipt) []byte {
 	if r.o.output == "json" {
 		// Strings, numbers and truths always marshal.
 		line, _ := json.Marshal(result{r.o.subject, receipt.ID, receipt.Stream, receipt.Sequence, receipt.Duplicate})
@@ -224,7 +225,7 @@ func (r *results) summary(p *conn.Publisher, read int, cut bool, took time.Durat
 		r.tell.Warn("%d of %d %s acked; of %d it is not known whether the broker stored them", acked, sent, console.Plural(sent, "event"), inDoubt)
 	case err == nil && acked > 1:
 		r.tell.Say("%d events%s in %.2f s (%.0f events/s)", acked, r.stored(), took.Seconds(), float64(acked)/max(took.Seconds(), 1e-9))
-	case err == nil, cut, errors.Is(err, conn.ErrOrder):
+	case err == nil, cut, errors.Is(err, broker.ErrOrder):
 	case r.o.count > 1:
 		r.tell.Warn("%s before the error", r.progress(sent, acked, read))
 	default:

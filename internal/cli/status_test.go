@@ -12,7 +12,7 @@ import (
 	"time"
 
 	"nats-test/internal/brokertest"
-	"nats-test/internal/conn"
+	names "nats-test/internal/conn/broker"
 )
 
 // A judged is what listen status -o json says.
@@ -119,7 +119,7 @@ func store(t testing.TB, server *brokertest.Server, n int) {
 // member starts a listener of the group g.
 func member(t testing.TB, server *brokertest.Server, args ...string) (p *process, id string) {
 	t.Helper()
-	id = conn.NewClientID("m")
+	id = names.NewClientID("m")
 	p = runProcess(t, server.URL, slices.Concat([]string{"listen", subject, "-g", "g", "--create-stream",
 		"--client-id", id, "--monitor", server.Monitor}, args)...)
 	p.awaitSaying("listening to")

@@ -5,7 +5,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 )
 
 // blocking is a handler whose output is not read until it is to be.
@@ -14,7 +14,7 @@ type blocking struct {
 	since atomic.Int64
 }
 
-func (b *blocking) Handle(*conn.Message) error { return nil }
+func (b *blocking) Handle(*broker.Message) error { return nil }
 
 func (b *blocking) Flush() error {
 	b.since.CompareAndSwap(0, time.Now().UnixNano())

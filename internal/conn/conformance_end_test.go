@@ -12,16 +12,18 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // kinds are the ways in which a listener may share its events.
-var kinds = map[string]func(conn.Options, string) *conn.Listener{
+var kinds = map[string]func(link.Options, string) *conn.Listener{
 	"alone":   listener,
 	"group":   member,
-	"durable": func(o conn.Options, subject string) *conn.Listener { return durable(o, subject) },
+	"durable": func(o link.Options, subject string) *conn.Listener { return durable(o, subject) },
 }
 
-func durable(o conn.Options, subject string) *conn.Listener {
+func durable(o link.Options, subject string) *conn.Listener {
 	l := listener(o, subject)
 	l.Subscription.Durable = "position"
 	l.Options.ClientID = "reader"
@@ -29,7 +31,7 @@ func durable(o conn.Options, subject string) *conn.Listener {
 }
 
 // onEachKind runs a test with every kind of listener on every backend.
-func onEachKind(t *testing.T, config brokertest.Config, test func(t *testing.T, s *brokertest.Server, kind func(conn.Options, string) *conn.Listener)) {
+func onEachKind(t *testing.T, config brokertest.Config, test func(t *testing.T, s *brokertest.Server, kind func(link.Options, string) *conn.Listener)) {
 	onEach(t, config, func(t *testing.T, s *brokertest.Server) {
 		for name, kind := range kinds {
 			t.Run(name, func(t *testing.T) { test(t, s, kind) })
@@ -46,7 +48,7 @@ func subjectOf(t *testing.T) string {
 func at(n int, do func()) *recorder {
 	r := &recorder{}
 	came := 0
-	r.verdict = func(*conn.Message) error {
+	r.verdict = func(*broker.Message) error {
 		if came++; came == n {
 			do()
 		}
@@ -59,7 +61,7 @@ func at(n int, do func()) *recorder {
 func TestUntilEndSurvivesABrokenConnection(t *testing.T) {
 	t.Parallel()
 	const events = 2000
-	onEachKind(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server, kind func(conn.Options, string) *conn.Listener) {
+	onEachKind(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server, kind func(link.Options, string) *conn.Listener) {
 		o, subject := options(t, s), subjectOf(t)
 		publish(t, o, subject, 1, events)
 		network := s.Network()
@@ -128,7 +130,7 @@ func TestNoEndWhileTheBrokerIsFrozen(t *testing.T) {
 func TestUntilEndWithoutTheLastEvent(t *testing.T) {
 	t.Parallel()
 	config := brokertest.Config{StreamingExtra: `store_limits { max_age: "1s" }`}
-	onEachKind(t, config, func(t *testing.T, s *brokertest.Server, kind func(conn.Options, string) *conn.Listener) {
+	onEachKind(t, config, func(t *testing.T, s *brokertest.Server, kind func(link.Options, string) *conn.Listener) {
 		o, subject := options(t, s), subjectOf(t)
 		publish(t, o, subject, 1, 20)
 		l := untilEnd(kind(o, subject), s)
@@ -147,8 +149,8 @@ func TestUntilEndWithoutTheLastEvent(t *testing.T) {
 			brokertest.Eventually(t, "the events have aged out", func() bool {
 				session := dial(t, o)
 				defer func() { _ = session.Close() }()
-				last, _, err := session.Find(t.Context(), subject, 0)
-				return err == nil && last == 0
+				last, err := session.Find(t.Context(), subject, 0)
+				return err == nil && last.Sequence == 0
 			})
 		})
 		if end, err := run(t, l, purged).wait(); end != conn.EndReached || err != nil {
@@ -183,7 +185,7 @@ func TestUntilEndWhileOthersHoldEvents(t *testing.T) {
 			close(release)
 			return
 		}
-		if _, err := r.wait(); !errors.Is(err, conn.ErrUnfinished) || !strings.Contains(err.Error(), "others hold 1 event of orders unacked") {
+		if _, err := r.wait(); !errors.Is(err, broker.ErrUnfinished) || !strings.Contains(err.Error(), "others hold 1 event of orders unacked") {
 			t.Errorf("while another works: %v", err)
 		}
 		if !strings.Contains(said.all(), "waiting for 1 event") {
@@ -204,7 +206,7 @@ func TestUntilEndWhileOthersHoldEvents(t *testing.T) {
 // Live traffic behind the end does not keep a group from it.
 func TestUntilEndBesideLiveTraffic(t *testing.T) {
 	t.Parallel()
-	onEachKind(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server, kind func(conn.Options, string) *conn.Listener) {
+	onEachKind(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server, kind func(link.Options, string) *conn.Listener) {
 		o, subject := options(t, s), subjectOf(t)
 		publish(t, o, subject, 1, 100)
 		ctx, stop := context.WithCancel(t.Context())
@@ -215,7 +217,7 @@ func TestUntilEndBesideLiveTraffic(t *testing.T) {
 			defer close(going)
 			p := conn.NewPublisher(session, nil)
 			for i := 101; ctx.Err() == nil; i++ {
-				if p.Publish(ctx, conn.Event{Subject: subject, Data: fmt.Append(nil, i)}) != nil || p.Flush() != nil {
+				if p.Publish(ctx, broker.Event{Subject: subject, Data: fmt.Append(nil, i)}) != nil || p.Flush() != nil {
 					return
 				}
 			}
@@ -233,7 +235,7 @@ func TestUntilEndBesideLiveTraffic(t *testing.T) {
 // A broker that forgot the end does not let a listener come to it.
 func TestUntilEndThatTheBrokerForgot(t *testing.T) {
 	t.Parallel()
-	onEachKind(t, brokertest.Config{Memory: true}, func(t *testing.T, s *brokertest.Server, kind func(conn.Options, string) *conn.Listener) {
+	onEachKind(t, brokertest.Config{Memory: true}, func(t *testing.T, s *brokertest.Server, kind func(link.Options, string) *conn.Listener) {
 		o, subject := options(t, s), subjectOf(t)
 		publish(t, o, subject, 1, 50)
 		l := untilEnd(kind(o, subject), s)
@@ -245,7 +247,7 @@ func TestUntilEndThatTheBrokerForgot(t *testing.T) {
 		}))
 		<-again
 		publish(t, o, subject, 51, 120) // past the sequence of the old end
-		if _, err := r.wait(); !errors.Is(err, conn.ErrUnfinished) || !strings.Contains(err.Error(), subject+" began anew") {
+		if _, err := r.wait(); !errors.Is(err, broker.ErrUnfinished) || !strings.Contains(err.Error(), subject+" began anew") {
 			t.Errorf("%v after %d events", err, len(r.seen()))
 		}
 	})
@@ -275,7 +277,7 @@ func TestBlockedHandlerGivesBackAndCanBeStopped(t *testing.T) {
 		stop()
 		select {
 		case err := <-ended:
-			if !errors.Is(err, conn.ErrBlocked) {
+			if !errors.Is(err, broker.ErrBlocked) {
 				t.Error(err)
 			}
 		case <-time.After(10 * time.Second):

@@ -11,6 +11,8 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 func TestGroupSharesEvents(t *testing.T) {
@@ -58,7 +60,7 @@ func TestDurableResumesAfterTheLastAcked(t *testing.T) {
 		first.stopCleanly()
 		publish(t, o, "orders", 6, 8)
 		l := member(o, "orders")
-		l.Subscription.Start = conn.Start{Kind: conn.StartSequence, Sequence: 2} // ignored
+		l.Subscription.Start = broker.Start{Kind: broker.StartSequence, Sequence: 2} // ignored
 		second := run(t, l, &recorder{})
 		second.await(3)
 		second.stopCleanly()
@@ -73,7 +75,7 @@ func TestUnackedComeAgain(t *testing.T) {
 	wrong := errors.New("wrong")
 	tests := map[string]func(*conn.Listener, *recorder) (wantErr error){
 		"left": func(_ *conn.Listener, r *recorder) error {
-			r.verdict = func(m *conn.Message) error {
+			r.verdict = func(m *broker.Message) error {
 				if m.Sequence == 2 {
 					return fmt.Errorf("broken: %w", conn.ErrLeave)
 				}
@@ -83,7 +85,7 @@ func TestUnackedComeAgain(t *testing.T) {
 		},
 		"never acked": func(l *conn.Listener, _ *recorder) error { l.NoAck = true; return nil },
 		"handler failed": func(_ *conn.Listener, r *recorder) error {
-			r.verdict = func(*conn.Message) error { return wrong }
+			r.verdict = func(*broker.Message) error { return wrong }
 			return wrong
 		},
 		"flush failed": func(_ *conn.Listener, r *recorder) error { r.flush = wrong; return wrong },
@@ -130,7 +132,7 @@ func TestRedeliveryIsCounted(t *testing.T) {
 		l.Subscription.AckWait = time.Second
 		var deliveries []int
 		handler := &recorder{}
-		handler.verdict = func(m *conn.Message) error {
+		handler.verdict = func(m *broker.Message) error {
 			deliveries = append(deliveries, m.Deliveries)
 			if m.Deliveries < 3 {
 				return conn.ErrLeave
@@ -154,7 +156,7 @@ func TestSlowHandlerIsNotGivenCopies(t *testing.T) {
 		l := member(o, "orders")
 		l.Subscription.AckWait = time.Second
 		handler := &recorder{}
-		handler.verdict = func(m *conn.Message) error {
+		handler.verdict = func(m *broker.Message) error {
 			if m.Sequence == 1 { // until copies of both have come
 				<-time.After(2500 * time.Millisecond)
 			}
@@ -185,7 +187,7 @@ func TestStoppingLosesNothingAndRepeatsNothing(t *testing.T) {
 		for i := range stops {
 			ctx, stop := context.WithCancel(t.Context())
 			handler := &recorder{}
-			handler.verdict = func(*conn.Message) error {
+			handler.verdict = func(*broker.Message) error {
 				if len(handler.events) == i*7 {
 					go stop() // at any moment from here on, as a signal does
 				}
@@ -215,7 +217,7 @@ func TestStoppingLosesNothingAndRepeatsNothing(t *testing.T) {
 func TestNoEventIsBegunAfterASignal(t *testing.T) {
 	t.Parallel()
 	const events = 5 // of each subject
-	onEachKind(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server, kind func(conn.Options, string) *conn.Listener) {
+	onEachKind(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server, kind func(link.Options, string) *conn.Listener) {
 		o, subjects := options(t, s), []string{subjectOf(t), subjectOf(t) + "-2"}
 		said := &told{}
 		quiet := o

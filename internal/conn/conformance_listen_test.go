@@ -7,6 +7,7 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 )
 
 func TestStartPositions(t *testing.T) {
@@ -15,7 +16,7 @@ func TestStartPositions(t *testing.T) {
 		o := options(t, s)
 		publish(t, o, "orders", 1, 3)
 		session := dial(t, o)
-		_, middle, err := session.Find(t.Context(), "orders", 0)
+		middle, err := session.Find(t.Context(), "orders", 0)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -32,14 +33,14 @@ func TestStartPositions(t *testing.T) {
 			{"time:0000-01-01T00:00:00Z", numbers(1, 6)},
 			{"time:1600-01-01T00:00:00Z", numbers(1, 6)},
 			{"time:1970-01-01T00:00:00Z", numbers(1, 6)},
-			{"time:" + middle.Add(time.Hour).Format(time.RFC3339), nil},
+			{"time:" + middle.Time.Add(time.Hour).Format(time.RFC3339), nil},
 			{"new", nil},
 		}
 		for _, test := range tests {
 			t.Run(test.deliver, func(t *testing.T) {
 				l := listener(o, "orders")
 				l.UntilEnd = true
-				if l.Subscription.Start, err = conn.ParseStart(test.deliver, time.Now()); err != nil {
+				if l.Subscription.Start, err = broker.ParseStart(test.deliver, time.Now()); err != nil {
 					t.Fatal(err)
 				}
 				r := run(t, l, &recorder{})
@@ -52,7 +53,7 @@ func TestStartPositions(t *testing.T) {
 			})
 		}
 		l := listener(o, "orders")
-		l.Subscription.Start = conn.Start{Kind: conn.StartTime, Time: middle}
+		l.Subscription.Start = broker.Start{Kind: broker.StartTime, Time: middle.Time}
 		l.UntilEnd = true
 		r := run(t, l, &recorder{})
 		if _, err := r.wait(); err != nil {
@@ -74,7 +75,7 @@ func TestUntilEndIsExact(t *testing.T) {
 		l.Subjects = []string{"orders", "payments", "nothing-here"}
 		l.UntilEnd = true
 		handler := &recorder{}
-		handler.verdict = func(m *conn.Message) error {
+		handler.verdict = func(m *broker.Message) error {
 			if m.Subject == "orders" && m.Sequence == 300 { // beyond the end: not wanted
 				publish(t, o, "orders", 999, 999)
 			}

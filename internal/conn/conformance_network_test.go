@@ -10,6 +10,8 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // badNetworks is what networks do while programs work.
@@ -32,7 +34,7 @@ var badNetworks = map[string]func(n *brokertest.Network){
 
 // onBadNetworks runs a test on every backend over every bad network, with a
 // subject of its own, and options for a way over the network and for one past it.
-func onBadNetworks(t *testing.T, test func(t *testing.T, subject string, over, past conn.Options, strike func())) {
+func onBadNetworks(t *testing.T, test func(t *testing.T, subject string, over, past link.Options, strike func())) {
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		tested := 0
 		for name, strike := range badNetworks {
@@ -56,17 +58,17 @@ func onBadNetworks(t *testing.T, test func(t *testing.T, subject string, over, p
 func TestPublishingOverBadNetworks(t *testing.T) {
 	t.Parallel()
 	const events, moment = 3000, 500
-	onBadNetworks(t, func(t *testing.T, subject string, over, past conn.Options, strike func()) {
+	onBadNetworks(t, func(t *testing.T, subject string, over, past link.Options, strike func()) {
 		var acked []string
 		session := dial(t, over)
-		p := conn.NewPublisher(session, func(event int, _ conn.Receipt, _ bool) {
+		p := conn.NewPublisher(session, func(event int, _ broker.Receipt, _ bool) {
 			if acked = append(acked, fmt.Sprint(event)); len(acked) == moment {
 				strike()
 			}
 		})
 		var err error
 		for event := 1; event <= events && err == nil; event++ {
-			err = p.Publish(t.Context(), conn.Event{Subject: subject, Data: fmt.Append(nil, event)})
+			err = p.Publish(t.Context(), broker.Event{Subject: subject, Data: fmt.Append(nil, event)})
 		}
 		err = errors.Join(err, p.Flush())
 		sent, good, inDoubt := p.Sent()
@@ -82,13 +84,13 @@ func TestPublishingOverBadNetworks(t *testing.T) {
 			}
 		}
 		switch {
-		case err == nil && session.Backend() == conn.JetStream && !slices.Equal(got, numbers(1, events)):
+		case err == nil && session.Backend() == broker.JetStream && !slices.Equal(got, numbers(1, events)):
 			t.Errorf("no error, and stored are %d events, not each in its place", len(got))
 		case err == nil && len(stored) != events:
 			t.Errorf("no error, and stored are %d events", len(stored))
 		case err != nil && (len(stored) < good || len(stored) > good+inDoubt):
 			t.Errorf("%d are stored", len(stored))
-		case err != nil && !errors.Is(err, conn.ErrNotAcked) && !errors.Is(err, conn.ErrLost):
+		case err != nil && !errors.Is(err, broker.ErrNotAcked) && !errors.Is(err, broker.ErrLost):
 			t.Error("another error")
 		}
 	})
@@ -98,14 +100,14 @@ func TestPublishingOverBadNetworks(t *testing.T) {
 func TestReadingToTheEndOverBadNetworks(t *testing.T) {
 	t.Parallel()
 	const events, moment = 3000, 500
-	for name, kind := range map[string]func(conn.Options, string) *conn.Listener{"alone": listener, "member": member} {
+	for name, kind := range map[string]func(link.Options, string) *conn.Listener{"alone": listener, "member": member} {
 		t.Run(name, func(t *testing.T) {
-			onBadNetworks(t, func(t *testing.T, subject string, over, past conn.Options, strike func()) {
+			onBadNetworks(t, func(t *testing.T, subject string, over, past link.Options, strike func()) {
 				publish(t, past, subject, 1, events)
 				l := kind(over, subject)
 				l.UntilEnd, l.Subscription.AckWait = true, 2*time.Second
 				r := &recorder{}
-				r.verdict = func(*conn.Message) error {
+				r.verdict = func(*broker.Message) error {
 					if len(r.events) == moment-1 {
 						strike()
 					}
@@ -130,7 +132,7 @@ func TestReadingToTheEndOverBadNetworks(t *testing.T) {
 }
 
 // readAll returns the data of all events of a subject, in their order.
-func readAll(t *testing.T, o conn.Options, subject string) []string {
+func readAll(t *testing.T, o link.Options, subject string) []string {
 	t.Helper()
 	l := listener(o, subject)
 	l.UntilEnd = true

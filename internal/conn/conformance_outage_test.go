@@ -10,6 +10,7 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 )
 
 func TestDroppedConnectionIsMended(t *testing.T) {
@@ -30,11 +31,11 @@ func TestDroppedConnectionIsMended(t *testing.T) {
 			if i%5 == 0 {
 				network.Cut()
 			}
-			if err := p.Publish(t.Context(), conn.Event{Subject: "orders", Data: fmt.Append(nil, i)}); err != nil {
+			if err := p.Publish(t.Context(), broker.Event{Subject: "orders", Data: fmt.Append(nil, i)}); err != nil {
 				t.Fatal(err)
 			}
 			// The ack may be lost with the connection; then it is said so.
-			if err := p.Flush(); errors.Is(err, conn.ErrNotAcked) {
+			if err := p.Flush(); errors.Is(err, broker.ErrNotAcked) {
 				p = conn.NewPublisher(session, nil)
 			} else if err != nil {
 				t.Fatal(err)
@@ -66,7 +67,7 @@ func TestNoReconnectEndsWithErrLost(t *testing.T) {
 		o.Servers, o.NoReconnect = network.URL, true
 		r := run(t, listener(o, "orders"), &recorder{})
 		network.Cut()
-		if _, err := r.wait(); !errors.Is(err, conn.ErrLost) {
+		if _, err := r.wait(); !errors.Is(err, broker.ErrLost) {
 			t.Error(err)
 		}
 	})
@@ -112,15 +113,15 @@ func TestFrozenServerIsNoticedAndMended(t *testing.T) {
 		session := dial(t, o)
 		s.Freeze()
 		p := conn.NewPublisher(session, nil)
-		if err := p.Publish(t.Context(), conn.Event{Subject: "orders", Data: []byte("in doubt")}); err != nil {
+		if err := p.Publish(t.Context(), broker.Event{Subject: "orders", Data: []byte("in doubt")}); err != nil {
 			t.Fatal(err)
 		}
-		if err := p.Flush(); !errors.Is(err, conn.ErrNotAcked) {
+		if err := p.Flush(); !errors.Is(err, broker.ErrNotAcked) {
 			t.Errorf("publishing to a frozen server: %v", err)
 		}
 		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
 		defer cancel()
-		if _, err := conn.Dial(ctx, o); !errors.Is(err, conn.ErrHung) {
+		if _, err := conn.Dial(ctx, o); !errors.Is(err, broker.ErrHung) {
 			t.Errorf("connecting to a frozen server: %v", err)
 		}
 		begin := time.Now()

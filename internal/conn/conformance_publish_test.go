@@ -9,6 +9,7 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 )
 
 func TestPublisherAccountsForEveryAckInOrder(t *testing.T) {
@@ -20,7 +21,7 @@ func TestPublisherAccountsForEveryAckInOrder(t *testing.T) {
 		var acked []int
 		ids := make(map[string]bool)
 		lasts := 0
-		p := conn.NewPublisher(session, func(event int, r conn.Receipt, last bool) {
+		p := conn.NewPublisher(session, func(event int, r broker.Receipt, last bool) {
 			acked = append(acked, event)
 			ids[r.ID] = true
 			if last {
@@ -28,7 +29,7 @@ func TestPublisherAccountsForEveryAckInOrder(t *testing.T) {
 			}
 		})
 		for i := range 500 {
-			if err := p.Publish(t.Context(), conn.Event{Subject: "orders", Data: fmt.Append(nil, i)}); err != nil {
+			if err := p.Publish(t.Context(), broker.Event{Subject: "orders", Data: fmt.Append(nil, i)}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -49,28 +50,28 @@ func TestPublisherSendsNothingAfterAFailure(t *testing.T) {
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
 		session := dial(t, options(t, s))
 		p := conn.NewPublisher(session, nil)
-		publishOne := func(data []byte) error { return p.Publish(t.Context(), conn.Event{Subject: "orders", Data: data}) }
+		publishOne := func(data []byte) error { return p.Publish(t.Context(), broker.Event{Subject: "orders", Data: data}) }
 		if err := publishOne([]byte("1")); err != nil {
 			t.Fatal(err)
 		}
-		largest := session.MaxPayload("orders") - 200
+		largest := maxPayload(t, session, "orders") - 200
 		if err := publishOne(bytes.Repeat([]byte("x"), largest)); err != nil {
 			t.Fatalf("%d bytes: %v", largest, err)
 		}
-		if err := publishOne(bytes.Repeat([]byte("x"), 2<<20)); !errors.Is(err, conn.ErrTooLarge) {
+		if err := publishOne(bytes.Repeat([]byte("x"), 2<<20)); !errors.Is(err, broker.ErrTooLarge) {
 			t.Fatalf("2 MiB: %v", err)
 		}
-		if err := publishOne([]byte("4")); !errors.Is(err, conn.ErrTooLarge) {
+		if err := publishOne([]byte("4")); !errors.Is(err, broker.ErrTooLarge) {
 			t.Fatalf("after a failure: %v", err)
 		}
-		if err := p.Flush(); !errors.Is(err, conn.ErrTooLarge) {
+		if err := p.Flush(); !errors.Is(err, broker.ErrTooLarge) {
 			t.Fatal(err)
 		}
 		if sent, acked, inDoubt := p.Sent(); inDoubt != 0 || sent != 2 || acked != 2 {
 			t.Errorf("sent %d, acked %d", sent, acked)
 		}
-		if sequence, _, err := session.Find(t.Context(), "orders", 0); sequence != 2 || err != nil {
-			t.Errorf("stored %d, %v", sequence, err)
+		if newest, err := session.Find(t.Context(), "orders", 0); newest.Sequence != 2 || err != nil {
+			t.Errorf("stored %d, %v", newest.Sequence, err)
 		}
 	})
 }
@@ -81,17 +82,17 @@ func TestLargestEventPasses(t *testing.T) {
 		o := options(t, s)
 		o.ClientID = "c"
 		session := dial(t, o)
-		limit := session.MaxPayload("s")
+		limit := maxPayload(t, session, "s")
 		done := make(chan error, 1)
-		err := session.Publish(conn.Event{Subject: "s", Data: make([]byte, limit)}, func(_ conn.Receipt, err error) { done <- err })
+		err := session.Publish(t.Context(), broker.Event{Subject: "s", Data: make([]byte, limit)}, func(_ broker.Receipt, err error) { done <- err })
 		if err != nil {
 			t.Fatal(err)
 		}
 		if err := <-done; err != nil {
 			t.Fatal(err)
 		}
-		err = session.Publish(conn.Event{Subject: "s", Data: make([]byte, limit+1)}, func(conn.Receipt, error) {})
-		if !errors.Is(err, conn.ErrTooLarge) {
+		err = session.Publish(t.Context(), broker.Event{Subject: "s", Data: make([]byte, limit+1)}, func(broker.Receipt, error) {})
+		if !errors.Is(err, broker.ErrTooLarge) {
 			t.Fatal(err)
 		}
 	})

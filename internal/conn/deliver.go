@@ -5,19 +5,23 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"nats-test/internal/conn/broker"
 )
 
-// taken is an event that was handled and waits to be acked.
-type taken struct {
-	acker    acker
+// unflushed is an event that was handled and waits to be acked.
+type unflushed struct {
+	acker    broker.Acker
 	subject  string
 	sequence uint64
 	took     time.Duration
 }
 
-// alone reports whether all events come to this listener, from where it was
+// ownsAllEvents reports whether all events come to this listener, from where it was
 // told to start. A group or durable that exists has its own position.
-func (s *stay) alone() bool { return s.Subscription.Group == "" && s.Subscription.Durable == "" }
+func (s *attempt) ownsAllEvents() bool {
+	return s.Subscription.Group == "" && s.Subscription.Durable == ""
+}
 
 // sizeWeight is how many events the average of their size is made of, about.
 const sizeWeight = 16
@@ -25,7 +29,7 @@ const sizeWeight = 16
 // deliver has one event handled, and flushed and acked in good time. It
 // returns false if the event is left to others, as all are once ctx is done.
 // Without one, what was handled is flushed and acked.
-func (s *stay) deliver(ctx context.Context, m *Message, more bool, p *position) bool {
+func (s *attempt) deliver(ctx context.Context, m *broker.Message, more bool, p *position) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.stopping {
@@ -36,19 +40,19 @@ func (s *stay) deliver(ctx context.Context, m *Message, more bool, p *position) 
 		return true
 	}
 	if ctx.Err() != nil { // none is begun after a signal, however long the one in hand took
-		if len(s.taken) > 0 {
+		if len(s.unflushed) > 0 {
 			s.flush()
 		}
 		return false
 	}
-	if len(s.taken) == 0 {
+	if len(s.unflushed) == 0 {
 		s.clock = time.Now()
 		s.takenAt = s.clock
 	}
 	if p.handled.has(m.Sequence, m.Time) {
 		// A copy, sent because the ack was late, or lost. A server that was
 		// killed may not even know that it sent it before.
-		s.taken = append(s.taken, taken{m.acker, m.Subject, m.Sequence, 0})
+		s.unflushed = append(s.unflushed, unflushed{m.Acker, m.Subject, m.Sequence, 0})
 	} else {
 		err := s.handler.Handle(m)
 		begin := s.clock
@@ -62,20 +66,20 @@ func (s *stay) deliver(ctx context.Context, m *Message, more bool, p *position) 
 		}
 		switch {
 		case errors.Is(err, ErrLeave):
-			m.acker.Leave()
+			m.Acker.Leave()
 			s.leave(m, p)
 		case err == nil && s.NoAck:
-			m.acker.Leave()
+			m.Acker.Leave()
 			s.leave(m, p)
 		case err == nil:
 			p.handled.add(m.Sequence, m.Time)
-			s.taken = append(s.taken, taken{m.acker, m.Subject, m.Sequence, s.clock.Sub(begin)})
+			s.unflushed = append(s.unflushed, unflushed{m.Acker, m.Subject, m.Sequence, s.clock.Sub(begin)})
 		case err != nil:
 			s.fail(err)
 			return false
 		}
 	}
-	if s.UntilEnd && s.backend == STAN {
+	if s.UntilEnd && !s.traits.Gapless {
 		p.whole.add(m.Sequence)
 	}
 	p.size += (len(m.Data) - p.size) / sizeWeight
@@ -84,9 +88,9 @@ func (s *stay) deliver(ctx context.Context, m *Message, more bool, p *position) 
 	}
 	if s.UntilEnd && !p.passed && (m.Newest || p.end > 0 && m.Sequence >= p.end) {
 		p.passed = true
-		// Alone, the others were handled before it, but for what the network lost
-		// on NATS Streaming. Newest may be the word of a replica that lags.
-		if s.alone() && p.end > 0 && m.Sequence >= p.end && (s.backend != STAN || p.whole.last >= p.end) {
+		// Alone, the others were handled before it, but for what the network
+		// lost. Newest may be the word of a replica that lags.
+		if s.ownsAllEvents() && p.end > 0 && m.Sequence >= p.end && (s.traits.Gapless || p.whole.last >= p.end) {
 			p.reached = true
 			if s.atEnd() {
 				s.stopping = true
@@ -96,7 +100,7 @@ func (s *stay) deliver(ctx context.Context, m *Message, more bool, p *position) 
 		more = false // those who decide on the end look at the acks
 		s.signal()
 	}
-	if !more || s.stopping || ctx.Err() != nil || len(s.taken) >= flushEvents || s.clock.Sub(s.takenAt) >= flushAfter {
+	if !more || s.stopping || ctx.Err() != nil || len(s.unflushed) >= flushEvents || s.clock.Sub(s.takenAt) >= flushAfter {
 		s.flush()
 	}
 	return true
@@ -104,8 +108,8 @@ func (s *stay) deliver(ctx context.Context, m *Message, more bool, p *position) 
 
 // leave notes an event that stays unacked, and says so when no other can come
 // because of such events. mu is held.
-func (s *stay) leave(m *Message, p *position) {
-	if s.backend == JetStream && s.alone() { // its events need no acks
+func (s *attempt) leave(m *broker.Message, p *position) {
+	if !s.traits.LoneAcks && s.ownsAllEvents() { // its events need no acks
 		return
 	}
 	limit := int(p.limit.Load())
@@ -125,8 +129,8 @@ func (s *stay) leave(m *Message, p *position) {
 	}
 }
 
-// flush completes and acks what was taken. mu is held.
-func (s *stay) flush() {
+// flush completes and acks what was handled. mu is held.
+func (s *attempt) flush() {
 	if s.failed != nil {
 		return
 	}
@@ -136,26 +140,26 @@ func (s *stay) flush() {
 	}
 	unsent := 0
 	var why error
-	for _, t := range s.taken {
+	for _, t := range s.unflushed {
 		if err := t.acker.Ack(); err != nil {
 			unsent, why = unsent+1, err
 		}
-		if wait := s.Subscription.AckWait; s.backend == STAN && t.took > wait*8/10 {
+		if wait := s.Subscription.AckWait; !s.traits.ExtendsWait && t.took > wait*8/10 {
 			s.options.Notify(fmt.Sprintf("handling #%d of %s took %v, and the ack wait is %v: a slower one is delivered "+
 				"to others meanwhile (raise --ack-wait)", t.sequence, t.subject, t.took.Round(time.Millisecond), wait))
 		}
 	}
 	if unsent > 0 {
-		first, last := s.taken[0], s.taken[len(s.taken)-1]
+		first, last := s.unflushed[0], s.unflushed[len(s.unflushed)-1]
 		s.options.Notify(fmt.Sprintf("%d acks could not be sent (%v), of what was handled from #%d of %s to #%d of %s: these may come again",
 			unsent, why, first.sequence, first.subject, last.sequence, last.subject))
 	}
-	clear(s.taken) // don't hold their memory
-	s.taken = s.taken[:0]
+	clear(s.unflushed) // don't hold their memory
+	s.unflushed = s.unflushed[:0]
 }
 
-// fail ends the listener, and what was taken stays unacked. mu is held.
-func (s *stay) fail(err error) {
+// fail ends the listener, and what was handled stays unacked. mu is held.
+func (s *attempt) fail(err error) {
 	s.failed, s.stopping = err, true
 	s.end()
 }

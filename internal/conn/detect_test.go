@@ -11,6 +11,8 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 func TestDetection(t *testing.T) {
@@ -24,35 +26,35 @@ func TestDetection(t *testing.T) {
 		WITHOUT { users: [ { user: without, password: s3cret } ] }
 	}`})
 	tests := map[string]struct {
-		options conn.Options
-		want    conn.Backend // or, where it is none:
+		options link.Options
+		want    broker.Backend // or, where it is none:
 		reasons []error
 		words   string
 	}{
-		"NATS Streaming alone":  {conn.Options{Servers: streaming.URL}, conn.STAN, nil, ""},
-		"both":                  {conn.Options{Servers: both.URL}, conn.STAN, nil, ""},
-		"both, other cluster":   {conn.Options{Servers: both.URL, Cluster: "other"}, conn.JetStream, nil, ""},
-		"both, JetStream asked": {conn.Options{Servers: both.URL, Backend: conn.JetStream}, conn.JetStream, nil, ""},
-		"JetStream alone":       {conn.Options{Servers: jetStream.URL}, conn.JetStream, nil, ""},
-		"account with it":       {conn.Options{Servers: accounts.URL, Auth: as("with")}, conn.JetStream, nil, ""},
+		"NATS Streaming alone":  {link.Options{Servers: streaming.URL}, broker.STAN, nil, ""},
+		"both":                  {link.Options{Servers: both.URL}, broker.STAN, nil, ""},
+		"both, other cluster":   {link.Options{Servers: both.URL, Cluster: "other"}, broker.JetStream, nil, ""},
+		"both, JetStream asked": {link.Options{Servers: both.URL, Backend: broker.JetStream}, broker.JetStream, nil, ""},
+		"JetStream alone":       {link.Options{Servers: jetStream.URL}, broker.JetStream, nil, ""},
+		"account with it":       {link.Options{Servers: accounts.URL, Auth: as("with")}, broker.JetStream, nil, ""},
 		"plain NATS": {
-			conn.Options{Servers: plain.URL}, "", []error{conn.ErrNoCluster, conn.ErrNoJetStream},
+			link.Options{Servers: plain.URL}, "", []error{broker.ErrNoCluster, broker.ErrNoJetStream},
 			"jetstream not enabled",
 		},
 		"account without it": {
-			conn.Options{Servers: accounts.URL, Auth: as("without")}, "", []error{conn.ErrNoCluster, conn.ErrNoJetStream},
+			link.Options{Servers: accounts.URL, Auth: as("without")}, "", []error{broker.ErrNoCluster, broker.ErrNoJetStream},
 			"jetstream not enabled for account",
 		},
 		"other cluster, no JetStream": {
-			conn.Options{Servers: streaming.URL, Cluster: "other"}, "", []error{conn.ErrNoCluster, conn.ErrNoJetStream},
+			link.Options{Servers: streaming.URL, Cluster: "other"}, "", []error{broker.ErrNoCluster, broker.ErrNoJetStream},
 			"no NATS Streaming cluster",
 		},
 		"NATS Streaming asked, JetStream there": {
-			conn.Options{Servers: jetStream.URL, Backend: conn.STAN}, "", []error{conn.ErrNoCluster},
+			link.Options{Servers: jetStream.URL, Backend: broker.STAN}, "", []error{broker.ErrNoCluster},
 			`cluster "ticketing"`,
 		},
 		"NATS Streaming asked, other cluster": {
-			conn.Options{Servers: both.URL, Backend: conn.STAN, Cluster: "other"}, "", []error{conn.ErrNoCluster},
+			link.Options{Servers: both.URL, Backend: broker.STAN, Cluster: "other"}, "", []error{broker.ErrNoCluster},
 			`cluster "other"`,
 		},
 	}
@@ -66,7 +68,7 @@ func TestDetection(t *testing.T) {
 				}
 				return
 			}
-			for _, reason := range []error{conn.ErrNoCluster, conn.ErrNoJetStream, conn.ErrHung, conn.ErrAuth} {
+			for _, reason := range []error{broker.ErrNoCluster, broker.ErrNoJetStream, broker.ErrHung, broker.ErrAuth} {
 				if want := slices.Contains(test.reasons, reason); errors.Is(err, reason) != want {
 					t.Errorf("%v: is it %q? want %v", err, reason, want)
 				}
@@ -85,13 +87,13 @@ func TestJetStreamAskedWhereThereIsNone(t *testing.T) {
 		WITH { jetstream: enabled, users: [ { user: with, password: s3cret } ] }
 		WITHOUT { users: [ { user: without, password: s3cret } ] }
 	}`})
-	for name, o := range map[string]conn.Options{
+	for name, o := range map[string]link.Options{
 		"NATS Streaming":     {Servers: streaming.URL},
 		"account without it": {Servers: accounts.URL, Auth: as("without")},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o.Backend, o.Timeout = conn.JetStream, long
-			if _, err := conn.Dial(t.Context(), o); !errors.Is(err, conn.ErrNoJetStream) || errors.Is(err, conn.ErrNoCluster) {
+			o.Backend, o.Timeout = broker.JetStream, long
+			if _, err := conn.Dial(t.Context(), o); !errors.Is(err, broker.ErrNoJetStream) || errors.Is(err, broker.ErrNoCluster) {
 				t.Error(err)
 			}
 		})
@@ -111,24 +113,24 @@ func TestDetectionWithoutPermissions(t *testing.T) {
 	tests := []struct {
 		denied string
 		server *brokertest.Server
-		want   conn.Backend // or, where it is none:
+		want   broker.Backend // or, where it is none:
 		reason error
 	}{
-		{"stan", both, conn.JetStream, nil},
-		{"stan", jetStream, conn.JetStream, nil},
-		{"stan", plain, "", conn.ErrAuth}, // it may be there
-		{"info", both, "", conn.ErrAuth},
-		{"info", jetStream, "", conn.ErrAuth},
-		{"jetstream", both, conn.STAN, nil},
-		{"jetstream", jetStream, conn.JetStream, nil}, // it may be only the question that is denied
-		{"none", jetStream, "", conn.ErrAuth},
-		{"inbox", both, "", conn.ErrAuth},
-		{"inbox", jetStream, "", conn.ErrAuth},
+		{"stan", both, broker.JetStream, nil},
+		{"stan", jetStream, broker.JetStream, nil},
+		{"stan", plain, "", broker.ErrAuth}, // it may be there
+		{"info", both, "", broker.ErrAuth},
+		{"info", jetStream, "", broker.ErrAuth},
+		{"jetstream", both, broker.STAN, nil},
+		{"jetstream", jetStream, broker.JetStream, nil}, // it may be only the question that is denied
+		{"none", jetStream, "", broker.ErrAuth},
+		{"inbox", both, "", broker.ErrAuth},
+		{"inbox", jetStream, "", broker.ErrAuth},
 	}
 	names := map[*brokertest.Server]string{both: "both", jetStream: "JetStream", plain: "plain"}
 	for _, test := range tests {
 		t.Run(test.denied+" denied at "+names[test.server], func(t *testing.T) {
-			o := conn.Options{Servers: test.server.URL, Auth: as(test.denied), Timeout: long}
+			o := link.Options{Servers: test.server.URL, Auth: as(test.denied), Timeout: long}
 			session, err := conn.Dial(t.Context(), o)
 			if err != nil {
 				if test.reason == nil || !errors.Is(err, test.reason) {
@@ -172,11 +174,11 @@ func TestSilenceIsNoAbsence(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			_, err := conn.Dial(t.Context(), conn.Options{Servers: server.URL, Timeout: 300 * time.Millisecond})
-			if !errors.Is(err, conn.ErrHung) || errors.Is(err, conn.ErrNoCluster) || errors.Is(err, conn.ErrNoJetStream) {
+			_, err := conn.Dial(t.Context(), link.Options{Servers: server.URL, Timeout: 300 * time.Millisecond})
+			if !errors.Is(err, broker.ErrHung) || errors.Is(err, broker.ErrNoCluster) || errors.Is(err, broker.ErrNoJetStream) {
 				t.Error(err)
 			}
-			if unknown := test.config.JetStream && test.silent != ""; errors.Is(err, conn.ErrSilentCluster) != unknown {
+			if unknown := test.config.JetStream && test.silent != ""; errors.Is(err, broker.ErrSilentCluster) != unknown {
 				t.Errorf("the cluster is unknown: %v: %v", unknown, err)
 			}
 		})
@@ -188,7 +190,7 @@ func TestDetectionTakesLittleTime(t *testing.T) {
 	t.Parallel()
 	both := brokertest.Start(t, brokertest.Config{JetStream: true})
 	jetStream := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
-	middle := func(o conn.Options) time.Duration {
+	middle := func(o link.Options) time.Duration {
 		const tries = 25
 		var took []time.Duration
 		for range tries {
@@ -202,13 +204,13 @@ func TestDetectionTakesLittleTime(t *testing.T) {
 		slices.Sort(took)
 		return took[tries/2]
 	}
-	for name, o := range map[string]conn.Options{
-		"NATS Streaming":          {Servers: both.URL, Backend: conn.STAN},
-		"JetStream":               {Servers: jetStream.URL, Backend: conn.JetStream},
-		"JetStream, both running": {Servers: both.URL, Cluster: "other", Backend: conn.JetStream},
+	for name, o := range map[string]link.Options{
+		"NATS Streaming":          {Servers: both.URL, Backend: broker.STAN},
+		"JetStream":               {Servers: jetStream.URL, Backend: broker.JetStream},
+		"JetStream, both running": {Servers: both.URL, Cluster: "other", Backend: broker.JetStream},
 	} {
 		told := middle(o)
-		o.Backend = conn.Auto
+		o.Backend = broker.Auto
 		t.Logf("connecting, %s: %v when told so, %v when it is to be found out", name, told, middle(o))
 	}
 }

@@ -8,7 +8,9 @@ import (
 	"time"
 
 	"nats-test/internal/brokertest"
-	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/doctor"
+	"nats-test/internal/conn/link"
 )
 
 func TestDiagnosisOfTLS(t *testing.T) {
@@ -29,72 +31,72 @@ func TestDiagnosisOfTLS(t *testing.T) {
 	first := start(serverCert, serverKey, "handshake_first: true")
 	plain := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true}).URL
 	asNATS := func(url string) string { return "nats" + strings.TrimPrefix(url, "tls") }
-	ca := conn.TLS{CA: good.file}
+	ca := link.TLS{CA: good.file}
 	for name, test := range map[string]struct {
-		o    conn.Options
+		o    link.Options
 		want string // of what works
 	}{
-		"right":             {conn.Options{Servers: server, TLS: ca}, `TLS 1.3, certificate "CN=server" from "CN=good" ends in 99 days, on 20`},
-		"not asked for":     {conn.Options{Servers: asNATS(server), TLS: ca}, `TLS 1.3, certificate "CN=server"`},
-		"ends soon":         {conn.Options{Servers: start(soonCert, soonKey, ""), TLS: ca}, `ends in 2 days, on \S+: renew it soon`},
-		"both certificates": {conn.Options{Servers: verifying, TLS: conn.TLS{CA: good.file, Cert: clientCert, Key: clientKey}}, "TLS 1.3, "},
-		"first":             {conn.Options{Servers: first, TLS: conn.TLS{CA: good.file, First: true}}, "TLS 1.3, "},
+		"right":             {link.Options{Servers: server, TLS: ca}, `TLS 1.3, certificate "CN=server" from "CN=good" ends in 99 days, on 20`},
+		"not asked for":     {link.Options{Servers: asNATS(server), TLS: ca}, `TLS 1.3, certificate "CN=server"`},
+		"ends soon":         {link.Options{Servers: start(soonCert, soonKey, ""), TLS: ca}, `ends in 2 days, on \S+: renew it soon`},
+		"both certificates": {link.Options{Servers: verifying, TLS: link.TLS{CA: good.file, Cert: clientCert, Key: clientKey}}, "TLS 1.3, "},
+		"first":             {link.Options{Servers: first, TLS: link.TLS{CA: good.file, First: true}}, "TLS 1.3, "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := diagnose(t, test.o)
-			f.works(conn.JetStream)
+			f.works(broker.JetStream)
 			for _, one := range f.all {
-				if one.Step == conn.StepTLS && (one.State != conn.StateOK || !regexp.MustCompile(test.want).MatchString(one.What)) {
+				if one.Step == doctor.StepTLS && (one.State != doctor.StateOK || !regexp.MustCompile(test.want).MatchString(one.What)) {
 					t.Errorf("not %s: %+v", test.want, one)
 				}
 			}
-			f.has(conn.StepTLS, conn.StateOK, "certificate")
-			f.has(conn.StepNATS, conn.StateOK, "NATS server 2.")
+			f.has(doctor.StepTLS, doctor.StateOK, "certificate")
+			f.has(doctor.StepNATS, doctor.StateOK, "NATS server 2.")
 		})
 	}
 	for name, test := range map[string]struct {
-		o           conn.Options
-		step        conn.Step
+		o           link.Options
+		step        doctor.Step
 		words, hint string
 	}{
 		"authority unknown": {
-			conn.Options{Servers: server, TLS: conn.TLS{CA: other.file}}, conn.StepTLS,
+			link.Options{Servers: server, TLS: link.TLS{CA: other.file}}, doctor.StepTLS,
 			`certificate "CN=server" from "CN=good" ends in 99 days`, "--tlsca FILE",
 		},
-		"no authority": {conn.Options{Servers: asNATS(server)}, conn.StepTLS, "that authority is not trusted here", "--tlsca FILE"},
+		"no authority": {link.Options{Servers: asNATS(server)}, doctor.StepTLS, "that authority is not trusted here", "--tlsca FILE"},
 		"other host": {
-			conn.Options{Servers: strings.Replace(server, "127.0.0.1", "localhost", 1), TLS: ca}, conn.StepTLS,
+			link.Options{Servers: strings.Replace(server, "127.0.0.1", "localhost", 1), TLS: ca}, doctor.StepTLS,
 			`it is for "127.0.0.1", not for "localhost"`, "name the server as its certificate does",
 		},
 		"expired": {
-			conn.Options{Servers: start(expiredCert, expiredKey, ""), TLS: ca}, conn.StepTLS,
+			link.Options{Servers: start(expiredCert, expiredKey, ""), TLS: ca}, doctor.StepTLS,
 			`certificate "CN=expired" from "CN=good" ended less than a day ago, on 20`, "renew",
 		},
 		"client certificate missing": {
-			conn.Options{Servers: verifying, TLS: ca}, conn.StepTLS, "asks for a client certificate, and none was given", "--tlscert FILE --tlskey FILE",
+			link.Options{Servers: verifying, TLS: ca}, doctor.StepTLS, "asks for a client certificate, and none was given", "--tlscert FILE --tlskey FILE",
 		},
 		"client certificate of a stranger": {
-			conn.Options{Servers: verifying, TLS: conn.TLS{CA: good.file, Cert: strangerCert, Key: strangerKey}}, conn.StepTLS,
+			link.Options{Servers: verifying, TLS: link.TLS{CA: good.file, Cert: strangerCert, Key: strangerKey}}, doctor.StepTLS,
 			"refuses the client certificate in " + strangerCert, "its dates and its authority",
 		},
 		"client certificate expired": {
-			conn.Options{Servers: verifying, TLS: conn.TLS{CA: good.file, Cert: expiredCert, Key: expiredKey}}, conn.StepTLS,
+			link.Options{Servers: verifying, TLS: link.TLS{CA: good.file, Cert: expiredCert, Key: expiredKey}}, doctor.StepTLS,
 			"refuses the client certificate in " + expiredCert, "its dates and its authority",
 		},
 		"key of another": {
-			conn.Options{Servers: server, TLS: conn.TLS{CA: good.file, Cert: clientCert, Key: strangerKey}}, conn.StepSettings,
+			link.Options{Servers: server, TLS: link.TLS{CA: good.file, Cert: clientCert, Key: strangerKey}}, doctor.StepSettings,
 			"private key does not match", "",
 		},
-		"none there":        {conn.Options{Servers: strings.Replace(plain, "nats", "tls", 1)}, conn.StepTLS, "the server offers no TLS", "use nats://"},
-		"none there, asked": {conn.Options{Servers: plain, TLS: ca}, conn.StepTLS, "the server offers no TLS", "without --tlsca"},
-		"first, not known":  {conn.Options{Servers: first, TLS: ca, Timeout: time.Second}, conn.StepNATS, "closes the connection when spoken to", "tls_first in a NATS context"},
-		"first, not so":     {conn.Options{Servers: server, TLS: conn.TLS{CA: good.file, First: true}}, conn.StepTLS, "does not begin with a TLS handshake", "leave tls_first out"},
+		"none there":        {link.Options{Servers: strings.Replace(plain, "nats", "tls", 1)}, doctor.StepTLS, "the server offers no TLS", "use nats://"},
+		"none there, asked": {link.Options{Servers: plain, TLS: ca}, doctor.StepTLS, "the server offers no TLS", "without --tlsca"},
+		"first, not known":  {link.Options{Servers: first, TLS: ca, Timeout: time.Second}, doctor.StepNATS, "closes the connection when spoken to", "tls_first in a NATS context"},
+		"first, not so":     {link.Options{Servers: server, TLS: link.TLS{CA: good.file, First: true}}, doctor.StepTLS, "does not begin with a TLS handshake", "leave tls_first out"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := diagnose(t, test.o)
-			reason := conn.ErrTLS
-			if test.step == conn.StepNATS {
-				reason = conn.ErrNoServer // it closes the connection
+			reason := broker.ErrTLS
+			if test.step == doctor.StepNATS {
+				reason = broker.ErrNoServer // it closes the connection
 			}
 			f.faulty(test.step, reason, test.words, test.hint)
 		})
@@ -115,15 +117,15 @@ func TestDiagnosisOfWebSocket(t *testing.T) {
 		return found[1]
 	}
 	plain, secure := start("no_tls: true"), start(fmt.Sprintf("tls { cert_file: %q, key_file: %q }", cert, key))
-	f := diagnose(t, conn.Options{Servers: plain})
-	f.works(conn.JetStream)
-	f.has(conn.StepNATS, conn.StateOK, "NATS server 2.")
-	f.has(conn.StepTLS, conn.StateNone, "not encrypted")
-	f = diagnose(t, conn.Options{Servers: secure, TLS: conn.TLS{CA: good.file}})
-	f.works(conn.JetStream)
-	f.has(conn.StepTLS, conn.StateOK, `certificate "CN=server"`)
-	diagnose(t, conn.Options{Servers: secure}).faulty(conn.StepTLS, conn.ErrTLS, "that authority is not trusted here", "--tlsca")
+	f := diagnose(t, link.Options{Servers: plain})
+	f.works(broker.JetStream)
+	f.has(doctor.StepNATS, doctor.StateOK, "NATS server 2.")
+	f.has(doctor.StepTLS, doctor.StateNone, "not encrypted")
+	f = diagnose(t, link.Options{Servers: secure, TLS: link.TLS{CA: good.file}})
+	f.works(broker.JetStream)
+	f.has(doctor.StepTLS, doctor.StateOK, `certificate "CN=server"`)
+	diagnose(t, link.Options{Servers: secure}).faulty(doctor.StepTLS, broker.ErrTLS, "that authority is not trusted here", "--tlsca")
 	other := strings.Replace(impostor(t, says("HTTP/1.1 200 OK\r\n\r\n")), "nats", "ws", 1)
-	f = diagnose(t, conn.Options{Servers: other, Timeout: time.Second})
-	f.faulty(conn.StepNATS, conn.ErrRefused, "does not answer as a NATS server would", "")
+	f = diagnose(t, link.Options{Servers: other, Timeout: time.Second})
+	f.faulty(doctor.StepNATS, broker.ErrRefused, "does not answer as a NATS server would", "")
 }

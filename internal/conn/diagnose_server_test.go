@@ -17,7 +17,9 @@ import (
 	"time"
 
 	"nats-test/internal/brokertest"
-	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/doctor"
+	"nats-test/internal/conn/link"
 )
 
 // impostor returns the URL of a server that answers each connection with talk,
@@ -87,28 +89,28 @@ func TestDiagnosisOfOtherServers(t *testing.T) {
 		reason error
 		words  string
 	}{
-		"nothing said":    {impostor(t, says("")), conn.ErrHung, "takes the connection and says nothing for "},
-		"closed at once":  {impostor(t, func(net.Conn, <-chan struct{}) {}), conn.ErrNoServer, "closes it without a word"},
-		"SSH":             {impostor(t, says("SSH-2.0-OpenSSH_9.6\r\n")), conn.ErrNoServer, `not as a NATS server: "SSH-2.0-OpenSSH_9.6"`},
-		"HTTP":            {strings.Replace(web.URL, "http", "nats", 1), conn.ErrNoServer, `not as a NATS server: "HTTP/1.1 400 Bad Request"`},
-		"HTTPS":           {strings.Replace(secure.URL, "https", "nats", 1), conn.ErrNoServer, "says nothing, and closes the connection when spoken to"},
-		"TLS alert":       {impostor(t, says("\x15\x03\x01\x00\x02\x02\x46")), conn.ErrTLS, "speaks TLS from the first byte"},
-		"escapes":         {impostor(t, says("\x1b]0;owned\x07\u202e\xff\r\n")), conn.ErrNoServer, `"\x1b]0;owned\a\u202e\xff"`},
-		"no line":         {impostor(t, says("hello")), conn.ErrNoServer, `not as a NATS server: "hello"`},
-		"half a greeting": {impostor(t, says(`INFO {"server_id":"x`)), conn.ErrNoServer, `not as a NATS server: "INFO {`},
-		"no JSON":         {impostor(t, says("INFO what\r\n")), conn.ErrNoServer, `not as a NATS server: "INFO what"`},
-		"endless junk":    {impostor(t, endless("", "junk", &written)), conn.ErrNoServer, `not as a NATS server: "junkjunk`},
-		"endless line":    {impostor(t, endless("INFO {", " ", &written)), conn.ErrNoServer, "a greeting of more than "},
+		"nothing said":    {impostor(t, says("")), broker.ErrHung, "takes the connection and says nothing for "},
+		"closed at once":  {impostor(t, func(net.Conn, <-chan struct{}) {}), broker.ErrNoServer, "closes it without a word"},
+		"SSH":             {impostor(t, says("SSH-2.0-OpenSSH_9.6\r\n")), broker.ErrNoServer, `not as a NATS server: "SSH-2.0-OpenSSH_9.6"`},
+		"HTTP":            {strings.Replace(web.URL, "http", "nats", 1), broker.ErrNoServer, `not as a NATS server: "HTTP/1.1 400 Bad Request"`},
+		"HTTPS":           {strings.Replace(secure.URL, "https", "nats", 1), broker.ErrNoServer, "says nothing, and closes the connection when spoken to"},
+		"TLS alert":       {impostor(t, says("\x15\x03\x01\x00\x02\x02\x46")), broker.ErrTLS, "speaks TLS from the first byte"},
+		"escapes":         {impostor(t, says("\x1b]0;owned\x07\u202e\xff\r\n")), broker.ErrNoServer, `"\x1b]0;owned\a\u202e\xff"`},
+		"no line":         {impostor(t, says("hello")), broker.ErrNoServer, `not as a NATS server: "hello"`},
+		"half a greeting": {impostor(t, says(`INFO {"server_id":"x`)), broker.ErrNoServer, `not as a NATS server: "INFO {`},
+		"no JSON":         {impostor(t, says("INFO what\r\n")), broker.ErrNoServer, `not as a NATS server: "INFO what"`},
+		"endless junk":    {impostor(t, endless("", "junk", &written)), broker.ErrNoServer, `not as a NATS server: "junkjunk`},
+		"endless line":    {impostor(t, endless("INFO {", " ", &written)), broker.ErrNoServer, "a greeting of more than "},
 	} {
 		t.Run(name, func(t *testing.T) {
 			begin, timeout := time.Now(), 400*time.Millisecond
 			if strings.HasPrefix(name, "endless") { // it is much to read
 				timeout = 3 * time.Second
 			}
-			f := diagnose(t, conn.Options{Servers: test.url, Timeout: timeout})
-			f.faulty(conn.StepNATS, test.reason, test.words, "")
-			f.has(conn.StepTCP, conn.StateOK, "connected to 127.0.0.1:")
-			if f.that.Fault != nil && (f.that.Fault.Hint == "" && !errors.Is(f.that.Fault.Err, conn.ErrHTTP) || len(f.that.Fault.What) > 400) {
+			f := diagnose(t, link.Options{Servers: test.url, Timeout: timeout})
+			f.faulty(doctor.StepNATS, test.reason, test.words, "")
+			f.has(doctor.StepTCP, doctor.StateOK, "connected to 127.0.0.1:")
+			if f.that.Fault != nil && (f.that.Fault.Hint == "" && !errors.Is(f.that.Fault.Err, broker.ErrHTTP) || len(f.that.Fault.What) > 400) {
 				t.Errorf("%+v", f.that.Fault)
 			}
 			if took := time.Since(begin); took > 5*time.Second {
@@ -117,8 +119,8 @@ func TestDiagnosisOfOtherServers(t *testing.T) {
 		})
 	}
 	// However long it may be silent first.
-	patient := conn.Options{Servers: strings.Replace(web.URL, "http", "nats", 1), Timeout: 5 * time.Second}
-	diagnose(t, patient).faulty(conn.StepNATS, conn.ErrHTTP, `"HTTP/1.1 400 Bad Request"`, "")
+	patient := link.Options{Servers: strings.Replace(web.URL, "http", "nats", 1), Timeout: 5 * time.Second}
+	diagnose(t, patient).faulty(doctor.StepNATS, broker.ErrHTTP, `"HTTP/1.1 400 Bad Request"`, "")
 	// A greeting that comes in parts, and late, is one all the same; what
 	// follows it is not what it promises.
 	slow := impostor(t, func(c net.Conn, done <-chan struct{}) {
@@ -129,11 +131,11 @@ func TestDiagnosisOfOtherServers(t *testing.T) {
 		_, _ = io.WriteString(c, info[20:])
 		<-done
 	})
-	f := diagnose(t, conn.Options{Servers: slow, Timeout: 2 * time.Second})
-	f.has(conn.StepNATS, conn.StateOK, `answers as NATS server 2.15.2 "n"`)
-	f.faulty(conn.StepAuth, conn.ErrHung, "the server does not answer to the log-in", "")
+	f := diagnose(t, link.Options{Servers: slow, Timeout: 2 * time.Second})
+	f.has(doctor.StepNATS, doctor.StateOK, `answers as NATS server 2.15.2 "n"`)
+	f.faulty(doctor.StepAuth, broker.ErrHung, "the server does not answer to the log-in", "")
 	full := impostor(t, says(info+"-ERR 'maximum connections exceeded'\r\n"))
-	diagnose(t, conn.Options{Servers: full, Timeout: 2 * time.Second}).faulty(conn.StepAuth, conn.ErrCrowded, "maximum connections exceeded", "")
+	diagnose(t, link.Options{Servers: full, Timeout: 2 * time.Second}).faulty(doctor.StepAuth, broker.ErrCrowded, "maximum connections exceeded", "")
 }
 
 func TestDiagnosisOfAFalseGreeting(t *testing.T) {
@@ -145,13 +147,13 @@ func TestDiagnosisOfAFalseGreeting(t *testing.T) {
 		"ldm":     `{"version":"2.1.0","ldm":true}`,
 	} {
 		t.Run(name, func(t *testing.T) {
-			f := diagnose(t, conn.Options{Servers: impostor(t, says("INFO "+text+"\r\n")), Timeout: time.Second})
-			f.has(conn.StepNATS, conn.StateOK, "answers as NATS server ")
+			f := diagnose(t, link.Options{Servers: impostor(t, says("INFO "+text+"\r\n")), Timeout: time.Second})
+			f.has(doctor.StepNATS, doctor.StateOK, "answers as NATS server ")
 			for _, one := range f.all {
 				if all := one.What + one.Short; strings.ContainsAny(all, "\x1b\x07\n\u202e") || len(all) > 500 {
 					t.Errorf("%q", all)
 				}
-				if name == "ldm" && one.Step == conn.StepNATS && !strings.HasSuffix(one.What, "shutting down (lame duck mode)") {
+				if name == "ldm" && one.Step == doctor.StepNATS && !strings.HasSuffix(one.What, "shutting down (lame duck mode)") {
 					t.Errorf("%q", one.What)
 				}
 			}
@@ -165,7 +167,7 @@ func TestEndlessGreeting(t *testing.T) {
 	brokertest.NoLeaks(t)
 	var written atomic.Int64
 	url := impostor(t, endless("INFO {", " ", &written))
-	if err := refused(t, conn.Options{Servers: url}); !errors.Is(err, conn.ErrNoServer) {
+	if err := refused(t, link.Options{Servers: url}); !errors.Is(err, broker.ErrNoServer) {
 		t.Error(err)
 	}
 	if n := written.Load(); n > 32<<20 {
@@ -175,17 +177,17 @@ func TestEndlessGreeting(t *testing.T) {
 
 func TestDiagnosisOfAddresses(t *testing.T) {
 	t.Parallel()
-	f := diagnose(t, conn.Options{Servers: "nats://no-such-host.invalid"})
-	f.faulty(conn.StepName, conn.ErrNoServer, "no-such-host.invalid", "check the spelling")
-	f = diagnose(t, conn.Options{Servers: "nats://ada:s3cret@no-such-host"})
-	f.faulty(conn.StepName, conn.ErrNoServer, "no-such-host", "make pf")
-	f = diagnose(t, conn.Options{Servers: "nats://ada:s3cret@127.0.0.1:1"})
-	f.faulty(conn.StepTCP, conn.ErrNoServer, "127.0.0.1:1: connection refused", "")
-	f.has(conn.StepName, conn.StateOK, "127.0.0.1 is an address")
-	f = diagnose(t, conn.Options{Servers: "nats://[::1]:1"})
-	f.faulty(conn.StepTCP, conn.ErrNoServer, "[::1]:1: ", "")
-	f = diagnose(t, conn.Options{Servers: "127.0.0.1:1, nats://127.0.0.1:2,"})
-	f.faulty(conn.StepTCP, conn.ErrNoServer, "connection refused", "")
+	f := diagnose(t, link.Options{Servers: "nats://no-such-host.invalid"})
+	f.faulty(doctor.StepName, broker.ErrNoServer, "no-such-host.invalid", "check the spelling")
+	f = diagnose(t, link.Options{Servers: "nats://ada:s3cret@no-such-host"})
+	f.faulty(doctor.StepName, broker.ErrNoServer, "no-such-host", "make pf")
+	f = diagnose(t, link.Options{Servers: "nats://ada:s3cret@127.0.0.1:1"})
+	f.faulty(doctor.StepTCP, broker.ErrNoServer, "127.0.0.1:1: connection refused", "")
+	f.has(doctor.StepName, doctor.StateOK, "127.0.0.1 is an address")
+	f = diagnose(t, link.Options{Servers: "nats://[::1]:1"})
+	f.faulty(doctor.StepTCP, broker.ErrNoServer, "[::1]:1: ", "")
+	f = diagnose(t, link.Options{Servers: "127.0.0.1:1, nats://127.0.0.1:2,"})
+	f.faulty(doctor.StepTCP, broker.ErrNoServer, "connection refused", "")
 	if len(f.all) != 4 || f.all[0].Server != "nats://127.0.0.1:1" || f.all[2].Server != "nats://127.0.0.1:2" {
 		t.Errorf("not both servers:\n%s", f)
 	}
@@ -195,11 +197,11 @@ func TestOneOfSeveralServersIsEnough(t *testing.T) {
 	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{})
 	silent := impostor(t, says(""))
-	f := diagnose(t, conn.Options{Servers: "127.0.0.1:1," + silent + "," + server.URL + ",127.0.0.1:2", Timeout: time.Second})
-	f.works(conn.STAN)
+	f := diagnose(t, link.Options{Servers: "127.0.0.1:1," + silent + "," + server.URL + ",127.0.0.1:2", Timeout: time.Second})
+	f.works(broker.STAN)
 	faults := 0
 	for _, one := range f.all {
-		if one.State == conn.StateFault {
+		if one.State == doctor.StateFault {
 			faults++
 		}
 	}
@@ -215,25 +217,25 @@ func TestDiagnosisOfCredentials(t *testing.T) {
 	token := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true, Extra: `authorization { token: s3cret }`})
 	within := func(url, user string) string { return strings.Replace(url, "//", "//"+user+"@", 1) }
 	for _, test := range []struct {
-		o     conn.Options
-		state conn.State
+		o     link.Options
+		state doctor.State
 		words string
 	}{
-		{conn.Options{Servers: server.URL, Auth: as("ada")}, conn.StateOK, `user "ada" with a password: accepted`},
-		{conn.Options{Servers: within(server.URL, "ada:s3cret")}, conn.StateOK, `user "ada" with the password in the URL: accepted`},
-		{conn.Options{Servers: server.URL, Auth: as("bob")}, conn.StateFault, `user "bob" with a password: refused: nats: Authorization Violation`},
-		{conn.Options{Servers: server.URL}, conn.StateFault, "no credentials were given, and the server asks for them"},
-		{conn.Options{Servers: open.URL, Auth: as("ada")}, conn.StateOK, `user "ada" with a password, which the server did not ask for`},
-		{conn.Options{Servers: token.URL, Auth: conn.Auth{Token: "s3cret"}}, conn.StateOK, "a token: accepted"},
-		{conn.Options{Servers: within(token.URL, "s3cret")}, conn.StateOK, "the token in the URL: accepted"},
-		{conn.Options{Servers: within(token.URL, "wr0ng-s3cret")}, conn.StateFault, "the token in the URL: refused"},
+		{link.Options{Servers: server.URL, Auth: as("ada")}, doctor.StateOK, `user "ada" with a password: accepted`},
+		{link.Options{Servers: within(server.URL, "ada:s3cret")}, doctor.StateOK, `user "ada" with the password in the URL: accepted`},
+		{link.Options{Servers: server.URL, Auth: as("bob")}, doctor.StateFault, `user "bob" with a password: refused: nats: Authorization Violation`},
+		{link.Options{Servers: server.URL}, doctor.StateFault, "no credentials were given, and the server asks for them"},
+		{link.Options{Servers: open.URL, Auth: as("ada")}, doctor.StateOK, `user "ada" with a password, which the server did not ask for`},
+		{link.Options{Servers: token.URL, Auth: link.Auth{Token: "s3cret"}}, doctor.StateOK, "a token: accepted"},
+		{link.Options{Servers: within(token.URL, "s3cret")}, doctor.StateOK, "the token in the URL: accepted"},
+		{link.Options{Servers: within(token.URL, "wr0ng-s3cret")}, doctor.StateFault, "the token in the URL: refused"},
 	} {
 		f := diagnose(t, test.o)
-		f.has(conn.StepAuth, test.state, test.words)
-		if test.state == conn.StateFault {
-			f.faulty(conn.StepAuth, conn.ErrAuth, test.words, "")
+		f.has(doctor.StepAuth, test.state, test.words)
+		if test.state == doctor.StateFault {
+			f.faulty(doctor.StepAuth, broker.ErrAuth, test.words, "")
 		} else {
-			f.works(conn.JetStream)
+			f.works(broker.JetStream)
 		}
 	}
 }
@@ -254,7 +256,7 @@ func TestDiagnosisIsInterrupted(t *testing.T) {
 		stop()
 	}()
 	begin := time.Now()
-	found := conn.Diagnose(ctx, conn.Options{Servers: url + ",127.0.0.1:1", Timeout: long}, nil, func(conn.Finding) {})
+	found := doctor.Diagnose(ctx, link.Options{Servers: url + ",127.0.0.1:1", Timeout: long}, nil, func(doctor.Finding) {})
 	if took := time.Since(begin); took > 10*time.Second || found.Backend != "" {
 		t.Errorf("took %v, found %+v", took, found)
 	}

@@ -12,25 +12,28 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/doctor"
+	"nats-test/internal/conn/link"
 )
 
 // findings are those of one diagnosis.
 type findings struct {
 	t    *testing.T
-	all  []conn.Finding
-	that conn.Diagnosis
+	all  []doctor.Finding
+	that doctor.Diagnosis
 }
 
 // diagnose collects the findings, none of which may hold a secret.
-func diagnose(t *testing.T, o conn.Options, subjects ...string) *findings {
+func diagnose(t *testing.T, o link.Options, subjects ...string) *findings {
 	t.Helper()
 	f := &findings{t: t}
-	f.that = conn.Diagnose(t.Context(), o, subjects, func(one conn.Finding) {
+	f.that = doctor.Diagnose(t.Context(), o, subjects, func(one doctor.Finding) {
 		f.all = append(f.all, one)
 		if text := fmt.Sprintf("%+v", one); strings.Contains(text, "s3cret") {
 			t.Errorf("a secret shows: %s", text)
 		}
-		if (one.State == conn.StateFault) != (one.Err != nil) || one.What == "" {
+		if (one.State == doctor.StateFault) != (one.Err != nil) || one.What == "" {
 			t.Errorf("half a finding: %+v", one)
 		}
 	})
@@ -38,7 +41,7 @@ func diagnose(t *testing.T, o conn.Options, subjects ...string) *findings {
 }
 
 // has fails the test unless a step was found in a state, with words of it.
-func (f *findings) has(step conn.Step, state conn.State, words string) {
+func (f *findings) has(step doctor.Step, state doctor.State, words string) {
 	f.t.Helper()
 	for _, one := range f.all {
 		if one.Step == step && one.State == state && strings.Contains(one.What, words) {
@@ -50,7 +53,7 @@ func (f *findings) has(step conn.Step, state conn.State, words string) {
 
 // faulty fails the test unless the fault that counts is one of step, wraps
 // reason, and is told with the words given and with a hint of its own.
-func (f *findings) faulty(step conn.Step, reason error, words, hint string) {
+func (f *findings) faulty(step doctor.Step, reason error, words, hint string) {
 	f.t.Helper()
 	switch fault := f.that.Fault; {
 	case fault == nil:
@@ -58,13 +61,13 @@ func (f *findings) faulty(step conn.Step, reason error, words, hint string) {
 	case fault.Step != step || !errors.Is(fault.Err, reason) || !strings.Contains(fault.What, words) || !strings.Contains(fault.Hint, hint):
 		f.t.Errorf("not a fault of %s (%v) with %q and %q: %+v", step, reason, words, hint, *fault)
 	}
-	if f.that.Backend != "" && step != conn.StepStream {
+	if f.that.Backend != "" && step != doctor.StepStream {
 		f.t.Errorf("would use %q", f.that.Backend)
 	}
 }
 
 // works fails the test unless a backend would be used.
-func (f *findings) works(b conn.Backend) {
+func (f *findings) works(b broker.Backend) {
 	f.t.Helper()
 	if f.that.Fault != nil || f.that.Backend != b {
 		f.t.Errorf("not %s:\n%s", b, f)
@@ -86,36 +89,36 @@ func TestDiagnosisOfWhatWorks(t *testing.T) {
 	createStream(t, js, conn.NewStream("orders", 1))
 	createStream(t, js, conn.NewStream("tickets", 1))
 	for name, test := range map[string]struct {
-		backend conn.Backend
-		want    conn.Backend
+		backend broker.Backend
+		want    broker.Backend
 	}{
-		"found out": {conn.Auto, conn.STAN}, "stan": {conn.STAN, conn.STAN}, "jetstream": {conn.JetStream, conn.JetStream},
+		"found out": {broker.Auto, broker.STAN}, "stan": {broker.STAN, broker.STAN}, "jetstream": {broker.JetStream, broker.JetStream},
 	} {
 		t.Run(name, func(t *testing.T) {
 			brokertest.NoLeaks(t)
-			f := diagnose(t, conn.Options{Servers: both.URL, Backend: test.backend}, "orders", "tickets")
+			f := diagnose(t, link.Options{Servers: both.URL, Backend: test.backend}, "orders", "tickets")
 			f.works(test.want)
-			f.has(conn.StepName, conn.StateOK, "127.0.0.1 is an address")
-			f.has(conn.StepTCP, conn.StateOK, "connected to 127.0.0.1:")
-			f.has(conn.StepNATS, conn.StateOK, "answers as NATS server 2.")
-			f.has(conn.StepTLS, conn.StateNone, "not encrypted")
-			f.has(conn.StepAuth, conn.StateOK, "no credentials, and the server lets us in")
-			f.has(conn.StepCluster, conn.StateOK, "ticketing answers in ")
-			f.has(conn.StepJetStream, conn.StateOK, "enabled: 2 streams, 0 consumers, ")
+			f.has(doctor.StepName, doctor.StateOK, "127.0.0.1 is an address")
+			f.has(doctor.StepTCP, doctor.StateOK, "connected to 127.0.0.1:")
+			f.has(doctor.StepNATS, doctor.StateOK, "answers as NATS server 2.")
+			f.has(doctor.StepTLS, doctor.StateNone, "not encrypted")
+			f.has(doctor.StepAuth, doctor.StateOK, "no credentials, and the server lets us in")
+			f.has(doctor.StepCluster, doctor.StateOK, "ticketing answers in ")
+			f.has(doctor.StepJetStream, doctor.StateOK, "enabled: 2 streams, 0 consumers, ")
 			if f.that.Server != both.URL || len(f.that.Servers) != 1 || f.that.Servers[0] != js.Conn().ConnectedServerId() {
 				t.Errorf("%+v", f.that)
 			}
-			if test.want == conn.JetStream {
-				f.has(conn.StepStream, conn.StateOK, "orders is in orders, tickets is in tickets")
-			} else if slices.ContainsFunc(f.all, func(one conn.Finding) bool { return one.Step == conn.StepStream }) {
+			if test.want == broker.JetStream {
+				f.has(doctor.StepStream, doctor.StateOK, "orders is in orders, tickets is in tickets")
+			} else if slices.ContainsFunc(f.all, func(one doctor.Finding) bool { return one.Step == doctor.StepStream }) {
 				t.Errorf("NATS Streaming has no streams:\n%s", f)
 			}
 		})
 	}
 	t.Run("localhost", func(t *testing.T) {
-		f := diagnose(t, conn.Options{Servers: strings.Replace(both.URL, "127.0.0.1", "localhost", 1)})
-		f.works(conn.STAN)
-		f.has(conn.StepName, conn.StateOK, "localhost is ")
+		f := diagnose(t, link.Options{Servers: strings.Replace(both.URL, "127.0.0.1", "localhost", 1)})
+		f.works(broker.STAN)
+		f.has(doctor.StepName, doctor.StateOK, "localhost is ")
 	})
 }
 
@@ -124,23 +127,23 @@ func TestDiagnosisOfStreams(t *testing.T) {
 	_, js := onJetStream(t, withUsers("names", `publish: { deny: "$JS.API.STREAM.NAMES" }`), admin)
 	url := js.Conn().ConnectedUrl()
 	createStream(t, js, conn.NewStream("orders", 1))
-	o := conn.Options{Servers: url, Auth: as("admin")}
+	o := link.Options{Servers: url, Auth: as("admin")}
 	f := diagnose(t, o, "orders", "tickets")
-	f.faulty(conn.StepStream, conn.ErrNoStream, "no stream stores tickets; orders is in orders", "`listen tickets --create-stream`")
+	f.faulty(doctor.StepStream, broker.ErrNoStream, "no stream stores tickets; orders is in orders", "`listen tickets --create-stream`")
 	many := []string{"orders"}
 	for i := range 30 {
 		many = append(many, fmt.Sprint("s", i))
 	}
 	f = diagnose(t, o, many...)
-	f.faulty(conn.StepStream, conn.ErrNoStream, "s9 and 20 others; orders is in orders", "`listen SUBJECT... --create-stream`")
+	f.faulty(doctor.StepStream, broker.ErrNoStream, "s9 and 20 others; orders is in orders", "`listen SUBJECT... --create-stream`")
 	for _, subject := range many[1:] {
 		createStream(t, js, conn.NewStream(subject, 1))
 	}
 	f = diagnose(t, o, many...)
-	f.works(conn.JetStream)
-	f.has(conn.StepStream, conn.StateOK, "31 subjects are in 31 streams")
-	f = diagnose(t, conn.Options{Servers: url, Auth: as("names"), Timeout: long}, "orders")
-	f.faulty(conn.StepStream, conn.ErrAuth, "asking for the stream of orders: ", "$JS.API.STREAM.NAMES")
+	f.works(broker.JetStream)
+	f.has(doctor.StepStream, doctor.StateOK, "31 subjects are in 31 streams")
+	f = diagnose(t, link.Options{Servers: url, Auth: as("names"), Timeout: long}, "orders")
+	f.faulty(doctor.StepStream, broker.ErrAuth, "asking for the stream of orders: ", "$JS.API.STREAM.NAMES")
 }
 
 // A diagnosis and a command come to the same end.
@@ -163,14 +166,14 @@ func TestDiagnosisAgreesWithDial(t *testing.T) {
 		}`}),
 	}
 	reasons := []error{
-		conn.ErrNoServer, conn.ErrNoCluster, conn.ErrNoJetStream, conn.ErrHung, conn.ErrAuth, conn.ErrTLS,
-		conn.ErrClientIDTaken, conn.ErrName, conn.ErrConfig, conn.ErrRefused,
+		broker.ErrNoServer, broker.ErrNoCluster, broker.ErrNoJetStream, broker.ErrHung, broker.ErrAuth, broker.ErrTLS,
+		broker.ErrClientIDTaken, broker.ErrName, broker.ErrConfig, broker.ErrRefused,
 	}
-	agree := func(name, user string, backend conn.Backend, cluster string) {
+	agree := func(name, user string, backend broker.Backend, cluster string) {
 		t.Run(fmt.Sprintf("%s %s %s %s", name, user, backend, cluster), func(t *testing.T) {
 			t.Parallel()
 			// stan.go waits for the whole time-out where it is denied.
-			o := conn.Options{Servers: servers[name].URL, Backend: backend, Cluster: cluster, Timeout: time.Second}
+			o := link.Options{Servers: servers[name].URL, Backend: backend, Cluster: cluster, Timeout: time.Second}
 			if user != "" {
 				o.Auth = as(user)
 			}
@@ -194,7 +197,7 @@ func TestDiagnosisAgreesWithDial(t *testing.T) {
 			}
 		})
 	}
-	for _, backend := range []conn.Backend{conn.Auto, conn.STAN, conn.JetStream} {
+	for _, backend := range []broker.Backend{broker.Auto, broker.STAN, broker.JetStream} {
 		for _, cluster := range []string{"ticketing", "other"} {
 			agree("NATS Streaming", "", backend, cluster)
 			agree("plain", "", backend, cluster)
@@ -203,7 +206,7 @@ func TestDiagnosisAgreesWithDial(t *testing.T) {
 		agree("accounts", "without", backend, "ticketing")
 		for _, user := range []string{"admin", "stan", "info", "jetstream", "none", "inbox", "connecting"} {
 			agree("both, users", user, backend, "ticketing")
-			if backend == conn.Auto {
+			if backend == broker.Auto {
 				agree("JetStream, users", user, backend, "ticketing")
 				agree("plain, users", user, backend, "ticketing")
 			}
@@ -216,49 +219,49 @@ func TestDiagnosisOfWhatIsNotNeeded(t *testing.T) {
 	both := brokertest.Start(t, brokertest.Config{JetStream: true})
 	streaming := brokertest.Start(t, brokertest.Config{})
 	plain := brokertest.Start(t, brokertest.Config{Plain: true})
-	f := diagnose(t, conn.Options{Servers: both.URL, Cluster: "other"})
-	f.works(conn.JetStream)
-	f.has(conn.StepCluster, conn.StateNone, "no NATS Streaming cluster other answers")
-	f = diagnose(t, conn.Options{Servers: streaming.URL})
-	f.works(conn.STAN)
-	f.has(conn.StepJetStream, conn.StateNone, "not enabled")
-	f = diagnose(t, conn.Options{Servers: streaming.URL, Backend: conn.JetStream})
-	f.faulty(conn.StepJetStream, conn.ErrNoJetStream, "not enabled", "")
-	f.has(conn.StepCluster, conn.StateOK, "ticketing answers")
-	f = diagnose(t, conn.Options{Servers: both.URL, Cluster: "other", Backend: conn.STAN})
-	f.faulty(conn.StepCluster, conn.ErrNoCluster, "no NATS Streaming cluster other answers", "")
-	f.has(conn.StepJetStream, conn.StateOK, "enabled")
-	f = diagnose(t, conn.Options{Servers: plain.URL})
-	f.faulty(conn.StepCluster, conn.ErrNoCluster, "nor JetStream", "")
-	f.faulty(conn.StepCluster, conn.ErrNoJetStream, "", "")
-	f.has(conn.StepJetStream, conn.StateNone, "not enabled")
+	f := diagnose(t, link.Options{Servers: both.URL, Cluster: "other"})
+	f.works(broker.JetStream)
+	f.has(doctor.StepCluster, doctor.StateNone, "no NATS Streaming cluster other answers")
+	f = diagnose(t, link.Options{Servers: streaming.URL})
+	f.works(broker.STAN)
+	f.has(doctor.StepJetStream, doctor.StateNone, "not enabled")
+	f = diagnose(t, link.Options{Servers: streaming.URL, Backend: broker.JetStream})
+	f.faulty(doctor.StepJetStream, broker.ErrNoJetStream, "not enabled", "")
+	f.has(doctor.StepCluster, doctor.StateOK, "ticketing answers")
+	f = diagnose(t, link.Options{Servers: both.URL, Cluster: "other", Backend: broker.STAN})
+	f.faulty(doctor.StepCluster, broker.ErrNoCluster, "no NATS Streaming cluster other answers", "")
+	f.has(doctor.StepJetStream, doctor.StateOK, "enabled")
+	f = diagnose(t, link.Options{Servers: plain.URL})
+	f.faulty(doctor.StepCluster, broker.ErrNoCluster, "nor JetStream", "")
+	f.faulty(doctor.StepCluster, broker.ErrNoJetStream, "", "")
+	f.has(doctor.StepJetStream, doctor.StateNone, "not enabled")
 }
 
 func TestDiagnosisOfMissingPermissions(t *testing.T) {
 	t.Parallel()
 	jetStream := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true, Extra: withUsers(
 		"jetstream", `publish: { deny: "$JS.>" }`, "none", `publish: "foo"`)})
-	f := diagnose(t, conn.Options{Servers: jetStream.URL, Auth: as("jetstream"), Timeout: long})
-	f.works(conn.JetStream) // it may be only the question that is denied
-	f.has(conn.StepJetStream, conn.StateUnknown, "asking for it is not permitted: ")
-	f = diagnose(t, conn.Options{Servers: jetStream.URL, Auth: as("jetstream"), Timeout: long}, "orders")
-	f.faulty(conn.StepStream, conn.ErrAuth, "asking for the stream of orders", "$JS.API.STREAM.NAMES")
-	f = diagnose(t, conn.Options{Servers: jetStream.URL, Auth: as("none"), Timeout: long})
-	f.faulty(conn.StepJetStream, conn.ErrAuth, "not permitted", "")
-	f.has(conn.StepCluster, conn.StateUnknown, "asking for ticketing is not permitted")
+	f := diagnose(t, link.Options{Servers: jetStream.URL, Auth: as("jetstream"), Timeout: long})
+	f.works(broker.JetStream) // it may be only the question that is denied
+	f.has(doctor.StepJetStream, doctor.StateUnknown, "asking for it is not permitted: ")
+	f = diagnose(t, link.Options{Servers: jetStream.URL, Auth: as("jetstream"), Timeout: long}, "orders")
+	f.faulty(doctor.StepStream, broker.ErrAuth, "asking for the stream of orders", "$JS.API.STREAM.NAMES")
+	f = diagnose(t, link.Options{Servers: jetStream.URL, Auth: as("none"), Timeout: long})
+	f.faulty(doctor.StepJetStream, broker.ErrAuth, "not permitted", "")
+	f.has(doctor.StepCluster, doctor.StateUnknown, "asking for ticketing is not permitted")
 }
 
 func TestDiagnosisOfAClientIDTaken(t *testing.T) {
 	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{})
-	dial(t, conn.Options{Servers: server.URL, ClientID: "me"})
-	f := diagnose(t, conn.Options{Servers: server.URL, ClientID: "me"}, "orders")
-	f.faulty(conn.StepCluster, conn.ErrClientIDTaken, "ticketing answers, but takes no client: ", "")
+	dial(t, link.Options{Servers: server.URL, ClientID: "me"})
+	f := diagnose(t, link.Options{Servers: server.URL, ClientID: "me"}, "orders")
+	f.faulty(doctor.StepCluster, broker.ErrClientIDTaken, "ticketing answers, but takes no client: ", "")
 }
 
 func TestDiagnosisOfSilence(t *testing.T) {
 	t.Parallel()
-	silent := func(t *testing.T, config brokertest.Config, subject string) conn.Options {
+	silent := func(t *testing.T, config brokertest.Config, subject string) link.Options {
 		server := brokertest.Start(t, config)
 		nc := server.Nats()
 		if _, err := nc.Subscribe(subject, func(*nats.Msg) {}); err != nil {
@@ -267,49 +270,49 @@ func TestDiagnosisOfSilence(t *testing.T) {
 		if err := nc.Flush(); err != nil {
 			t.Fatal(err)
 		}
-		return conn.Options{Servers: server.URL, Timeout: time.Second}
+		return link.Options{Servers: server.URL, Timeout: time.Second}
 	}
 	t.Run("NATS Streaming", func(t *testing.T) {
 		o := silent(t, brokertest.Config{Plain: true, JetStream: true}, "_STAN.discover.ticketing.pings")
-		diagnose(t, o).faulty(conn.StepCluster, conn.ErrHung, "ticketing does not answer: ", "")
-		o.Backend = conn.JetStream
+		diagnose(t, o).faulty(doctor.StepCluster, broker.ErrHung, "ticketing does not answer: ", "")
+		o.Backend = broker.JetStream
 		f := diagnose(t, o)
-		f.works(conn.JetStream)
-		f.has(conn.StepCluster, conn.StateUnknown, "does not answer")
+		f.works(broker.JetStream)
+		f.has(doctor.StepCluster, doctor.StateUnknown, "does not answer")
 	})
 	t.Run("JetStream", func(t *testing.T) {
 		o := silent(t, brokertest.Config{Plain: true}, "$JS.API.INFO")
 		f := diagnose(t, o)
-		f.faulty(conn.StepJetStream, conn.ErrHung, "it does not answer: ", "")
-		f.has(conn.StepCluster, conn.StateNone, "no NATS Streaming cluster ticketing")
+		f.faulty(doctor.StepJetStream, broker.ErrHung, "it does not answer: ", "")
+		f.has(doctor.StepCluster, doctor.StateNone, "no NATS Streaming cluster ticketing")
 	})
 	t.Run("JetStream, beside NATS Streaming", func(t *testing.T) {
 		f := diagnose(t, silent(t, brokertest.Config{}, "$JS.API.INFO"))
-		f.works(conn.STAN)
-		f.has(conn.StepJetStream, conn.StateUnknown, "does not answer")
+		f.works(broker.STAN)
+		f.has(doctor.StepJetStream, doctor.StateUnknown, "does not answer")
 	})
 	t.Run("frozen", func(t *testing.T) {
 		server := brokertest.Start(t, brokertest.Config{})
 		server.Freeze()
 		defer server.Thaw()
-		f := diagnose(t, conn.Options{Servers: server.URL, Timeout: 300 * time.Millisecond})
-		f.faulty(conn.StepNATS, conn.ErrHung, "says nothing", "stopped or overloaded")
-		f.has(conn.StepTCP, conn.StateOK, "")
+		f := diagnose(t, link.Options{Servers: server.URL, Timeout: 300 * time.Millisecond})
+		f.faulty(doctor.StepNATS, broker.ErrHung, "says nothing", "stopped or overloaded")
+		f.has(doctor.StepTCP, doctor.StateOK, "")
 	})
 }
 
 func TestDiagnosisOfACluster(t *testing.T) {
 	t.Parallel()
 	c := brokertest.StartCluster(t, 3)
-	f := diagnose(t, conn.Options{Servers: c.URLs()})
-	f.works(conn.JetStream)
+	f := diagnose(t, link.Options{Servers: c.URLs()})
+	f.works(broker.JetStream)
 	for _, s := range c.Servers {
-		f.has(conn.StepNATS, conn.StateOK, fmt.Sprintf("%q of the cluster \"brokertest\"", s.Name))
+		f.has(doctor.StepNATS, doctor.StateOK, fmt.Sprintf("%q of the cluster \"brokertest\"", s.Name))
 	}
 	c.Servers[0].Kill()
-	f = diagnose(t, conn.Options{Servers: c.URLs(), Timeout: time.Minute}) // there may be a leader to be chosen
-	f.works(conn.JetStream)
-	f.has(conn.StepTCP, conn.StateFault, "connection refused")
+	f = diagnose(t, link.Options{Servers: c.URLs(), Timeout: time.Minute}) // there may be a leader to be chosen
+	f.works(broker.JetStream)
+	f.has(doctor.StepTCP, doctor.StateFault, "connection refused")
 	if f.that.Server != c.Servers[1].URL {
 		t.Errorf("would use %s", f.that.Server)
 	}
@@ -317,21 +320,21 @@ func TestDiagnosisOfACluster(t *testing.T) {
 
 func TestDiagnosisOfSettings(t *testing.T) {
 	t.Parallel()
-	for name, o := range map[string]conn.Options{
+	for name, o := range map[string]link.Options{
 		"no URL":        {Servers: "nats://ada:s3cret@127.0.0.1:port"},
 		"other scheme":  {Servers: "https://ada:s3cret@127.0.0.1"},
-		"no creds file": {Auth: conn.Auth{Creds: "missing"}},
-		"no PEM":        {TLS: conn.TLS{CA: "diagnose_test.go"}},
+		"no creds file": {Auth: link.Auth{Creds: "missing"}},
+		"no PEM":        {TLS: link.TLS{CA: "diagnose_test.go"}},
 		"no prefix":     {InboxPrefix: "a.>"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			f := diagnose(t, o)
-			f.faulty(conn.StepSettings, conn.ErrConfig, "", "")
+			f.faulty(doctor.StepSettings, broker.ErrConfig, "", "")
 			if len(f.all) != 1 {
 				t.Errorf("more findings:\n%s", f)
 			}
 		})
 	}
-	diagnose(t, conn.Options{ClientID: "a b"}).faulty(conn.StepSettings, conn.ErrName, "a b", "")
-	diagnose(t, conn.Options{Cluster: "a b"}).faulty(conn.StepSettings, conn.ErrName, "a b", "")
+	diagnose(t, link.Options{ClientID: "a b"}).faulty(doctor.StepSettings, broker.ErrName, "a b", "")
+	diagnose(t, link.Options{Cluster: "a b"}).faulty(doctor.StepSettings, broker.ErrName, "a b", "")
 }

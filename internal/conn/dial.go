@@ -1,169 +1,124 @@
+// Package conn is one connection to a broker: how it is reached, what it is
+// called there, how events are put on it and taken from it, and what happens
+// when it is lost or closed.
+//
+// The package's rule: it moves (subject, bytes) and never looks into the
+// bytes. What was acked is stored, what was handled is acked, and a durable
+// position is closed, never unsubscribed.
 package conn
 
 import (
-	"crypto/tls"
-	"crypto/x509"
+	"cmp"
+	"context"
 	"errors"
 	"fmt"
-	"io"
-	"net"
+	"slices"
 	"strings"
-	"time"
 
-	"github.com/cenkalti/backoff/v5"
-	"github.com/nats-io/nats.go"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
-// The broker is asked for a sign of life every 3 s; 5 missing answers end the
-// session after about 15 s. (stan.go's own defaults take 440 s.)
-const (
-	pingSeconds = 3
-	pingMaxOut  = 5
-)
-
-// bears is how long a connection may be silent, or take nothing: the time-out
-// where that is longer than the usual time, unless there is another server to
-// go on with.
-func (o Options) bears() time.Duration {
-	const usual = pingMaxOut * pingSeconds * time.Second
-	if strings.Contains(o.Servers, ",") || len(o.Learned) > 0 {
-		return usual
-	}
-	return max(usual, o.Timeout/(pingSeconds*time.Second)*(pingSeconds*time.Second)+pingSeconds*time.Second)
+// A Conn is a session with a broker, and the connection under it.
+type Conn struct {
+	broker.Session
+	link *link.Link
+	kind *kindOfBroker
 }
 
-// pingMaxOut is how many signs of life may be missing: a server that hangs for
-// less than the time-out is waited for.
-func (o Options) pingMaxOut() int {
-	return max(pingMaxOut, int(o.Timeout/(pingSeconds*time.Second))+1)
-}
+// Backend returns which kind of broker this is.
+func (c *Conn) Backend() broker.Backend { return c.kind.name }
 
-// natsOptions translates o for nats.go, whose connections d makes.
-func (o Options) natsOptions(d *dialer) ([]nats.Option, error) {
-	opts := []nats.Option{
-		nats.Name(o.ClientID),
-		nats.Timeout(o.Timeout),
-		// A dead server is noticed after about 15 s, not 6 minutes.
-		nats.PingInterval(pingSeconds * time.Second),
-		nats.MaxPingsOutstanding(int(o.bears() / (pingSeconds * time.Second))),
-		nats.FlusherTimeout(0), // see socket.Write
-		nats.SetCustomDialer(d),
-		nats.SkipHostLookup(), // d does it
-		// Never buffer while disconnected: what the caller was told has
-		// failed must not be sent later.
-		nats.ReconnectBufSize(-1),
-		nats.MaxReconnects(-1),
-	}
-	if o.NoReconnect {
-		opts = append(opts, nats.NoReconnect())
-	}
-	opts = append(opts, nats.CustomInboxPrefix(o.newInbox())) // nobody learns it but who is asked
-	if o.TLS.First {
-		opts = append(opts, nats.TLSHandshakeFirst())
-	}
-	if err := o.checkFiles(); err != nil {
+// Traits returns what is special about this kind of broker.
+func (c *Conn) Traits() broker.Traits { return c.kind.traits }
+
+// Lost is closed when the session has ended other than by Close: a
+// reconnect can't bring it back. Err then tells why.
+func (c *Conn) Lost() <-chan struct{} { return c.link.Lost() }
+
+// Err returns why the session is lost, nil if it is not.
+func (c *Conn) Err() error { return c.link.Err() }
+
+// Members returns the client IDs of those that share a group with this
+// session, by name, itself among them: of those that answer its roll call,
+// which listeners of this package do.
+func (c *Conn) Members(ctx context.Context) ([]string, error) { return c.link.Members(ctx) }
+
+// Others returns the URLs of further servers of the cluster, which those
+// given told of, separated by commas. They may hold secrets.
+func (c *Conn) Others() string { return c.link.Others() }
+
+// Dial opens a session with the broker that o describes. It gives up when ctx is
+// done, or when o.Timeout is over for each server and question. Errors wrap
+// [broker.ErrNoServer], [broker.ErrNoCluster], [broker.ErrNoJetStream], [broker.ErrHung], [broker.ErrAuth],
+// [broker.ErrTLS], [broker.ErrClientIDTaken], [broker.ErrName], [broker.ErrOnlyJetStream] or [broker.ErrConfig]. If
+// neither backend is there, both [broker.ErrNoCluster] and [broker.ErrNoJetStream] are wrapped.
+func Dial(ctx context.Context, o link.Options) (*Conn, error) {
+	o, err := prepared(o)
+	if err != nil {
 		return nil, err
 	}
-	if o.TLS.CA != "" {
-		opts = append(opts, nats.RootCAs(o.TLS.CA))
+	c, err := dial(ctx, o)
+	for i := 0; errors.Is(err, broker.ErrAbsent) && i < len(o.Given()) && ctx.Err() == nil; i++ { // another server may have it
+		if other, failed := dial(ctx, o.StartingAt(i)); failed == nil {
+			c, err = other, nil
+		}
 	}
-	if o.TLS.Cert != "" {
-		opts = append(opts, nats.ClientCert(o.TLS.Cert, o.TLS.Key))
+	if ctx.Err() != nil {
+		if c != nil {
+			_ = c.Close()
+		}
+		err = context.Cause(ctx)
 	}
-	if !strings.HasPrefix(o.Servers, "ws:") || o.TLS.CA != "" || o.TLS.Cert != "" { // there, having one asks for TLS
-		opts = append(opts, func(n *nats.Options) error {
-			n.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
-			return nil
-		})
+	if err != nil {
+		return nil, fmt.Errorf("connecting to %s: %w", attempted(o), err)
 	}
-	login, err := o.logIn()
-	return append(opts, login...), err
+	return c, nil
 }
 
-// logIn are the options for nats.go that have the credentials.
-func (o Options) logIn() ([]nats.Option, error) {
-	if _, err := o.userClaims(); err != nil {
+// prepared returns o with defaults, a client ID and the servers as they are dialled.
+func prepared(o link.Options) (link.Options, error) {
+	o = o.Or(link.Defaults)
+	o.ClientID = cmp.Or(o.ClientID, broker.NewClientID("client"))
+	return o.Normal()
+}
+
+func dial(ctx context.Context, o link.Options) (*Conn, error) {
+	l, err := link.New(ctx, o)
+	if err != nil {
 		return nil, err
 	}
-	var opts []nats.Option
-	token := o.Auth.Token
-	switch a := o.Auth; a.kind() {
-	case "user":
-		opts = append(opts, nats.UserInfo(a.User, a.Password))
-		if token == "" && a.Password == "" {
-			token = a.User
-		}
-	case "creds":
-		opts = append(opts, nats.UserCredentials(a.Creds))
-	case "nkey":
-		seed, err := nats.NkeyOptionFromSeed(a.NKey)
-		if err != nil {
-			return nil, because(ErrFile, fmt.Errorf("nkey seed in %q: %w", a.NKey, err))
-		}
-		opts = append(opts, seed)
-	case "jwt":
-		if a.UserSeed == "" { // of a bearer
-			unsigned := func([]byte) ([]byte, error) { return nil, nil }
-			opts = append(opts, nats.UserJWT(func() (string, error) { return a.UserJWT, nil }, unsigned))
-		} else {
-			opts = append(opts, nats.UserJWTAndSeed(a.UserJWT, a.UserSeed))
-		}
-	}
-	if token != "" {
-		opts = append(opts, nats.Token(token))
-	}
-	return opts, nil
-}
-
-// newBackoff is the pace of every attempt to get a connection back: from about
-// 0.2 s to about 5 s, half of it random so that many clients don't come at once.
-func newBackoff() *backoff.ExponentialBackOff {
-	return &backoff.ExponentialBackOff{
-		InitialInterval:     200 * time.Millisecond,
-		RandomizationFactor: 0.5,
-		Multiplier:          1.6,
-		MaxInterval:         5 * time.Second,
-	}
-}
-
-// explain finds the reason behind an error of nats.Connect.
-func explain(err error) error {
-	var (
-		authority x509.UnknownAuthorityError
-		hostname  x509.HostnameError
-		invalid   x509.CertificateInvalidError
-		record    tls.RecordHeaderError
-		alert     tls.AlertError
-		verify    *tls.CertificateVerificationError
-		network   *net.OpError
-		timeout   interface{ Timeout() bool }
-	)
+	c := &Conn{link: l}
+	c.kind, err = find(ctx, l, false)
 	switch {
-	case errors.Is(err, ErrGarbled): // first: it quotes what the server says
-		return err
-	case errors.Is(err, errUntrusted):
-		return because(ErrAuth, err)
-	case strings.Contains(err.Error(), "failed to find any PEM"), strings.Contains(err.Error(), "failed to parse root certificate"),
-		strings.Contains(err.Error(), "error loading or parsing rootCA"):
-		return because(ErrFile, err)
-	case errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &invalid),
-		errors.As(err, &record), errors.As(err, &alert), errors.As(err, &verify),
-		errors.Is(err, nats.ErrSecureConnRequired), errors.Is(err, nats.ErrSecureConnWanted),
-		strings.Contains(err.Error(), "tls: "), strings.Contains(err.Error(), "tls error"):
-		return because(ErrTLS, err)
-	case reasonOf(err) != nil:
-		return because(reasonOf(err), err)
-	case errors.Is(err, nats.ErrTimeout), errors.As(err, &timeout) && timeout.Timeout():
-		return because(ErrHung, err)
-	case errors.Is(err, ErrHungUp):
-		return err
-	case strings.Contains(err.Error(), "malformed HTTP ") && strings.Contains(err.Error(), "server_id"): // of a greeting
-		return because(ErrPort, errNoWebSocket)
-	case errors.Is(err, nats.ErrNkeysNotSupported):
-		return because(ErrAuth, err)
-	case errors.Is(err, nats.ErrNoServers), errors.As(err, &network),
-		errors.Is(err, nats.ErrNoInfoReceived), errors.Is(err, io.EOF), errors.Is(err, errGreeting): // none of NATS
-		return because(ErrNoServer, err)
+	case err != nil:
+	case o.Stream != "" && !c.kind.traits.Streams:
+		err = broker.Because(broker.ErrOnlyJetStream, fmt.Errorf("the stream %q", o.Stream))
+	default:
+		c.Session, err = c.kind.open(ctx, l, o.Backend == broker.Auto)
 	}
-	return because(ErrRefused, err)
+	if err != nil {
+		if lost := l.Err(); errors.Is(lost, broker.ErrGarbled) {
+			err = lost
+		}
+		l.Abandon()
+		return nil, err
+	}
+	return c, nil
+}
+
+// attempted names what o leads to, for an error.
+func attempted(o link.Options) string {
+	var names []string
+	for _, k := range kinds {
+		if o.Backend == broker.Auto || o.Backend == k.name {
+			names = append(names, k.called(o))
+		}
+	}
+	sep := " or "
+	if o.Domain != "" { // first what was asked for by name
+		slices.Reverse(names)
+		sep = ", or "
+	}
+	return strings.Join(names, sep) + " at " + o.Where()
 }

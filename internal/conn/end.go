@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/fault"
 )
 
@@ -17,8 +18,8 @@ import (
 // end. Silence is no end: only the broker's word on what is left counts, and
 // one that does not answer is asked again.
 type looker struct {
-	*stay
-	session Session
+	*attempt
+	session broker.Session
 	subject map[string]*looked
 	first   time.Duration // the shortest pause
 	pause   time.Duration // before the next look
@@ -27,7 +28,7 @@ type looker struct {
 
 // looked is what the broker said of one subject.
 type looked struct {
-	rest  Rest
+	rest  broker.Rest
 	since time.Time // it has been the same since then
 	held  time.Time // since then, no event from before the end was acked, as far as is known
 	err   error
@@ -36,16 +37,16 @@ type looked struct {
 // The pause between two looks doubles while nothing happens.
 const (
 	firstPause = 10 * time.Millisecond
-	stanPause  = 250 * time.Millisecond // likewise, where a look is a subscription
+	dearPause  = 250 * time.Millisecond // likewise, where a look is a subscription
 	nearPause  = 100 * time.Millisecond // events of the end came, and others go on coming
 	lastPause  = time.Second
 	tellPause  = 3 * time.Second // acks of one's own are no longer on their way
 )
 
-func newLooker(s *stay, session Session) *looker {
-	l := &looker{stay: s, session: session, subject: make(map[string]*looked), first: firstPause}
-	if s.backend == STAN && s.alone() {
-		l.first = stanPause
+func newLooker(s *attempt, session broker.Session) *looker {
+	l := &looker{attempt: s, session: session, subject: make(map[string]*looked), first: firstPause}
+	if s.traits.DearRest && s.ownsAllEvents() {
+		l.first = dearPause
 	}
 	l.pause = l.first
 	return l
@@ -75,7 +76,7 @@ func (l *looker) next() time.Duration {
 }
 
 // look reports whether the listener has come to an end. The error wraps
-// [ErrUnfinished] or [ErrStalled] if it can't come to the one that was asked for.
+// [broker.ErrUnfinished] or [broker.ErrStalled] if it can't come to the one that was asked for.
 func (l *looker) look(ctx context.Context) (end End, over bool, err error) {
 	silent := l.silentFor()
 	idle := l.Idle > 0 && silent >= l.Idle
@@ -97,10 +98,10 @@ func (l *looker) look(ctx context.Context) (end End, over bool, err error) {
 		if p.reached && !idle {
 			continue
 		}
-		if seen == nil || seen.err != nil && !errors.Is(seen.err, ErrUntold) {
+		if seen == nil || seen.err != nil && !errors.Is(seen.err, broker.ErrUntold) {
 			return 0, false, nil // no answer is no end
 		}
-		if l.alone() {
+		if l.ownsAllEvents() {
 			p.whole.skip(seen.rest.Next)
 		}
 		if l.atRest(p, seen) {
@@ -129,12 +130,12 @@ func (l *looker) look(ctx context.Context) (end End, over bool, err error) {
 	case l.UntilEnd && open == 0 && len(left) == 0:
 		return l.reached()
 	case l.UntilEnd && l.stalled && silent >= lastPause:
-		return EndStopped, true, ErrStalled
+		return EndStopped, true, broker.ErrStalled
 	case l.UntilEnd && open == 0:
 		if untold == len(left) {
-			return EndStopped, true, because(ErrUntold, listed(left))
+			return EndStopped, true, broker.Because(broker.ErrUntold, listed(left))
 		}
-		return EndStopped, true, because(ErrUnfinished, listed(left))
+		return EndStopped, true, broker.Because(broker.ErrUnfinished, listed(left))
 	case idle && busy == 0:
 		return idleEnd(back)
 	case held > 0 && l.UntilEnd && silent >= min(tellPause, l.Subscription.AckWait) && !l.told:
@@ -155,7 +156,7 @@ func (l *looker) reached() (End, bool, error) {
 		}
 	}
 	if len(given) > 0 {
-		return EndStopped, true, because(ErrUnfinished, listed(given))
+		return EndStopped, true, broker.Because(broker.ErrUnfinished, listed(given))
 	}
 	return EndReached, true, nil
 }
@@ -173,7 +174,7 @@ func listed(reasons []string) error {
 // not its business, but events that wait and are kept back from it are.
 func idleEnd(back []string) (End, bool, error) {
 	if len(back) > 0 {
-		return EndStopped, true, because(ErrUnfinished, listed(back))
+		return EndStopped, true, broker.Because(broker.ErrUnfinished, listed(back))
 	}
 	return EndIdle, true, nil
 }
@@ -201,7 +202,7 @@ func (l *looker) ask(ctx context.Context) {
 	for subject, p := range l.positions {
 		if !p.reached || l.Idle > 0 {
 			from[subject] = max(p.sequence+1, p.from)
-			if l.UntilEnd && l.alone() && l.backend == STAN { // the network may have lost some before
+			if l.UntilEnd && l.ownsAllEvents() && !l.traits.Gapless { // the network may have lost some before
 				from[subject] = max(p.whole.last+1, p.from)
 			}
 		}
@@ -235,17 +236,17 @@ func (l *looker) ask(ctx context.Context) {
 
 // rest asks the broker what is left of a subject, of which from is the first
 // event that may not have come yet.
-func (l *looker) rest(ctx context.Context, subject string, from uint64) (Rest, error) {
+func (l *looker) rest(ctx context.Context, subject string, from uint64) (broker.Rest, error) {
 	sub := l.Subscription
 	sub.Subject = subject
 	rest, err := l.session.Rest(ctx, sub, from)
-	if errors.Is(err, ErrUntold) && l.Rest != nil {
+	if errors.Is(err, broker.ErrUntold) && l.Rest != nil {
 		if rest, err = l.Rest(ctx, sub, l.options.ClientID); err != nil {
-			err = because(ErrUntold, err)
+			err = broker.Because(broker.ErrUntold, err)
 		}
 	}
-	if errors.Is(err, ErrAuth) {
-		err = because(ErrUntold, err)
+	if errors.Is(err, broker.ErrAuth) {
+		err = broker.Because(broker.ErrUntold, err)
 	}
 	return rest, err
 }

@@ -18,6 +18,8 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // A forged server says what a script has it say: it greets, takes any log-in,
@@ -64,13 +66,13 @@ func TestForgedServers(t *testing.T) {
 		forged
 		want error
 	}{
-		"plain":               {forged{words: huge}, conn.ErrGarbled},
-		"nothing, and silent": {forged{secure: secure}, conn.ErrHung},
+		"plain":               {forged{words: huge}, broker.ErrGarbled},
+		"nothing, and silent": {forged{secure: secure}, broker.ErrHung},
 	} {
 		t.Run(name, func(t *testing.T) {
-			o := conn.Options{Servers: impostor(t, test.talk), Timeout: 2 * time.Second}
+			o := link.Options{Servers: impostor(t, test.talk), Timeout: 2 * time.Second}
 			if test.secure != nil {
-				o.TLS = conn.TLS{CA: a.file, First: test.first}
+				o.TLS = link.TLS{CA: a.file, First: test.first}
 			}
 			session, err := conn.Dial(t.Context(), o)
 			if err == nil {
@@ -100,8 +102,8 @@ func TestNothingIsWrittenAfterAFailedHandshake(t *testing.T) {
 		rest, _ := io.ReadAll(c)
 		got <- string(rest)
 	})
-	_, err = conn.Dial(t.Context(), conn.Options{Servers: url, TLS: conn.TLS{CA: a.file}, Auth: conn.Auth{User: "u", Password: "secret"}, Timeout: 2 * time.Second})
-	if !errors.Is(err, conn.ErrTLS) {
+	_, err = conn.Dial(t.Context(), link.Options{Servers: url, TLS: link.TLS{CA: a.file}, Auth: link.Auth{User: "u", Password: "secret"}, Timeout: 2 * time.Second})
+	if !errors.Is(err, broker.ErrTLS) {
 		t.Errorf("%v", err)
 	}
 	if rest := <-got; strings.Contains(rest, "secret") || strings.Contains(rest, "CONNECT") {
@@ -118,8 +120,8 @@ func TestProxyWithoutItsServer(t *testing.T) {
 			<-done
 		}
 	})
-	_, err := conn.Dial(t.Context(), conn.Options{Servers: strings.Replace(url, "nats", "ws", 1), Timeout: 2 * time.Second})
-	if err == nil || errors.Is(err, conn.ErrGarbled) {
+	_, err := conn.Dial(t.Context(), link.Options{Servers: strings.Replace(url, "nats", "ws", 1), Timeout: 2 * time.Second})
+	if err == nil || errors.Is(err, broker.ErrGarbled) {
 		t.Errorf("%v", err)
 	}
 }
@@ -139,8 +141,8 @@ func TestForgedWebSocket(t *testing.T) {
 		}
 		<-done
 	})
-	_, err := conn.Dial(t.Context(), conn.Options{Servers: strings.Replace(url, "nats", "ws", 1), Timeout: 2 * time.Second})
-	if !errors.Is(err, conn.ErrGarbled) {
+	_, err := conn.Dial(t.Context(), link.Options{Servers: strings.Replace(url, "nats", "ws", 1), Timeout: 2 * time.Second})
+	if !errors.Is(err, broker.ErrGarbled) {
 		t.Errorf("%v", err)
 	}
 }
@@ -154,7 +156,7 @@ func TestFloodIsTold(t *testing.T) {
 	lines := make(chan string, 1000)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	session, err := conn.Dial(ctx, conn.Options{Servers: network.URL, Notify: func(line string) { lines <- line }})
+	session, err := conn.Dial(ctx, link.Options{Servers: network.URL, Notify: func(line string) { lines <- line }})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -210,7 +212,7 @@ func TestGarbledServerIsJoinedAgainAtALongerPace(t *testing.T) {
 	const joins = 6
 	times := make(chan time.Time, 100)
 	l := listener(o, "orders")
-	l.Joined = func([]conn.Place, bool) { times <- time.Now() }
+	l.Joined = func([]broker.Place, bool) { times <- time.Now() }
 	r := run(t, l, &recorder{})
 	begin := <-times
 	for range joins - 1 {

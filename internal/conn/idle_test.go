@@ -7,6 +7,7 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 )
 
 // What comes while the broker is asked, or is on its way here by its word, keeps
@@ -15,25 +16,25 @@ func TestIdleIsJudgedAfterTheAnswer(t *testing.T) {
 	t.Parallel()
 	s := brokertest.Start(t, brokertest.Config{})
 	o := options(t, s)
-	tests := map[string]func(subject string, r *recorder) conn.Rest{ // the first answer
-		"an event comes meanwhile": func(subject string, r *recorder) conn.Rest {
+	tests := map[string]func(subject string, r *recorder) broker.Rest{ // the first answer
+		"an event comes meanwhile": func(subject string, r *recorder) broker.Rest {
 			publish(t, o, subject, 1, 1)
 			brokertest.Eventually(t, "it was handled", func() bool { return len(r.seen()) == 1 })
-			return conn.Rest{}
+			return broker.Rest{}
 		},
-		"an event is on its way": func(string, *recorder) conn.Rest { return conn.Rest{Unacked: 1, Here: 1} },
-		"an event waits":         func(string, *recorder) conn.Rest { return conn.Rest{Waiting: 1, Next: 1} },
+		"an event is on its way": func(string, *recorder) broker.Rest { return broker.Rest{Unacked: 1, Here: 1} },
+		"an event waits":         func(string, *recorder) broker.Rest { return broker.Rest{Waiting: 1, Next: 1} },
 	}
 	for name, first := range tests {
 		t.Run(name, func(t *testing.T) {
 			subject, handler, asked := subjectOf(t), &recorder{}, 0
 			l := member(o, subject)
 			l.Idle = 2 * time.Second
-			l.Rest = func(context.Context, conn.Subscription, string) (conn.Rest, error) {
+			l.Rest = func(context.Context, broker.Subscription, string) (broker.Rest, error) {
 				if asked++; asked == 1 {
 					return first(subject, handler), nil
 				}
-				return conn.Rest{}, nil
+				return broker.Rest{}, nil
 			}
 			if end, err := run(t, l, handler).wait(); end != conn.EndIdle || err != nil {
 				t.Error(end, err)
@@ -47,9 +48,9 @@ func TestIdleIsJudgedAfterTheAnswer(t *testing.T) {
 		asked := 0
 		l := member(o, subjectOf(t))
 		l.Idle = 50 * time.Millisecond
-		l.Rest = func(context.Context, conn.Subscription, string) (conn.Rest, error) {
+		l.Rest = func(context.Context, broker.Subscription, string) (broker.Rest, error) {
 			asked++
-			return conn.Rest{Unacked: 1}, nil
+			return broker.Rest{Unacked: 1}, nil
 		}
 		if end, err := run(t, l, &recorder{}).wait(); end != conn.EndIdle || err != nil || asked != 1 {
 			t.Error(end, err, asked)

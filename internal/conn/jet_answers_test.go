@@ -11,11 +11,13 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // A puppet answers publishers in place of a stream, as a test has it.
 type puppet struct {
-	session conn.Session
+	session *conn.Conn
 	came    chan *nats.Msg
 }
 
@@ -33,7 +35,7 @@ func newPuppet(t *testing.T, window time.Duration) *puppet {
 	if err := js.Conn().Flush(); err != nil {
 		t.Fatal(err)
 	}
-	p.session = dial(t, conn.Options{Servers: s.URL, Stream: "orders", Timeout: 20 * time.Second})
+	p.session = dial(t, link.Options{Servers: s.URL, Stream: "orders", Timeout: 20 * time.Second})
 	return p
 }
 
@@ -60,7 +62,7 @@ func TestRepeatThatIsAckedTooLateMayBeStoredTwice(t *testing.T) {
 	p := newPuppet(t, 3*time.Second)
 	done := make(chan error, 1)
 	begin := time.Now()
-	err := p.session.Publish(conn.Event{Subject: "orders"}, func(_ conn.Receipt, err error) { done <- err })
+	err := p.session.Publish(t.Context(), broker.Event{Subject: "orders"}, func(_ broker.Receipt, err error) { done <- err })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -73,7 +75,7 @@ func TestRepeatThatIsAckedTooLateMayBeStoredTwice(t *testing.T) {
 	case <-time.After(3100*time.Millisecond - time.Since(begin)): // the window is over
 	}
 	second(`{"stream":"orders","seq":2}`)
-	if err := <-done; !errors.Is(err, conn.ErrUncertain) || !strings.Contains(err.Error(), "stored twice") {
+	if err := <-done; !errors.Is(err, broker.ErrUncertain) || !strings.Contains(err.Error(), "stored twice") {
 		t.Error(err)
 	}
 }
@@ -85,7 +87,7 @@ func TestNothingNewIsSentBehindAFailure(t *testing.T) {
 	p := newPuppet(t, 2*time.Minute)
 	pub := conn.NewPublisher(p.session, nil)
 	send := func(data string) {
-		if err := pub.Publish(t.Context(), conn.Event{Subject: "orders", Data: []byte(data)}); err != nil {
+		if err := pub.Publish(t.Context(), broker.Event{Subject: "orders", Data: []byte(data)}); err != nil {
 			t.Error(err)
 		}
 	}
@@ -102,7 +104,7 @@ func TestNothingNewIsSentBehindAFailure(t *testing.T) {
 	note() // it gets no answer
 	note()(`{"error":{"code":503,"err_code":10008,"description":"JetStream system temporarily unavailable"}}`)
 	for range 3 { // the answer has come
-		if err := p.session.Alive(t.Context()); err != nil {
+		if _, err := p.session.Find(t.Context(), "orders", 0); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/link"
 )
 
 // A consumer of three replicas that was made a moment ago may answer before its
@@ -17,7 +18,7 @@ func TestEndOfAConsumerThatWasJustMade(t *testing.T) {
 	c := brokertest.StartCluster(t, 3)
 	brokertest.NoLeaks(t)
 	const events, groups = 500, 12
-	o := conn.Options{Servers: c.URLs(), CreateStream: true, Replicas: 3}
+	o := link.Options{Servers: c.URLs(), CreateStream: true, Replicas: 3}
 	publish(t, o, "orders", 1, events)
 	for group := range groups {
 		both := &recorder{}

@@ -13,6 +13,7 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 )
 
 // An existing consumer is joined as it is, and what differs is told.
@@ -65,18 +66,18 @@ func TestExistingConsumerIsJoinedUnchanged(t *testing.T) {
 			o := options(t, s)
 			o.Notify = heard.notify
 			l := member(o, "orders")
-			l.Subscription.Start = conn.Start{Kind: conn.StartNew} // ignored
-			var places []conn.Place
-			l.Joined = func(p []conn.Place, _ bool) { places = p }
+			l.Subscription.Start = broker.Start{Kind: broker.StartNew} // ignored
+			var places []broker.Place
+			l.Joined = func(p []broker.Place, _ bool) { places = p }
 			r := run(t, l, &recorder{})
 			r.await(8)
 			r.stopCleanly()
 			if got := r.seen(); !slices.Equal(got, numbers(3, 10)) || r.again != 0 {
 				t.Errorf("got %v, %d of them again", got, r.again)
 			}
-			want := conn.Place{Subject: "orders", Stream: "orders", Consumer: "workers_orders", Resumed: true, Position: 2, AckWait: before.AckWait,
+			want := broker.Place{Subject: "orders", Origin: places[0].Origin, Consumer: "workers_orders", Resumed: true, Position: 2, AckWait: before.AckWait,
 				MaxInFlight: l.Subscription.MaxInFlight}
-			if !reflect.DeepEqual(places, []conn.Place{want}) {
+			if !reflect.DeepEqual(places, []broker.Place{want}) {
 				t.Errorf("joined %+v", places)
 			}
 			if after := consumerInfo(t, js, "workers_orders"); !reflect.DeepEqual(after.Config, before) || after.NumAckPending != 0 {
@@ -138,7 +139,7 @@ func TestConsumerThatIsNoGroupIsRefused(t *testing.T) {
 			publish(t, o, "orders.a", 1, 1)
 			r := run(t, member(o, "orders.a"), &recorder{})
 			_, err := r.wait()
-			if !errors.Is(err, conn.ErrConsumer) || !strings.Contains(err.Error(), test.words) ||
+			if !errors.Is(err, broker.ErrConsumer) || !strings.Contains(err.Error(), test.words) ||
 				!strings.Contains(err.Error(), `"workers_orders_a"`) {
 				t.Error(err)
 			}
@@ -154,13 +155,13 @@ func TestNamesThatJetStreamForbids(t *testing.T) {
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
 	for _, name := range []string{"a.b", "a/b", `a\b`} {
-		for kind, sub := range map[string]conn.Subscription{
+		for kind, sub := range map[string]broker.Subscription{
 			"durable": {Durable: name}, "group": {Group: name}, "durable of a group": {Durable: name, Group: "g"},
 		} {
 			l := listener(options(t, s), "orders")
 			l.Subscription.Durable, l.Subscription.Group = sub.Durable, sub.Group
 			_, err := l.Run(soon(t), &recorder{})
-			if !errors.Is(err, conn.ErrName) || !strings.Contains(err.Error(), fmt.Sprintf("%q", name)) {
+			if !errors.Is(err, broker.ErrName) || !strings.Contains(err.Error(), fmt.Sprintf("%q", name)) {
 				t.Errorf("%s %s: %v", kind, name, err)
 			}
 		}

@@ -11,6 +11,8 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // workers makes the consumer that the group "workers" shares.
@@ -36,7 +38,7 @@ func TestNoEndOfAPausedConsumer(t *testing.T) {
 		l := untilEnd(member(o, "orders"), s)
 		l.UntilEnd, l.Idle = idle == 0, idle
 		_, err := run(t, l, &recorder{}).wait()
-		if !errors.Is(err, conn.ErrUnfinished) || !strings.Contains(err.Error(), "5 events of orders not delivered: the consumer is paused until "+until.Format(time.RFC3339)) {
+		if !errors.Is(err, broker.ErrUnfinished) || !strings.Contains(err.Error(), "5 events of orders not delivered: the consumer is paused until "+until.Format(time.RFC3339)) {
 			t.Errorf("idle %v: %v", idle, err)
 		}
 	}
@@ -72,7 +74,7 @@ func TestNoEndBehindOthersThatFillTheLimit(t *testing.T) {
 	l := untilEnd(member(o, "orders"), s)
 	l.Subscription.AckWait = time.Second
 	_, err = run(t, l, &recorder{}).wait()
-	if !errors.Is(err, conn.ErrUnfinished) || !strings.Contains(err.Error(), "4 events of orders not delivered: members hold 1 unacked") {
+	if !errors.Is(err, broker.ErrUnfinished) || !strings.Contains(err.Error(), "4 events of orders not delivered: members hold 1 unacked") {
 		t.Error(err)
 	}
 	stop()
@@ -86,8 +88,8 @@ func TestUntilEndThatIsNeverIdle(t *testing.T) {
 		o := options(t, s)
 		publish(t, o, "orders", 1, 20)
 		p := conn.NewPublisher(dial(t, o), nil)
-		r := &recorder{verdict: func(*conn.Message) error { // each brings forth another
-			if err := p.Publish(t.Context(), conn.Event{Subject: "orders", Data: []byte("more")}); err != nil {
+		r := &recorder{verdict: func(*broker.Message) error { // each brings forth another
+			if err := p.Publish(t.Context(), broker.Event{Subject: "orders", Data: []byte("more")}); err != nil {
 				return err
 			}
 			return p.Flush()
@@ -115,7 +117,7 @@ func TestUntilEndWithoutAcks(t *testing.T) {
 		full := untilEnd(member(o, "orders"), s)
 		full.Subscription.Group, full.Subscription.Durable = "others", "others"
 		full.NoAck, full.Subscription.MaxInFlight = true, 2
-		if _, err := run(t, full, &recorder{}).wait(); !errors.Is(err, conn.ErrStalled) {
+		if _, err := run(t, full, &recorder{}).wait(); !errors.Is(err, broker.ErrStalled) {
 			t.Error(err)
 		}
 	})
@@ -127,9 +129,9 @@ func TestUntilEndWithoutPermissionToAsk(t *testing.T) {
 	s, js := onJetStream(t, withUsers("reader", `publish: { deny: ["$JS.API.STREAM.INFO.>", "$JS.API.CONSUMER.INFO.>"] }`), admin)
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
 	o := options(t, s)
-	o.Auth, o.Backend = as("reader"), conn.JetStream
-	publish(t, conn.Options{Servers: s.URL, Auth: as("admin"), Backend: conn.JetStream}, "orders", 1, 3)
-	if _, err := run(t, untilEnd(listener(o, "orders"), s), &recorder{}).wait(); !errors.Is(err, conn.ErrUntold) ||
+	o.Auth, o.Backend = as("reader"), broker.JetStream
+	publish(t, link.Options{Servers: s.URL, Auth: as("admin"), Backend: broker.JetStream}, "orders", 1, 3)
+	if _, err := run(t, untilEnd(listener(o, "orders"), s), &recorder{}).wait(); !errors.Is(err, broker.ErrUntold) ||
 		!strings.Contains(err.Error(), "not known whether everything") {
 		t.Error(err)
 	}
@@ -147,8 +149,8 @@ func TestUntilEndBesideOneThatIsHeldForEver(t *testing.T) {
 		holder.Subscription.AckWait, holder.Subscription.MaxInFlight = time.Second, 1
 		holding := run(t, holder, at(1, func() { <-release }))
 		p := conn.NewPublisher(dial(t, o), nil)
-		r := &recorder{verdict: func(*conn.Message) error {
-			if err := p.Publish(t.Context(), conn.Event{Subject: "orders", Data: []byte("more")}); err != nil {
+		r := &recorder{verdict: func(*broker.Message) error {
+			if err := p.Publish(t.Context(), broker.Event{Subject: "orders", Data: []byte("more")}); err != nil {
 				return err
 			}
 			return p.Flush()
@@ -159,7 +161,7 @@ func TestUntilEndBesideOneThatIsHeldForEver(t *testing.T) {
 		close(release)
 		holding.stopCleanly()
 		// NATS Streaming gives the event to the other after the ack wait.
-		if !errors.Is(err, conn.ErrUnfinished) && (err != nil || end != conn.EndReached || !strings.HasSuffix(t.Name(), "stan")) {
+		if !errors.Is(err, broker.ErrUnfinished) && (err != nil || end != conn.EndReached || !strings.HasSuffix(t.Name(), "stan")) {
 			t.Error(end, err)
 		}
 	})
@@ -185,7 +187,7 @@ func TestUntilEndWithEventsThatTheBrokerGaveUp(t *testing.T) {
 		}
 	}
 	r := run(t, untilEnd(member(o, "orders"), s), &recorder{})
-	if _, err := r.wait(); !errors.Is(err, conn.ErrUnfinished) || !strings.Contains(err.Error(), "the broker gave up 1 event of orders") {
+	if _, err := r.wait(); !errors.Is(err, broker.ErrUnfinished) || !strings.Contains(err.Error(), "the broker gave up 1 event of orders") {
 		t.Error(err, r.seen())
 	}
 	if !strings.Contains(said.all(), "gave up #1 of orders: it was delivered 2 times") {

@@ -12,10 +12,12 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // both runs a test for a listener of its own and for a member of a group.
-func both(t *testing.T, test func(t *testing.T, kind func(o conn.Options, subject string) *conn.Listener)) {
+func both(t *testing.T, test func(t *testing.T, kind func(o link.Options, subject string) *conn.Listener)) {
 	t.Run("alone", func(t *testing.T) { test(t, listener) })
 	t.Run("member", func(t *testing.T) { test(t, member) })
 }
@@ -40,7 +42,7 @@ func onlyConsumer(t *testing.T, js jetstream.JetStream) string {
 
 func TestDeletedConsumerIsJoinedAgain(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, kind func(conn.Options, string) *conn.Listener) {
+	both(t, func(t *testing.T, kind func(link.Options, string) *conn.Listener) {
 		for name, inFlight := range map[string]int{"while asking": 64, "while handling": 1} {
 			t.Run(name, func(t *testing.T) {
 				s, js := onJetStream(t, "")
@@ -52,7 +54,7 @@ func TestDeletedConsumerIsJoinedAgain(t *testing.T) {
 				l.Subscription.MaxInFlight = inFlight
 				handler := &recorder{}
 				deleted := make(chan struct{})
-				handler.verdict = func(m *conn.Message) error {
+				handler.verdict = func(m *broker.Message) error {
 					if m.Sequence == 5 && inFlight == 1 { // so that nothing is asked for meanwhile
 						<-deleted
 					}
@@ -86,7 +88,7 @@ func TestDeletedConsumerIsJoinedAgain(t *testing.T) {
 
 func TestStreamThatIsMadeAnewIsJoinedAgain(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, kind func(conn.Options, string) *conn.Listener) {
+	both(t, func(t *testing.T, kind func(link.Options, string) *conn.Listener) {
 		for _, create := range []bool{true, false} { // by the listener, if it is the first to miss it
 			t.Run(fmt.Sprint("create ", create), func(t *testing.T) {
 				s, js := onJetStream(t, "")
@@ -102,7 +104,7 @@ func TestStreamThatIsMadeAnewIsJoinedAgain(t *testing.T) {
 				}
 				if !create {
 					brokertest.Eventually(t, "the listener looked for it", func() bool {
-						return strings.Contains(heard.all(), conn.ErrNoStream.Error())
+						return strings.Contains(heard.all(), broker.ErrNoStream.Error())
 					})
 				}
 				publish(t, options(t, s), "orders", 6, 10)
@@ -121,7 +123,7 @@ func TestStreamThatIsMadeAnewIsJoinedAgain(t *testing.T) {
 // Streams with a subject each, with several, and with a wildcard.
 func TestUntilEndIsExactInSharedStreams(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, kind func(conn.Options, string) *conn.Listener) {
+	both(t, func(t *testing.T, kind func(link.Options, string) *conn.Listener) {
 		s, js := onJetStream(t, "")
 		createStream(t, js, jetstream.StreamConfig{Name: "shop", Subjects: []string{"orders", "payments"}})
 		createStream(t, js, jetstream.StreamConfig{Name: "mails", Subjects: []string{"mails"}})
@@ -140,7 +142,7 @@ func TestUntilEndIsExactInSharedStreams(t *testing.T) {
 		l.Subjects, l.UntilEnd = subjects, true
 		got := make(map[string][]string)
 		handler := &recorder{}
-		handler.verdict = func(m *conn.Message) error {
+		handler.verdict = func(m *broker.Message) error {
 			got[m.Subject] = append(got[m.Subject], string(m.Data))
 			if m.Subject == "payments" && len(got["payments"]) == 30 { // beyond the end
 				publish(t, o, "mails", 42, 42)
@@ -168,14 +170,14 @@ func TestUntilEndIsExactInSharedStreams(t *testing.T) {
 // Nothing that a publisher may send is taken for a word of the server.
 func TestEventsThatLookLikeTheServersWords(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, kind func(conn.Options, string) *conn.Listener) {
+	both(t, func(t *testing.T, kind func(link.Options, string) *conn.Listener) {
 		s, _ := onJetStream(t, "")
 		o := options(t, s)
 		session := dial(t, o)
 		statuses := []string{"100", "404", "408", "409", "503", "200", ""}
 		for _, status := range statuses {
 			header := map[string][]string{"Status": {status}, "Description": {"Consumer Deleted"}, "Nats-Pending-Messages": {"1"}}
-			if _, err := publishOne(t, session, conn.Event{Subject: "orders", Header: header}); err != nil {
+			if _, err := publishOne(t, session, broker.Event{Subject: "orders", Header: header}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -192,7 +194,7 @@ func TestEventsThatLookLikeTheServersWords(t *testing.T) {
 func TestSubjectThatMovesToAnotherStreamIsFollowed(t *testing.T) {
 	t.Parallel()
 	s, js := onJetStream(t, "")
-	both(t, func(t *testing.T, kind func(conn.Options, string) *conn.Listener) {
+	both(t, func(t *testing.T, kind func(link.Options, string) *conn.Listener) {
 		createStream(t, js, jetstream.StreamConfig{Name: "old", Subjects: []string{"orders", "kept"}})
 		o, said := options(t, s), &told{}
 		o.Notify = said.notify
@@ -256,7 +258,7 @@ func TestNotesOnStreams(t *testing.T) {
 		createStream(t, js, c.config)
 		l := member(options(t, s), "orders")
 		var notes []string
-		l.Joined = func(places []conn.Place, _ bool) { notes = places[0].Notes }
+		l.Joined = func(places []broker.Place, _ bool) { notes = places[0].Notes }
 		run(t, l, &recorder{}).stopCleanly()
 		if said := strings.Join(notes, "\n"); !strings.Contains(said, c.says) || c.says == "" && said != "" {
 			t.Errorf("%+v: said %q", c.config, said)
@@ -273,13 +275,13 @@ func TestWorkQueueIsExplained(t *testing.T) {
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}, Retention: jetstream.WorkQueuePolicy})
 	o := options(t, s)
-	if _, err := listener(o, "orders").Run(soon(t), &recorder{}); !errors.Is(err, conn.ErrNeedsGroup) {
+	if _, err := listener(o, "orders").Run(soon(t), &recorder{}); !errors.Is(err, broker.ErrNeedsGroup) {
 		t.Errorf("alone: %v", err)
 	}
 	first := run(t, member(o, "orders"), &recorder{})
 	second := member(o, "orders")
 	second.Subscription.Group, second.Subscription.Durable = "others", "others"
-	if _, err := second.Run(soon(t), &recorder{}); !errors.Is(err, conn.ErrTaken) {
+	if _, err := second.Run(soon(t), &recorder{}); !errors.Is(err, broker.ErrTaken) {
 		t.Errorf("a second group: %v", err)
 	}
 	first.stopCleanly()
@@ -302,8 +304,8 @@ func TestEndBehindAConsumersLimit(t *testing.T) {
 		l := member(o, "orders")
 		l.Subscription.Group, l.Subscription.Durable = group, group
 		l.UntilEnd, l.Idle = idle == 0, idle
-		r := run(t, l, &recorder{verdict: func(*conn.Message) error { return conn.ErrLeave }})
-		if end, err := r.wait(); !errors.Is(err, conn.ErrUnfinished) || !strings.Contains(err.Error(), "3 events of orders not delivered: 2 left unacked here") {
+		r := run(t, l, &recorder{verdict: func(*broker.Message) error { return conn.ErrLeave }})
+		if end, err := r.wait(); !errors.Is(err, broker.ErrUnfinished) || !strings.Contains(err.Error(), "3 events of orders not delivered: 2 left unacked here") {
 			t.Errorf("idle %v: %v, %v", idle, end, err)
 		}
 	}

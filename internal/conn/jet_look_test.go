@@ -11,6 +11,8 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // An ID is known for the whole stream, whatever its subject and data.
@@ -20,8 +22,8 @@ func TestWhatIsStoredUnderAnIDIsLookedAt(t *testing.T) {
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders", "payments"}})
 	large := strings.Repeat("x", 900_000)
 	for id, data := range map[string]string{"usual": "1", "empty": "", "gone": "1", "large": large} {
-		o := conn.Options{Servers: s.URL, Auth: as("admin"), Timeout: long}
-		r, err := publishOne(t, dial(t, o), conn.Event{Subject: "orders", ID: id, Data: []byte(data)})
+		o := link.Options{Servers: s.URL, Auth: as("admin"), Timeout: long}
+		r, err := publishOne(t, dial(t, o), broker.Event{Subject: "orders", ID: id, Data: []byte(data)})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -42,22 +44,22 @@ func TestWhatIsStoredUnderAnIDIsLookedAt(t *testing.T) {
 		"the same":               {"admin", "orders", "usual", "1", nil},
 		"the same without data":  {"admin", "orders", "empty", "", nil},
 		"the same, large":        {"admin", "orders", "large", large, nil},
-		"other subject":          {"admin", "payments", "usual", "1", conn.ErrOtherEvent},
-		"other data":             {"admin", "orders", "usual", "2", conn.ErrOtherEvent},
-		"other data, large":      {"admin", "orders", "large", large[1:] + "y", conn.ErrOtherEvent},
-		"it is gone":             {"admin", "orders", "gone", "1", conn.ErrUncertain},
-		"looking is not allowed": {"blind", "orders", "usual", "1", conn.ErrUncertain},
+		"other subject":          {"admin", "payments", "usual", "1", broker.ErrOtherEvent},
+		"other data":             {"admin", "orders", "usual", "2", broker.ErrOtherEvent},
+		"other data, large":      {"admin", "orders", "large", large[1:] + "y", broker.ErrOtherEvent},
+		"it is gone":             {"admin", "orders", "gone", "1", broker.ErrUncertain},
+		"looking is not allowed": {"blind", "orders", "usual", "1", broker.ErrUncertain},
 	} {
 		t.Run(name, func(t *testing.T) {
-			session := dial(t, conn.Options{Servers: s.URL, Backend: conn.JetStream, Auth: as(test.user), Timeout: long})
+			session := dial(t, link.Options{Servers: s.URL, Backend: broker.JetStream, Auth: as(test.user), Timeout: long})
 			duplicates := 0
-			p := conn.NewPublisher(session, func(_ int, r conn.Receipt, _ bool) {
+			p := conn.NewPublisher(session, func(_ int, r broker.Receipt, _ bool) {
 				if r.Duplicate {
 					duplicates++
 				}
 			})
 			for range 2 {
-				_ = p.Publish(t.Context(), conn.Event{Subject: test.subject, ID: test.id, Data: []byte(test.data)})
+				_ = p.Publish(t.Context(), broker.Event{Subject: test.subject, ID: test.id, Data: []byte(test.data)})
 			}
 			err := p.Flush()
 			sent, acked, inDoubt := p.Sent()
@@ -69,7 +71,7 @@ func TestWhatIsStoredUnderAnIDIsLookedAt(t *testing.T) {
 				if acked != 2 || duplicates != 2 {
 					t.Errorf("%d acked, %d duplicates", acked, duplicates)
 				}
-			case errors.Is(test.want, conn.ErrOtherEvent):
+			case errors.Is(test.want, broker.ErrOtherEvent):
 				if acked != 0 || inDoubt != 0 || !strings.Contains(err.Error(), "event 1 ") || !strings.Contains(err.Error(), ", on orders") {
 					t.Errorf("%d acked, %d in doubt: %v", acked, inDoubt, err)
 				}
@@ -88,18 +90,18 @@ func TestManyAreLookedAtTogether(t *testing.T) {
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
 	network := s.Network()
-	session := dial(t, conn.Options{Servers: network.URL, Timeout: long})
+	session := dial(t, link.Options{Servers: network.URL, Timeout: long})
 	network.Delay(10 * time.Millisecond)
 	const events = 4000
 	for run := range 2 {
 		duplicates, begin := 0, time.Now()
-		p := conn.NewPublisher(session, func(_ int, r conn.Receipt, _ bool) {
+		p := conn.NewPublisher(session, func(_ int, r broker.Receipt, _ bool) {
 			if r.Duplicate {
 				duplicates++
 			}
 		})
 		for i := range events {
-			if err := p.Publish(t.Context(), conn.Event{Subject: "orders", ID: fmt.Sprint(i), Data: fmt.Append(nil, i)}); err != nil {
+			if err := p.Publish(t.Context(), broker.Event{Subject: "orders", ID: fmt.Sprint(i), Data: fmt.Append(nil, i)}); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -118,18 +120,18 @@ func TestLookIsRepeated(t *testing.T) {
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
 	network := s.Network()
-	session := dial(t, conn.Options{Servers: network.URL, Timeout: 4 * time.Second})
+	session := dial(t, link.Options{Servers: network.URL, Timeout: 4 * time.Second})
 	for range 2 {
-		if _, err := publishOne(t, session, conn.Event{Subject: "orders", ID: "1"}); err != nil {
+		if _, err := publishOne(t, session, broker.Event{Subject: "orders", ID: "1"}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	network.Lose(brokertest.Holds("stream_msg_get_response"), 1)
-	if _, err := publishOne(t, session, conn.Event{Subject: "orders", ID: "1"}); err != nil || network.Lost() != 1 {
+	if _, err := publishOne(t, session, broker.Event{Subject: "orders", ID: "1"}); err != nil || network.Lost() != 1 {
 		t.Errorf("%d lost: %v", network.Lost(), err)
 	}
 	network.Lose(brokertest.Holds("stream_msg_get_response"), 100)
-	if _, err := publishOne(t, session, conn.Event{Subject: "orders", ID: "1"}); !errors.Is(err, conn.ErrUncertain) {
+	if _, err := publishOne(t, session, broker.Event{Subject: "orders", ID: "1"}); !errors.Is(err, broker.ErrUncertain) {
 		t.Errorf("%d lost: %v", network.Lost(), err)
 	}
 }
@@ -139,8 +141,8 @@ func TestRepeatedIncrementIsNoOtherEvent(t *testing.T) {
 	t.Parallel()
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "counts", Subjects: []string{"counts"}, AllowMsgCounter: true, AllowDirect: true})
-	session := dial(t, conn.Options{Servers: s.URL, Timeout: long})
-	e := conn.Event{Subject: "counts", ID: "1", Header: map[string][]string{"Nats-Incr": {"+2"}}}
+	session := dial(t, link.Options{Servers: s.URL, Timeout: long})
+	e := broker.Event{Subject: "counts", ID: "1", Header: map[string][]string{"Nats-Incr": {"+2"}}}
 	for i := range 2 {
 		if r, err := publishOne(t, session, e); err != nil || r.Duplicate != (i > 0) {
 			t.Errorf("%+v, %v", r, err)
@@ -155,15 +157,15 @@ func TestLossEndsALook(t *testing.T) {
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
 	network := s.Network()
-	session := dial(t, conn.Options{Servers: network.URL, Timeout: long, NoReconnect: true})
+	session := dial(t, link.Options{Servers: network.URL, Timeout: long, NoReconnect: true})
 	for range 2 { // the second look is made among the acks
-		if _, err := publishOne(t, session, conn.Event{Subject: "orders", ID: "1"}); err != nil {
+		if _, err := publishOne(t, session, broker.Event{Subject: "orders", ID: "1"}); err != nil {
 			t.Fatal(err)
 		}
 	}
 	network.Lose(brokertest.Holds("stream_msg_get_response"), 100)
 	p := conn.NewPublisher(session, nil)
-	if err := p.Publish(t.Context(), conn.Event{Subject: "orders", ID: "1"}); err != nil {
+	if err := p.Publish(t.Context(), broker.Event{Subject: "orders", ID: "1"}); err != nil {
 		t.Fatal(err)
 	}
 	brokertest.Eventually(t, "the event is looked at", func() bool { return network.Lost() > 0 })
@@ -172,7 +174,7 @@ func TestLossEndsALook(t *testing.T) {
 	go func() { flushed <- p.Flush() }()
 	select {
 	case err := <-flushed:
-		if !errors.Is(err, conn.ErrUncertain) {
+		if !errors.Is(err, broker.ErrUncertain) {
 			t.Error(err)
 		}
 	case <-time.After(10 * time.Second):

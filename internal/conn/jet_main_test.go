@@ -14,7 +14,7 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"nats-test/internal/brokertest"
-	"nats-test/internal/conn"
+	"nats-test/internal/conn/link"
 )
 
 // long is a time-out that a test would notice.
@@ -30,7 +30,7 @@ func onJetStream(t *testing.T, extra string, opts ...nats.Option) (s *brokertest
 }
 
 // as returns the credentials of a user of these tests.
-func as(user string) conn.Auth { return conn.Auth{User: user, Password: "s3cret"} }
+func as(user string) link.Auth { return link.Auth{User: user, Password: "s3cret"} }
 
 // admin may do everything on a server of [withUsers].
 var admin = nats.UserInfo("admin", "s3cret")

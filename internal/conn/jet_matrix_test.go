@@ -12,6 +12,8 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // A jetRow is a stream as others have them, and what is promised on it. Ten
@@ -29,7 +31,7 @@ type jetRow struct {
 	doubt   bool     // it may also end with ErrNotAcked before all is stored
 	stored  []string // nil: nothing
 
-	read    conn.Options // what is said to find the stream
+	read    link.Options // what is said to find the stream
 	subject string       // that is read; default orders
 	alone   jetPromise
 	group   jetPromise
@@ -56,12 +58,12 @@ var jetMatrix = map[string]jetRow{
 	// Acked means stored only where somebody wants the event.
 	"retention interest, nobody": {
 		config:  jetstream.StreamConfig{Retention: jetstream.InterestPolicy},
-		refused: conn.ErrNotStored,
+		refused: broker.ErrNotStored,
 	},
 	"retention interest, another subject": {
 		config:  jetstream.StreamConfig{Retention: jetstream.InterestPolicy, Subjects: []string{"orders", "payments"}},
 		prepare: consumer("watch", "payments"),
-		refused: conn.ErrNotStored,
+		refused: broker.ErrNotStored,
 	},
 	"retention interest": {
 		config:  jetstream.StreamConfig{Retention: jetstream.InterestPolicy},
@@ -71,12 +73,12 @@ var jetMatrix = map[string]jetRow{
 	// A lone listener does not ack, and takes nothing from those who do.
 	"retention workqueue": {
 		config: jetstream.StreamConfig{Retention: jetstream.WorkQueuePolicy},
-		stored: allTen, alone: jetPromise{err: conn.ErrNeedsGroup}, group: gotAll,
+		stored: allTen, alone: jetPromise{err: broker.ErrNeedsGroup}, group: gotAll,
 	},
 	"retention workqueue of others": {
 		config:  jetstream.StreamConfig{Retention: jetstream.WorkQueuePolicy},
 		prepare: consumer("others", "orders"),
-		stored:  allTen, alone: jetPromise{err: conn.ErrNeedsGroup}, group: jetPromise{err: conn.ErrTaken},
+		stored:  allTen, alone: jetPromise{err: broker.ErrNeedsGroup}, group: jetPromise{err: broker.ErrTaken},
 	},
 
 	// What is not answered is sent again only while the stream knows repeats.
@@ -89,21 +91,21 @@ var jetMatrix = map[string]jetRow{
 		stored: allTen, alone: gotAll, group: gotAll,
 	},
 	"no_ack": {
-		config: jetstream.StreamConfig{NoAck: true}, refused: conn.ErrNotAcked, doubt: true,
+		config: jetstream.StreamConfig{NoAck: true}, refused: broker.ErrNotAcked, doubt: true,
 		stored: allTen, alone: gotAll, group: gotAll,
 	},
 
 	"discard new": {
-		config: jetstream.StreamConfig{Discard: jetstream.DiscardNew, MaxMsgs: 5}, refused: conn.ErrFull,
+		config: jetstream.StreamConfig{Discard: jetstream.DiscardNew, MaxMsgs: 5}, refused: broker.ErrFull,
 		stored: numbers(1, 5), alone: jetPromise{events: numbers(1, 5)}, group: jetPromise{events: numbers(1, 5)},
 	},
 	"discard new per subject": {
 		config:  jetstream.StreamConfig{Discard: jetstream.DiscardNew, DiscardNewPerSubject: true, MaxMsgsPerSubject: 5},
-		refused: conn.ErrFull,
+		refused: broker.ErrFull,
 		stored:  numbers(1, 5), alone: jetPromise{events: numbers(1, 5)}, group: jetPromise{events: numbers(1, 5)},
 	},
 	"max_msg_size": { // headers count: the ID
-		config: jetstream.StreamConfig{MaxMsgSize: 10}, refused: conn.ErrStreamLimit,
+		config: jetstream.StreamConfig{MaxMsgSize: 10}, refused: broker.ErrStreamLimit,
 	},
 	// The stream was made to keep only these: every event was stored.
 	"max_msgs_per_subject 1": {
@@ -131,16 +133,16 @@ var jetMatrix = map[string]jetRow{
 	"mirror": {
 		prepare: copies(jetstream.StreamConfig{Name: "copy", Mirror: &jetstream.StreamSource{Name: "orders"}}),
 		settle:  copied, stored: allTen,
-		read: conn.Options{Stream: "copy"}, alone: gotAll, group: gotAll,
+		read: link.Options{Stream: "copy"}, alone: gotAll, group: gotAll,
 	},
 	"source": {
 		prepare: copies(jetstream.StreamConfig{Name: "copy", Sources: []*jetstream.StreamSource{{Name: "orders"}}}),
 		settle:  copied, stored: allTen,
-		read: conn.Options{Stream: "copy"}, alone: gotAll, group: gotAll,
+		read: link.Options{Stream: "copy"}, alone: gotAll, group: gotAll,
 	},
 	"subject transform": {
 		config: jetstream.StreamConfig{SubjectTransform: &jetstream.SubjectTransformConfig{Source: "orders", Destination: "kept.orders"}},
-		stored: allTen, subject: "kept.orders", read: conn.Options{Stream: "orders"}, alone: gotAll, group: gotAll,
+		stored: allTen, subject: "kept.orders", read: link.Options{Stream: "orders"}, alone: gotAll, group: gotAll,
 	},
 	// Nothing is stored under that subject, and a reader is told.
 	"subject transform, as published": {
@@ -166,7 +168,7 @@ func TestStreamsAsOthersHaveThem(t *testing.T) {
 				urls = network.URL
 				network.Lose(brokertest.Holds(`"stream":"orders"`), row.lose)
 			}
-			o := conn.Options{Servers: urls, Timeout: 10 * time.Second, Notify: func(line string) { t.Log(line) }}
+			o := link.Options{Servers: urls, Timeout: 10 * time.Second, Notify: func(line string) { t.Log(line) }}
 			row.publish(t, o, js)
 			if row.lose > 0 && network.Lost() == 0 {
 				t.Error("no ack was lost")
@@ -198,14 +200,14 @@ func (row *jetRow) start(t *testing.T) (urls string, network *brokertest.Network
 }
 
 // publish publishes the ten events, and compares what came of it.
-func (row *jetRow) publish(t *testing.T, o conn.Options, js jetstream.JetStream) {
+func (row *jetRow) publish(t *testing.T, o link.Options, js jetstream.JetStream) {
 	t.Helper()
 	session := dial(t, o)
 	acked := 0
-	p := conn.NewPublisher(session, func(int, conn.Receipt, bool) { acked++ })
+	p := conn.NewPublisher(session, func(int, broker.Receipt, bool) { acked++ })
 	var err error
 	for _, event := range allTen {
-		if err = p.Publish(t.Context(), conn.Event{Subject: "orders", Data: []byte(event)}); err != nil {
+		if err = p.Publish(t.Context(), broker.Event{Subject: "orders", Data: []byte(event)}); err != nil {
 			break
 		}
 	}
@@ -217,7 +219,7 @@ func (row *jetRow) publish(t *testing.T, o conn.Options, js jetstream.JetStream)
 		t.Error(closing)
 	}
 	switch {
-	case row.doubt && errors.Is(err, conn.ErrNotAcked):
+	case row.doubt && errors.Is(err, broker.ErrNotAcked):
 	case !errors.Is(err, row.refused):
 		t.Errorf("publishing ends with %v, want %v", err, row.refused)
 	case err == nil && acked != len(allTen):
@@ -265,7 +267,7 @@ func (p jetPromise) check(t *testing.T, l *conn.Listener) {
 	l.UntilEnd = true
 	r := &recorder{}
 	var notes []string
-	l.Joined = func(places []conn.Place, _ bool) { notes = places[0].Notes }
+	l.Joined = func(places []broker.Place, _ bool) { notes = places[0].Notes }
 	end, err := l.Run(ctx, r)
 	t.Logf("%v after %v", err, r.seen())
 	switch {

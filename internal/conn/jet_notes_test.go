@@ -5,7 +5,8 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"nats-test/internal/conn"
+	"nats-test/internal/conn/doctor"
+	"nats-test/internal/conn/link"
 )
 
 // What a stream has of others under another subject is not found under its own.
@@ -18,8 +19,8 @@ func TestNotesOnASourceThatRenames(t *testing.T) {
 	createStream(t, js, jetstream.StreamConfig{Name: "mirror", Mirror: renames})
 	const says = "stores under another subject what other streams have of orders (it maps orders to bought): listen to that one"
 	for _, stream := range []string{"sources", "mirror"} {
-		o := conn.Options{Servers: s.URL, Stream: stream}
-		diagnose(t, o, "orders").has(conn.StepStream, conn.StateNote, "the stream "+stream+" "+says)
+		o := link.Options{Servers: s.URL, Stream: stream}
+		diagnose(t, o, "orders").has(doctor.StepStream, doctor.StateNote, "the stream "+stream+" "+says)
 		for _, f := range diagnose(t, o, "bought").all {
 			if f.What == "the stream "+stream+" "+says {
 				t.Error(f.What)

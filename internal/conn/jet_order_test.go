@@ -15,6 +15,8 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // The order of events in a stream whose leader changes again and again is kept,
@@ -28,7 +30,7 @@ func TestChangesOfLeaderKeepTheOrderOrAreTold(t *testing.T) {
 		_, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}, Replicas: 3})
 		return err == nil || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse)
 	})
-	session := dial(t, conn.Options{Servers: c.URLs(), Timeout: 30 * time.Second})
+	session := dial(t, link.Options{Servers: c.URLs(), Timeout: 30 * time.Second})
 	p := conn.NewPublisher(session, nil)
 	const changes = 6
 	changed := make(chan struct{}, changes)
@@ -48,7 +50,7 @@ func TestChangesOfLeaderKeepTheOrderOrAreTold(t *testing.T) {
 		case _, under = <-changed:
 		default:
 		}
-		if err := p.Publish(t.Context(), conn.Event{Subject: "orders", Data: fmt.Append(nil, events+1)}); err != nil {
+		if err := p.Publish(t.Context(), broker.Event{Subject: "orders", Data: fmt.Append(nil, events+1)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -60,7 +62,7 @@ func TestChangesOfLeaderKeepTheOrderOrAreTold(t *testing.T) {
 	switch _, acked, _ := p.Sent(); {
 	case acked != events || len(kept) != events || len(slices.Compact(kept)) != events:
 		t.Errorf("%d events, %d acked, %d stored", events, acked, len(kept))
-	case errors.Is(err, conn.ErrOrder) != (behind > 0), behind > 0 && !strings.Contains(err.Error(), fmt.Sprintf(" %d of the events", behind)):
+	case errors.Is(err, broker.ErrOrder) != (behind > 0), behind > 0 && !strings.Contains(err.Error(), fmt.Sprintf(" %d of the events", behind)):
 		t.Error(err)
 	}
 }

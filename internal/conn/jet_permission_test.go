@@ -10,6 +10,8 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // A missing permission is told at once: the time-out is long.
@@ -29,8 +31,8 @@ func TestListeningWithoutPermission(t *testing.T) {
 				continue // it needs to find none
 			}
 			t.Run(user+", "+kind, func(t *testing.T) {
-				l.Options.Backend, l.Options.Auth, l.Options.Timeout = conn.JetStream, as(user), long
-				if _, err := l.Run(soon(t), &recorder{}); !errors.Is(err, conn.ErrAuth) {
+				l.Options.Backend, l.Options.Auth, l.Options.Timeout = broker.JetStream, as(user), long
+				if _, err := l.Run(soon(t), &recorder{}); !errors.Is(err, broker.ErrAuth) {
 					t.Error(err)
 				}
 				_ = js.DeleteConsumer(t.Context(), "orders", "workers_orders")
@@ -49,17 +51,17 @@ func TestDeniedAcksAreTold(t *testing.T) {
 	for name, prepare := range map[string]func(l *conn.Listener, r *recorder){
 		"going on":      func(*conn.Listener, *recorder) {},
 		"until the end": func(l *conn.Listener, _ *recorder) { l.UntilEnd = true },
-		"one is enough": func(_ *conn.Listener, r *recorder) { r.verdict = func(*conn.Message) error { return conn.ErrEnough } },
+		"one is enough": func(_ *conn.Listener, r *recorder) { r.verdict = func(*broker.Message) error { return conn.ErrEnough } },
 		"one at a time": func(l *conn.Listener, _ *recorder) { l.Subscription.MaxInFlight = 1 },
 		"all are enough": func(_ *conn.Listener, r *recorder) {
-			r.verdict = func(m *conn.Message) error { return enoughAt(m, 10) }
+			r.verdict = func(m *broker.Message) error { return enoughAt(m, 10) }
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l, handler := member(o, "orders"), &recorder{}
 			l.Options.Auth, l.Options.Timeout = as("unheard"), long
 			prepare(l, handler)
-			if end, err := l.Run(soon(t), handler); !errors.Is(err, conn.ErrAuth) {
+			if end, err := l.Run(soon(t), handler); !errors.Is(err, broker.ErrAuth) {
 				t.Errorf("end %v, error %v", end, err)
 			}
 			info := consumerInfo(t, js, "workers_orders")
@@ -80,7 +82,7 @@ func TestDeniedAcksAreTold(t *testing.T) {
 	})
 }
 
-func enoughAt(m *conn.Message, sequence uint64) error {
+func enoughAt(m *broker.Message, sequence uint64) error {
 	if m.Sequence == sequence {
 		return conn.ErrEnough
 	}
@@ -96,7 +98,7 @@ func TestLeastPermissions(t *testing.T) {
 			"$JS.API.CONSUMER.*.orders.workers_orders.orders", "$JS.API.CONSUMER.MSG.NEXT.orders.workers_orders", "$JS.ACK.orders.workers_orders.>"]`), admin)
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
 	o := options(t, s)
-	o.Backend, o.InboxPrefix, o.Timeout, o.CreateStream = conn.JetStream, "_INBOX_ada", long, false
+	o.Backend, o.InboxPrefix, o.Timeout, o.CreateStream = broker.JetStream, "_INBOX_ada", long, false
 	o.Auth = as("publisher")
 	publish(t, o, "orders", 1, 10)
 	o.Auth = as("listener")
@@ -114,12 +116,12 @@ func TestDomain(t *testing.T) {
 	brokertest.NoLeaks(t)
 	o := options(t, s)
 	o.Domain = "other"
-	if _, err := conn.Dial(t.Context(), o); !errors.Is(err, conn.ErrNoJetStream) {
+	if _, err := conn.Dial(t.Context(), o); !errors.Is(err, broker.ErrNoJetStream) {
 		t.Errorf("another domain: %v", err)
 	}
 	o.Domain = "hub"
 	publish(t, o, "orders", 1, 10)
-	both(t, func(t *testing.T, kind func(conn.Options, string) *conn.Listener) {
+	both(t, func(t *testing.T, kind func(link.Options, string) *conn.Listener) {
 		l, handler := kind(o, "orders"), &recorder{}
 		l.UntilEnd = true
 		if end, err := l.Run(soon(t), handler); end != conn.EndReached || err != nil || !slices.Equal(handler.seen(), numbers(1, 10)) {

@@ -14,13 +14,15 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // publishOne stores an event and returns what the broker tells of it.
-func publishOne(t *testing.T, session conn.Session, e conn.Event) (conn.Receipt, error) {
+func publishOne(t *testing.T, session *conn.Conn, e broker.Event) (broker.Receipt, error) {
 	t.Helper()
-	var receipt conn.Receipt
-	p := conn.NewPublisher(session, func(_ int, r conn.Receipt, _ bool) { receipt = r })
+	var receipt broker.Receipt
+	p := conn.NewPublisher(session, func(_ int, r broker.Receipt, _ bool) { receipt = r })
 	if err := p.Publish(t.Context(), e); err != nil {
 		return receipt, err
 	}
@@ -31,12 +33,12 @@ func TestWithoutStream(t *testing.T) {
 	t.Parallel()
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "other", Subjects: []string{"other"}})
-	o := conn.Options{Servers: s.URL, Timeout: long}
+	o := link.Options{Servers: s.URL, Timeout: long}
 	p := conn.NewPublisher(dial(t, o), nil)
-	if err := p.Publish(t.Context(), conn.Event{Subject: "orders"}); err != nil {
+	if err := p.Publish(t.Context(), broker.Event{Subject: "orders"}); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.Flush(); !errors.Is(err, conn.ErrNoStream) || !strings.Contains(err.Error(), `"orders"`) {
+	if err := p.Flush(); !errors.Is(err, broker.ErrNoStream) || !strings.Contains(err.Error(), `"orders"`) {
 		t.Errorf("publishing: %v", err)
 	}
 	if sent, acked, inDoubt := p.Sent(); sent != 1 || acked != 0 || inDoubt != 0 {
@@ -45,7 +47,7 @@ func TestWithoutStream(t *testing.T) {
 	l := listener(o, "orders")
 	l.Subjects = []string{"other", "orders", "payments"}
 	_, err := l.Run(soon(t), &recorder{})
-	if !errors.Is(err, conn.ErrNoStream) || !strings.Contains(err.Error(), "orders") || !strings.Contains(err.Error(), "payments") {
+	if !errors.Is(err, broker.ErrNoStream) || !strings.Contains(err.Error(), "orders") || !strings.Contains(err.Error(), "payments") {
 		t.Errorf("listening: %v", err)
 	}
 	if info := streamInfo(t, js, "other"); info.State.Consumers != 0 {
@@ -56,12 +58,12 @@ func TestWithoutStream(t *testing.T) {
 func TestCreatedStreamIsAsDocumented(t *testing.T) {
 	t.Parallel()
 	s, js := onJetStream(t, "")
-	for by, use := range map[string]func(o conn.Options, subject string) error{
-		"publisher": func(o conn.Options, subject string) error {
-			_, err := publishOne(t, dial(t, o), conn.Event{Subject: subject})
+	for by, use := range map[string]func(o link.Options, subject string) error{
+		"publisher": func(o link.Options, subject string) error {
+			_, err := publishOne(t, dial(t, o), broker.Event{Subject: subject})
 			return err
 		},
-		"listener": func(o conn.Options, subject string) error {
+		"listener": func(o link.Options, subject string) error {
 			l := listener(o, subject)
 			l.Idle = time.Millisecond
 			_, err := l.Run(soon(t), &recorder{})
@@ -70,7 +72,7 @@ func TestCreatedStreamIsAsDocumented(t *testing.T) {
 	} {
 		t.Run(by, func(t *testing.T) {
 			var heard told
-			o := conn.Options{Servers: s.URL, CreateStream: true, Notify: heard.notify}
+			o := link.Options{Servers: s.URL, CreateStream: true, Notify: heard.notify}
 			if err := use(o, by+":created.now"); err != nil {
 				t.Fatal(err)
 			}
@@ -87,7 +89,7 @@ func TestCreatedStreamIsAsDocumented(t *testing.T) {
 	}
 	t.Run("not possible", func(t *testing.T) {
 		createStream(t, js, jetstream.StreamConfig{Name: "a_b", Subjects: []string{"other"}})
-		for reason, o := range map[string]conn.Options{
+		for reason, o := range map[string]link.Options{
 			"replicas":          {Replicas: 3},
 			`stream "a_b" with`: {},
 			`stream "orders_b`:  {Replicas: 7},
@@ -97,8 +99,8 @@ func TestCreatedStreamIsAsDocumented(t *testing.T) {
 			if o.Replicas == 0 {
 				subject = "a.b"
 			}
-			_, err := publishOne(t, dial(t, o), conn.Event{Subject: subject})
-			if !errors.Is(err, conn.ErrRefused) || conn.InDoubt(err) || !strings.Contains(err.Error(), reason) {
+			_, err := publishOne(t, dial(t, o), broker.Event{Subject: subject})
+			if !errors.Is(err, broker.ErrRefused) || conn.InDoubt(err) || !strings.Contains(err.Error(), reason) {
 				t.Errorf("%s: %v", reason, err)
 			}
 		}
@@ -115,14 +117,16 @@ func TestStreamIsCreatedOnceByMany(t *testing.T) {
 		session := dial(t, options(t, s))
 		done.Go(func() {
 			<-start
-			if _, err := publishOne(t, session, conn.Event{Subject: "orders", Data: fmt.Append(nil, i)}); err != nil {
+			if _, err := publishOne(t, session, broker.Event{Subject: "orders", Data: fmt.Append(nil, i)}); err != nil {
 				t.Error(err)
 			}
 		})
 		done.Go(func() {
 			<-start
-			if err := session.Covered(t.Context(), []string{"orders", "payments"}); err != nil {
-				t.Error(err)
+			for _, subject := range []string{"orders", "payments"} {
+				if _, err := session.Newest(t.Context(), subject); err != nil {
+					t.Error(err)
+				}
 			}
 		})
 	}
@@ -140,15 +144,15 @@ func TestRepeatIsKnownByItsID(t *testing.T) {
 	session := dial(t, o)
 	seen := make(map[string]bool)
 	for i := 1; i <= 3; i++ { // by default, none is a repeat of another
-		got, err := publishOne(t, session, conn.Event{Subject: "orders", Data: []byte("x")})
+		got, err := publishOne(t, session, broker.Event{Subject: "orders", Data: []byte("x")})
 		if err != nil || got.Sequence != uint64(i) || got.Stream != "orders" || got.Duplicate || got.ID == "" || seen[got.ID] {
 			t.Errorf("%d: %+v, %v", i, got, err)
 		}
 		seen[got.ID] = true
 	}
-	for i, from := range []conn.Session{session, session, dial(t, o)} {
-		got, err := publishOne(t, from, conn.Event{Subject: "orders", ID: "pay-7", Data: []byte("y")})
-		if want := (conn.Receipt{ID: "pay-7", Stream: "orders", Sequence: 4, Duplicate: i > 0}); err != nil || got != want {
+	for i, from := range []*conn.Conn{session, session, dial(t, o)} {
+		got, err := publishOne(t, from, broker.Event{Subject: "orders", ID: "pay-7", Data: []byte("y")})
+		if want := (broker.Receipt{ID: "pay-7", Stream: "orders", Sequence: 4, Duplicate: i > 0}); err != nil || got != want {
 			t.Errorf("time %d: %+v, %v", i, got, err)
 		}
 	}
@@ -162,7 +166,7 @@ func TestHeadersArrive(t *testing.T) {
 	s, js := onJetStream(t, "")
 	session := dial(t, options(t, s))
 	header := map[string][]string{"Trace-Id": {"7"}, "tag": {"a", "b c"}, "Nats-Msg-Id": {"not this one"}}
-	if _, err := publishOne(t, session, conn.Event{Subject: "orders", ID: "pay-7", Header: header}); err != nil {
+	if _, err := publishOne(t, session, broker.Event{Subject: "orders", ID: "pay-7", Header: header}); err != nil {
 		t.Fatal(err)
 	}
 	stream, err := js.Stream(t.Context(), "orders")
@@ -180,10 +184,10 @@ func TestHeadersArrive(t *testing.T) {
 		t.Errorf("the caller's own were changed: %v", header)
 	}
 	// They count for the size.
-	limit := session.MaxPayload("orders") - len("tag: a\r\ntag: b c\r\n") + len("00000000-0000-0000-0000-000000000000") - len("id")
+	limit := maxPayload(t, session, "orders") - len("tag: a\r\ntag: b c\r\n") + len("00000000-0000-0000-0000-000000000000") - len("id")
 	header = map[string][]string{"tag": {"a", "b c"}}
-	for size, want := range map[int]error{limit: nil, limit + 1: conn.ErrTooLarge} {
-		_, err := publishOne(t, session, conn.Event{Subject: "orders", ID: "id", Header: header, Data: make([]byte, size)})
+	for size, want := range map[int]error{limit: nil, limit + 1: broker.ErrTooLarge} {
+		_, err := publishOne(t, session, broker.Event{Subject: "orders", ID: "id", Header: header, Data: make([]byte, size)})
 		if !errors.Is(err, want) {
 			t.Errorf("%d bytes: %v, want %v", size, err, want)
 		}
@@ -195,8 +199,8 @@ func TestPublisherNeedsNoPermissionButItsOwn(t *testing.T) {
 	t.Parallel()
 	s, js := onJetStream(t, withUsers("least", `publish: "orders", subscribe: "_INBOX.>"`), admin)
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
-	o := conn.Options{Servers: s.URL, Backend: conn.JetStream, Auth: as("least"), Timeout: long}
-	if r, err := publishOne(t, dial(t, o), conn.Event{Subject: "orders"}); err != nil || r.Sequence != 1 {
+	o := link.Options{Servers: s.URL, Backend: broker.JetStream, Auth: as("least"), Timeout: long}
+	if r, err := publishOne(t, dial(t, o), broker.Event{Subject: "orders"}); err != nil || r.Sequence != 1 {
 		t.Error(r, err)
 	}
 }
@@ -221,7 +225,7 @@ func TestEveryEventIsStoredOnceInOrder(t *testing.T) {
 				drops[random.IntN(events)] = true
 			}
 			ids := make(map[string]bool)
-			p := conn.NewPublisher(session, func(event int, r conn.Receipt, _ bool) {
+			p := conn.NewPublisher(session, func(event int, r broker.Receipt, _ bool) {
 				acked = append(acked, event)
 				ids[r.ID] = true
 				if r.Sequence != uint64(event) {
@@ -235,7 +239,7 @@ func TestEveryEventIsStoredOnceInOrder(t *testing.T) {
 				if drops[i] && i%2 == 1 {
 					drop()
 				}
-				if err := p.Publish(t.Context(), conn.Event{Subject: "orders", Data: fmt.Append(nil, i)}); err != nil {
+				if err := p.Publish(t.Context(), broker.Event{Subject: "orders", Data: fmt.Append(nil, i)}); err != nil {
 					t.Fatal(err)
 				}
 			}

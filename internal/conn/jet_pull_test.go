@@ -13,6 +13,7 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 )
 
 // pending asks how many acks the server waits for.
@@ -35,12 +36,12 @@ func TestMaxInFlightIsKept(t *testing.T) {
 	const ackWait = 1249 * time.Millisecond // over when the listener looks, every 250 ms, and only just
 	tests := map[string]struct {
 		noAck bool
-		leave func(m *conn.Message) bool
+		leave func(m *broker.Message) bool
 		want  []string
 	}{
-		"acked":       {false, func(*conn.Message) bool { return false }, numbers(1, events)},
-		"one left":    {false, func(m *conn.Message) bool { return m.Sequence == 3 && m.Deliveries < 4 }, numbers(1, events)},
-		"never acked": {true, func(*conn.Message) bool { return false }, []string{"1", "1", "1", "1"}},
+		"acked":       {false, func(*broker.Message) bool { return false }, numbers(1, events)},
+		"one left":    {false, func(m *broker.Message) bool { return m.Sequence == 3 && m.Deliveries < 4 }, numbers(1, events)},
+		"never acked": {true, func(*broker.Message) bool { return false }, []string{"1", "1", "1", "1"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -56,7 +57,7 @@ func TestMaxInFlightIsKept(t *testing.T) {
 			}
 			l, handler := member(o, "orders"), &recorder{}
 			l.Subscription.MaxInFlight, l.Subscription.AckWait, l.NoAck = 1, ackWait, test.noAck
-			handler.verdict = func(m *conn.Message) error {
+			handler.verdict = func(m *broker.Message) error {
 				brokertest.Eventually(t, "the ack before has come", func() bool { return pending(t, consumer) == 1 })
 				for range 20 {
 					if n := pending(t, consumer); n != 1 {
@@ -91,7 +92,7 @@ func TestStuckMemberDoesNotStallTheOthers(t *testing.T) {
 	const inFlight = 4
 	stuck, release := make(chan struct{}), make(chan struct{})
 	handler := &recorder{}
-	handler.verdict = func(*conn.Message) error {
+	handler.verdict = func(*broker.Message) error {
 		if len(handler.events) == 0 {
 			close(stuck)
 		}
@@ -131,7 +132,7 @@ func TestSlowHandlerKeepsItsEvents(t *testing.T) {
 	var members []*running
 	for range 2 {
 		handler := &recorder{}
-		handler.verdict = func(*conn.Message) error { <-time.After(3 * time.Second); return nil }
+		handler.verdict = func(*broker.Message) error { <-time.After(3 * time.Second); return nil }
 		l := member(o, "orders")
 		l.Subscription.AckWait, l.Subscription.MaxInFlight = time.Second, 2
 		members = append(members, run(t, l, handler))
@@ -155,10 +156,10 @@ func TestUnackedAreGivenBackOnClose(t *testing.T) {
 	t.Parallel()
 	wrong := errors.New("wrong")
 	for name, prepare := range map[string]func(l *conn.Listener, r *recorder){
-		"left":        func(_ *conn.Listener, r *recorder) { r.verdict = func(*conn.Message) error { return conn.ErrLeave } },
+		"left":        func(_ *conn.Listener, r *recorder) { r.verdict = func(*broker.Message) error { return conn.ErrLeave } },
 		"never acked": func(l *conn.Listener, _ *recorder) { l.NoAck = true },
 		"failed": func(_ *conn.Listener, r *recorder) {
-			r.verdict = func(m *conn.Message) error {
+			r.verdict = func(m *broker.Message) error {
 				if m.Sequence == 10 {
 					return wrong
 				}
@@ -166,7 +167,7 @@ func TestUnackedAreGivenBackOnClose(t *testing.T) {
 			}
 		},
 		"in hand": func(_ *conn.Listener, r *recorder) {
-			r.verdict = func(m *conn.Message) error { return enoughAt(m, 1) }
+			r.verdict = func(m *broker.Message) error { return enoughAt(m, 1) }
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -178,7 +179,7 @@ func TestUnackedAreGivenBackOnClose(t *testing.T) {
 			prepare(l, handler)
 			verdict := handler.verdict
 			var last atomic.Uint64
-			handler.verdict = func(m *conn.Message) error {
+			handler.verdict = func(m *broker.Message) error {
 				if m.Sequence == 1 { // until all have come
 					brokertest.Eventually(t, "all are on their way", func() bool {
 						return consumerInfo(t, js, "workers_orders").NumAckPending == 10
@@ -208,7 +209,7 @@ func TestUnackedAreGivenBackOnClose(t *testing.T) {
 			}
 			var deliveries []int
 			next := &recorder{}
-			next.verdict = func(m *conn.Message) error {
+			next.verdict = func(m *broker.Message) error {
 				deliveries = append(deliveries, m.Deliveries)
 				return nil
 			}
@@ -239,7 +240,7 @@ func TestStoppingUnderLoadRepeatsNothing(t *testing.T) {
 	const events, stops = 4000, 30
 	var mu sync.Mutex
 	handled := make(map[uint64]int)
-	handle := func(m *conn.Message) error {
+	handle := func(m *broker.Message) error {
 		mu.Lock()
 		defer mu.Unlock()
 		if handled[m.Sequence]++; handled[m.Sequence] > 1 {
@@ -260,7 +261,7 @@ func TestStoppingUnderLoadRepeatsNothing(t *testing.T) {
 		slow := i%3 == 0
 		come := make(chan struct{})
 		n := 0
-		r := run(t, l, &recorder{verdict: func(m *conn.Message) error {
+		r := run(t, l, &recorder{verdict: func(m *broker.Message) error {
 			if n++; n == after+1 {
 				close(come)
 			}

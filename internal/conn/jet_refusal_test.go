@@ -13,6 +13,8 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 func TestFullStream(t *testing.T) {
@@ -48,12 +50,12 @@ func TestFullStream(t *testing.T) {
 						t.Fatal(err)
 					}
 				}()
-				o := conn.Options{Servers: s.URL, Auth: as(test.user), Timeout: long, Window: window}
+				o := link.Options{Servers: s.URL, Auth: as(test.user), Timeout: long, Window: window}
 				var ackedEvents []int
-				p := conn.NewPublisher(dial(t, o), func(event int, _ conn.Receipt, _ bool) { ackedEvents = append(ackedEvents, event) })
+				p := conn.NewPublisher(dial(t, o), func(event int, _ broker.Receipt, _ bool) { ackedEvents = append(ackedEvents, event) })
 				var err error
 				for range 100 {
-					if err = p.Publish(t.Context(), conn.Event{Subject: subject, Data: make([]byte, test.size)}); err != nil {
+					if err = p.Publish(t.Context(), broker.Event{Subject: subject, Data: make([]byte, test.size)}); err != nil {
 						break
 					}
 				}
@@ -64,10 +66,10 @@ func TestFullStream(t *testing.T) {
 				}
 				sent, acked, inDoubt := p.Sent()
 				inStream := int(streamInfo(t, test.js, subject).State.Msgs)
-				if errors.Is(err, conn.ErrNoRoom) != (name == "account") {
+				if errors.Is(err, broker.ErrNoRoom) != (name == "account") {
 					t.Error(err)
 				}
-				if !errors.Is(err, conn.ErrFull) || !strings.Contains(err.Error(), fmt.Sprintf("event %d ", inStream+1)) {
+				if !errors.Is(err, broker.ErrFull) || !strings.Contains(err.Error(), fmt.Sprintf("event %d ", inStream+1)) {
 					t.Errorf("%d are stored: %v", inStream, err)
 				}
 				if acked != inStream || inDoubt != 0 || sent <= acked || test.exact && acked != room {
@@ -96,21 +98,21 @@ func TestRefusedEvents(t *testing.T) {
 	createStream(t, js, jetstream.StreamConfig{Name: "small", Subjects: []string{"small"}, MaxMsgSize: 100})
 	createStream(t, js, jetstream.StreamConfig{Name: "usual", Subjects: []string{"usual"}})
 	tests := map[string]struct {
-		event  conn.Event
+		event  broker.Event
 		want   error
 		unsent bool
 	}{
-		"sealed stream":              {conn.Event{Subject: "sealed"}, conn.ErrRefused, false},
-		"larger than the stream's":   {conn.Event{Subject: "small", Data: make([]byte, 101)}, conn.ErrStreamLimit, false},
-		"larger than the server's":   {conn.Event{Subject: "usual", Data: make([]byte, 2000)}, conn.ErrTooLarge, true},
-		"header larger than that":    {conn.Event{Subject: "usual", Header: map[string][]string{"k": {strings.Repeat("v", 2000)}}}, conn.ErrTooLarge, true},
-		"another sequence expected":  {conn.Event{Subject: "usual", Header: map[string][]string{"Nats-Expected-Last-Sequence": {"7"}}}, conn.ErrExpected, false},
-		"another ID is expected":     {conn.Event{Subject: "usual", Header: map[string][]string{"Nats-Expected-Last-Msg-Id": {"7"}}}, conn.ErrExpected, false},
-		"another stream is expected": {conn.Event{Subject: "usual", Header: map[string][]string{"Nats-Expected-Stream": {"small"}}}, conn.ErrExpected, false},
+		"sealed stream":              {broker.Event{Subject: "sealed"}, broker.ErrRefused, false},
+		"larger than the stream's":   {broker.Event{Subject: "small", Data: make([]byte, 101)}, broker.ErrStreamLimit, false},
+		"larger than the server's":   {broker.Event{Subject: "usual", Data: make([]byte, 2000)}, broker.ErrTooLarge, true},
+		"header larger than that":    {broker.Event{Subject: "usual", Header: map[string][]string{"k": {strings.Repeat("v", 2000)}}}, broker.ErrTooLarge, true},
+		"another sequence expected":  {broker.Event{Subject: "usual", Header: map[string][]string{"Nats-Expected-Last-Sequence": {"7"}}}, broker.ErrExpected, false},
+		"another ID is expected":     {broker.Event{Subject: "usual", Header: map[string][]string{"Nats-Expected-Last-Msg-Id": {"7"}}}, broker.ErrExpected, false},
+		"another stream is expected": {broker.Event{Subject: "usual", Header: map[string][]string{"Nats-Expected-Stream": {"small"}}}, broker.ErrExpected, false},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			p := conn.NewPublisher(dial(t, conn.Options{Servers: s.URL, Timeout: long}), nil)
+			p := conn.NewPublisher(dial(t, link.Options{Servers: s.URL, Timeout: long}), nil)
 			err := p.Publish(t.Context(), test.event)
 			if (err != nil) != test.unsent {
 				t.Errorf("sending: %v", err)
@@ -149,12 +151,12 @@ func TestPublishingWithoutPermission(t *testing.T) {
 	for _, name := range []string{"subject denied", "answers denied"} {
 		test := tests[name]
 		t.Run(name, func(t *testing.T) {
-			o := conn.Options{Servers: s.URL, Backend: conn.JetStream, Auth: as(test.user), Timeout: long}
+			o := link.Options{Servers: s.URL, Backend: broker.JetStream, Auth: as(test.user), Timeout: long}
 			p := conn.NewPublisher(dial(t, o), nil)
-			if err := p.Publish(t.Context(), conn.Event{Subject: test.subject}); err != nil {
+			if err := p.Publish(t.Context(), broker.Event{Subject: test.subject}); err != nil {
 				t.Fatal(err)
 			}
-			if err := p.Flush(); !errors.Is(err, conn.ErrAuth) || conn.InDoubt(err) != (test.inDoubt > 0) {
+			if err := p.Flush(); !errors.Is(err, broker.ErrAuth) || conn.InDoubt(err) != (test.inDoubt > 0) {
 				t.Error(err)
 			}
 			if sent, acked, inDoubt := p.Sent(); sent != 1 || acked != 0 || inDoubt != test.inDoubt {
@@ -163,7 +165,7 @@ func TestPublishingWithoutPermission(t *testing.T) {
 			brokertest.Eventually(t, "as many are stored as expected", func() bool {
 				return streamInfo(t, js, "orders").State.Msgs == test.stored
 			})
-			if err := p.Publish(t.Context(), conn.Event{Subject: "orders"}); !errors.Is(err, conn.ErrAuth) {
+			if err := p.Publish(t.Context(), broker.Event{Subject: "orders"}); !errors.Is(err, broker.ErrAuth) {
 				t.Errorf("and again: %v", err)
 			}
 		})
@@ -176,12 +178,12 @@ func TestPublishingWithoutPermissionToAsk(t *testing.T) {
 	t.Parallel()
 	s, js := onJetStream(t, withUsers("publisher", `publish: { allow: ["orders", "payments"] }, subscribe: { allow: "_INBOX.>" }`), admin)
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
-	o := conn.Options{Servers: s.URL, Backend: conn.JetStream, Auth: as("publisher"), Timeout: 500 * time.Millisecond}
+	o := link.Options{Servers: s.URL, Backend: broker.JetStream, Auth: as("publisher"), Timeout: 500 * time.Millisecond}
 	session := dial(t, o)
-	if r, err := publishOne(t, session, conn.Event{Subject: "orders"}); err != nil || r.Sequence != 1 {
+	if r, err := publishOne(t, session, broker.Event{Subject: "orders"}); err != nil || r.Sequence != 1 {
 		t.Errorf("%+v, %v", r, err)
 	}
-	if _, err := publishOne(t, session, conn.Event{Subject: "payments"}); !errors.Is(err, conn.ErrHung) || conn.InDoubt(err) {
+	if _, err := publishOne(t, session, broker.Event{Subject: "payments"}); !errors.Is(err, broker.ErrHung) || conn.InDoubt(err) {
 		t.Error(err)
 	}
 }

@@ -5,13 +5,14 @@ import (
 	"testing"
 
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/link"
 )
 
 // The next events are asked for when there is room, and not some time later:
 // a pause of 250 ms after each batch would take minutes here.
 func TestNoPauseBetweenBatches(t *testing.T) {
 	t.Parallel()
-	both(t, func(t *testing.T, kind func(o conn.Options, subject string) *conn.Listener) {
+	both(t, func(t *testing.T, kind func(o link.Options, subject string) *conn.Listener) {
 		const events = 5000
 		s, _ := onJetStream(t, "")
 		o := options(t, s)

@@ -10,11 +10,13 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // publishSlowly stores events over a network that is made worse after the
 // session is there, and checks that each is sent about once.
-func publishSlowly(t *testing.T, o conn.Options, events, size int, worse func(n *brokertest.Network)) {
+func publishSlowly(t *testing.T, o link.Options, events, size int, worse func(n *brokertest.Network)) {
 	t.Helper()
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
@@ -24,7 +26,7 @@ func publishSlowly(t *testing.T, o conn.Options, events, size int, worse func(n 
 	worse(network)
 	p := conn.NewPublisher(session, nil)
 	for i := range events {
-		if err := p.Publish(t.Context(), conn.Event{Subject: "orders", Data: fmt.Appendf(nil, "%0*d", size, i)}); err != nil {
+		if err := p.Publish(t.Context(), broker.Event{Subject: "orders", Data: fmt.Appendf(nil, "%0*d", size, i)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -42,7 +44,7 @@ func TestSlowUplinkIsNoTimeout(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ events, size int }{"many": {500, 2000}, "large": {3, 900_000}} {
 		t.Run(name, func(t *testing.T) {
-			publishSlowly(t, conn.Options{Timeout: 3 * time.Second}, test.events, test.size, func(n *brokertest.Network) { n.Throttle(250_000, 0) })
+			publishSlowly(t, link.Options{Timeout: 3 * time.Second}, test.events, test.size, func(n *brokertest.Network) { n.Throttle(250_000, 0) })
 		})
 	}
 }
@@ -50,7 +52,7 @@ func TestSlowUplinkIsNoTimeout(t *testing.T) {
 // Answers take longer than the least patience with them.
 func TestSlowAnswersAreWaitedFor(t *testing.T) {
 	t.Parallel()
-	publishSlowly(t, conn.Options{Timeout: time.Minute}, 300, 1000, func(n *brokertest.Network) { n.Delay(1200 * time.Millisecond) })
+	publishSlowly(t, link.Options{Timeout: time.Minute}, 300, 1000, func(n *brokertest.Network) { n.Delay(1200 * time.Millisecond) })
 }
 
 // What is sent again and again is no progress, however long it takes to leave.
@@ -59,14 +61,14 @@ func TestRepeatsAreNoProgress(t *testing.T) {
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
 	network := s.Network()
-	session := dial(t, conn.Options{Servers: network.URL, Timeout: time.Second})
-	if _, err := publishOne(t, session, conn.Event{Subject: "orders"}); err != nil {
+	session := dial(t, link.Options{Servers: network.URL, Timeout: time.Second})
+	if _, err := publishOne(t, session, broker.Event{Subject: "orders"}); err != nil {
 		t.Fatal(err)
 	}
 	network.Throttle(2<<20, 0)
 	network.Lose(brokertest.Holds(`"stream":"orders"`), 1_000_000)
 	p := conn.NewPublisher(session, nil)
-	if err := p.Publish(t.Context(), conn.Event{Subject: "orders", Data: make([]byte, 900_000)}); err != nil {
+	if err := p.Publish(t.Context(), broker.Event{Subject: "orders", Data: make([]byte, 900_000)}); err != nil {
 		t.Fatal(err)
 	}
 	select {
@@ -74,7 +76,7 @@ func TestRepeatsAreNoProgress(t *testing.T) {
 	case <-time.After(20 * time.Second):
 		t.Fatalf("no outcome, after %d answers were lost", network.Lost())
 	}
-	if err := p.Flush(); !errors.Is(err, conn.ErrNotAcked) {
+	if err := p.Flush(); !errors.Is(err, broker.ErrNotAcked) {
 		t.Error(err)
 	}
 }

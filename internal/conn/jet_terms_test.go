@@ -11,6 +11,8 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // ack is in every answer of the stream "orders" to a publisher.
@@ -20,16 +22,16 @@ var ack = brokertest.Holds(`{"stream":"orders"`)
 // after the stream forgot it is stored twice.
 func TestLostAnswerIsRepeatedWithinTheStreamsWindowOnly(t *testing.T) {
 	t.Parallel()
-	for window, want := range map[time.Duration]error{100 * time.Millisecond: conn.ErrNotAcked, time.Second: conn.ErrNotAcked, 2 * time.Minute: nil} {
+	for window, want := range map[time.Duration]error{100 * time.Millisecond: broker.ErrNotAcked, time.Second: broker.ErrNotAcked, 2 * time.Minute: nil} {
 		t.Run(window.String(), func(t *testing.T) {
 			t.Parallel()
 			s, js := onJetStreamAlone(t, "")
 			createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}, Duplicates: window})
 			network := s.Network()
-			o := conn.Options{Servers: network.URL, Timeout: 3 * time.Second}
+			o := link.Options{Servers: network.URL, Timeout: 3 * time.Second}
 			session := dial(t, o)
 			network.Lose(ack, 1)
-			r, err := publishOne(t, session, conn.Event{Subject: "orders", ID: "once"})
+			r, err := publishOne(t, session, broker.Event{Subject: "orders", ID: "once"})
 			if !errors.Is(err, want) || err != nil && !strings.Contains(err.Error(), window.String()) {
 				t.Errorf("%+v, %v", r, err)
 			}
@@ -56,15 +58,15 @@ func TestFrozenServerWithAShortWindowStoresEverythingOnce(t *testing.T) {
 	t.Parallel()
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}, Duplicates: 500 * time.Millisecond})
-	session := dial(t, conn.Options{Servers: s.URL, Timeout: 20 * time.Second})
-	if _, err := publishOne(t, session, conn.Event{Subject: "orders", Data: []byte("0")}); err != nil {
+	session := dial(t, link.Options{Servers: s.URL, Timeout: 20 * time.Second})
+	if _, err := publishOne(t, session, broker.Event{Subject: "orders", Data: []byte("0")}); err != nil {
 		t.Fatal(err)
 	}
 	s.Freeze()
 	time.AfterFunc(3*time.Second, s.Thaw)
 	p := conn.NewPublisher(session, nil)
 	for i := 1; i <= 500; i++ {
-		if err := p.Publish(t.Context(), conn.Event{Subject: "orders", Data: fmt.Append(nil, i)}); err != nil {
+		if err := p.Publish(t.Context(), broker.Event{Subject: "orders", Data: fmt.Append(nil, i)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -93,14 +95,14 @@ func TestWhatCantBeRepeatedSafelyIsInDoubt(t *testing.T) {
 			createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}, Duplicates: test.window})
 			defer func() { _ = js.DeleteStream(t.Context(), "orders") }()
 			network := s.Network()
-			o := conn.Options{Servers: network.URL, Backend: conn.JetStream, Auth: as(test.user), Timeout: 10 * time.Second}
+			o := link.Options{Servers: network.URL, Backend: broker.JetStream, Auth: as(test.user), Timeout: 10 * time.Second}
 			session := dial(t, o)
-			if _, err := publishOne(t, session, conn.Event{Subject: "orders"}); err != nil {
+			if _, err := publishOne(t, session, broker.Event{Subject: "orders"}); err != nil {
 				t.Fatal(err)
 			}
 			network.Lose(ack, 1)
 			time.AfterFunc(300*time.Millisecond, network.Cut)
-			_, err := publishOne(t, session, conn.Event{Subject: "orders"})
+			_, err := publishOne(t, session, broker.Event{Subject: "orders"})
 			if doubt := test.says != ""; conn.InDoubt(err) != doubt || doubt && !strings.Contains(err.Error(), test.says) {
 				t.Error(err)
 			}
@@ -123,11 +125,11 @@ func TestInterestStreamWithoutInterestStoresNothing(t *testing.T) {
 		consumers []jetstream.ConsumerConfig
 		want      error
 	}{
-		"no consumer":             {"admin", nil, conn.ErrNotStored},
-		"one of another subject":  {"admin", []jetstream.ConsumerConfig{other}, conn.ErrNotStored},
+		"no consumer":             {"admin", nil, broker.ErrNotStored},
+		"one of another subject":  {"admin", []jetstream.ConsumerConfig{other}, broker.ErrNotStored},
 		"one of several subjects": {"admin", []jetstream.ConsumerConfig{other, some}, nil},
 		"one of all":              {"admin", []jetstream.ConsumerConfig{all}, nil},
-		"they can't be listed":    {"blind", []jetstream.ConsumerConfig{all}, conn.ErrUncertain},
+		"they can't be listed":    {"blind", []jetstream.ConsumerConfig{all}, broker.ErrUncertain},
 	} {
 		t.Run(name, func(t *testing.T) {
 			createStream(t, js, jetstream.StreamConfig{Name: "I", Subjects: []string{"orders.*", "x"}, Retention: jetstream.InterestPolicy})
@@ -137,25 +139,25 @@ func TestInterestStreamWithoutInterestStoresNothing(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			o := conn.Options{Servers: s.URL, Backend: conn.JetStream, Auth: as(test.user), Timeout: long}
+			o := link.Options{Servers: s.URL, Backend: broker.JetStream, Auth: as(test.user), Timeout: long}
 			p := conn.NewPublisher(dial(t, o), nil)
 			for range 3 {
-				if err := p.Publish(t.Context(), conn.Event{Subject: "orders.a"}); err != nil {
+				if err := p.Publish(t.Context(), broker.Event{Subject: "orders.a"}); err != nil {
 					break
 				}
 			}
 			err := p.Flush()
-			if !errors.Is(err, test.want) || errors.Is(test.want, conn.ErrNotStored) && !strings.Contains(err.Error(), "none wants orders.a") {
+			if !errors.Is(err, test.want) || errors.Is(test.want, broker.ErrNotStored) && !strings.Contains(err.Error(), "none wants orders.a") {
 				t.Error(err)
 			}
 			stored := 0
-			if len(test.consumers) > 0 && !errors.Is(test.want, conn.ErrNotStored) {
+			if len(test.consumers) > 0 && !errors.Is(test.want, broker.ErrNotStored) {
 				stored = 3
 			}
 			if n := streamInfo(t, js, "I").State.Msgs; int(n) != stored {
 				t.Errorf("%d stored", n)
 			}
-			if _, acked, inDoubt := p.Sent(); test.want != nil && acked != 0 || inDoubt > 0 && !errors.Is(err, conn.ErrUncertain) {
+			if _, acked, inDoubt := p.Sent(); test.want != nil && acked != 0 || inDoubt > 0 && !errors.Is(err, broker.ErrUncertain) {
 				t.Errorf("%d acked, %d in doubt", acked, inDoubt)
 			}
 		})
@@ -174,22 +176,22 @@ func TestInterestThatEndsMeanwhileIsNoticed(t *testing.T) {
 		}
 	}
 	consumer("first")
-	session := dial(t, conn.Options{Servers: s.URL, Timeout: long})
-	if _, err := publishOne(t, session, conn.Event{Subject: "orders"}); err != nil {
+	session := dial(t, link.Options{Servers: s.URL, Timeout: long})
+	if _, err := publishOne(t, session, broker.Event{Subject: "orders"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := js.DeleteConsumer(t.Context(), "I", "first"); err != nil {
 		t.Fatal(err)
 	}
-	other := dial(t, conn.Options{Servers: s.URL, Timeout: long})
-	if _, err := publishOne(t, other, conn.Event{Subject: "orders"}); !errors.Is(err, conn.ErrNotStored) {
+	other := dial(t, link.Options{Servers: s.URL, Timeout: long})
+	if _, err := publishOne(t, other, broker.Event{Subject: "orders"}); !errors.Is(err, broker.ErrNotStored) {
 		t.Error(err)
 	}
 	consumer("second")
-	if _, err := publishOne(t, session, conn.Event{Subject: "orders"}); !errors.Is(err, conn.ErrUncertain) {
+	if _, err := publishOne(t, session, broker.Event{Subject: "orders"}); !errors.Is(err, broker.ErrUncertain) {
 		t.Error(err)
 	}
-	if _, err := publishOne(t, dial(t, conn.Options{Servers: s.URL}), conn.Event{Subject: "orders"}); err != nil {
+	if _, err := publishOne(t, dial(t, link.Options{Servers: s.URL}), broker.Event{Subject: "orders"}); err != nil {
 		t.Error(err)
 	}
 }
@@ -200,14 +202,14 @@ func TestStreamWithoutAcksIsToldAtOnce(t *testing.T) {
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}, NoAck: true})
 	begin := time.Now()
-	p := conn.NewPublisher(dial(t, conn.Options{Servers: s.URL, Timeout: long}), nil)
+	p := conn.NewPublisher(dial(t, link.Options{Servers: s.URL, Timeout: long}), nil)
 	for range 10 {
-		if err := p.Publish(t.Context(), conn.Event{Subject: "orders"}); err != nil {
+		if err := p.Publish(t.Context(), broker.Event{Subject: "orders"}); err != nil {
 			break
 		}
 	}
 	err := p.Flush()
-	if !errors.Is(err, conn.ErrNotAcked) || !strings.Contains(err.Error(), "the stream orders answers no publisher (no_ack)") {
+	if !errors.Is(err, broker.ErrNotAcked) || !strings.Contains(err.Error(), "the stream orders answers no publisher (no_ack)") {
 		t.Error(err)
 	}
 	if sent, acked, inDoubt := p.Sent(); sent != 1 || acked != 0 || inDoubt != 1 || time.Since(begin) > 1500*time.Millisecond {
@@ -221,9 +223,9 @@ func TestSubjectTransformIsTold(t *testing.T) {
 	createStream(t, js, jetstream.StreamConfig{Name: "T", Subjects: []string{"orders.*"},
 		SubjectTransform: &jetstream.SubjectTransformConfig{Source: "orders.*", Destination: "kept.{{wildcard(1)}}"}})
 	var heard told
-	session := dial(t, conn.Options{Servers: s.URL, Timeout: long, Notify: heard.notify})
+	session := dial(t, link.Options{Servers: s.URL, Timeout: long, Notify: heard.notify})
 	for i := range 4 { // the last two are repeats
-		r, err := publishOne(t, session, conn.Event{Subject: "orders.a", ID: fmt.Sprint(i % 2), Data: []byte("x")})
+		r, err := publishOne(t, session, broker.Event{Subject: "orders.a", ID: fmt.Sprint(i % 2), Data: []byte("x")})
 		if err != nil || r.Duplicate != (i >= 2) {
 			t.Errorf("%+v, %v", r, err)
 		}
@@ -231,7 +233,7 @@ func TestSubjectTransformIsTold(t *testing.T) {
 	if n := strings.Count(heard.all(), "the stream T stores orders.a under the subject kept.a"); n != 1 {
 		t.Errorf("said %d times: %s", n, heard.all())
 	}
-	if _, err := publishOne(t, session, conn.Event{Subject: "orders.b", ID: "0", Data: []byte("y")}); !errors.Is(err, conn.ErrOtherEvent) {
+	if _, err := publishOne(t, session, broker.Event{Subject: "orders.b", ID: "0", Data: []byte("y")}); !errors.Is(err, broker.ErrOtherEvent) {
 		t.Error(err)
 	}
 }
@@ -240,8 +242,8 @@ func TestTooLargeForTheStreamNamesItsLimit(t *testing.T) {
 	t.Parallel()
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "small", Subjects: []string{"orders"}, MaxMsgSize: 1000})
-	_, err := publishOne(t, dial(t, conn.Options{Servers: s.URL, Timeout: long}), conn.Event{Subject: "orders", Data: make([]byte, 2000)})
-	if !errors.Is(err, conn.ErrStreamLimit) || !strings.Contains(err.Error(), "the stream small takes 1000 (max_msg_size)") {
+	_, err := publishOne(t, dial(t, link.Options{Servers: s.URL, Timeout: long}), broker.Event{Subject: "orders", Data: make([]byte, 2000)})
+	if !errors.Is(err, broker.ErrStreamLimit) || !strings.Contains(err.Error(), "the stream small takes 1000 (max_msg_size)") {
 		t.Error(err)
 	}
 }
@@ -252,14 +254,14 @@ func TestNamedStreamIsTheOneThatStores(t *testing.T) {
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
 	createStream(t, js, jetstream.StreamConfig{Name: "other", Subjects: []string{"other"}})
-	for stream, want := range map[string]error{"orders": nil, "other": conn.ErrOtherStream} {
-		_, err := publishOne(t, dial(t, conn.Options{Servers: s.URL, Stream: stream, Timeout: long}), conn.Event{Subject: "orders"})
+	for stream, want := range map[string]error{"orders": nil, "other": broker.ErrOtherStream} {
+		_, err := publishOne(t, dial(t, link.Options{Servers: s.URL, Stream: stream, Timeout: long}), broker.Event{Subject: "orders"})
 		if !errors.Is(err, want) {
 			t.Errorf("%s: %v", stream, err)
 		}
 	}
-	_, err := publishOne(t, dial(t, conn.Options{Servers: s.URL, Stream: "other", Timeout: long}), conn.Event{Subject: "nowhere"})
-	if !errors.Is(err, conn.ErrOtherStream) {
+	_, err := publishOne(t, dial(t, link.Options{Servers: s.URL, Stream: "other", Timeout: long}), broker.Event{Subject: "nowhere"})
+	if !errors.Is(err, broker.ErrOtherStream) {
 		t.Error(err)
 	}
 	if n := streamInfo(t, js, "orders").State.Msgs; n != 1 {
@@ -275,9 +277,9 @@ func TestNamedStreamThatTakesNoEvents(t *testing.T) {
 	createStream(t, js, jetstream.StreamConfig{Name: "mirror", Mirror: &jetstream.StreamSource{Name: "orders"}})
 	createStream(t, js, jetstream.StreamConfig{Name: "all", Sources: []*jetstream.StreamSource{{Name: "orders"}}})
 	for range 2 {
-		for stream, want := range map[string]error{"mirror": conn.ErrMirror, "all": conn.ErrOtherStream, "nowhere": conn.ErrNoSuchStream} {
+		for stream, want := range map[string]error{"mirror": broker.ErrMirror, "all": broker.ErrOtherStream, "nowhere": broker.ErrNoSuchStream} {
 			begin := time.Now()
-			_, err := publishOne(t, dial(t, conn.Options{Servers: s.URL, Stream: stream, Timeout: long}), conn.Event{Subject: "orders"})
+			_, err := publishOne(t, dial(t, link.Options{Servers: s.URL, Stream: stream, Timeout: long}), broker.Event{Subject: "orders"})
 			if !errors.Is(err, want) || time.Since(begin) > long/2 {
 				t.Errorf("%s: %v after %v", stream, err, time.Since(begin))
 			}
@@ -294,9 +296,9 @@ func TestTermsThatCantBeReadAreTold(t *testing.T) {
 	s, js := onJetStream(t, withUsers("least", `publish: "orders", subscribe: "_INBOX.>"`), admin)
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
 	var heard told
-	session := dial(t, conn.Options{Servers: s.URL, Backend: conn.JetStream, Auth: as("least"), Timeout: long, Notify: heard.notify})
+	session := dial(t, link.Options{Servers: s.URL, Backend: broker.JetStream, Auth: as("least"), Timeout: long, Notify: heard.notify})
 	for range 3 {
-		if _, err := publishOne(t, session, conn.Event{Subject: "orders"}); err != nil {
+		if _, err := publishOne(t, session, broker.Event{Subject: "orders"}); err != nil {
 			t.Fatal(err)
 		}
 	}

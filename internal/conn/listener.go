@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // A Handler takes the events of a listener. Its methods are called by one
@@ -18,7 +22,7 @@ type Handler interface {
 	// [ErrLeave] leaves the event unacked, to be delivered again. One that
 	// wraps [ErrEnough] says that it was handled, and no other is wanted. Any
 	// other error leaves it unacked too, and ends the listener with that error.
-	Handle(*Message) error
+	Handle(*broker.Message) error
 
 	// Flush completes what Handle took since the last Flush. Only then are
 	// those events acked; after an error none of them is, and the listener
@@ -49,9 +53,9 @@ var ErrEnough = errors.New("enough")
 // A Listener takes the events of some subjects off a broker, and joins again
 // when its session is lost.
 type Listener struct {
-	Options Options
+	Options link.Options
 	// Subscription is what is asked for on every one of Subjects.
-	Subscription Subscription
+	Subscription broker.Subscription
 	Subjects     []string
 
 	NoAck bool // never ack
@@ -64,18 +68,18 @@ type Listener struct {
 	Idle time.Duration
 	// Rest, if set, tells what is left of a group or durable where the session
 	// can't: NATS Streaming tells it at its monitoring port alone.
-	Rest func(ctx context.Context, s Subscription, clientID string) (Rest, error)
+	Rest func(ctx context.Context, s broker.Subscription, clientID string) (broker.Rest, error)
 
 	// Persist tries the first join again, too, if it fails.
 	Persist bool
 
-	current atomic.Pointer[stay] // the one that has joined
+	current atomic.Pointer[attempt] // the one that has joined
 
 	// Reached, if set, is called when the broker was reached, before the
 	// subjects are joined; Joined after every successful join. again is false
 	// for the first.
-	Reached func(b Backend, again bool)
-	Joined  func(places []Place, again bool)
+	Reached func(b broker.Backend, again bool)
+	Joined  func(places []broker.Place, again bool)
 }
 
 // End tells why a listener ended without an error.
@@ -98,11 +102,11 @@ const mostLearned = 8
 const goneFor = 30 * time.Second
 
 // Members returns the client IDs of the listeners that share the group, by
-// name, as [Session] tells. The error wraps [ErrLost] while nothing is joined.
+// name, as [broker.Session] tells. The error wraps [broker.ErrLost] while nothing is joined.
 func (l *Listener) Members(ctx context.Context) ([]string, error) {
 	s := l.current.Load()
 	if s == nil {
-		return nil, ErrLost
+		return nil, broker.ErrLost
 	}
 	return s.session.Members(ctx)
 }
@@ -110,28 +114,28 @@ func (l *Listener) Members(ctx context.Context) ([]string, error) {
 // Run joins and hands events to handler until ctx is done, or an end set in l
 // is reached, or an error ends it. The error of a first join wraps one of
 // [Dial]'s; a session that is lost is joined again until ctx is done, unless
-// Options.NoReconnect is set: then the error wraps [ErrLost]. So does that of
+// Options.NoReconnect is set: then the error wraps [broker.ErrLost]. So does that of
 // a session whose end the broker did not confirm. An end that can't be reached
-// because of events left unacked is [ErrStalled], one that others keep from
-// being reached [ErrUnfinished], one that nobody tells [ErrUntold]. A handler that does
-// not come back in time after ctx was done is [ErrBlocked].
+// because of events left unacked is [broker.ErrStalled], one that others keep from
+// being reached [broker.ErrUnfinished], one that nobody tells [broker.ErrUntold]. A handler that does
+// not come back in time after ctx was done is [broker.ErrBlocked].
 //
 // The broker that was reached first is kept: where NATS Streaming was joined,
 // its absence is an outage, and JetStream is no substitute.
 func (l *Listener) Run(ctx context.Context, handler Handler) (End, error) {
-	o := l.Options.Or(defaults)
-	o.ClientID = or(o.ClientID, NewClientID("listen"))
-	o.told = new(sync.Map)
+	o := l.Options.Or(link.Defaults)
+	o.ClientID = cmp.Or(o.ClientID, broker.NewClientID("listen"))
+	o.Told = new(sync.Map)
 	positions := make(map[string]*position, len(l.Subjects))
 	for _, subject := range l.Subjects {
 		positions[subject] = &position{handled: newHandledSet(l.Subscription.MaxInFlight, len(l.Subjects))}
 	}
-	pace := newBackoff()
+	pace := link.NewBackoff()
 	var lostAt, gone time.Time // since when there is no stream
 	for begun := false; ; {
-		s := &stay{Listener: l, options: o, handler: handler, positions: positions, lostAt: lostAt, wake: make(chan struct{}, 1)}
+		s := &attempt{Listener: l, options: o, handler: handler, positions: positions, lostAt: lostAt, wake: make(chan struct{}, 1)}
 		end, err := s.run(ctx, !begun)
-		begun = begun || s.joined || s.reached && errors.Is(err, ErrLost)
+		begun = begun || s.joined || s.reached && errors.Is(err, broker.ErrLost)
 		if s.reached {
 			o.Backend = s.backend
 		}
@@ -143,15 +147,15 @@ func (l *Listener) Run(ctx context.Context, handler Handler) (End, error) {
 			o.Learned = o.Learned[max(0, len(o.Learned)-mostLearned):]
 		}
 		switch {
-		case !errors.Is(s.lost, ErrNoStream):
+		case !errors.Is(s.lost, broker.ErrNoStream):
 			gone = time.Time{}
 		case gone.IsZero():
 			gone = time.Now()
 		case (l.UntilEnd || l.Idle > 0) && time.Since(gone) >= goneFor:
-			return EndStopped, because(ErrUnfinished, s.lost)
+			return EndStopped, broker.Because(broker.ErrUnfinished, s.lost)
 		}
 		if s.joined {
-			if !errors.Is(s.lost, ErrGarbled) { // it would come to the same
+			if !errors.Is(s.lost, broker.ErrGarbled) { // it would come to the same
 				pace.Reset()
 			}
 			lostAt = time.Now()

@@ -14,6 +14,8 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 	"nats-test/internal/monitor/streaming"
 )
 
@@ -57,11 +59,11 @@ func onEach(t *testing.T, config brokertest.Config, test func(t *testing.T, s *b
 	}
 }
 
-func options(t testing.TB, s *brokertest.Server) conn.Options {
-	return conn.Options{Servers: s.URL, CreateStream: true, Notify: func(line string) { t.Log(line) }}
+func options(t testing.TB, s *brokertest.Server) link.Options {
+	return link.Options{Servers: s.URL, CreateStream: true, Notify: func(line string) { t.Log(line) }}
 }
 
-func dial(t testing.TB, o conn.Options) conn.Session {
+func dial(t testing.TB, o link.Options) *conn.Conn {
 	t.Helper()
 	session, err := conn.Dial(t.Context(), o)
 	if err != nil {
@@ -72,12 +74,12 @@ func dial(t testing.TB, o conn.Options) conn.Session {
 }
 
 // publish stores events "1" to "n" on subject.
-func publish(t testing.TB, o conn.Options, subject string, from, to int) {
+func publish(t testing.TB, o link.Options, subject string, from, to int) {
 	t.Helper()
 	session := dial(t, o)
 	p := conn.NewPublisher(session, nil)
 	for i := from; i <= to; i++ {
-		if err := p.Publish(t.Context(), conn.Event{Subject: subject, Data: fmt.Append(nil, i)}); err != nil {
+		if err := p.Publish(t.Context(), broker.Event{Subject: subject, Data: fmt.Append(nil, i)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -95,11 +97,11 @@ type recorder struct {
 	events  []string // data, in the order of coming
 	again   int      // deliveries beyond the first
 	flushed int
-	verdict func(m *conn.Message) error // may be nil
+	verdict func(m *broker.Message) error // may be nil
 	flush   error
 }
 
-func (r *recorder) Handle(m *conn.Message) error {
+func (r *recorder) Handle(m *broker.Message) error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if m.Deliveries > 1 {
@@ -139,18 +141,18 @@ func numbers(from, to int) []string {
 }
 
 // listener returns a listener on subject with sensible settings.
-func listener(o conn.Options, subject string) *conn.Listener {
+func listener(o link.Options, subject string) *conn.Listener {
 	return &conn.Listener{
 		Options:  o,
 		Subjects: []string{subject},
-		Subscription: conn.Subscription{
+		Subscription: broker.Subscription{
 			AckWait: 30 * time.Second, MaxInFlight: 64,
 		},
 	}
 }
 
 // member returns a listener of the durable group "workers".
-func member(o conn.Options, subject string) *conn.Listener {
+func member(o link.Options, subject string) *conn.Listener {
 	l := listener(o, subject)
 	l.Subscription.Group, l.Subscription.Durable = "workers", "workers"
 	return l
@@ -160,9 +162,9 @@ func member(o conn.Options, subject string) *conn.Listener {
 // monitoring port of s.
 func untilEnd(l *conn.Listener, s *brokertest.Server) *conn.Listener {
 	l.UntilEnd = true
-	l.Rest = func(ctx context.Context, sub conn.Subscription, client string) (conn.Rest, error) {
+	l.Rest = func(ctx context.Context, sub broker.Subscription, client string) (broker.Rest, error) {
 		r, err := streaming.RestOf(ctx, s.Monitor, sub.Subject, sub.Group, sub.Durable, client)
-		return conn.Rest{Waiting: r.Waiting, Next: r.Next, Unacked: r.Unacked, Here: r.Own, Sent: r.Sent}, err
+		return broker.Rest{Waiting: r.Waiting, Next: r.Next, Unacked: r.Unacked, Here: r.Own, Sent: r.Sent}, err
 	}
 	return l
 }
@@ -184,7 +186,7 @@ func run(t testing.TB, l *conn.Listener, r *recorder) *running {
 	x := &running{recorder: r, subjects: l.Subjects, t: t, stop: stop, done: make(chan struct{})}
 	joined := make(chan struct{}, 64)
 	before := l.Joined
-	l.Joined = func(places []conn.Place, again bool) {
+	l.Joined = func(places []broker.Place, again bool) {
 		if before != nil {
 			before(places, again)
 		}
@@ -233,4 +235,15 @@ func sorted(events []string) []string {
 	s := slices.Clone(events)
 	slices.Sort(s)
 	return s
+}
+
+// maxPayload is the largest data in bytes that the broker takes for an event of
+// subject without an ID and headers of its own.
+func maxPayload(t testing.TB, c *conn.Conn, subject string) int {
+	t.Helper()
+	session, ok := c.Session.(interface{ MaxPayload(subject string) int })
+	if !ok {
+		t.Fatalf("a session of %s does not know its largest payload", c.Backend())
+	}
+	return session.MaxPayload(subject)
 }

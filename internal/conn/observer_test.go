@@ -12,9 +12,11 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
-func observe(t testing.TB, o conn.Options) *conn.Observer {
+func observe(t testing.TB, o link.Options) *conn.Observer {
 	t.Helper()
 	observer, err := conn.Observe(t.Context(), o)
 	if err != nil {
@@ -28,12 +30,12 @@ func observe(t testing.TB, o conn.Options) *conn.Observer {
 func TestObserve(t *testing.T) {
 	t.Parallel()
 	onEach(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server) {
-		want := conn.STAN
+		want := broker.STAN
 		if strings.HasSuffix(t.Name(), "jetstream") {
-			want = conn.JetStream
+			want = broker.JetStream
 		}
 		o := options(t, s)
-		for _, backend := range []conn.Backend{conn.Auto, want} {
+		for _, backend := range []broker.Backend{broker.Auto, want} {
 			o.Backend = backend
 			observer := observe(t, o)
 			if got := observer.Backend(); got != want {
@@ -42,8 +44,8 @@ func TestObserve(t *testing.T) {
 			observer.Close()
 			observer.Close() // again does no harm
 		}
-		o.Backend = map[conn.Backend]conn.Backend{conn.STAN: conn.JetStream, conn.JetStream: conn.STAN}[want]
-		if _, err := conn.Observe(t.Context(), o); !errors.Is(err, conn.ErrNoCluster) && !errors.Is(err, conn.ErrNoJetStream) {
+		o.Backend = map[broker.Backend]broker.Backend{broker.STAN: broker.JetStream, broker.JetStream: broker.STAN}[want]
+		if _, err := conn.Observe(t.Context(), o); !errors.Is(err, broker.ErrNoCluster) && !errors.Is(err, broker.ErrNoJetStream) {
 			t.Errorf("asked for what is not there: %v", err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())
@@ -52,7 +54,7 @@ func TestObserve(t *testing.T) {
 			t.Errorf("interrupted: %v", err)
 		}
 		s.Kill()
-		if _, err := conn.Observe(t.Context(), options(t, s)); !errors.Is(err, conn.ErrNoServer) {
+		if _, err := conn.Observe(t.Context(), options(t, s)); !errors.Is(err, broker.ErrNoServer) {
 			t.Errorf("no server: %v", err)
 		}
 	})
@@ -111,7 +113,7 @@ func TestMembersAnswerEachOther(t *testing.T) {
 			}
 		}
 		running.stopCleanly()
-		if _, err := a.Members(t.Context()); !errors.Is(err, conn.ErrLost) {
+		if _, err := a.Members(t.Context()); !errors.Is(err, broker.ErrLost) {
 			t.Errorf("after the end: %v", err)
 		}
 	})
@@ -171,21 +173,21 @@ func TestEvict(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := visit.Evict(t.Context(), "nobody"); !errors.Is(err, conn.ErrNoClient) {
+	if err := visit.Evict(t.Context(), "nobody"); !errors.Is(err, broker.ErrNoClient) {
 		t.Errorf("nobody: %v", err)
 	}
 	if err := visit.Evict(t.Context(), "held"); err != nil {
 		t.Fatal(err)
 	}
 	takes.await(2)
-	if err := visit.Evict(t.Context(), "held"); !errors.Is(err, conn.ErrNoClient) {
+	if err := visit.Evict(t.Context(), "held"); !errors.Is(err, broker.ErrNoClient) {
 		t.Errorf("again: %v", err)
 	}
 	visit.Leave()
-	if err := visit.Evict(t.Context(), visit.ID); !errors.Is(err, conn.ErrNoClient) {
+	if err := visit.Evict(t.Context(), visit.ID); !errors.Is(err, broker.ErrNoClient) {
 		t.Errorf("it is still there: %v", err)
 	}
-	if _, err := held.wait(); !errors.Is(err, conn.ErrLost) { // it is told at its next ping
+	if _, err := held.wait(); !errors.Is(err, broker.ErrLost) { // it is told at its next ping
 		t.Errorf("the evicted one ended with %v", err)
 	}
 }
@@ -209,14 +211,17 @@ func TestForget(t *testing.T) {
 				t.Errorf("%d events, want %d", n, want)
 			}
 		}
-		sub := conn.Subscription{Subject: "orders", Group: "workers", Durable: "workers"}
+		sub := broker.Subscription{Subject: "orders", Group: "workers", Durable: "workers"}
 		forget := func() error {
 			observer := observe(t, o)
-			if observer.Backend() == conn.JetStream {
+			if observer.Backend() == broker.JetStream {
 				info := consumerInfo(t, s.JetStream(), conn.ConsumerName(sub))
-				seen := conn.Seen{Stream: "orders", Consumer: info.Name, Created: info.Created, Delivered: info.Delivered.Stream}
-				for _, other := range []conn.Seen{{seen.Stream, seen.Consumer, seen.Created, 2}, {seen.Stream, seen.Consumer, time.Time{}, 3}} {
-					if err := observer.Forget(t.Context(), other); !errors.Is(err, conn.ErrChanged) {
+				seen := broker.Seen{Stream: "orders", Consumer: info.Name, Created: info.Created, Delivered: info.Delivered.Stream}
+				for _, other := range []broker.Seen{
+					{Stream: seen.Stream, Consumer: seen.Consumer, Created: seen.Created, Delivered: 2},
+					{Stream: seen.Stream, Consumer: seen.Consumer, Delivered: 3},
+				} {
+					if err := observer.Forget(t.Context(), other); !errors.Is(err, broker.ErrChanged) {
 						t.Errorf("of another than was seen: %v", err)
 					}
 				}
@@ -236,7 +241,7 @@ func TestForget(t *testing.T) {
 			t.Errorf("after it was forgotten, %d events, want 3", n)
 		}
 		if strings.HasSuffix(t.Name(), "jetstream") {
-			if err := observe(t, o).Forget(t.Context(), conn.Seen{Stream: "orders", Consumer: "nobody"}); !errors.Is(err, conn.ErrNoPosition) {
+			if err := observe(t, o).Forget(t.Context(), broker.Seen{Stream: "orders", Consumer: "nobody"}); !errors.Is(err, broker.ErrNoPosition) {
 				t.Errorf("nobody: %v", err)
 			}
 		}

@@ -3,6 +3,8 @@ package conn
 import (
 	"fmt"
 	"strings"
+
+	"nats-test/internal/conn/broker"
 )
 
 // An order finds events that are stored behind later ones, by the sequences
@@ -30,7 +32,7 @@ const (
 
 // stored takes the receipt of an event, in the order of publishing. One that
 // was stored by an earlier publish has its place from there.
-func (o *order) stored(event int, r Receipt) {
+func (o *order) stored(event int, r broker.Receipt) {
 	if r.Sequence == 0 || r.Duplicate {
 		return
 	}
@@ -50,7 +52,7 @@ func (o *order) stored(event int, r Receipt) {
 	o.streams[r.Stream] = append(before, stored{event, r.Sequence})
 }
 
-// err returns an error that wraps [ErrOrder] if an event is behind a later one.
+// err returns an error that wraps [broker.ErrOrder] if an event is behind a later one.
 func (o *order) err() error {
 	if o.behind == 0 {
 		return nil
@@ -59,5 +61,5 @@ func (o *order) err() error {
 	if o.behind > len(o.first) {
 		text += "; …"
 	}
-	return because(ErrOrder, fmt.Errorf("%d of the events that were acked: %s", o.behind, text))
+	return broker.Because(broker.ErrOrder, fmt.Errorf("%d of the events that were acked: %s", o.behind, text))
 }

@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"sync/atomic"
 	"time"
+
+	"nats-test/internal/conn/broker"
 )
 
 // A position is what a listener remembers of one subject between two sessions.
@@ -14,16 +16,17 @@ type position struct {
 	time     time.Time
 	joinedAt time.Time // when the first subscription began
 	first    uint64    // for StartNew: the sequence with which it began, where that is known
-	origin   Origin
+	origin   broker.Origin
 	handled  handledSet
-	earlier  Earlier
+	earlier  broker.Earlier
 	size     int           // of an event in bytes, the average of the latest
 	limit    atomic.Int64  // of unacked events in this session
 	ackWait  time.Duration // the consumer's, where there is one
 	from     uint64        // the first event wanted in this session
 
 	// For UntilEnd.
-	end     uint64 // the newest event at the start, 0 where that is not known
+	end     uint64 // the newest event at the start, 0 for none, or where that is not known
+	endTold bool   // it is known
 	passed  bool   // an event came that is the end, or behind it
 	reached bool   // everything up to the end was handled, or is gone
 	whole   run
@@ -77,23 +80,31 @@ func (r *run) join() {
 // start returns where a new session continues. A durable keeps its position
 // at the broker. Others continue after the newest event that came, but for
 // groups, whose events went to several members. The error wraps
-// [ErrUnfinished] if the broker has lost the end that the listener was to come to.
-func (s *stay) start(ctx context.Context, session Session, subject string, p *position) (Start, error) {
-	asked := s.Subscription.Start
-	before := p.origin
-	origin, err := session.Origin(ctx, subject)
-	if err != nil {
-		return Start{}, err
+// [broker.ErrUnfinished] if the broker has lost the end that the listener was to come to.
+func (s *attempt) start(ctx context.Context, session broker.Session, subject string, p *position) (broker.Start, error) {
+	if p.joinedAt.IsZero() {
+		return s.firstStart(ctx, session, subject, p)
 	}
-	p.origin = origin
-	if before.Stream != "" && before.Stream != origin.Stream {
-		s.options.Notify(fmt.Sprintf("%s is stored by the stream %s now, and no longer by %s: starting at its first event there", subject, origin.Stream, before.Stream))
-		p.sequence, p.end, p.earlier = 0, 0, Earlier{}
-		return Start{Kind: StartAll}, nil
+	asked, before, seen := s.Subscription.Start, p.origin, max(p.sequence, p.end)
+	var newest broker.Mark
+	if before.Stream != "" || seen > 0 {
+		var err error
+		if newest, err = session.Newest(ctx, subject); err != nil && (before.Stream != "" || !errors.Is(err, broker.ErrAuth)) {
+			return broker.Start{}, err
+		}
+		if err != nil { // what can't be asked is not taken for a loss
+			newest.Sequence, newest.Time = seen, p.time
+		}
+		p.origin = newest.Origin
 	}
-	anew, err := s.beganAnew(ctx, session, subject, p, before)
+	if before.Stream != "" && before.Stream != newest.Stream {
+		s.options.Notify(fmt.Sprintf("%s is stored by the stream %s now, and no longer by %s: starting at its first event there", subject, newest.Stream, before.Stream))
+		p.sequence, p.end, p.earlier = 0, 0, broker.Earlier{}
+		return broker.Start{Kind: broker.StartAll}, nil
+	}
+	anew, err := s.beganAnew(ctx, session, subject, p, before, newest)
 	if err != nil {
-		return Start{}, err
+		return broker.Start{}, err
 	}
 	if anew {
 		forgotten := fmt.Sprintf("%s began anew meanwhile: the broker has forgotten its events up to #%d at least",
@@ -102,24 +113,18 @@ func (s *stay) start(ctx context.Context, session Session, subject string, p *po
 			forgotten += ", and the position of the durable " + s.Subscription.Durable
 		}
 		if s.UntilEnd && !p.reached {
-			return Start{}, because(ErrUnfinished, fmt.Errorf("%s; #%d was the newest that came here", forgotten, p.sequence))
+			return broker.Start{}, broker.Because(broker.ErrUnfinished, fmt.Errorf("%s; #%d was the newest that came here", forgotten, p.sequence))
 		}
 		s.options.Notify(forgotten + "; starting at its first event")
-		p.sequence, p.whole, p.earlier = 0, run{}, Earlier{}
-		return Start{Kind: StartAll}, nil
+		p.sequence, p.whole, p.earlier = 0, run{}, broker.Earlier{}
+		return broker.Start{Kind: broker.StartAll}, nil
 	}
 	switch {
-	case p.joinedAt.IsZero() && asked.Kind == StartNew && s.Subscription.Durable == "" && s.backend == STAN:
-		newest, err := session.End(ctx, subject) // this broker does not tell where "new" begins
-		p.first = newest + 1
-		return p.sinceJoined(), err
-	case p.joinedAt.IsZero():
-		return asked, nil
-	case s.Subscription.Durable != "" && asked.Kind == StartNew && s.backend == JetStream:
+	case s.Subscription.Durable != "" && asked.Kind == broker.StartNew && s.traits.PlacesNew:
 		return p.sinceJoined(), nil // for a consumer that was deleted
 	case s.Subscription.Durable != "":
 		return asked, nil
-	case asked.Kind == StartNew && (p.sequence == 0 || s.Subscription.Group != ""):
+	case asked.Kind == broker.StartNew && (p.sequence == 0 || s.Subscription.Group != ""):
 		return p.sinceJoined(), nil
 	case s.Subscription.Group != "":
 		s.options.Notify("a group without a durable keeps no position: if this was its only member, it starts over")
@@ -127,50 +132,108 @@ func (s *stay) start(ctx context.Context, session Session, subject string, p *po
 	case p.sequence == 0:
 		return asked, nil
 	}
-	if most := p.handled.size / 2; s.UntilEnd && s.backend == STAN && p.sequence-p.whole.last < most {
-		return Start{Kind: StartSequence, Sequence: p.whole.last + 1}, nil // some may be missing between; copies are known
+	if most := p.handled.size / 2; s.UntilEnd && !s.traits.Gapless && p.sequence-p.whole.last < most {
+		return broker.Start{Kind: broker.StartSequence, Sequence: p.whole.last + 1}, nil // some may be missing between; copies are known
 	}
-	return Start{Kind: StartSequence, Sequence: p.sequence + 1}, nil
+	return broker.Start{Kind: broker.StartSequence, Sequence: p.sequence + 1}, nil
 }
 
 // sinceJoined is the first event after the first join: by its sequence where
 // that is known, since the clocks of client and broker differ.
-func (p *position) sinceJoined() Start {
+func (p *position) sinceJoined() broker.Start {
 	if p.first > 0 {
-		return Start{Kind: StartSequence, Sequence: p.first}
+		return broker.Start{Kind: broker.StartSequence, Sequence: p.first}
 	}
-	return Start{Kind: StartTime, Time: p.joinedAt}
+	return broker.Start{Kind: broker.StartTime, Time: p.joinedAt}
+}
+
+// firstStart returns where the first session begins, and notes the end that the
+// listener is to come to.
+func (s *attempt) firstStart(ctx context.Context, session broker.Session, subject string, p *position) (broker.Start, error) {
+	asked := s.Subscription.Start
+	placed := s.traits.PlacesNew || asked.Kind != broker.StartNew || s.Subscription.Durable != ""
+	if placed && !s.UntilEnd {
+		return asked, nil
+	}
+	newest, err := session.Newest(ctx, subject)
+	if err != nil {
+		return broker.Start{}, err
+	}
+	if s.UntilEnd {
+		p.end, p.endTold = newest.Sequence, newest.Told()
+	}
+	if placed {
+		return asked, nil
+	}
+	p.first = newest.Sequence + 1
+	return p.sinceJoined(), nil
 }
 
 // beganAnew reports whether the broker has lost what it had stored of subject
 // since this listener saw it, as NATS Streaming does that keeps events in memory
 // and is restarted. What can't be asked is not taken for a loss.
-func (s *stay) beganAnew(ctx context.Context, session Session, subject string, p *position, before Origin) (bool, error) {
+func (s *attempt) beganAnew(ctx context.Context, session broker.Session, subject string, p *position, before broker.Origin, newest broker.Mark) (bool, error) {
 	seen := max(p.sequence, p.end)
-	if p.joinedAt.IsZero() || seen == 0 {
+	if seen == 0 {
 		return false, nil
 	}
-	if is := p.origin; !before.Since.IsZero() && !is.Since.IsZero() {
-		if !before.Since.Equal(is.Since) {
-			return true, nil
-		}
-		newest, err := session.End(ctx, subject) // of a stream in memory whose server was restarted
-		return newest > 0 && newest < seen, err
+	if !before.Since.IsZero() && !newest.Since.IsZero() {
+		// Of a stream in memory whose server was restarted, the time is the same.
+		return !before.Since.Equal(newest.Since) || newest.Sequence > 0 && newest.Sequence < seen, nil
 	}
-	newest, at, err := session.Find(ctx, subject, 0)
+	var err error
+	if !newest.Told() {
+		newest, err = session.Find(ctx, subject, 0)
+	}
 	switch {
-	case errors.Is(err, ErrAuth):
+	case errors.Is(err, broker.ErrAuth):
 		return false, nil
 	case err != nil:
 		return false, err
-	case newest < seen:
+	case newest.Sequence < seen:
 		return true, nil
 	case p.sequence == 0:
 		return false, nil
-	case newest > p.sequence: // others may have been stored since
-		if newest, at, err = session.Find(ctx, subject, p.sequence); err != nil {
+	case newest.Sequence > p.sequence: // others may have been stored since
+		if newest, err = session.Find(ctx, subject, p.sequence); err != nil {
 			return false, err
 		}
 	}
-	return newest == p.sequence && !at.Equal(p.time), nil
+	return newest.Sequence == p.sequence && !newest.Time.Equal(p.time), nil
+}
+
+// handledSet remembers the newest events of one subject that were handled, so
+// that copies are recognised: a broker that sees no ack within the ack wait
+// sends an event again although it is being handled, and one that was killed
+// may have lost the ack. Events are known by sequence and time together, since
+// a broker that lost its store begins at 1 again.
+type handledSet struct {
+	size   uint64
+	events []handledEvent
+}
+
+type handledEvent struct {
+	sequence uint64
+	time     int64
+}
+
+// newHandledSet returns a set for a listener that holds up to inFlight events:
+// with room for those that other members of its group hold, and for as many as
+// a killed server was seen to lose the acks of, several times over. One that
+// listens to several subjects shares the room among them (512 KiB in all, or
+// 16 KiB for each of very many).
+func newHandledSet(inFlight, subjects int) handledSet {
+	const fewest = 1 << 10
+	return handledSet{size: uint64(max(max(1<<15, 4*inFlight)/max(subjects, 1), fewest))}
+}
+
+func (h *handledSet) add(sequence uint64, at time.Time) {
+	if h.events == nil { // most of very many subjects get none
+		h.events = make([]handledEvent, h.size)
+	}
+	h.events[sequence%h.size] = handledEvent{sequence, at.UnixNano()}
+}
+
+func (h *handledSet) has(sequence uint64, at time.Time) bool {
+	return h.events != nil && h.events[sequence%h.size] == handledEvent{sequence, at.UnixNano()}
 }

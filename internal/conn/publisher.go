@@ -5,35 +5,37 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
+
+	"nats-test/internal/conn/broker"
 )
 
 // A Publisher puts events on a session in order, several in flight at a time,
 // and accounts for the answer to every one. Once it is known that an event
 // failed, nothing more is sent; if what is stored of one can't be known, the
-// others go on. If the connection breaks, it waits for the
-// answers to what is in flight before it goes on, so that no event overtakes
-// one that is in doubt. Its methods are for one goroutine.
+// others go on. Its methods are for one goroutine.
 type Publisher struct {
-	session Session
-	acked   func(event int, r Receipt, last bool)
+	session broker.Session
+	acked   func(event int, r broker.Receipt, last bool)
 
 	mu      sync.Mutex
-	changed *sync.Cond // an answer came
-	answers []answer   // of the events in flight, the oldest first
-	sent    int        // events handed to the session
-	done    int        // events answered, counting from the first without a gap
-	good    int        // events acked
-	doubt   int        // events that may be stored, or not
-	unknown int        // of them, those with [ErrUncertain]
-	unsure  error      // the first of these
-	order   order      // of the events in each stream
-	err     error      // why the first failed event failed
+	changed *sync.Cond  // an answer came
+	answers []answer    // of the events in flight, the oldest first
+	sent    int         // events handed to the session
+	sending atomic.Bool // the newest is being handed over
+	done    int         // events answered, counting from the first without a gap
+	good    int         // events acked
+	doubt   int         // events that may be stored, or not
+	unknown int         // of them, those with [broker.ErrUncertain]
+	unsure  error       // the first of these
+	order   order       // of the events in each stream
+	err     error       // why the first failed event failed
 	failed  chan struct{}
 }
 
 type answer struct {
 	came    bool
-	receipt Receipt
+	receipt broker.Receipt
 	err     error
 }
 
@@ -41,59 +43,42 @@ type answer struct {
 // event that the broker stored, in the order of publishing, with the event's
 // number (the first is 1) and whether none is in flight behind it; never by two
 // goroutines at a time. It may be nil, and must not call the publisher.
-func NewPublisher(session Session, acked func(event int, r Receipt, last bool)) *Publisher {
+func NewPublisher(session broker.Session, acked func(event int, r broker.Receipt, last bool)) *Publisher {
 	p := &Publisher{session: session, acked: acked, failed: make(chan struct{})}
 	p.changed = sync.NewCond(&p.mu)
 	return p
 }
 
 // Publish sends one event and returns before it is acked. An error may belong
-// to an earlier event; it names the event, and wraps [ErrNotAcked],
-// [ErrRefused], [ErrFull], [ErrTooLarge], [ErrNoStream], [ErrName] or [ErrLost].
-func (p *Publisher) Publish(ctx context.Context, e Event) error {
+// to an earlier event; it names the event, and wraps [broker.ErrNotAcked],
+// [broker.ErrRefused], [broker.ErrFull], [broker.ErrTooLarge], [broker.ErrNoStream], [broker.ErrName] or [broker.ErrLost].
+func (p *Publisher) Publish(ctx context.Context, e broker.Event) error {
 	subject := e.Subject
-	if err := CheckPublish(subject); err != nil {
+	if err := broker.CheckPublish(subject); err != nil {
 		return err
 	}
-	for {
-		if p.session.Broken() {
-			if err := p.Flush(); err != nil {
-				return err
-			}
-			if err := p.session.Mend(ctx); err != nil {
-				return p.takeBack(subject, err)
-			}
-		}
-		p.mu.Lock()
-		if p.err != nil {
-			defer p.mu.Unlock()
-			return p.err
-		}
-		p.sent++
-		event := p.sent
-		p.answers = append(p.answers, answer{})
-		p.mu.Unlock()
-
-		err := p.session.Publish(e, func(r Receipt, err error) {
-			p.answered(event, answer{true, r, err}, subject)
-		})
-		if err == nil {
-			return nil
-		}
-		p.mu.Lock()
-		p.sent--
-		p.answers = p.answers[:len(p.answers)-1]
-		p.mu.Unlock()
-		if !errors.Is(err, errBroken) {
-			return p.takeBack(subject, err)
-		}
+	p.mu.Lock()
+	if p.err != nil {
+		defer p.mu.Unlock()
+		return p.err
 	}
-}
+	p.sent++
+	event := p.sent
+	p.answers = append(p.answers, answer{})
+	p.sending.Store(true)
+	p.mu.Unlock()
 
-// takeBack notes that the next event could not be sent.
-func (p *Publisher) takeBack(subject string, err error) error {
+	err := p.session.Publish(ctx, e, func(r broker.Receipt, err error) {
+		p.answered(event, answer{true, r, err}, subject)
+	})
+	p.sending.Store(false)
+	if err == nil {
+		return nil
+	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.sent--
+	p.answers = p.answers[:len(p.answers)-1]
 	if p.err == nil {
 		p.fail(p.sent+1, subject, err)
 	}
@@ -112,14 +97,14 @@ func (p *Publisher) answered(event int, a answer, subject string) {
 			p.good++
 			p.order.stored(p.done, first.receipt)
 			if p.acked != nil {
-				p.acked(p.done, first.receipt, len(p.answers) == 0)
+				p.acked(p.done, first.receipt, len(p.answers) == 0 || p.sending.Load() && len(p.answers) == 1)
 			}
 			continue
 		}
 		if InDoubt(first.err) {
 			p.doubt++
 		}
-		if errors.Is(first.err, ErrUncertain) {
+		if errors.Is(first.err, broker.ErrUncertain) {
 			if p.unknown++; p.unsure == nil {
 				p.unsure = eventError(p.done, subject, first.err)
 			}
@@ -145,7 +130,7 @@ func (p *Publisher) Failed() <-chan struct{} { return p.failed }
 
 // Flush waits until every event sent was answered, and returns the error of
 // the first that failed; else of the first of which it can't be known what is
-// stored; else one that wraps [ErrOrder] if some are stored behind later ones.
+// stored; else one that wraps [broker.ErrOrder] if some are stored behind later ones.
 // It takes at most the session's time-out beyond the last answer.
 func (p *Publisher) Flush() error {
 	p.mu.Lock()
@@ -173,4 +158,6 @@ func (p *Publisher) Sent() (sent, acked, inDoubt int) {
 }
 
 // InDoubt reports whether err leaves open if the event was stored, or how often.
-func InDoubt(err error) bool { return errors.Is(err, ErrNotAcked) || errors.Is(err, ErrUncertain) }
+func InDoubt(err error) bool {
+	return errors.Is(err, broker.ErrNotAcked) || errors.Is(err, broker.ErrUncertain)
+}

@@ -14,10 +14,12 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // refused dials and returns the error, which must not hold a secret.
-func refused(t *testing.T, o conn.Options) error {
+func refused(t *testing.T, o link.Options) error {
 	t.Helper()
 	session, err := conn.Dial(t.Context(), o)
 	if err == nil {
@@ -34,28 +36,28 @@ func TestWhyNoConnection(t *testing.T) {
 	t.Parallel()
 	streaming := brokertest.Start(t, brokertest.Config{Cluster: "other"})
 	plain := brokertest.Start(t, brokertest.Config{Plain: true})
-	holder := dial(t, conn.Options{Servers: streaming.URL, Cluster: "other", ClientID: "me"})
+	holder := dial(t, link.Options{Servers: streaming.URL, Cluster: "other", ClientID: "me"})
 	defer func() { _ = holder.Close() }()
 	missing := filepath.Join(t.TempDir(), "missing")
 	tests := map[string]struct {
-		options conn.Options
+		options link.Options
 		want    error
 	}{
-		"nothing there":       {conn.Options{Servers: "nats://ada:s3cret@127.0.0.1:1"}, conn.ErrNoServer},
-		"no such host":        {conn.Options{Servers: "nats://no-such-host.invalid"}, conn.ErrNoServer},
-		"other cluster":       {conn.Options{Servers: streaming.URL}, conn.ErrNoCluster},
-		"plain NATS":          {conn.Options{Servers: plain.URL}, conn.ErrNoCluster},
-		"ID taken":            {conn.Options{Servers: streaming.URL, Cluster: "other", ClientID: "me"}, conn.ErrClientIDTaken},
-		"bad ID":              {conn.Options{Servers: streaming.URL, ClientID: "a b"}, conn.ErrName},
-		"bad cluster":         {conn.Options{Servers: streaming.URL, Cluster: "a b"}, conn.ErrName},
-		"no URL":              {conn.Options{Servers: "nats://ada:s3cret@127.0.0.1:port"}, conn.ErrConfig},
-		"no host":             {conn.Options{Servers: "nats://"}, conn.ErrConfig},
-		"other scheme":        {conn.Options{Servers: "https://ada:s3cret@127.0.0.1"}, conn.ErrConfig},
-		"no creds file":       {conn.Options{Servers: plain.URL, Auth: conn.Auth{Creds: missing}}, conn.ErrConfig},
-		"no nkey file":        {conn.Options{Servers: plain.URL, Auth: conn.Auth{NKey: missing}}, conn.ErrConfig},
-		"no CA file":          {conn.Options{Servers: plain.URL, TLS: conn.TLS{CA: missing}}, conn.ErrConfig},
-		"key without its own": {conn.Options{Servers: plain.URL, TLS: conn.TLS{Key: os.Args[0]}}, conn.ErrConfig},
-		"TLS to a plain one":  {conn.Options{Servers: strings.Replace(plain.URL, "nats:", "tls:", 1)}, conn.ErrTLS},
+		"nothing there":       {link.Options{Servers: "nats://ada:s3cret@127.0.0.1:1"}, broker.ErrNoServer},
+		"no such host":        {link.Options{Servers: "nats://no-such-host.invalid"}, broker.ErrNoServer},
+		"other cluster":       {link.Options{Servers: streaming.URL}, broker.ErrNoCluster},
+		"plain NATS":          {link.Options{Servers: plain.URL}, broker.ErrNoCluster},
+		"ID taken":            {link.Options{Servers: streaming.URL, Cluster: "other", ClientID: "me"}, broker.ErrClientIDTaken},
+		"bad ID":              {link.Options{Servers: streaming.URL, ClientID: "a b"}, broker.ErrName},
+		"bad cluster":         {link.Options{Servers: streaming.URL, Cluster: "a b"}, broker.ErrName},
+		"no URL":              {link.Options{Servers: "nats://ada:s3cret@127.0.0.1:port"}, broker.ErrConfig},
+		"no host":             {link.Options{Servers: "nats://"}, broker.ErrConfig},
+		"other scheme":        {link.Options{Servers: "https://ada:s3cret@127.0.0.1"}, broker.ErrConfig},
+		"no creds file":       {link.Options{Servers: plain.URL, Auth: link.Auth{Creds: missing}}, broker.ErrConfig},
+		"no nkey file":        {link.Options{Servers: plain.URL, Auth: link.Auth{NKey: missing}}, broker.ErrConfig},
+		"no CA file":          {link.Options{Servers: plain.URL, TLS: link.TLS{CA: missing}}, broker.ErrConfig},
+		"key without its own": {link.Options{Servers: plain.URL, TLS: link.TLS{Key: os.Args[0]}}, broker.ErrConfig},
+		"TLS to a plain one":  {link.Options{Servers: strings.Replace(plain.URL, "nats:", "tls:", 1)}, broker.ErrTLS},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
@@ -65,7 +67,7 @@ func TestWhyNoConnection(t *testing.T) {
 			}
 		})
 	}
-	if second := refused(t, conn.Options{Servers: "nats://127.0.0.1:1, " + streaming.URL, Cluster: "other"}); second != nil {
+	if second := refused(t, link.Options{Servers: "nats://127.0.0.1:1, " + streaming.URL, Cluster: "other"}); second != nil {
 		t.Errorf("the second of two servers: %v", second)
 	}
 }
@@ -86,27 +88,27 @@ func TestCredentials(t *testing.T) {
 	operatorConfig, creds := operatorMode(t, write)
 	tests := map[string]struct {
 		config      string
-		good, wrong conn.Auth
+		good, wrong link.Auth
 	}{
 		"user": {
 			`authorization { user: ada, password: s3cret }`,
-			conn.Auth{User: "ada", Password: "s3cret"}, conn.Auth{User: "ada", Password: "no-s3cret"},
+			link.Auth{User: "ada", Password: "s3cret"}, link.Auth{User: "ada", Password: "no-s3cret"},
 		},
-		"token": {`authorization { token: s3cret }`, conn.Auth{Token: "s3cret"}, conn.Auth{Token: "no-s3cret"}},
+		"token": {`authorization { token: s3cret }`, link.Auth{Token: "s3cret"}, link.Auth{Token: "no-s3cret"}},
 		"nkey": {
 			fmt.Sprintf(`authorization { users: [ { nkey: %s } ] }`, user.public),
-			conn.Auth{NKey: write("good.nk", user.seed)}, conn.Auth{NKey: write("wrong.nk", newKey(t, nkeys.CreateUser).seed)},
+			link.Auth{NKey: write("good.nk", user.seed)}, link.Auth{NKey: write("wrong.nk", newKey(t, nkeys.CreateUser).seed)},
 		},
-		"creds": {operatorConfig, conn.Auth{Creds: creds}, conn.Auth{User: "ada", Password: "s3cret"}},
+		"creds": {operatorConfig, link.Auth{Creds: creds}, link.Auth{User: "ada", Password: "s3cret"}},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
 			server := brokertest.Start(t, brokertest.Config{Plain: true, Extra: test.config})
-			if err := refused(t, conn.Options{Servers: server.URL, Auth: test.good}); !errors.Is(err, conn.ErrNoCluster) {
+			if err := refused(t, link.Options{Servers: server.URL, Auth: test.good}); !errors.Is(err, broker.ErrNoCluster) {
 				t.Errorf("the right ones: %v", err)
 			}
-			for _, auth := range []conn.Auth{test.wrong, {}} {
-				if err := refused(t, conn.Options{Servers: server.URL, Auth: auth}); !errors.Is(err, conn.ErrAuth) {
+			for _, auth := range []link.Auth{test.wrong, {}} {
+				if err := refused(t, link.Options{Servers: server.URL, Auth: auth}); !errors.Is(err, broker.ErrAuth) {
 					t.Errorf("wrong ones: %v", err)
 				}
 			}
@@ -115,16 +117,16 @@ func TestCredentials(t *testing.T) {
 	t.Run("no permission", func(t *testing.T) {
 		server := brokertest.Start(t, brokertest.Config{Plain: true, Extra: `authorization { users: [
 			{ user: ada, password: s3cret, permissions: { publish: "foo" } } ] }`})
-		o := conn.Options{Servers: server.URL, Timeout: 300 * time.Millisecond, Auth: conn.Auth{User: "ada", Password: "s3cret"}}
-		if err := refused(t, o); !errors.Is(err, conn.ErrAuth) {
+		o := link.Options{Servers: server.URL, Timeout: 300 * time.Millisecond, Auth: link.Auth{User: "ada", Password: "s3cret"}}
+		if err := refused(t, o); !errors.Is(err, broker.ErrAuth) {
 			t.Error(err)
 		}
 	})
 	t.Run("in the URL", func(t *testing.T) {
 		server := brokertest.Start(t, brokertest.Config{Plain: true, Extra: tests["user"].config})
-		for password, want := range map[string]error{"s3cret": conn.ErrNoCluster, "no-s3cret": conn.ErrAuth} {
+		for password, want := range map[string]error{"s3cret": broker.ErrNoCluster, "no-s3cret": broker.ErrAuth} {
 			url := strings.Replace(server.URL, "//", "//ada:"+password+"@", 1)
-			if err := refused(t, conn.Options{Servers: url}); !errors.Is(err, want) {
+			if err := refused(t, link.Options{Servers: url}); !errors.Is(err, want) {
 				t.Error(err)
 			}
 		}

@@ -9,7 +9,8 @@ import (
 	"time"
 
 	"nats-test/internal/brokertest"
-	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // What a server says before it closes is the reason, also where a handshake of
@@ -19,7 +20,7 @@ func TestReasonOfAClosedConnection(t *testing.T) {
 	a := newAuthority(t, "good")
 	cert, key := a.issue("server", time.Now().Add(time.Hour))
 	block := fmt.Sprintf("tls { cert_file: %q, key_file: %q, ca_file: %q", cert, key, a.file)
-	trusted := conn.TLS{CA: a.file}
+	trusted := link.TLS{CA: a.file}
 	full := brokertest.Start(t, brokertest.Config{Plain: true, TLS: true, Extra: "max_connections: -1\n" + block + " }"})
 	secret := brokertest.Start(t, brokertest.Config{Plain: true, TLS: true, Extra: "authorization { user: ada, password: s3cret }\n" + block + " }"})
 	mutual := brokertest.Start(t, brokertest.Config{Plain: true, TLS: true, Extra: block + ", verify: true }"})
@@ -28,29 +29,29 @@ func TestReasonOfAClosedConnection(t *testing.T) {
 		return impostor(t, func(c net.Conn, _ <-chan struct{}) { _, _ = c.Write([]byte(info + words)) })
 	}
 	for name, test := range map[string]struct {
-		o     conn.Options
+		o     link.Options
 		want  error
 		words string
 	}{
-		"full, TLS":           {conn.Options{Servers: full.URL, TLS: trusted}, conn.ErrCrowded, "maximum connections exceeded"},
-		"password, TLS":       {conn.Options{Servers: secret.URL, TLS: trusted, Auth: as("bob")}, conn.ErrAuth, "Authorization Violation"},
-		"certificate missing": {conn.Options{Servers: mutual.URL, TLS: trusted}, conn.ErrTLS, ""},
+		"full, TLS":           {link.Options{Servers: full.URL, TLS: trusted}, broker.ErrCrowded, "maximum connections exceeded"},
+		"password, TLS":       {link.Options{Servers: secret.URL, TLS: trusted, Auth: as("bob")}, broker.ErrAuth, "Authorization Violation"},
+		"certificate missing": {link.Options{Servers: mutual.URL, TLS: trusted}, broker.ErrTLS, ""},
 		"no TLS to a server that wants it": {
-			conn.Options{Servers: "nats" + strings.TrimPrefix(mutual.URL, "tls")}, conn.ErrTLS, ""},
-		"timeout":          {conn.Options{Servers: closes("-ERR 'Authentication Timeout'\r\n")}, conn.ErrSlowLogIn, "Authentication Timeout"},
-		"expired":          {conn.Options{Servers: closes("-ERR 'User Authentication Expired'\r\n")}, conn.ErrExpired, "User Authentication Expired"},
-		"account, expired": {conn.Options{Servers: closes("-ERR 'Account Authentication Expired'\r\n")}, conn.ErrExpired, "Account"},
-		"revoked":          {conn.Options{Servers: closes("-ERR 'User Authentication Revoked'\r\n")}, conn.ErrExpired, "Revoked"},
-		"throttled":        {conn.Options{Servers: closes("-ERR 'Connection throttling is active. Please try again later.'\r\n")}, conn.ErrCrowded, "throttling"},
-		"other words":      {conn.Options{Servers: closes("-ERR 'no such luck'\r\n")}, conn.ErrRefused, "no such luck"},
-		"no word":          {conn.Options{Servers: closes("")}, conn.ErrHungUp, ""},
-		"half a word":      {conn.Options{Servers: closes("-ERR 'no su")}, conn.ErrHungUp, ""},
+			link.Options{Servers: "nats" + strings.TrimPrefix(mutual.URL, "tls")}, broker.ErrTLS, ""},
+		"timeout":          {link.Options{Servers: closes("-ERR 'Authentication Timeout'\r\n")}, broker.ErrSlowLogIn, "Authentication Timeout"},
+		"expired":          {link.Options{Servers: closes("-ERR 'User Authentication Expired'\r\n")}, broker.ErrExpired, "User Authentication Expired"},
+		"account, expired": {link.Options{Servers: closes("-ERR 'Account Authentication Expired'\r\n")}, broker.ErrExpired, "Account"},
+		"revoked":          {link.Options{Servers: closes("-ERR 'User Authentication Revoked'\r\n")}, broker.ErrExpired, "Revoked"},
+		"throttled":        {link.Options{Servers: closes("-ERR 'Connection throttling is active. Please try again later.'\r\n")}, broker.ErrCrowded, "throttling"},
+		"other words":      {link.Options{Servers: closes("-ERR 'no such luck'\r\n")}, broker.ErrRefused, "no such luck"},
+		"no word":          {link.Options{Servers: closes("")}, broker.ErrHungUp, ""},
+		"half a word":      {link.Options{Servers: closes("-ERR 'no su")}, broker.ErrHungUp, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			for range 50 {
 				test.o.Timeout = long
 				err := refused(t, test.o)
-				if !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.words) || errors.Is(err, conn.ErrNoServer) {
+				if !errors.Is(err, test.want) || !strings.Contains(err.Error(), test.words) || errors.Is(err, broker.ErrNoServer) {
 					t.Fatalf("%v, want %v with %q", err, test.want, test.words)
 				}
 			}

@@ -10,6 +10,8 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // The broker that was joined first is kept: its absence is an outage, also where
@@ -24,7 +26,7 @@ func TestBrokerIsKept(t *testing.T) {
 	r := run(t, member(o, "orders"), &recorder{})
 	r.await(3)
 	s.RestartStreaming(false)
-	brokertest.Eventually(t, "NATS Streaming is missed", func() bool { return strings.Contains(said.all(), conn.ErrNoCluster.Error()) })
+	brokertest.Eventually(t, "NATS Streaming is missed", func() bool { return strings.Contains(said.all(), broker.ErrNoCluster.Error()) })
 	other := options(t, s) // who comes new takes what is there
 	publish(t, other, "orders", 100, 100)
 	s.RestartStreaming(true)
@@ -50,9 +52,9 @@ func TestBrokenConnectionIsTakenOver(t *testing.T) {
 	l.Subscription.AckWait, l.Subscription.MaxInFlight = time.Hour, events
 	js := s.JetStream()
 	var rejoined atomic.Bool
-	l.Joined = func(_ []conn.Place, again bool) { rejoined.Store(again) }
+	l.Joined = func(_ []broker.Place, again bool) { rejoined.Store(again) }
 	came := 0
-	cut := &recorder{verdict: func(*conn.Message) error {
+	cut := &recorder{verdict: func(*broker.Message) error {
 		switch came++; {
 		case came == 20:
 			brokertest.Eventually(t, "all are on their way", func() bool { return consumerInfo(t, js, "workers_orders").NumPending == 0 })
@@ -80,7 +82,7 @@ func TestMembersOfAFrozenServerAreUnknown(t *testing.T) {
 		l := member(o, "orders")
 		run(t, l, &recorder{})
 		s.Freeze()
-		if ids, err := l.Members(t.Context()); !errors.Is(err, conn.ErrHung) && !errors.Is(err, conn.ErrLost) {
+		if ids, err := l.Members(t.Context()); !errors.Is(err, broker.ErrHung) && !errors.Is(err, broker.ErrLost) {
 			t.Errorf("%v, %v", ids, err)
 		}
 		s.Thaw()
@@ -90,7 +92,7 @@ func TestMembersOfAFrozenServerAreUnknown(t *testing.T) {
 // Events that are on a long way are not at their end.
 func TestUntilEndOverALongLink(t *testing.T) {
 	t.Parallel()
-	onEachKind(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server, kind func(conn.Options, string) *conn.Listener) {
+	onEachKind(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server, kind func(link.Options, string) *conn.Listener) {
 		o, subject := options(t, s), subjectOf(t)
 		publish(t, o, subject, 1, 100)
 		network := s.Network()
@@ -108,12 +110,12 @@ func TestUntilEndOverALongLink(t *testing.T) {
 // Events that are larger than what is asked for at a time come one by one.
 func TestLargeEventsCome(t *testing.T) {
 	t.Parallel()
-	onEachKind(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server, kind func(conn.Options, string) *conn.Listener) {
+	onEachKind(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server, kind func(link.Options, string) *conn.Listener) {
 		const events, size = 5, 900 << 10
 		o, subject := options(t, s), subjectOf(t)
 		p := conn.NewPublisher(dial(t, o), nil)
 		for range events {
-			if err := p.Publish(t.Context(), conn.Event{Subject: subject, Data: make([]byte, size)}); err != nil {
+			if err := p.Publish(t.Context(), broker.Event{Subject: subject, Data: make([]byte, size)}); err != nil {
 				t.Fatal(err)
 			}
 		}

@@ -4,22 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"time"
-)
 
-// A Rest is what a broker still has of a subscription: for a group or durable,
-// of the position that its members share.
-type Rest struct {
-	Waiting   uint64    // events not delivered to anybody yet, as far as the broker counts them
-	Next      uint64    // sequence of the first of them; 0 where the broker does not tell
-	Behind    uint64    // sequence of an event that was not delivered, where the broker counts none; else 0
-	Unacked   uint64    // events delivered and not acked, whoever holds them
-	Here      uint64    // of Unacked, those sent to this session, as far as is known
-	Through   uint64    // every event up to this sequence was acked; 0 where the broker does not tell
-	Sent      uint64    // sequence of the newest event that was delivered
-	Delivered uint64    // deliveries so far, where the broker counts them
-	Limit     uint64    // of Unacked, for all members together; 0 for none
-	Paused    time.Time // until then nothing is delivered; the zero time if it is
-}
+	"nats-test/internal/conn/broker"
+)
 
 // holdersLimit is how long a listener waits, at most, for others to ack what
 // they hold, if no session of its own was lost. It waits no longer than the ack
@@ -33,7 +20,7 @@ func (l *looker) atRest(p *position, seen *looked) bool {
 	rest, own := seen.rest, uint64(len(p.left))
 	switch {
 	case seen.err != nil && p.end == 0:
-		return l.UntilEnd && l.backend == STAN // whose end is always known: there was nothing
+		return l.UntilEnd && p.endTold // there was nothing
 	case seen.err != nil:
 		return p.whole.last >= p.end && own == 0
 	case p.end > 0 && (rest.Through >= p.end || p.whole.last >= p.end && own == 0):
@@ -55,8 +42,8 @@ func (l *looker) judge(subject string, p *position, seen *looked) string {
 	switch {
 	case seen.err != nil && (silent >= lastPause || time.Since(seen.since) >= l.patience(p)):
 		why := "the broker tells nobody what is left"
-		if f, ok := errors.AsType[*failure](seen.err); ok {
-			why = f.cause.Error()
+		if f, ok := errors.AsType[*broker.Failure](seen.err); ok {
+			why = f.Cause.Error()
 		}
 		return fmt.Sprintf("%s: %s", subject, why)
 	case seen.err != nil:
@@ -68,7 +55,7 @@ func (l *looker) judge(subject string, p *position, seen *looked) string {
 			events(rest.Waiting), subject, own, rest.Limit)
 	case p.end > 0 && rest.Sent >= p.end && rest.Unacked > own && time.Since(seen.held) >= l.patience(p) && still < l.patience(p):
 		// Others go on working on what came later.
-		if l.backend == STAN {
+		if !l.traits.AckFloor {
 			return fmt.Sprintf("%s of %s unacked, and more come: it is not known whether any is from before the end, #%d",
 				events(rest.Unacked-own), subject, p.end)
 		}
@@ -97,7 +84,7 @@ func (l *looker) patience(p *position) time.Duration {
 
 // lostLately reports whether events may be on their way to an earlier session.
 func (l *looker) lostLately(p *position) bool {
-	return !l.lostAt.IsZero() && !l.alone() && time.Since(l.lostAt) < l.wait(p)
+	return !l.lostAt.IsZero() && !l.ownsAllEvents() && time.Since(l.lostAt) < l.wait(p)
 }
 
 // wait is the ack wait of a subject, and some time for the server to notice.

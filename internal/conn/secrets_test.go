@@ -15,7 +15,9 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"nats-test/internal/brokertest"
-	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/doctor"
+	"nats-test/internal/conn/link"
 )
 
 // What a URL is taken for; what is none is told without any part of it, and
@@ -38,7 +40,7 @@ func TestServerURLs(t *testing.T) {
 		"nats://h:":                    "nats://h",
 		"ada:s3@h:1,bob:s3@i:2":        "nats://h:1,nats://i:2",
 	} {
-		if where := (conn.Options{Servers: servers}).Where(); where != want {
+		if where := (link.Options{Servers: servers}).Where(); where != want {
 			t.Errorf("%q: %s, want %s", servers, where, want)
 		}
 	}
@@ -72,11 +74,11 @@ func TestServerURLs(t *testing.T) {
 		"nats://ada:1/s3cret@h,nats://i":    "%2F for /",
 		"nats://ok,nats://ada:1#s3cret@h:1": "URL 2 of the servers",
 	} {
-		err := refused(t, conn.Options{Servers: servers})
-		if !errors.Is(err, conn.ErrConfig) || !strings.Contains(err.Error(), want) {
+		err := refused(t, link.Options{Servers: servers})
+		if !errors.Is(err, broker.ErrConfig) || !strings.Contains(err.Error(), want) {
 			t.Errorf("%q: %v, want %q", servers, err, want)
 		}
-		for _, shown := range []string{(conn.Options{Servers: servers}).Where(), diagnose(t, conn.Options{Servers: servers}).String()} {
+		for _, shown := range []string{(link.Options{Servers: servers}).Where(), diagnose(t, link.Options{Servers: servers}).String()} {
 			if strings.Contains(shown, "s3cret") {
 				t.Errorf("%q shows as %q", servers, shown)
 			}
@@ -90,40 +92,40 @@ func TestServerURLs(t *testing.T) {
 func TestCredentialsRank(t *testing.T) {
 	t.Parallel()
 	password, token := login, "authorization { token: s3cret }"
-	auth := func(user, password string) conn.Auth { return conn.Auth{User: user, Password: password} }
+	auth := func(user, password string) link.Auth { return link.Auth{User: user, Password: password} }
 	for name, test := range map[string]struct {
 		server    string
-		high, low conn.Options // the URL stands for the user in it
+		high, low link.Options // the URL stands for the user in it
 	}{
-		"flags over the URL":            {password, conn.Options{Auth: auth("ada", "s3cret")}, conn.Options{Servers: "bob:x@"}},
-		"beside the URL":                {password, conn.Options{Servers: "bob:x@", Auth: auth("ada", "s3cret")}, conn.Options{}},
-		"URL over what is lower":        {password, conn.Options{Servers: "ada:s3cret@"}, conn.Options{Auth: auth("bob", "x")}},
-		"URL over a lower token":        {password, conn.Options{Servers: "ada:s3cret@"}, conn.Options{Auth: conn.Auth{Token: "x"}}},
-		"token over the URL":            {token, conn.Options{Auth: conn.Auth{Token: "s3cret"}}, conn.Options{Servers: "bob:x@"}},
-		"password for the user of URL":  {password, conn.Options{Auth: auth("", "s3cret")}, conn.Options{Servers: "ada@"}},
-		"lower password for that user":  {password, conn.Options{Servers: "ada@"}, conn.Options{Auth: auth("", "s3cret")}},
-		"lower one for the same user":   {password, conn.Options{Servers: "ada@"}, conn.Options{Auth: auth("ada", "s3cret")}},
-		"password over that of the URL": {password, conn.Options{Auth: auth("", "s3cret")}, conn.Options{Servers: "ada:x@"}},
-		"user alone is a token":         {token, conn.Options{Auth: auth("s3cret", "")}, conn.Options{}},
-		"user and the same token":       {token, conn.Options{Auth: conn.Auth{User: "s3cret", Token: "s3cret"}}, conn.Options{}},
-		"token in the URL":              {token, conn.Options{Servers: "s3cret@"}, conn.Options{Auth: auth("bob", "x")}},
-		"token beside a user":           {token, conn.Options{Auth: conn.Auth{User: "ada", Password: "x", Token: "s3cret"}}, conn.Options{}},
-		"odd signs":                     {`authorization { user: ada, password: "s3cret,/?#@%^ *" }`, conn.Options{Auth: auth("", "s3cret,/?#@%^ *")}, conn.Options{Servers: "ada@"}},
+		"flags over the URL":            {password, link.Options{Auth: auth("ada", "s3cret")}, link.Options{Servers: "bob:x@"}},
+		"beside the URL":                {password, link.Options{Servers: "bob:x@", Auth: auth("ada", "s3cret")}, link.Options{}},
+		"URL over what is lower":        {password, link.Options{Servers: "ada:s3cret@"}, link.Options{Auth: auth("bob", "x")}},
+		"URL over a lower token":        {password, link.Options{Servers: "ada:s3cret@"}, link.Options{Auth: link.Auth{Token: "x"}}},
+		"token over the URL":            {token, link.Options{Auth: link.Auth{Token: "s3cret"}}, link.Options{Servers: "bob:x@"}},
+		"password for the user of URL":  {password, link.Options{Auth: auth("", "s3cret")}, link.Options{Servers: "ada@"}},
+		"lower password for that user":  {password, link.Options{Servers: "ada@"}, link.Options{Auth: auth("", "s3cret")}},
+		"lower one for the same user":   {password, link.Options{Servers: "ada@"}, link.Options{Auth: auth("ada", "s3cret")}},
+		"password over that of the URL": {password, link.Options{Auth: auth("", "s3cret")}, link.Options{Servers: "ada:x@"}},
+		"user alone is a token":         {token, link.Options{Auth: auth("s3cret", "")}, link.Options{}},
+		"user and the same token":       {token, link.Options{Auth: link.Auth{User: "s3cret", Token: "s3cret"}}, link.Options{}},
+		"token in the URL":              {token, link.Options{Servers: "s3cret@"}, link.Options{Auth: auth("bob", "x")}},
+		"token beside a user":           {token, link.Options{Auth: link.Auth{User: "ada", Password: "x", Token: "s3cret"}}, link.Options{}},
+		"odd signs":                     {`authorization { user: ada, password: "s3cret,/?#@%^ *" }`, link.Options{Auth: auth("", "s3cret,/?#@%^ *")}, link.Options{Servers: "ada@"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true, Extra: test.server})
-			at := func(o conn.Options) conn.Options {
+			at := func(o link.Options) link.Options {
 				if o.Servers != "" {
 					o.Servers = strings.Replace(s.URL, "nats://", "nats://"+o.Servers, 1)
 				}
 				return o
 			}
-			o := at(test.high).Or(at(test.low)).Or(conn.Options{Servers: s.URL})
+			o := at(test.high).Or(at(test.low)).Or(link.Options{Servers: s.URL})
 			if err := refused(t, o); err != nil {
 				t.Error(err)
 			}
-			diagnose(t, o).works(conn.JetStream)
+			diagnose(t, o).works(broker.JetStream)
 		})
 	}
 }
@@ -137,16 +139,16 @@ func TestContentInPlaceOfAFile(t *testing.T) {
 		seed, " " + seed, seed + "\n", "SAAM" + seed[4:], "s3cret\n", creds, strings.ReplaceAll(creds, "\n", " "), "eyJ0eXAi.s3cret.s3cret",
 		base64.StdEncoding.EncodeToString([]byte(creds)), "data:;base64,s3cret", strings.Repeat("s3cret", 1000),
 	} {
-		for setting, o := range map[string]conn.Options{
-			"NATS_CREDS": {Auth: conn.Auth{Creds: content}}, "NATS_NKEY": {Auth: conn.Auth{NKey: content}},
-			"NATS_KEY": {TLS: conn.TLS{Key: content, Cert: "x"}}, "NATS_CERT": {TLS: conn.TLS{Cert: content}}, "NATS_CA": {TLS: conn.TLS{CA: content}},
+		for setting, o := range map[string]link.Options{
+			"NATS_CREDS": {Auth: link.Auth{Creds: content}}, "NATS_NKEY": {Auth: link.Auth{NKey: content}},
+			"NATS_KEY": {TLS: link.TLS{Key: content, Cert: "x"}}, "NATS_CERT": {TLS: link.TLS{Cert: content}}, "NATS_CA": {TLS: link.TLS{CA: content}},
 		} {
 			err := refused(t, o)
-			if !errors.Is(err, conn.ErrConfig) || !strings.Contains(err.Error(), setting) || strings.Contains(err.Error(), strings.TrimSpace(content)) {
+			if !errors.Is(err, broker.ErrConfig) || !strings.Contains(err.Error(), setting) || strings.Contains(err.Error(), strings.TrimSpace(content)) {
 				t.Errorf("%s=%q: %v", setting, content, err)
 			}
 		}
-		if _, err := conn.FromContext(content, os.Getenv); err == nil || strings.Contains(err.Error(), strings.TrimSpace(content)) {
+		if _, err := link.FromContext(content, os.Getenv); err == nil || strings.Contains(err.Error(), strings.TrimSpace(content)) {
 			t.Errorf("the context %q: %v", content, err)
 		}
 	}
@@ -176,13 +178,13 @@ func credsFile(t *testing.T, claims string) string {
 func TestExpiredCredentials(t *testing.T) {
 	t.Parallel()
 	s := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true, Extra: login})
-	o := conn.Options{Servers: s.URL, Auth: conn.Auth{Creds: credsFile(t, `{"exp":1700000000}`)}}
-	if err := refused(t, o); !errors.Is(err, conn.ErrAuth) || !strings.Contains(err.Error(), "ended on 2023-11-14 22:13 UTC") {
+	o := link.Options{Servers: s.URL, Auth: link.Auth{Creds: credsFile(t, `{"exp":1700000000}`)}}
+	if err := refused(t, o); !errors.Is(err, broker.ErrAuth) || !strings.Contains(err.Error(), "ended on 2023-11-14 22:13 UTC") {
 		t.Errorf("got %v", err)
 	}
-	diagnose(t, o).faulty(conn.StepAuth, conn.ErrAuth, "ended on 2023-11-14", "")
+	diagnose(t, o).faulty(doctor.StepAuth, broker.ErrAuth, "ended on 2023-11-14", "")
 	o.Auth.Creds = credsFile(t, `{"exp":7000000000}`)
-	if err := refused(t, o); !errors.Is(err, conn.ErrAuth) || strings.Contains(err.Error(), "ended on") {
+	if err := refused(t, o); !errors.Is(err, broker.ErrAuth) || strings.Contains(err.Error(), "ended on") {
 		t.Errorf("got %v", err)
 	}
 }
@@ -197,17 +199,17 @@ func TestUnusableFiles(t *testing.T) {
 	}
 	other := newThief(t, nil)
 	for _, file := range []string{folder, junk, filepath.Join(folder, "missing")} {
-		for _, o := range []conn.Options{
-			{Auth: conn.Auth{Creds: file}}, {Auth: conn.Auth{NKey: file}}, {TLS: conn.TLS{CA: file}}, {TLS: conn.TLS{Cert: file, Key: file}},
+		for _, o := range []link.Options{
+			{Auth: link.Auth{Creds: file}}, {Auth: link.Auth{NKey: file}}, {TLS: link.TLS{CA: file}}, {TLS: link.TLS{Cert: file, Key: file}},
 		} {
 			o.Servers = other.address
-			if err := refused(t, o); !errors.Is(err, conn.ErrConfig) || !strings.Contains(err.Error(), file) && o.TLS.Cert == "" {
+			if err := refused(t, o); !errors.Is(err, broker.ErrConfig) || !strings.Contains(err.Error(), file) && o.TLS.Cert == "" {
 				t.Errorf("%+v: %v", o, err)
 			}
 		}
 	}
-	o := conn.Options{Servers: other.address, Auth: conn.Auth{Creds: credsFile(t, "s3cret")}} // a seed, and what is no JWT
-	if err := refused(t, o); !errors.Is(err, conn.ErrConfig) || !strings.Contains(err.Error(), "no user JWT") {
+	o := link.Options{Servers: other.address, Auth: link.Auth{Creds: credsFile(t, "s3cret")}} // a seed, and what is no JWT
+	if err := refused(t, o); !errors.Is(err, broker.ErrConfig) || !strings.Contains(err.Error(), "no user JWT") {
 		t.Errorf("got %v", err)
 	}
 	if heard := other.heard(); heard != "" {
@@ -223,20 +225,20 @@ func TestDiagnosisWarnsOfOpenSecrets(t *testing.T) {
 	}
 	s := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
 	file := credsFile(t, "{}")
-	o := conn.Options{Servers: s.URL, Auth: conn.Auth{Creds: file}}
+	o := link.Options{Servers: s.URL, Auth: link.Auth{Creds: file}}
 	if text := diagnose(t, o).String(); strings.Contains(text, "can read") {
 		t.Errorf("warned of a file of one's own:\n%s", text)
 	}
 	if err := os.Chmod(file, 0o644); err != nil {
 		t.Fatal(err)
 	}
-	diagnose(t, o).has(conn.StepSettings, conn.StateNote, "others on this machine can read")
-	o.Auth = conn.Auth{Token: "s3cret"}
-	diagnose(t, o).has(conn.StepTLS, conn.StateNone, "not encrypted")
+	diagnose(t, o).has(doctor.StepSettings, doctor.StateNote, "others on this machine can read")
+	o.Auth = link.Auth{Token: "s3cret"}
+	diagnose(t, o).has(doctor.StepTLS, doctor.StateNone, "not encrypted")
 	o.Servers = new(wire).startAt(t, s, ownAddress(t)).url
-	diagnose(t, o).has(conn.StepTLS, conn.StateNote, "the password or token goes over the network as it is")
-	o.Auth = conn.Auth{}
-	diagnose(t, o).has(conn.StepTLS, conn.StateNone, "not encrypted")
+	diagnose(t, o).has(doctor.StepTLS, doctor.StateNote, "the password or token goes over the network as it is")
+	o.Auth = link.Auth{}
+	diagnose(t, o).has(doctor.StepTLS, doctor.StateNone, "not encrypted")
 }
 
 // ownAddress is an address of this machine that is none of its loopback.
@@ -263,7 +265,7 @@ func TestSecretsOfABearer(t *testing.T) {
 		first := strings.TrimPrefix(impostor(t, func(c net.Conn, _ <-chan struct{}) {
 			_, _ = fmt.Fprintf(c, "INFO {\"server_id\":\"A\",\"max_payload\":1024,\"nonce\":\"abc\",\"connect_urls\":[%q]}\r\n-ERR 'Maximum Connections Exceeded'\r\n", other.address)
 		}), "nats://")
-		err := refused(t, conn.Options{Servers: first, Auth: conn.Auth{Creds: credsFile(t, claims)}, Timeout: time.Second, Backend: conn.JetStream})
+		err := refused(t, link.Options{Servers: first, Auth: link.Auth{Creds: credsFile(t, claims)}, Timeout: time.Second, Backend: broker.JetStream})
 		if got := strings.Contains(other.heard(), `"jwt":`); err == nil || got != want {
 			t.Errorf("%s: sent %v, %v", claims, got, err)
 		}

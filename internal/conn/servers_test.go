@@ -9,6 +9,8 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // What a server tells of may not be reachable from here: the address that was
@@ -22,7 +24,7 @@ func TestGivenServerIsTriedFirst(t *testing.T) {
 		o.Servers = w.url
 		joined, again := make(chan bool, 100), make(chan string, 100)
 		l := member(o, "orders")
-		l.Joined = func(_ []conn.Place, again bool) { joined <- again }
+		l.Joined = func(_ []broker.Place, again bool) { joined <- again }
 		r := run(t, l, &recorder{})
 		<-joined
 		o.Notify = func(line string) {
@@ -36,7 +38,7 @@ func TestGivenServerIsTriedFirst(t *testing.T) {
 		}
 		p := conn.NewPublisher(session, nil)
 		for n := 1; n <= 3; n++ {
-			if err := p.Publish(t.Context(), conn.Event{Subject: "orders", Data: fmt.Append(nil, n)}); err != nil {
+			if err := p.Publish(t.Context(), broker.Event{Subject: "orders", Data: fmt.Append(nil, n)}); err != nil {
 				t.Fatal(err)
 			}
 			if err := p.Flush(); err != nil {
@@ -66,7 +68,7 @@ func TestSilentServerAmongTheGiven(t *testing.T) {
 	servers := []string{silent, s.URL, silent2}
 	for range 4 { // the order is random
 		begin := time.Now()
-		session := dial(t, conn.Options{Servers: strings.Join(servers, ","), Timeout: 5 * time.Second})
+		session := dial(t, link.Options{Servers: strings.Join(servers, ","), Timeout: 5 * time.Second})
 		if took := time.Since(begin); took > 4*time.Second {
 			t.Errorf("connected after %v", took)
 		}
@@ -82,7 +84,7 @@ func TestSlowServerAmongTheGiven(t *testing.T) {
 	s := brokertest.Start(t, brokertest.Config{})
 	w := (&wire{delay: 600 * time.Millisecond}).start(t, s)
 	silent, _ := hole(t)
-	session := dial(t, conn.Options{Servers: silent + "," + w.url, Timeout: 10 * time.Second})
+	session := dial(t, link.Options{Servers: silent + "," + w.url, Timeout: 10 * time.Second})
 	if err := session.Close(); err != nil {
 		t.Error(err)
 	}

@@ -9,43 +9,44 @@ import (
 	"testing"
 	"time"
 
-	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 func TestNames(t *testing.T) {
 	t.Parallel()
 	long := strings.Repeat("a", 300)
 	for _, good := range []string{"a", "ticket:created", "a.b", "ä", long, "$x", "$KV.bucket.a/b", `a\b`} {
-		if err := conn.CheckSubject(good); err != nil {
+		if err := broker.CheckSubject(good); err != nil {
 			t.Error(err)
 		}
 	}
 	for _, bad := range []string{"", "*", "a.*", ">", "a.>", "a b", "a\tb", "a\x00", "a\u0085", "\xff", "a..b", ".a", "a.", strings.Repeat("a", 3000)} {
-		if err := conn.CheckSubject(bad); !errors.Is(err, conn.ErrName) || len(err.Error()) > 200 {
+		if err := broker.CheckSubject(bad); !errors.Is(err, broker.ErrName) || len(err.Error()) > 200 {
 			t.Errorf("%.20q: %v", bad, err)
 		}
 	}
 	for check, bad := range map[string]error{
-		"channel":   conn.CheckChannel("a/b"),
-		"channel 2": conn.CheckChannel(`a\b`),
-		"channel 3": conn.CheckChannel(long),
-		"durable":   conn.CheckDurable("a:b"),
-		"durable 2": conn.CheckDurable("a b"),
-		"durable 3": conn.CheckDurable(long),
-		"group":     conn.CheckGroup("a\n"),
-		"cluster":   conn.CheckCluster(""),
-		"cluster 2": conn.CheckCluster("a b"),
-		"client ID": conn.CheckClientID("a.b"),
-		"empty ID":  conn.CheckClientID(""),
-		"long ID":   conn.CheckClientID(long),
+		"channel":   broker.CheckChannel("a/b"),
+		"channel 2": broker.CheckChannel(`a\b`),
+		"channel 3": broker.CheckChannel(long),
+		"durable":   broker.CheckDurable("a:b"),
+		"durable 2": broker.CheckDurable("a b"),
+		"durable 3": broker.CheckDurable(long),
+		"group":     broker.CheckGroup("a\n"),
+		"cluster":   broker.CheckCluster(""),
+		"cluster 2": broker.CheckCluster("a b"),
+		"client ID": broker.CheckClientID("a.b"),
+		"empty ID":  broker.CheckClientID(""),
+		"long ID":   broker.CheckClientID(long),
 	} {
-		if !errors.Is(bad, conn.ErrName) {
+		if !errors.Is(bad, broker.ErrName) {
 			t.Errorf("%s: %v", check, bad)
 		}
 	}
 	for _, err := range []error{
-		conn.CheckChannel(strings.Repeat("a", 255)), conn.CheckDurable(""), conn.CheckDurable("d-1"), conn.CheckGroup("a:b"), conn.CheckGroup(""),
-		conn.CheckCluster("test-cluster"), conn.CheckClientID(conn.NewClientID("listen")),
+		broker.CheckChannel(strings.Repeat("a", 255)), broker.CheckDurable(""), broker.CheckDurable("d-1"), broker.CheckGroup("a:b"), broker.CheckGroup(""),
+		broker.CheckCluster("test-cluster"), broker.CheckClientID(broker.NewClientID("listen")),
 	} {
 		if err != nil {
 			t.Error(err)
@@ -57,21 +58,21 @@ func TestNames(t *testing.T) {
 func TestReservedNames(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []string{"$JS.API.STREAM.DELETE.x", "$JS", "$JS.hub.API.INFO", "$JS.ACK.s.c.1.1.1.1.0", "$SYS.REQ.SERVER.PING", "_INBOX.x.y", "_STAN.pub.x"} {
-		for _, err := range []error{conn.CheckPublish(bad), conn.CheckChannel(bad)} {
-			if !errors.Is(err, conn.ErrReserved) || !errors.Is(err, conn.ErrName) {
+		for _, err := range []error{broker.CheckPublish(bad), broker.CheckChannel(bad)} {
+			if !errors.Is(err, broker.ErrReserved) || !errors.Is(err, broker.ErrName) {
 				t.Errorf("%s: %v", bad, err)
 			}
 		}
-		if err := conn.CheckSubject(bad); err != nil { // a stream may hold advisories
+		if err := broker.CheckSubject(bad); err != nil { // a stream may hold advisories
 			t.Error(err)
 		}
 	}
 	for _, good := range []string{"$KV.bucket.key", "$O.bucket.C.x", "$JSX.a", "JS.API", "a.$JS.API", "_INBOXES"} {
-		if err := conn.CheckPublish(good); err != nil {
+		if err := broker.CheckPublish(good); err != nil {
 			t.Error(err)
 		}
 	}
-	if err := conn.CheckPublish("a b"); !errors.Is(err, conn.ErrName) || errors.Is(err, conn.ErrReserved) {
+	if err := broker.CheckPublish("a b"); !errors.Is(err, broker.ErrName) || errors.Is(err, broker.ErrReserved) {
 		t.Error(err)
 	}
 }
@@ -79,21 +80,21 @@ func TestReservedNames(t *testing.T) {
 func TestParseStart(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
-	for text, want := range map[string]conn.Start{
-		"all": {}, "new": {Kind: conn.StartNew}, "last": {Kind: conn.StartLast},
-		"seq:12":                    {Kind: conn.StartSequence, Sequence: 12},
-		"since:1h30m":               {Kind: conn.StartTime, Time: now.Add(-90 * time.Minute)},
-		"time:2026-01-01T00:00:00Z": {Kind: conn.StartTime, Time: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)},
-		"time:2026-01-03T00:00:00Z": {Kind: conn.StartTime, Time: time.Date(2026, 1, 3, 0, 0, 0, 0, time.UTC)}, // the broker's clock may be ahead
+	for text, want := range map[string]broker.Start{
+		"all": {}, "new": {Kind: broker.StartNew}, "last": {Kind: broker.StartLast},
+		"seq:12":                    {Kind: broker.StartSequence, Sequence: 12},
+		"since:1h30m":               {Kind: broker.StartTime, Time: now.Add(-90 * time.Minute)},
+		"time:2026-01-01T00:00:00Z": {Kind: broker.StartTime, Time: time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)},
+		"time:2026-01-03T00:00:00Z": {Kind: broker.StartTime, Time: time.Date(2026, 1, 3, 0, 0, 0, 0, time.UTC)}, // the broker's clock may be ahead
 		"time:1969-12-31T23:59:59Z": {}, "time:0000-01-01T00:00:00Z": {}, "since:2562047h": {},
 	} {
-		if got, err := conn.ParseStart(text, now); err != nil || got != want {
+		if got, err := broker.ParseStart(text, now); err != nil || got != want {
 			t.Errorf("%s: %+v, %v", text, got, err)
 		}
 	}
 	for _, bad := range []string{"", "ALL", "first", "seq", "seq:", "seq:0", "seq:-1", "seq:x", "since:", "since:-1h", "time:noon", "all:1x",
 		"since:2562048h", "time:2026-01-04T00:00:00Z", "time:2262-04-12T00:00:00Z", "time:9999-12-31T23:59:59Z"} {
-		if got, err := conn.ParseStart(bad, now); err == nil {
+		if got, err := broker.ParseStart(bad, now); err == nil {
 			t.Errorf("%q: %+v", bad, got)
 		}
 	}
@@ -112,15 +113,15 @@ func TestContextFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	getenv := func(name string) string { return map[string]string{"HOME": home, "DIR": "/dir"}[name] }
-	got, err := conn.FromContext("dev", getenv)
+	got, err := link.FromContext("dev", getenv)
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := conn.Options{
+	want := link.Options{
 		Servers: "nats://a,nats://b",
-		Auth: conn.Auth{User: "u", Password: "p", Token: "t", Creds: filepath.Join(home, "c"), NKey: "/dir/n",
+		Auth: link.Auth{User: "u", Password: "p", Token: "t", Creds: filepath.Join(home, "c"), NKey: "/dir/n",
 			UserJWT: "j", UserSeed: "s"},
-		TLS:         conn.TLS{Cert: "/x", Key: "/y", CA: "/z", First: true},
+		TLS:         link.TLS{Cert: "/x", Key: "/y", CA: "/z", First: true},
 		InboxPrefix: "_I", Domain: "d",
 		SecretFile: filepath.Join(folder, "dev.json"),
 	}
@@ -128,7 +129,7 @@ func TestContextFile(t *testing.T) {
 		t.Errorf("got %+v", got)
 	}
 	for _, bad := range []string{"other", "", ".", "..", "../context/dev", "a/b"} {
-		if _, err := conn.FromContext(bad, getenv); !errors.Is(err, conn.ErrConfig) {
+		if _, err := link.FromContext(bad, getenv); !errors.Is(err, broker.ErrConfig) {
 			t.Errorf("%q: %v", bad, err)
 		}
 	}
@@ -136,22 +137,22 @@ func TestContextFile(t *testing.T) {
 
 func TestHigherOptionsWin(t *testing.T) {
 	t.Parallel()
-	low := conn.Options{
-		Servers: "low", Cluster: "low", Timeout: 1, Auth: conn.Auth{User: "low", Password: "low"},
-		TLS: conn.TLS{Cert: "low", Key: "low", CA: "low"},
+	low := link.Options{
+		Servers: "low", Cluster: "low", Timeout: 1, Auth: link.Auth{User: "low", Password: "low"},
+		TLS: link.TLS{Cert: "low", Key: "low", CA: "low"},
 	}
-	got := conn.Options{Servers: "high", Auth: conn.Auth{Password: "high"}, TLS: conn.TLS{Cert: "high", Key: "high"}}.Or(low)
-	want := conn.Options{
-		Servers: "high", Cluster: "low", Timeout: 1, Auth: conn.Auth{User: "low", Password: "high"},
-		TLS: conn.TLS{Cert: "high", Key: "high", CA: "low"},
+	got := link.Options{Servers: "high", Auth: link.Auth{Password: "high"}, TLS: link.TLS{Cert: "high", Key: "high"}}.Or(low)
+	want := link.Options{
+		Servers: "high", Cluster: "low", Timeout: 1, Auth: link.Auth{User: "low", Password: "high"},
+		TLS: link.TLS{Cert: "high", Key: "high", CA: "low"},
 	}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("got %+v", got)
 	}
-	if got := (conn.Options{Auth: conn.Auth{Token: "high"}}).Or(low).Auth; got != (conn.Auth{Token: "high"}) {
+	if got := (link.Options{Auth: link.Auth{Token: "high"}}).Or(low).Auth; got != (link.Auth{Token: "high"}) {
 		t.Errorf("kinds of credentials were mixed: %+v", got)
 	}
-	if where := (conn.Options{Servers: "nats://a:b@h:1, nats://tok@h2, h3,"}).Where(); where != "nats://h:1,nats://h2,nats://h3" {
+	if where := (link.Options{Servers: "nats://a:b@h:1, nats://tok@h2, h3,"}).Where(); where != "nats://h:1,nats://h2,nats://h3" {
 		t.Errorf("secrets in %s", where)
 	}
 }
@@ -161,7 +162,7 @@ func FuzzCheckSubject(f *testing.F) {
 		f.Add(s)
 	}
 	f.Fuzz(func(t *testing.T, s string) {
-		if conn.CheckSubject(s) == nil && (s == "" || strings.ContainsAny(s, " \t\r\n*>/") || strings.Contains("."+s+".", "..")) {
+		if broker.CheckSubject(s) == nil && (s == "" || strings.ContainsAny(s, " \t\r\n*>/") || strings.Contains("."+s+".", "..")) {
 			t.Errorf("%q was taken for a subject", s)
 		}
 	})

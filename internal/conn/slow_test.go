@@ -10,6 +10,8 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // Over a slow link, acks come later than the time-out after the hand-over, and
@@ -26,7 +28,7 @@ func TestSlowLinkIsNoTimeout(t *testing.T) {
 			session := dial(t, o)
 			p := conn.NewPublisher(session, nil)
 			for range test.events {
-				if err := p.Publish(t.Context(), conn.Event{Subject: "orders", Data: make([]byte, test.size)}); err != nil {
+				if err := p.Publish(t.Context(), broker.Event{Subject: "orders", Data: make([]byte, test.size)}); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -55,9 +57,9 @@ func TestBytesInFlightAreBounded(t *testing.T) {
 	begin := time.Now()
 	var err error
 	for n := 0; n < 8 && err == nil; n++ {
-		err = p.Publish(t.Context(), conn.Event{Subject: "orders", Data: make([]byte, 100_000)})
+		err = p.Publish(t.Context(), broker.Event{Subject: "orders", Data: make([]byte, 100_000)})
 	}
-	if flushed := p.Flush(); !errors.Is(flushed, conn.ErrNotAcked) {
+	if flushed := p.Flush(); !errors.Is(flushed, broker.ErrNotAcked) {
 		t.Error(flushed)
 	}
 	if took := time.Since(begin); took > 2*o.Timeout {
@@ -78,7 +80,7 @@ func TestTimeoutBearsWithASilentServer(t *testing.T) {
 	session := dial(t, o)
 	p := conn.NewPublisher(session, nil)
 	s.Freeze()
-	if err := p.Publish(t.Context(), conn.Event{Subject: "orders", Data: []byte("1")}); err != nil {
+	if err := p.Publish(t.Context(), broker.Event{Subject: "orders", Data: []byte("1")}); err != nil {
 		t.Fatal(err)
 	}
 	select {
@@ -100,8 +102,8 @@ func TestTimeoutBearsWithASilentServer(t *testing.T) {
 func TestLateAnswersCount(t *testing.T) {
 	t.Parallel()
 	const late = 2500 * time.Millisecond
-	for subject, backend := range map[string]conn.Backend{
-		"$JS.API.INFO": conn.JetStream, "_STAN.discover.ticketing.pings": conn.STAN,
+	for subject, backend := range map[string]broker.Backend{
+		"$JS.API.INFO": broker.JetStream, "_STAN.discover.ticketing.pings": broker.STAN,
 	} {
 		t.Run(string(backend), func(t *testing.T) {
 			t.Parallel()
@@ -117,7 +119,7 @@ func TestLateAnswersCount(t *testing.T) {
 				t.Fatal(err)
 			}
 			begin := time.Now()
-			o, err := conn.Observe(t.Context(), conn.Options{Servers: s.URL, Backend: backend, Timeout: 4 * time.Second})
+			o, err := conn.Observe(t.Context(), link.Options{Servers: s.URL, Backend: backend, Timeout: 4 * time.Second})
 			if err != nil {
 				t.Fatalf("after %v: %v", time.Since(begin), err)
 			}

@@ -16,6 +16,8 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // lines notes what a listener tells.
@@ -92,8 +94,8 @@ func TestForgedAnswersToAListener(t *testing.T) {
 				if alone {
 					l = listener(o, "orders")
 				}
-				joined := make(chan []conn.Place, 10)
-				l.Joined = func(places []conn.Place, _ bool) { joined <- places }
+				joined := make(chan []broker.Place, 10)
+				l.Joined = func(places []broker.Place, _ bool) { joined <- places }
 				nc := s.Nats()
 				to, r := inbox(t, nc, l, &recorder{})
 				r.await(1)
@@ -145,7 +147,7 @@ func TestEventThatWasNotAskedFor(t *testing.T) {
 				return message
 			})
 			handler := &recorder{}
-			handler.verdict = func(m *conn.Message) error {
+			handler.verdict = func(m *broker.Message) error {
 				if m.Subject != "orders" {
 					t.Errorf("an event of %s is handled", m.Subject)
 				}
@@ -183,7 +185,7 @@ func TestConsumerWithAnotherFilter(t *testing.T) {
 		t.Fatal(err)
 	}
 	publish(t, o, "bills", 2, 2)
-	if _, err := r.wait(); !errors.Is(err, conn.ErrConsumer) || !strings.Contains(fmt.Sprint(err), `filter "bills"`) {
+	if _, err := r.wait(); !errors.Is(err, broker.ErrConsumer) || !strings.Contains(fmt.Sprint(err), `filter "bills"`) {
 		t.Errorf("%v", err)
 	}
 	if got := r.seen(); !slices.Equal(got, []string{"1"}) {
@@ -251,7 +253,7 @@ func TestRollCallAnswersGoToInboxes(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	call := conn.RollOf("jetstream", "orders", "workers_orders")
+	call := link.Roll("jetstream", "orders", "workers_orders")
 	for _, reply := range []string{"orders", "$JS.API.STREAM.PURGE.orders", "mines.x", "_INBOX.x", "mine.x"} {
 		if err := nc.PublishRequest(call, reply, nil); err != nil {
 			t.Fatal(err)
@@ -279,7 +281,7 @@ func TestForgedAbsenceOfMembers(t *testing.T) {
 	t.Parallel()
 	s, _ := onJetStream(t, "")
 	nc := s.Nats()
-	roll := conn.RollOf("jetstream", "orders", "workers_orders")
+	roll := link.Roll("jetstream", "orders", "workers_orders")
 	if _, err := nc.Subscribe(roll, func(m *nats.Msg) {
 		_ = nc.PublishMsg(&nats.Msg{Subject: m.Reply, Header: status("503", "")})
 		time.AfterFunc(5*time.Millisecond, func() { _ = m.Respond([]byte(`{"client":"late"}`)) })
@@ -311,7 +313,7 @@ func TestInboxesHaveNothingInCommon(t *testing.T) {
 		t.Fatal(err)
 	}
 	l := member(o, "orders")
-	l.Options.Backend = conn.JetStream // who hears all would seem to be NATS Streaming
+	l.Options.Backend = broker.JetStream // who hears all would seem to be NATS Streaming
 	l.Subjects = append(l.Subjects, "bills")
 	r := run(t, l, &recorder{})
 	r.await(2)

@@ -17,7 +17,8 @@ import (
 	"time"
 
 	"nats-test/internal/brokertest"
-	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // An authority signs certificates for a test.
@@ -97,25 +98,25 @@ func TestTLS(t *testing.T) {
 		StreamingExtra: fmt.Sprintf("tls { client_cert: %q, client_key: %q, client_ca: %q }", clientCert, clientKey, good.file),
 	})
 	expired := brokertest.Start(t, brokertest.Config{Plain: true, TLS: true, Extra: block(expiredCert, expiredKey)})
-	client := conn.TLS{CA: good.file, Cert: clientCert, Key: clientKey}
+	client := link.TLS{CA: good.file, Cert: clientCert, Key: clientKey}
 	tests := map[string]struct {
 		url  string
-		tls  conn.TLS
+		tls  link.TLS
 		want error
 	}{
 		"right":                 {server.URL, client, nil},
-		"unknown authority":     {server.URL, conn.TLS{CA: other.file, Cert: clientCert, Key: clientKey}, conn.ErrTLS},
-		"no authority":          {server.URL, conn.TLS{Cert: clientCert, Key: clientKey}, conn.ErrTLS},
-		"no client certificate": {server.URL, conn.TLS{CA: good.file}, conn.ErrTLS},
-		"stranger's":            {server.URL, conn.TLS{CA: good.file, Cert: strangerCert, Key: strangerKey}, conn.ErrTLS},
-		"client's expired":      {server.URL, conn.TLS{CA: good.file, Cert: expiredCert, Key: expiredKey}, conn.ErrTLS},
-		"server's expired":      {expired.URL, client, conn.ErrTLS},
-		"key of another":        {server.URL, conn.TLS{CA: good.file, Cert: clientCert, Key: strangerKey}, conn.ErrTLS},
-		"no TLS":                {"nats" + server.URL[len("tls"):], conn.TLS{}, conn.ErrTLS},
+		"unknown authority":     {server.URL, link.TLS{CA: other.file, Cert: clientCert, Key: clientKey}, broker.ErrTLS},
+		"no authority":          {server.URL, link.TLS{Cert: clientCert, Key: clientKey}, broker.ErrTLS},
+		"no client certificate": {server.URL, link.TLS{CA: good.file}, broker.ErrTLS},
+		"stranger's":            {server.URL, link.TLS{CA: good.file, Cert: strangerCert, Key: strangerKey}, broker.ErrTLS},
+		"client's expired":      {server.URL, link.TLS{CA: good.file, Cert: expiredCert, Key: expiredKey}, broker.ErrTLS},
+		"server's expired":      {expired.URL, client, broker.ErrTLS},
+		"key of another":        {server.URL, link.TLS{CA: good.file, Cert: clientCert, Key: strangerKey}, broker.ErrTLS},
+		"no TLS":                {"nats" + server.URL[len("tls"):], link.TLS{}, broker.ErrTLS},
 	}
 	for name, test := range tests {
 		t.Run(name, func(t *testing.T) {
-			err := refused(t, conn.Options{Servers: test.url, TLS: test.tls})
+			err := refused(t, link.Options{Servers: test.url, TLS: test.tls})
 			if !errors.Is(err, test.want) || err != nil && test.want == nil {
 				t.Errorf("got %v, want %v", err, test.want)
 			}

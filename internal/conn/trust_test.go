@@ -22,7 +22,9 @@ import (
 	"github.com/nats-io/nkeys"
 
 	"nats-test/internal/brokertest"
-	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/doctor"
+	"nats-test/internal/conn/link"
 )
 
 // A thief looks like a NATS server, and keeps what clients say.
@@ -96,20 +98,20 @@ func TestSecretsOfAdvertisedServers(t *testing.T) {
 	if err := os.WriteFile(file, seed, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	ada := conn.Auth{User: "ada", Password: "s3cret"}
+	ada := link.Auth{User: "ada", Password: "s3cret"}
 	for name, test := range map[string]struct {
 		extra, user string
-		auth        conn.Auth
+		auth        link.Auth
 		trust       bool
 		want        string // what comes to the other server; "" for nothing
 	}{
 		"password":          {login, "", ada, false, ""},
-		"token":             {"authorization { token: s3cret }", "", conn.Auth{Token: "s3cret"}, false, ""},
-		"password in URL":   {login, "ada:s3cret@", conn.Auth{}, false, ""},
+		"token":             {"authorization { token: s3cret }", "", link.Auth{Token: "s3cret"}, false, ""},
+		"password in URL":   {login, "ada:s3cret@", link.Auth{}, false, ""},
 		"password trusted":  {login, "", ada, true, `"pass":"s3cret"`},
-		"nkey":              {"authorization { users: [{nkey: " + public + "}] }", "", conn.Auth{NKey: file}, false, `"nkey":"` + public},
-		"token beside nkey": {"authorization { users: [{nkey: " + public + "}] }", "", conn.Auth{NKey: file, Token: "s3cret"}, false, ""},
-		"none":              {"", "", conn.Auth{}, false, "CONNECT"},
+		"nkey":              {"authorization { users: [{nkey: " + public + "}] }", "", link.Auth{NKey: file}, false, `"nkey":"` + public},
+		"token beside nkey": {"authorization { users: [{nkey: " + public + "}] }", "", link.Auth{NKey: file, Token: "s3cret"}, false, ""},
+		"none":              {"", "", link.Auth{}, false, "CONNECT"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -117,7 +119,7 @@ func TestSecretsOfAdvertisedServers(t *testing.T) {
 			other, network := newThief(t, nil), s.Network()
 			network.Lie(tells(other.address))
 			said := make(chan string, 100)
-			session := dial(t, conn.Options{
+			session := dial(t, link.Options{
 				Servers: "nats://" + test.user + strings.TrimPrefix(network.URL, "nats://"), Auth: test.auth, TrustAdvertised: test.trust,
 				Timeout: time.Second, Notify: func(line string) { said <- line },
 			})
@@ -164,7 +166,7 @@ func TestUnnamedServerIsToldOnce(t *testing.T) {
 	network.Lie(tells(other.address))
 	said := make(chan string, 100)
 	o := options(t, s)
-	o.Servers, o.Auth = network.URL, conn.Auth{User: "ada", Password: "s3cret"}
+	o.Servers, o.Auth = network.URL, link.Auth{User: "ada", Password: "s3cret"}
 	o.Notify = func(line string) { said <- line }
 	r := run(t, member(o, "orders"), &recorder{})
 	network.Refuse(true)
@@ -189,8 +191,8 @@ func TestSecretsOfAServerNamedBeforeTheLogin(t *testing.T) {
 	s := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true, Extra: login})
 	other, network := newThief(t, nil), s.Network()
 	network.Lie(tells(other.address))
-	err := refused(t, conn.Options{Servers: network.URL, Auth: conn.Auth{User: "ada", Password: "wr0ng"}, Timeout: time.Second})
-	if !errors.Is(err, conn.ErrAuth) || !strings.Contains(err.Error(), "Authorization Violation") {
+	err := refused(t, link.Options{Servers: network.URL, Auth: link.Auth{User: "ada", Password: "wr0ng"}, Timeout: time.Second})
+	if !errors.Is(err, broker.ErrAuth) || !strings.Contains(err.Error(), "Authorization Violation") {
 		t.Errorf("got %v", err)
 	}
 	if heard := other.heard(); heard != "" {
@@ -226,8 +228,8 @@ func TestSecretsOfAdvertisedServersWithTLS(t *testing.T) {
 			_, port, _ := net.SplitHostPort(other.address)
 			w := (&wire{tells: net.JoinHostPort(test.host, port)}).start(t, s)
 			said := make(chan string, 100)
-			dial(t, conn.Options{
-				Servers: "tls" + strings.TrimPrefix(w.url, "nats"), Auth: conn.Auth{User: "ada", Password: "s3cret"}, TLS: conn.TLS{CA: good.file},
+			dial(t, link.Options{
+				Servers: "tls" + strings.TrimPrefix(w.url, "nats"), Auth: link.Auth{User: "ada", Password: "s3cret"}, TLS: link.TLS{CA: good.file},
 				Timeout: time.Second, Notify: func(line string) { said <- line },
 			})
 			s.Kill()
@@ -257,11 +259,11 @@ func TestListenerGoesOnWithTLS(t *testing.T) {
 	first.URL = strings.Replace(first.URL, "tls", "nats", 1) // for the wire
 	w := (&wire{tells: strings.TrimPrefix(second.URL, "tls://")}).start(t, first)
 	o := options(t, first)
-	o.Servers, o.TLS = strings.Replace(w.url, "nats://127.0.0.1", "tls://localhost", 1), conn.TLS{CA: good.file}
-	o.Auth = conn.Auth{User: "ada", Password: "s3cret"}
+	o.Servers, o.TLS = strings.Replace(w.url, "nats://127.0.0.1", "tls://localhost", 1), link.TLS{CA: good.file}
+	o.Auth = link.Auth{User: "ada", Password: "s3cret"}
 	again := make(chan bool, 10)
 	l := member(o, "orders")
-	l.Joined = func(_ []conn.Place, joinedAgain bool) { again <- joinedAgain }
+	l.Joined = func(_ []broker.Place, joinedAgain bool) { again <- joinedAgain }
 	r := run(t, l, &recorder{})
 	<-again
 	first.Kill()
@@ -279,11 +281,11 @@ func TestNoSecretInClearBesideTLS(t *testing.T) {
 	t.Parallel()
 	for _, url := range []string{"tls://%s", "tls://127.0.0.1:1,%s", "nats://%s,tls://127.0.0.1:1", "%s, tls://127.0.0.1:1"} {
 		other := newThief(t, nil)
-		o := conn.Options{Servers: fmt.Sprintf(url, other.address), Auth: conn.Auth{User: "ada", Password: "s3cret"}, Timeout: time.Second}
+		o := link.Options{Servers: fmt.Sprintf(url, other.address), Auth: link.Auth{User: "ada", Password: "s3cret"}, Timeout: time.Second}
 		if err := refused(t, o); err == nil {
 			t.Errorf("%s: connected", url)
 		}
-		diagnose(t, o).has(conn.StepTLS, conn.StateFault, "the server offers no TLS")
+		diagnose(t, o).has(doctor.StepTLS, doctor.StateFault, "the server offers no TLS")
 		if heard := other.heard(); heard != "" {
 			t.Errorf("%s: the server heard %q", url, heard)
 		}
@@ -298,8 +300,8 @@ func TestDiagnosisWarnsOfUnnamedServers(t *testing.T) {
 	s := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true, Extra: login})
 	network := s.Network()
 	network.Lie(tells("127.0.0.1:1"))
-	o := conn.Options{Servers: network.URL, Auth: conn.Auth{User: "ada", Password: "s3cret"}}
-	diagnose(t, o).has(conn.StepAuth, conn.StateNote, "the server names 127.0.0.1:1, and no password or token is sent there")
+	o := link.Options{Servers: network.URL, Auth: link.Auth{User: "ada", Password: "s3cret"}}
+	diagnose(t, o).has(doctor.StepAuth, doctor.StateNote, "the server names 127.0.0.1:1, and no password or token is sent there")
 	network.Lie(tells(strings.TrimPrefix(network.URL, "nats://")))
 	o.Servers = strings.Replace(network.URL, "127.0.0.1", "localhost", 1) // that is the same
 	if text := diagnose(t, o).String(); strings.Contains(text, "the server names") {

@@ -13,6 +13,7 @@ import (
 
 	"nats-test/internal/cli/console"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/events"
 )
 
@@ -66,7 +67,7 @@ func (c *Catalogue) Complete(s *console.System, most int) cobra.CompletionFunc {
 func legalSubjects() func(subject string) error {
 	streams := make(map[string]string)
 	return func(subject string) error {
-		if err := cmp.Or(conn.CheckSubject(subject), conn.CheckChannel(subject)); err != nil {
+		if err := cmp.Or(broker.CheckSubject(subject), broker.CheckChannel(subject)); err != nil {
 			return err
 		}
 		stream := conn.NewStream(subject, 1).Name

@@ -8,11 +8,13 @@ import (
 
 	"nats-test/internal/cli/console"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 )
 
 // A Broker is the one that flags, environment and NATS context name together.
 type Broker struct {
-	Options       conn.Options
+	Options       link.Options
 	ClientIDGiven bool // --client-id
 
 	monitor      string // URL of the monitoring port, "" for the default
@@ -33,7 +35,7 @@ func (b *Broker) MonitorURL() string {
 }
 
 // Dial opens the connection, and explains it if that can't be done.
-func (b *Broker) Dial(ctx context.Context, tell *console.Console) (conn.Session, error) {
+func (b *Broker) Dial(ctx context.Context, tell *console.Console) (*conn.Conn, error) {
 	session, err := conn.Dial(ctx, b.Options)
 	if err != nil {
 		return nil, b.Explain(ctx, err)
@@ -43,14 +45,14 @@ func (b *Broker) Dial(ctx context.Context, tell *console.Console) (conn.Session,
 }
 
 // TellBackend prints which broker was reached, and which flags are ignored there.
-func (b *Broker) TellBackend(tell *console.Console, kind conn.Backend) {
+func (b *Broker) TellBackend(tell *console.Console, kind broker.Backend) {
 	switch kind {
-	case conn.STAN:
-		tell.Say("NATS Streaming, cluster %s, at %s", cmp.Or(b.Options.Cluster, conn.DefaultCluster), b.Options.Where())
+	case broker.STAN:
+		tell.Say("NATS Streaming, cluster %s, at %s", cmp.Or(b.Options.Cluster, link.DefaultCluster), b.Options.Where())
 		if b.Options.CreateStream {
 			tell.Say("--create-stream is ignored: NATS Streaming makes its channels by itself")
 		}
-	case conn.JetStream:
+	case broker.JetStream:
 		tell.Say("JetStream at %s", b.Options.Where())
 		if b.clusterGiven {
 			tell.Say("--cluster is ignored: JetStream has no cluster ID")
@@ -63,5 +65,5 @@ func (b *Broker) Timeout() time.Duration {
 	if b.Options.Timeout > 0 {
 		return b.Options.Timeout
 	}
-	return conn.DefaultTimeout
+	return link.DefaultTimeout
 }

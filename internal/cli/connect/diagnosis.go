@@ -8,7 +8,10 @@ import (
 	"strings"
 	"time"
 
-	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/doctor"
+	steps "nats-test/internal/conn/doctor"
+	"nats-test/internal/conn/link"
 )
 
 // Limits of a diagnosis after a failed connection: for all of it, and for a step.
@@ -20,13 +23,13 @@ const (
 // reachedNATS reports whether err came from a NATS server that let the client in
 // or refused its credentials.
 func reachedNATS(err error) bool {
-	return errors.Is(err, conn.ErrAuth) || errors.Is(err, conn.ErrNoCluster) || errors.Is(err, conn.ErrNoJetStream)
+	return errors.Is(err, broker.ErrAuth) || errors.Is(err, broker.ErrNoCluster) || errors.Is(err, broker.ErrNoJetStream)
 }
 
 // diagnose finds out where a connection fails, if err is about a connection. line
 // sums up the findings; it is "" if there are none.
-func (b *Broker) diagnose(ctx context.Context, err error) (found conn.Diagnosis, line string) {
-	connecting := reachedNATS(err) || slices.ContainsFunc([]error{conn.ErrNoServer, conn.ErrHung, conn.ErrTLS, conn.ErrHungUp, conn.ErrPort},
+func (b *Broker) diagnose(ctx context.Context, err error) (found doctor.Diagnosis, line string) {
+	connecting := reachedNATS(err) || slices.ContainsFunc([]error{broker.ErrNoServer, broker.ErrHung, broker.ErrTLS, broker.ErrHungUp, broker.ErrPort},
 		func(reason error) bool { return errors.Is(err, reason) })
 	if !connecting || ctx.Err() != nil {
 		return found, ""
@@ -34,11 +37,11 @@ func (b *Broker) diagnose(ctx context.Context, err error) (found conn.Diagnosis,
 	looking, stop := context.WithTimeout(ctx, checkAll)
 	defer stop()
 	o := b.Options
-	o.Timeout = min(checkStep, cmp.Or(o.Timeout, conn.DefaultTimeout))
+	o.Timeout = min(checkStep, cmp.Or(o.Timeout, link.DefaultTimeout))
 	var s summary
-	found = conn.Diagnose(looking, o, nil, s.add)
+	found = steps.Diagnose(looking, o, nil, s.add)
 	if ctx.Err() != nil || len(s.servers) == 0 {
-		return conn.Diagnosis{}, ""
+		return steps.Diagnosis{}, ""
 	}
 	return found, "checked: " + s.String() + " (`listen doctor` tells more)"
 }
@@ -52,7 +55,7 @@ type summary struct {
 // mostSummed is the number of servers that a summary names.
 const mostSummed = 3
 
-func (s *summary) add(f conn.Finding) {
+func (s *summary) add(f steps.Finding) {
 	if f.Short == "" {
 		return
 	}

@@ -12,7 +12,8 @@ import (
 	"al.essio.dev/pkg/shellescape"
 
 	"nats-test/internal/cli/console"
-	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 	"nats-test/internal/monitor/port"
 	"nats-test/internal/monitor/streaming"
 )
@@ -21,14 +22,14 @@ import (
 // failed.
 func (b *Broker) Explain(ctx context.Context, err error) error {
 	found, line := b.diagnose(ctx, err)
-	if f := found.Fault; f != nil && errors.Is(f.Err, conn.ErrNotNATS) && !reachedNATS(err) {
+	if f := found.Fault; f != nil && errors.Is(f.Err, broker.ErrNotNATS) && !reachedNATS(err) {
 		err = f.Err // what waits for a greeting does not see it
 	}
 	err = b.AskMonitor(ctx, err, found.Servers)
 	if line == "" {
 		return err
 	}
-	if f := found.Fault; !console.HasHint(err) && f != nil && f.Hint != "" && (!reachedNATS(err) || errors.Is(err, conn.ErrAuth) == errors.Is(f.Err, conn.ErrAuth)) {
+	if f := found.Fault; !console.HasHint(err) && f != nil && f.Hint != "" && (!reachedNATS(err) || errors.Is(err, broker.ErrAuth) == errors.Is(f.Err, broker.ErrAuth)) {
 		err = console.Hinted(err, "%s", f.Hint) // it knows more
 	}
 	return console.Diagnosed(err, line)
@@ -37,16 +38,16 @@ func (b *Broker) Explain(ctx context.Context, err error) error {
 // AskMonitor adds a hint to err that the monitoring port has the facts for.
 // servers are the IDs of the servers that were reached, as far as they are known.
 func (b *Broker) AskMonitor(ctx context.Context, err error, servers []string) error {
-	if errors.Is(err, conn.ErrDenied) && b.Options.Backend == conn.Auto {
+	if errors.Is(err, broker.ErrDenied) && b.Options.Backend == broker.Auto {
 		return console.Hinted(err, "%s; who may only publish names the --backend", console.HintFor(err))
 	}
-	if errors.Is(err, conn.ErrClientIDTaken) && !b.ClientIDGiven { // it follows from the durable
+	if errors.Is(err, broker.ErrClientIDTaken) && !b.ClientIDGiven { // it follows from the durable
 		return console.Hinted(err, "a durable without a group has one listener at a time: stop the other one, or share the events with --group NAME")
 	}
-	if errors.Is(err, conn.ErrHTTP) {
+	if errors.Is(err, broker.ErrHTTP) {
 		return b.askHTTP(ctx, err)
 	}
-	if !errors.Is(err, conn.ErrNoCluster) && !errors.Is(err, conn.ErrNoJetStream) || errors.Is(err, conn.ErrNoDomain) {
+	if !errors.Is(err, broker.ErrNoCluster) && !errors.Is(err, broker.ErrNoJetStream) || errors.Is(err, broker.ErrNoDomain) {
 		return err
 	}
 	base := b.MonitorURL()
@@ -55,15 +56,15 @@ func (b *Broker) AskMonitor(ctx context.Context, err error, servers []string) er
 	if asking == nil {
 		clusters, asking = streaming.Clusters(ctx, base)
 	}
-	p := place{conn.ShownURL(base), b.Options.Where(), about, clusters, len(servers) == 0 || slices.Contains(servers, about.ID)}
+	p := place{link.ShownURL(base), b.Options.Where(), about, clusters, len(servers) == 0 || slices.Contains(servers, about.ID)}
 	switch {
-	case !errors.Is(err, conn.ErrNoCluster):
+	case !errors.Is(err, broker.ErrNoCluster):
 		return console.Hinted(err, "%s", p.withoutJetStream(err, asking == nil))
 	case asking != nil:
 		return console.Hinted(err, "name the right cluster with --cluster (NATS_CLUSTER_ID), or --backend jetstream if that is meant; "+
 			"the monitoring port could tell more, but does not answer at %s (--monitor URL)", p.base)
 	}
-	return console.Hinted(err, "%s", p.withoutCluster(cmp.Or(b.Options.Cluster, conn.DefaultCluster), err))
+	return console.Hinted(err, "%s", p.withoutCluster(cmp.Or(b.Options.Cluster, link.DefaultCluster), err))
 }
 
 // askHTTP finds out whether an HTTP server in place of a NATS server is a monitoring
@@ -94,7 +95,7 @@ type place struct {
 func (p place) withoutJetStream(err error, known bool) string {
 	const other = "connect to another server with --server"
 	switch {
-	case errors.Is(err, conn.ErrNotForAccount):
+	case errors.Is(err, broker.ErrNotForAccount):
 		return console.ForAccount
 	case !known || !p.same:
 		return "--backend stan, or auto, if this is NATS Streaming; else enable JetStream there (nats-server -js, or a jetstream block in its configuration), " +
@@ -134,9 +135,9 @@ func (p place) withoutCluster(cluster string, err error) string {
 		return fmt.Sprintf("this server of the cluster %q stands by for another (so says %s), and no active one answers: look at that one", cluster, p.base)
 	case mine:
 		return fmt.Sprintf("the server of the cluster %q is there (so says %s), and takes no clients: it may still be starting; try again, or look at its log", cluster, p.base)
-	case len(found) == 0 && errors.Is(err, conn.ErrNotForAccount):
+	case len(found) == 0 && errors.Is(err, broker.ErrNotForAccount):
 		return fmt.Sprintf("this is a NATS server without NATS Streaming (so says %s): %s", p.base, console.ForAccount)
-	case len(found) == 0 && errors.Is(err, conn.ErrNoJetStream):
+	case len(found) == 0 && errors.Is(err, broker.ErrNoJetStream):
 		return fmt.Sprintf("this is a NATS server without NATS Streaming (so says %s) and without JetStream: %s, or connect to another with --server", p.base, p.startJetStream())
 	case len(found) == 0:
 		return fmt.Sprintf("this is a NATS server without NATS Streaming (so says %s): --backend jetstream if it has JetStream; "+

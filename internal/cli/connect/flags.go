@@ -12,13 +12,14 @@ import (
 	"github.com/spf13/cobra"
 
 	"nats-test/internal/cli/console"
-	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 	"nats-test/internal/monitor/port"
 )
 
 // Flags are the flags of both programs that say how a broker is reached.
 type Flags struct {
-	given   conn.Options
+	given   link.Options
 	backend string
 	context string
 	monitor string
@@ -27,15 +28,15 @@ type Flags struct {
 // Add puts the flags on a root command.
 func (f *Flags) Add(cmd *cobra.Command) {
 	set := cmd.PersistentFlags()
-	set.VarP(serverList{&f.given.Servers}, "server", "s", "server `URL`s, separated by commas, or the flag several times (NATS_URL; default "+conn.DefaultServer+")")
-	set.StringVar(&f.given.Cluster, "cluster", "", "`ID` of the NATS Streaming cluster (NATS_CLUSTER_ID; default "+conn.DefaultCluster+");\n"+
+	set.VarP(serverList{&f.given.Servers}, "server", "s", "server `URL`s, separated by commas, or the flag several times (NATS_URL; default "+link.DefaultServer+")")
+	set.StringVar(&f.given.Cluster, "cluster", "", "`ID` of the NATS Streaming cluster (NATS_CLUSTER_ID; default "+link.DefaultCluster+");\n"+
 		"giving one selects NATS Streaming, unless --backend is given")
 	set.StringVar(&f.given.Stream, "stream", "", "`NAME` of the JetStream stream (default the one that covers the subject);\n"+
 		"mirrors and streams with sources are found by name only")
 	set.StringVar(&f.given.Domain, "domain", "", "JetStream domain `NAME`, to reach it through a leaf node (NATS_DOMAIN)")
 	set.StringVar(&f.given.ClientID, "client-id", "", "client `ID` (default "+cmd.Name()+"- and random characters)")
-	console.AddChoice(cmd, set, &f.backend, "backend", "", "`KIND` of broker: ", string(conn.Auto), string(conn.STAN),
-		string(conn.JetStream)+" (NATS_BACKEND; default auto). auto takes NATS Streaming where the\n"+
+	console.AddChoice(cmd, set, &f.backend, "backend", "", "`KIND` of broker: ", string(broker.Auto), string(broker.STAN),
+		string(broker.JetStream)+" (NATS_BACKEND; default auto). auto takes NATS Streaming where the\n"+
 			"cluster answers; JetStream only where no NATS Streaming answers and none was asked for")
 	set.StringVar(&f.context, "context", "", "NATS context `NAME`, as the nats CLI keeps them (NATS_CONTEXT)")
 	set.StringVar(&f.given.Auth.User, "user", "", "user `NAME`, or a token, where no password is given (NATS_USER)")
@@ -70,7 +71,7 @@ func (f *Flags) Resolve(s *console.System, cmd *cobra.Command) (*Broker, error) 
 			return nil, err
 		}
 	}
-	f.given.Backend = conn.Backend(cmp.Or(f.backend, s.Getenv("NATS_BACKEND")))
+	f.given.Backend = broker.Backend(cmp.Or(f.backend, s.Getenv("NATS_BACKEND")))
 	if err := console.CheckEnv(cmd, "backend", "NATS_BACKEND", string(f.given.Backend)); err != nil {
 		return nil, err
 	}
@@ -86,7 +87,7 @@ func (f *Flags) Resolve(s *console.System, cmd *cobra.Command) (*Broker, error) 
 		return nil, console.Usage(cmd, "--timeout %v: must be more than 0", f.given.Timeout)
 	}
 	if cmd.Flags().Changed("client-id") {
-		if err := conn.CheckClientID(f.given.ClientID); err != nil {
+		if err := broker.CheckClientID(f.given.ClientID); err != nil {
 			return nil, err
 		}
 	}
@@ -99,16 +100,16 @@ func (f *Flags) Resolve(s *console.System, cmd *cobra.Command) (*Broker, error) 
 		*path = s.Path(*path)
 	}
 	if name := cmp.Or(f.context, s.Getenv("NATS_CONTEXT")); name != "" {
-		lower, err := conn.FromContext(name, s.Getenv)
+		lower, err := link.FromContext(name, s.Getenv)
 		if err != nil {
 			return nil, err
 		}
 		r.Options = r.Options.Or(lower)
 	}
 	// JetStream has none. A cluster in a flag outranks "auto" in the environment.
-	outranked := r.clusterGiven && f.backend == "" && r.Options.Backend == conn.Auto
+	outranked := r.clusterGiven && f.backend == "" && r.Options.Backend == broker.Auto
 	if r.Options.Cluster != "" && (r.Options.Backend == "" || outranked) {
-		r.Options.Backend = conn.STAN
+		r.Options.Backend = broker.STAN
 	}
 	r.monitor = cmp.Or(f.monitor, s.Getenv("NATS_MONITOR_URL"))
 	if r.monitor != "" && !port.IsURL(r.monitor) {
@@ -120,15 +121,15 @@ func (f *Flags) Resolve(s *console.System, cmd *cobra.Command) (*Broker, error) 
 }
 
 // environment reads the variables that stand for flags.
-func environment(s *console.System, cmd *cobra.Command) (conn.Options, error) {
-	env := conn.Options{
+func environment(s *console.System, cmd *cobra.Command) (link.Options, error) {
+	env := link.Options{
 		Servers: s.Getenv("NATS_URL"),
 		Cluster: s.Getenv("NATS_CLUSTER_ID"),
-		Auth: conn.Auth{
+		Auth: link.Auth{
 			User: s.Secret("NATS_USER"), Password: s.Secret("NATS_PASSWORD"), Token: s.Secret("NATS_TOKEN"),
 			Creds: s.Getenv("NATS_CREDS"), NKey: s.Getenv("NATS_NKEY"),
 		},
-		TLS:         conn.TLS{Cert: s.Getenv("NATS_CERT"), Key: s.Getenv("NATS_KEY"), CA: s.Getenv("NATS_CA")},
+		TLS:         link.TLS{Cert: s.Getenv("NATS_CERT"), Key: s.Getenv("NATS_KEY"), CA: s.Getenv("NATS_CA")},
 		Domain:      s.Getenv("NATS_DOMAIN"),
 		InboxPrefix: s.Getenv("NATS_INBOX_PREFIX"),
 	}

@@ -6,7 +6,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"nats-test/internal/cli/console"
-	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 )
 
 // GroupFlags are the flags that name a queue group, and how far it has come.
@@ -38,12 +38,12 @@ func (g *GroupFlags) CheckGroup(cmd *cobra.Command) error {
 		// A durable name allows no colon, a group's name does.
 		g.Durable = strings.ReplaceAll(g.Group, ":", "-")
 	}
-	for _, err := range []error{conn.CheckGroup(g.Group), conn.CheckDurable(g.Durable)} {
+	for _, err := range []error{broker.CheckGroup(g.Group), broker.CheckDurable(g.Durable)} {
 		if err != nil {
 			return err
 		}
 	}
-	if g.Group == "" && g.Durable != "" && !given("client-id") && conn.CheckClientID(g.Durable) != nil {
+	if g.Group == "" && g.Durable != "" && !given("client-id") && broker.CheckClientID(g.Durable) != nil {
 		return console.Usage(cmd, "--durable %q without --group needs a --client-id: NATS Streaming finds it by both, "+
 			"and no client ID can be made of this name", g.Durable)
 	}
@@ -56,5 +56,5 @@ func (g *GroupFlags) ClientID() string {
 	if g.Group == "" && g.Durable != "" {
 		return "listen-" + g.Durable
 	}
-	return conn.NewClientID("listen")
+	return broker.NewClientID("listen")
 }

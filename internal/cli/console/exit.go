@@ -4,7 +4,7 @@ import (
 	"errors"
 
 	"nats-test/internal/cli/stdio"
-	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 	"nats-test/internal/events"
 )
 
@@ -59,71 +59,71 @@ var ends = []struct {
 	hint string
 }{
 	{ErrUsage, ExitUsage, ""},
-	{conn.ErrReserved, ExitUsage, "events go to a subject of your own. `listen status`, `listen forget` and `listen evict` look at the broker and change it; " +
+	{broker.ErrReserved, ExitUsage, "events go to a subject of your own. `listen status`, `listen forget` and `listen evict` look at the broker and change it; " +
 		"so does the nats CLI (nats stream, nats consumer, nats request)"},
-	{conn.ErrName, ExitUsage, "letters, digits, - and _ are always legal, in a subject : and single dots, too"},
-	{conn.ErrURL, ExitUsage, "write --server, NATS_URL or the url of the NATS context as nats://HOST:PORT, or tls://; several with commas"},
-	{conn.ErrFile, ExitUsage, "name a file that can be read, by its whole path, in this flag or variable"},
-	{conn.ErrContext, ExitUsage, "`nats context ls` lists those that are there; leave --context (NATS_CONTEXT) out to do without"},
-	{conn.ErrConfig, ExitUsage, "--help lists the flags and environment variables that say how the server is reached"},
+	{broker.ErrName, ExitUsage, "letters, digits, - and _ are always legal, in a subject : and single dots, too"},
+	{broker.ErrURL, ExitUsage, "write --server, NATS_URL or the url of the NATS context as nats://HOST:PORT, or tls://; several with commas"},
+	{broker.ErrFile, ExitUsage, "name a file that can be read, by its whole path, in this flag or variable"},
+	{broker.ErrContext, ExitUsage, "`nats context ls` lists those that are there; leave --context (NATS_CONTEXT) out to do without"},
+	{broker.ErrConfig, ExitUsage, "--help lists the flags and environment variables that say how the server is reached"},
 	{ErrContract, ExitContract, ""},
-	{conn.ErrTooLarge, ExitContract, "have max_payload raised, the server's or the account's if that is less, or send a reference to the data"},
-	{conn.ErrStreamLimit, ExitContract, "raise the stream's max_msg_size (`nats stream edit STREAM --max-msg-size N`), or send a reference to the data"},
-	{conn.ErrStalled, ExitContract, "raise --max-in-flight, or use --raw to see the events that break their contract"},
-	{conn.ErrUntold, ExitLeft, "the monitoring port of NATS Streaming tells what others hold: forward it, or say where it is with --monitor (NATS_MONITOR_URL); " +
+	{broker.ErrTooLarge, ExitContract, "have max_payload raised, the server's or the account's if that is less, or send a reference to the data"},
+	{broker.ErrStreamLimit, ExitContract, "raise the stream's max_msg_size (`nats stream edit STREAM --max-msg-size N`), or send a reference to the data"},
+	{broker.ErrStalled, ExitContract, "raise --max-in-flight, or use --raw to see the events that break their contract"},
+	{broker.ErrUntold, ExitLeft, "the monitoring port of NATS Streaming tells what others hold: forward it, or say where it is with --monitor (NATS_MONITOR_URL); " +
 		"on JetStream, asking for the consumer must be permitted"},
-	{conn.ErrUnfinished, ExitLeft, "`listen status` shows who holds what; start again to handle what is left"},
-	{conn.ErrOrder, ExitOrder, "what reads these events must not rely on their order; a stream keeps it while it has one leader"},
-	{conn.ErrOtherEvent, ExitNotAcked, "an --id is for one event of the whole stream, whatever its subject: choose another"},
-	{conn.ErrNotStored, ExitNotAcked, "let the stream keep it: raise its max_bytes; or, where it keeps events for consumers only, " +
+	{broker.ErrUnfinished, ExitLeft, "`listen status` shows who holds what; start again to handle what is left"},
+	{broker.ErrOrder, ExitOrder, "what reads these events must not rely on their order; a stream keeps it while it has one leader"},
+	{broker.ErrOtherEvent, ExitNotAcked, "an --id is for one event of the whole stream, whatever its subject: choose another"},
+	{broker.ErrNotStored, ExitNotAcked, "let the stream keep it: raise its max_bytes; or, where it keeps events for consumers only, " +
 		"start `listen --group NAME SUBJECT` before you publish"},
-	{conn.ErrUncertain, ExitNotAcked, "look at what is stored (listen --deliver since:1m --until-end SUBJECT) before you publish it again"},
-	{conn.ErrNeedsGroup, ExitBroker, "join with --group NAME; `listen status` shows the groups that are there"},
-	{conn.ErrTaken, ExitBroker, "join its group: `listen status` shows which it is; --durable NAME joins a consumer called NAME_SUBJECT"},
-	{conn.ErrConsumer, ExitBroker, "choose another --durable, or change the consumer (nats consumer edit)"},
+	{broker.ErrUncertain, ExitNotAcked, "look at what is stored (listen --deliver since:1m --until-end SUBJECT) before you publish it again"},
+	{broker.ErrNeedsGroup, ExitBroker, "join with --group NAME; `listen status` shows the groups that are there"},
+	{broker.ErrTaken, ExitBroker, "join its group: `listen status` shows which it is; --durable NAME joins a consumer called NAME_SUBJECT"},
+	{broker.ErrConsumer, ExitBroker, "choose another --durable, or change the consumer (nats consumer edit)"},
 	{stdio.ErrUnread, ExitFailed, "what reads the output must go on reading"},
-	{conn.ErrBlocked, ExitFailed, "what reads the output must go on reading; what was not written is delivered again"},
-	{conn.ErrNoRoom, ExitNotAcked, "remove events or streams that nobody needs, or have the limits of the account raised, or those of the server (max_file_store, max_memory_store)"},
-	{conn.ErrFull, ExitNotAcked, "raise the stream's limits, or let it discard old events; or remove some"},
-	{conn.ErrOnlyJetStream, ExitUsage, "leave --stream out, or use JetStream (--backend jetstream)"},
-	{conn.ErrMirror, ExitBroker, "publish to its origin: leave --stream out, or name that one"},
-	{conn.ErrOtherStream, ExitBroker, "leave --stream out to have the right one looked for, or add the subject to this one"},
-	{conn.ErrNoSuchStream, ExitBroker, "`listen status` shows which there are; leave --stream out to have the right one looked for, or --create-stream makes it"},
-	{conn.ErrNoStream, ExitBroker, "--create-stream makes one for the subject; or add the subject to a stream of yours"},
-	{conn.ErrNeedsMaxBytes, ExitBroker, "say how large it may become: --create-stream --max-bytes SIZE, such as 1GiB"},
-	{conn.ErrLimit, ExitBroker, "remove streams or consumers that nobody needs (nats stream ls, nats consumer ls STREAM), " +
+	{broker.ErrBlocked, ExitFailed, "what reads the output must go on reading; what was not written is delivered again"},
+	{broker.ErrNoRoom, ExitNotAcked, "remove events or streams that nobody needs, or have the limits of the account raised, or those of the server (max_file_store, max_memory_store)"},
+	{broker.ErrFull, ExitNotAcked, "raise the stream's limits, or let it discard old events; or remove some"},
+	{broker.ErrOnlyJetStream, ExitUsage, "leave --stream out, or use JetStream (--backend jetstream)"},
+	{broker.ErrMirror, ExitBroker, "publish to its origin: leave --stream out, or name that one"},
+	{broker.ErrOtherStream, ExitBroker, "leave --stream out to have the right one looked for, or add the subject to this one"},
+	{broker.ErrNoSuchStream, ExitBroker, "`listen status` shows which there are; leave --stream out to have the right one looked for, or --create-stream makes it"},
+	{broker.ErrNoStream, ExitBroker, "--create-stream makes one for the subject; or add the subject to a stream of yours"},
+	{broker.ErrNeedsMaxBytes, ExitBroker, "say how large it may become: --create-stream --max-bytes SIZE, such as 1GiB"},
+	{broker.ErrLimit, ExitBroker, "remove streams or consumers that nobody needs (nats stream ls, nats consumer ls STREAM), " +
 		"ask for less (--max-bytes), or have the limit raised"},
-	{conn.ErrNotAcked, ExitNotAcked, "the broker may have stored it all the same: look (listen --deliver since:1m --until-end SUBJECT) " +
+	{broker.ErrNotAcked, ExitNotAcked, "the broker may have stored it all the same: look (listen --deliver since:1m --until-end SUBJECT) " +
 		"before you publish it again. JetStream knows a repeat by its --id; NATS Streaming does not"},
-	{conn.ErrHTTP, ExitBroker, "check --server (NATS_URL): HTTP is spoken at a server's monitoring port, at its port for WebSockets (ws://, wss://), and by other programs; " +
+	{broker.ErrHTTP, ExitBroker, "check --server (NATS_URL): HTTP is spoken at a server's monitoring port, at its port for WebSockets (ws://, wss://), and by other programs; " +
 		"clients go to port 4222, as a rule"},
-	{conn.ErrGarbled, ExitBroker, "look at what listens there, and at what lies in between (`listen doctor`): " +
+	{broker.ErrGarbled, ExitBroker, "look at what listens there, and at what lies in between (`listen doctor`): " +
 		"a NATS server does not say this; another one is named with --server (NATS_URL)"},
-	{conn.ErrNoServer, ExitBroker, "say where a NATS server is with --server (NATS_URL)"},
-	{conn.ErrNoDomain, ExitBroker, "check the domain (--domain, or that of the NATS context); without one, the server's own JetStream is asked"},
-	{conn.ErrNotForAccount, ExitBroker, ForAccount},
-	{conn.ErrNoCluster, ExitBroker, "name the right cluster with --cluster (NATS_CLUSTER_ID), or --backend jetstream if that is meant"},
-	{conn.ErrNoJetStream, ExitBroker, "enable JetStream there (nats-server -js, or a jetstream block in its configuration), or connect to another server with --server"},
-	{conn.ErrOffline, ExitBroker, "the servers that store it are away, or can't serve it: look at them and their logs, or wait longer with --timeout"},
-	{conn.ErrNoLeader, ExitBroker, "most servers of its cluster must run, and reach each other: look at them, or wait longer with --timeout"},
-	{conn.ErrSilentCluster, ExitBroker, "say which broker it is with --backend (jetstream or stan). A client that subscribes to everything (nats sub '>') " +
+	{broker.ErrNoServer, ExitBroker, "say where a NATS server is with --server (NATS_URL)"},
+	{broker.ErrNoDomain, ExitBroker, "check the domain (--domain, or that of the NATS context); without one, the server's own JetStream is asked"},
+	{broker.ErrNotForAccount, ExitBroker, ForAccount},
+	{broker.ErrNoCluster, ExitBroker, "name the right cluster with --cluster (NATS_CLUSTER_ID), or --backend jetstream if that is meant"},
+	{broker.ErrNoJetStream, ExitBroker, "enable JetStream there (nats-server -js, or a jetstream block in its configuration), or connect to another server with --server"},
+	{broker.ErrOffline, ExitBroker, "the servers that store it are away, or can't serve it: look at them and their logs, or wait longer with --timeout"},
+	{broker.ErrNoLeader, ExitBroker, "most servers of its cluster must run, and reach each other: look at them, or wait longer with --timeout"},
+	{broker.ErrSilentCluster, ExitBroker, "say which broker it is with --backend (jetstream or stan). A client that subscribes to everything (nats sub '>') " +
 		"keeps the server from saying that there is no cluster; one that is starting, stopped or overloaded says nothing, either"},
-	{conn.ErrHung, ExitBroker, "the server may be starting, stopped or overloaded: look at it, or wait longer with --timeout"},
-	{conn.ErrCrowded, ExitBroker, "try again later, stop clients that nobody needs, or have max_connections raised, the server's or, if the words name it, the account's"},
-	{conn.ErrSubscriptions, ExitBroker, "have max_subscriptions raised, the server's or the account's: each client needs some for the answers, and some to listen"},
-	{conn.ErrSlowLogIn, ExitBroker, "try again; if the way there is slow, let the server wait longer for log-ins (authorization { timeout: SECONDS })"},
-	{conn.ErrPort, ExitBroker, "check --server (NATS_URL): NATS servers take clients at port 4222, as a rule (nats://), and those with WebSockets at another (ws://)"},
-	{conn.ErrHungUp, ExitBroker, "the server's log may tell why; a server that is shutting down does this, too: try again"},
-	{conn.ErrExpired, ExitBroker, "get new credentials from whom these are (--creds, --user and --password, or a NATS context)"},
-	{conn.ErrDenied, ExitBroker, "have it permitted to this user, or give credentials of one who may do this (--user, --creds, …)"},
-	{conn.ErrAuth, ExitBroker, "give credentials that may do this: --user and --password, --token, --creds or --nkey " +
+	{broker.ErrHung, ExitBroker, "the server may be starting, stopped or overloaded: look at it, or wait longer with --timeout"},
+	{broker.ErrCrowded, ExitBroker, "try again later, stop clients that nobody needs, or have max_connections raised, the server's or, if the words name it, the account's"},
+	{broker.ErrSubscriptions, ExitBroker, "have max_subscriptions raised, the server's or the account's: each client needs some for the answers, and some to listen"},
+	{broker.ErrSlowLogIn, ExitBroker, "try again; if the way there is slow, let the server wait longer for log-ins (authorization { timeout: SECONDS })"},
+	{broker.ErrPort, ExitBroker, "check --server (NATS_URL): NATS servers take clients at port 4222, as a rule (nats://), and those with WebSockets at another (ws://)"},
+	{broker.ErrHungUp, ExitBroker, "the server's log may tell why; a server that is shutting down does this, too: try again"},
+	{broker.ErrExpired, ExitBroker, "get new credentials from whom these are (--creds, --user and --password, or a NATS context)"},
+	{broker.ErrDenied, ExitBroker, "have it permitted to this user, or give credentials of one who may do this (--user, --creds, …)"},
+	{broker.ErrAuth, ExitBroker, "give credentials that may do this: --user and --password, --token, --creds or --nkey " +
 		"(NATS_USER, NATS_PASSWORD, NATS_TOKEN, NATS_CREDS, NATS_NKEY), or a NATS context with --context"},
-	{conn.ErrTLS, ExitBroker, "check the tls:// URL, the server's authority (--tlsca), your certificate and its dates (--tlscert, --tlskey)"},
-	{conn.ErrClientIDTaken, ExitBroker, "leave --client-id out for a random one, or stop the other client"},
-	{conn.ErrLost, ExitBroker, "when the server is back, start again; `listen` without --no-reconnect waits for it"},
-	{conn.ErrExpected, ExitNotAcked, "nothing was stored: look at the stream (`listen status`), and at what the header Nats-Expected-… says"},
-	{conn.ErrSealed, ExitBroker, "publish to another stream: a sealed one stays as it is"},
-	{conn.ErrRefused, ExitBroker, "the broker's log may tell more"},
+	{broker.ErrTLS, ExitBroker, "check the tls:// URL, the server's authority (--tlsca), your certificate and its dates (--tlscert, --tlskey)"},
+	{broker.ErrClientIDTaken, ExitBroker, "leave --client-id out for a random one, or stop the other client"},
+	{broker.ErrLost, ExitBroker, "when the server is back, start again; `listen` without --no-reconnect waits for it"},
+	{broker.ErrExpected, ExitNotAcked, "nothing was stored: look at the stream (`listen status`), and at what the header Nats-Expected-… says"},
+	{broker.ErrSealed, ExitBroker, "publish to another stream: a sealed one stays as it is"},
+	{broker.ErrRefused, ExitBroker, "the broker's log may tell more"},
 	{ErrMonitor, ExitBroker, ""},
 	{ErrIdle, ExitIdle, ""},
 	{ErrInterrupted, ExitInterrupted, ""},

@@ -21,13 +21,15 @@ import (
 	"nats-test/internal/cli/connect"
 	"nats-test/internal/cli/console"
 	"nats-test/internal/cli/stdio"
-	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	steps "nats-test/internal/conn/doctor"
+	"nats-test/internal/conn/link"
 	"nats-test/internal/events"
 	"nats-test/internal/monitor/port"
 )
 
 // stepMonitoring is the last step, which is not part of a connection.
-const stepMonitoring conn.Step = "monitoring"
+const stepMonitoring steps.Step = "monitoring"
 
 // A doctor is one run of listen doctor.
 type doctor struct {
@@ -36,7 +38,7 @@ type doctor struct {
 	*catalog.Catalogue
 
 	output string
-	show   func(conn.Finding) error
+	show   func(steps.Finding) error
 	stop   context.CancelFunc
 	broken error // of stdout
 	faults int   // so far
@@ -78,10 +80,10 @@ With several servers each is told, and one that works is enough.`,
 			}
 			tell := console.New(s, cmd)
 			if d.output == "json" {
-				d.show = func(f conn.Finding) error { return showJSON(s, f) }
+				d.show = func(f steps.Finding) error { return showJSON(s, f) }
 			} else {
 				sheet := newTextWriter(s, tell, len(d.Options.Hosts()) > 1)
-				d.show = func(f conn.Finding) error {
+				d.show = func(f steps.Finding) error {
 					if f.Err != nil && d.faults == 1 { // its hint is told in the end
 						f.Hint = ""
 					}
@@ -103,7 +105,7 @@ func (d *doctor) subjects(s *console.System, args []string) ([]string, error) {
 		if !slices.Contains(subjects, subject) {
 			subjects = append(subjects, subject)
 		}
-		return conn.CheckSubject(subject)
+		return broker.CheckSubject(subject)
 	}
 	addAll := func(pattern string) error {
 		all, err := d.Load(s)
@@ -141,8 +143,8 @@ func (d *doctor) run(ctx context.Context, tell *console.Console, subjects []stri
 	looking, stop := context.WithCancel(ctx)
 	defer stop()
 	d.stop = stop
-	found := conn.Diagnose(looking, d.Options, subjects, func(f conn.Finding) { d.tell(looking, f) })
-	if looking.Err() == nil && (found.Fault == nil || found.Fault.Step != conn.StepSettings) {
+	found := steps.Diagnose(looking, d.Options, subjects, func(f steps.Finding) { d.tell(looking, f) })
+	if looking.Err() == nil && (found.Fault == nil || found.Fault.Step != steps.StepSettings) {
 		d.tell(looking, d.monitoring(looking, found))
 	}
 	switch {
@@ -163,15 +165,15 @@ func (d *doctor) run(ctx context.Context, tell *console.Console, subjects []stri
 	return console.Hinted(found.Fault.Err, "%s", d.hints[found.Fault.Err])
 }
 
-func title(b conn.Backend) string {
-	if b == conn.JetStream {
+func title(b broker.Backend) string {
+	if b == broker.JetStream {
 		return "JetStream"
 	}
 	return "NATS Streaming"
 }
 
 // tell prints one finding. It stops the diagnosis once stdout fails.
-func (d *doctor) tell(ctx context.Context, f conn.Finding) {
+func (d *doctor) tell(ctx context.Context, f steps.Finding) {
 	if d.broken != nil {
 		return
 	}
@@ -191,8 +193,8 @@ func (d *doctor) tell(ctx context.Context, f conn.Finding) {
 }
 
 // hint returns the hint for a finding, or "".
-func (d *doctor) hint(ctx context.Context, f conn.Finding) string {
-	if f.Hint != "" || f.State != conn.StateFault {
+func (d *doctor) hint(ctx context.Context, f steps.Finding) string {
+	if f.Hint != "" || f.State != steps.StateFault {
 		return f.Hint
 	}
 	return console.HintFor(d.AskMonitor(ctx, f.Err, d.reached))
@@ -204,11 +206,11 @@ const howToMonitor = "open it with -m 8222 at the server's start, forward it fro
 
 // monitoring checks which server the monitoring port belongs to. Neither publish
 // nor listen needs one.
-func (d *doctor) monitoring(ctx context.Context, found conn.Diagnosis) conn.Finding {
+func (d *doctor) monitoring(ctx context.Context, found steps.Diagnosis) steps.Finding {
 	base := d.MonitorURL()
 	about, err := port.About(ctx, base)
-	base = conn.ShownURL(base)
-	f := conn.Finding{Step: stepMonitoring, Server: found.Server, State: conn.StateNone}
+	base = link.ShownURL(base)
+	f := steps.Finding{Step: stepMonitoring, Server: found.Server, State: steps.StateNone}
 	reached := len(found.Servers) > 0
 	switch {
 	case errors.Is(err, port.ErrForeign):
@@ -224,29 +226,29 @@ func (d *doctor) monitoring(ctx context.Context, found conn.Diagnosis) conn.Find
 			f.Hint = howToMonitor
 		}
 	case !reached:
-		f.State = conn.StateUnknown
+		f.State = steps.StateUnknown
 		f.What = fmt.Sprintf("%s is that of the server %q; whether it is this one can't be told", base, console.Clipped(about.Name))
 	case !slices.Contains(found.Servers, about.ID):
 		f.What = fmt.Sprintf("%s is that of another server, %q", base, console.Clipped(about.Name))
 		f.Hint = "check --monitor (NATS_MONITOR_URL) and --server: both should lead to the same server"
-	case found.Backend == conn.STAN && about.Streaming == "":
-		f.State = conn.StateOK
+	case found.Backend == broker.STAN && about.Streaming == "":
+		f.State = steps.StateOK
 		f.What = base + " belongs to this server, but tells nothing of NATS Streaming, whose own monitoring port is elsewhere; `listen status` needs that"
 		f.Hint = howToMonitor
 	default:
-		f.State, f.What = conn.StateOK, base+" belongs to this server"
+		f.State, f.What = steps.StateOK, base+" belongs to this server"
 	}
 	return f
 }
 
 // showJSON writes a finding as a record on a line.
-func showJSON(s *console.System, f conn.Finding) error {
+func showJSON(s *console.System, f steps.Finding) error {
 	line, err := json.Marshal(struct {
-		Step   conn.Step  `json:"step"`
-		Server string     `json:"server,omitempty"`
-		State  conn.State `json:"state"`
-		Found  string     `json:"found"`
-		Hint   string     `json:"hint,omitempty"`
+		Step   steps.Step  `json:"step"`
+		Server string      `json:"server,omitempty"`
+		State  steps.State `json:"state"`
+		Found  string      `json:"found"`
+		Hint   string      `json:"hint,omitempty"`
 	}{f.Step, f.Server, f.State, f.What, f.Hint})
 	if err != nil {
 		return err

@@ -9,7 +9,7 @@ import (
 	"github.com/fatih/color"
 
 	"nats-test/internal/cli/console"
-	"nats-test/internal/conn"
+	steps "nats-test/internal/conn/doctor"
 )
 
 // A textWriter shows findings to people, a line each.
@@ -18,15 +18,15 @@ type textWriter struct {
 	width   int // columns, 0 for no limit
 	several bool
 	server  string // the one of the last line
-	colors  map[conn.State]*color.Color
+	colors  map[steps.State]*color.Color
 }
 
 func newTextWriter(s *console.System, tell *console.Console, several bool) *textWriter {
 	shade := tell.Paint
-	return &textWriter{out: s.Stdout, width: s.Width, several: several, colors: map[conn.State]*color.Color{
-		conn.StateOK: shade(color.FgGreen), conn.StateFault: shade(color.FgRed),
-		conn.StateNone: shade(color.Faint), conn.StateUnknown: shade(color.FgYellow),
-		conn.StateNote: shade(color.FgYellow),
+	return &textWriter{out: s.Stdout, width: s.Width, several: several, colors: map[steps.State]*color.Color{
+		steps.StateOK: shade(color.FgGreen), steps.StateFault: shade(color.FgRed),
+		steps.StateNone: shade(color.Faint), steps.StateUnknown: shade(color.FgYellow),
+		steps.StateNote: shade(color.FgYellow),
 	}}
 }
 
@@ -38,12 +38,12 @@ const (
 )
 
 // names are the steps as people write them.
-var names = map[conn.Step]string{
-	conn.StepTCP: "TCP", conn.StepNATS: "NATS", conn.StepTLS: "TLS", conn.StepJetStream: "JetStream",
+var names = map[steps.Step]string{
+	steps.StepTCP: "TCP", steps.StepNATS: "NATS", steps.StepTLS: "TLS", steps.StepJetStream: "JetStream",
 }
 
 // show writes a finding, and its hint on a line of its own. Its state is a word, so that nothing hangs on colour.
-func (s *textWriter) show(f conn.Finding) error {
+func (s *textWriter) show(f steps.Finding) error {
 	var b strings.Builder
 	if s.several && f.Server != "" && f.Server != s.server {
 		s.server = f.Server

@@ -14,7 +14,7 @@ import (
 	"unicode/utf8"
 
 	"nats-test/internal/cli/console"
-	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 )
 
 // AppendTime appends a time as the JavaScript services write it: UTC, with
@@ -69,7 +69,7 @@ func Unwrap(data []byte, subject string) ([]byte, error) {
 
 // A Format appends one message to out, as listen prints it, with its line end.
 // data is the message's data as compact JSON, nil if it is not JSON.
-type Format func(out []byte, m *conn.Message, data []byte) []byte
+type Format func(out []byte, m *broker.Message, data []byte) []byte
 
 // FormatOf returns the format of listen's --output. safe escapes what a
 // terminal would obey.
@@ -77,7 +77,7 @@ func FormatOf(output string, safe bool, style Style) Format {
 	switch output {
 	case "json":
 		if safe {
-			return func(out []byte, m *conn.Message, data []byte) []byte {
+			return func(out []byte, m *broker.Message, data []byte) []byte {
 				line := appendJSON(nil, m, data)
 				safe := console.Printable(string(line[:len(line)-1])) // \u escapes, legal in JSON strings
 				return append(append(out, safe...), '\n')
@@ -85,7 +85,7 @@ func FormatOf(output string, safe bool, style Style) Format {
 		}
 		return appendJSON
 	case "raw":
-		return func(out []byte, m *conn.Message, _ []byte) []byte {
+		return func(out []byte, m *broker.Message, _ []byte) []byte {
 			if safe {
 				return append(append(out, console.Printable(string(m.Data))...), '\n')
 			}
@@ -100,7 +100,7 @@ type Style struct {
 	Number, Subject, Again func(a ...any) string
 }
 
-func (s Style) appendText(out []byte, m *conn.Message, data []byte) []byte {
+func (s Style) appendText(out []byte, m *broker.Message, data []byte) []byte {
 	out = append(out, s.Number("#"+strconv.FormatUint(m.Sequence, 10))...)
 	out = append(out, ' ')
 	out = append(out, s.Subject(console.Printable(m.Subject))...)
@@ -116,7 +116,7 @@ func (s Style) appendText(out []byte, m *conn.Message, data []byte) []byte {
 	return append(out, '\n')
 }
 
-func appendJSON(out []byte, m *conn.Message, data []byte) []byte {
+func appendJSON(out []byte, m *broker.Message, data []byte) []byte {
 	out = append(out, `{"subject":`...)
 	out = appendString(out, m.Subject)
 	out = append(out, `,"sequence":`...)

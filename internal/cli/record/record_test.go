@@ -9,7 +9,7 @@ import (
 	"unicode/utf8"
 
 	"nats-test/internal/cli/console"
-	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 )
 
 // A record is one line of JSON, whatever it holds, and reads back.
@@ -18,7 +18,7 @@ func FuzzRecord(f *testing.F) {
 	f.Add("a\"b", uint64(1<<63), []byte("\x1b[31m\x00\xff"), 3)
 	f.Add("é", uint64(0), []byte(`{"a" : [1, 2]}`), 2)
 	f.Fuzz(func(t *testing.T, subject string, sequence uint64, payload []byte, deliveries int) {
-		m := &conn.Message{Subject: subject, Sequence: sequence, Time: time.Unix(1, 5e6), Data: payload, Deliveries: deliveries}
+		m := &broker.Message{Subject: subject, Sequence: sequence, Time: time.Unix(1, 5e6), Data: payload, Deliveries: deliveries}
 		var data []byte
 		if IsJSON(payload) {
 			data = Compact(payload)

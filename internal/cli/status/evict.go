@@ -13,6 +13,8 @@ import (
 	"nats-test/internal/cli/connect"
 	"nats-test/internal/cli/console"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 	"nats-test/internal/monitor"
 	"nats-test/internal/monitor/streaming"
 )
@@ -38,7 +40,7 @@ ack wait.`,
 			if err != nil {
 				return err
 			}
-			if err := conn.CheckClientID(args[0]); err != nil {
+			if err := broker.CheckClientID(args[0]); err != nil {
 				return err
 			}
 			return evict(cmd.Context(), s, view{b}, console.New(s, cmd), args[0], force)
@@ -65,7 +67,7 @@ func evict(ctx context.Context, s *console.System, v view, tell *console.Console
 		return v.Explain(ctx, err)
 	}
 	defer observer.Close()
-	if observer.Backend() != conn.STAN {
+	if observer.Backend() != broker.STAN {
 		return console.Hinted(errors.New("JetStream has no clients that could be closed"),
 			"what a dead member holds comes again after the ack wait")
 	}
@@ -92,16 +94,16 @@ func evict(ctx context.Context, s *console.System, v view, tell *console.Console
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	tell.Say("closing client %s of the cluster %s at %s", id, cmp.Or(v.Options.Cluster, conn.DefaultCluster), v.Options.Where())
+	tell.Say("closing client %s of the cluster %s at %s", id, cmp.Or(v.Options.Cluster, link.DefaultCluster), v.Options.Where())
 	closing := visit.EvictDead // by the server's own word
 	if force {
 		closing = visit.Evict
 	}
 	asked = true
 	switch err := closing(ctx, id); {
-	case errors.Is(err, conn.ErrNoClient):
+	case errors.Is(err, broker.ErrNoClient):
 		return console.Hinted(err, "`listen status` shows who is there")
-	case errors.Is(err, conn.ErrClientIDTaken):
+	case errors.Is(err, broker.ErrClientIDTaken):
 		return console.Hinted(fmt.Errorf("client %q is alive: it answered its server, whatever the monitoring port says", id), stopOrForce)
 	case err != nil:
 		return err
@@ -166,7 +168,7 @@ func (v view) sameServer(ctx context.Context, from *streaming.Reader, visit *con
 		return v.explainMonitor(err, from)
 	}
 	if !known {
-		return console.Explained(fmt.Errorf("the monitoring port at %s belongs to another server than %s", conn.ShownURL(v.MonitorURL()), v.Options.Where()),
+		return console.Explained(fmt.Errorf("the monitoring port at %s belongs to another server than %s", link.ShownURL(v.MonitorURL()), v.Options.Where()),
 			console.ErrMonitor, "check --monitor (NATS_MONITOR_URL) and --server (NATS_URL)")
 	}
 	return nil

@@ -16,6 +16,8 @@ import (
 	"nats-test/internal/cli/connect"
 	"nats-test/internal/cli/console"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 	"nats-test/internal/fault"
 	"nats-test/internal/monitor"
 	"nats-test/internal/monitor/streaming"
@@ -64,7 +66,7 @@ func (o *forgetOptions) check(s *console.System, cmd *cobra.Command) error {
 	if err := o.CheckGroup(cmd); err != nil {
 		return err
 	}
-	if err := conn.CheckSubject(o.subject); err != nil {
+	if err := broker.CheckSubject(o.subject); err != nil {
 		return err
 	}
 	switch {
@@ -103,14 +105,14 @@ func forget(ctx context.Context, s *console.System, tell *console.Console, o *fo
 	if o.Options.ClientID == "" && o.Group == "" {
 		o.Options.ClientID = o.ClientID() // the durable's, on NATS Streaming
 	}
-	sub := conn.Subscription{Subject: o.subject, Group: o.Group, Durable: o.Durable}
+	sub := broker.Subscription{Subject: o.subject, Group: o.Group, Durable: o.Durable}
 	var visit *conn.Visit
 	if server, ok := from.(*streaming.Reader); ok {
-		if visit, err = o.visit(ctx, observer, server, conn.NewClientID("visit")); err != nil {
+		if visit, err = o.visit(ctx, observer, server, broker.NewClientID("visit")); err != nil {
 			return err
 		}
 		defer visit.Leave()
-	} else if o.stream, err = observer.StreamOf(ctx, o.subject); errors.Is(err, conn.ErrNoStream) {
+	} else if o.stream, err = observer.StreamOf(ctx, o.subject); errors.Is(err, broker.ErrNoStream) {
 		return o.notThere()
 	} else if err != nil {
 		return o.explainMonitor(fmt.Errorf("looking for the stream of %q: %w", o.subject, err), from)
@@ -164,13 +166,13 @@ func (o *forgetOptions) what(p *monitor.Subscription) string {
 	case p.Consumer != "":
 		return fmt.Sprintf("the consumer %q of the stream %q", p.Consumer, o.stream)
 	case o.Group != "":
-		return fmt.Sprintf("the queue group %q with the durable %q in the cluster %q", o.Group, o.Durable, cmp.Or(o.Options.Cluster, conn.DefaultCluster))
+		return fmt.Sprintf("the queue group %q with the durable %q in the cluster %q", o.Group, o.Durable, cmp.Or(o.Options.Cluster, link.DefaultCluster))
 	}
-	return fmt.Sprintf("the durable %q of the client %q in the cluster %q", o.Durable, o.Options.ClientID, cmp.Or(o.Options.Cluster, conn.DefaultCluster))
+	return fmt.Sprintf("the durable %q of the client %q in the cluster %q", o.Durable, o.Options.ClientID, cmp.Or(o.Options.Cluster, link.DefaultCluster))
 }
 
 // remove deletes the position that was shown, if it still is as it was.
-func (o *forgetOptions) remove(ctx context.Context, observer *conn.Observer, from reader, sub conn.Subscription, visit *conn.Visit, shown *monitor.Subscription) error {
+func (o *forgetOptions) remove(ctx context.Context, observer *conn.Observer, from reader, sub broker.Subscription, visit *conn.Visit, shown *monitor.Subscription) error {
 	if server, ok := from.(*streaming.Reader); ok && o.Group == "" {
 		own, err := o.visit(ctx, observer, server, o.Options.ClientID)
 		if err != nil {
@@ -184,13 +186,13 @@ func (o *forgetOptions) remove(ctx context.Context, observer *conn.Observer, fro
 		return err
 	}
 	if !now.Created.Equal(shown.Created) || now.Delivered != shown.Delivered {
-		err = fmt.Errorf("%s of %s has come to #%d: %w", o.who(), o.subject, now.Delivered, conn.ErrChanged)
+		err = fmt.Errorf("%s of %s has come to #%d: %w", o.who(), o.subject, now.Delivered, broker.ErrChanged)
 	} else if visit != nil {
 		err = visit.Forget(ctx, sub)
 	} else {
-		err = observer.Forget(ctx, conn.Seen{Stream: o.stream, Consumer: shown.Consumer, Created: shown.Created, Delivered: shown.Delivered})
+		err = observer.Forget(ctx, broker.Seen{Stream: o.stream, Consumer: shown.Consumer, Created: shown.Created, Delivered: shown.Delivered})
 	}
-	if errors.Is(err, conn.ErrChanged) {
+	if errors.Is(err, broker.ErrChanged) {
 		return console.Hinted(fmt.Errorf("nothing was forgotten: %w", err), "look again")
 	}
 	if err != nil {
@@ -200,7 +202,7 @@ func (o *forgetOptions) remove(ctx context.Context, observer *conn.Observer, fro
 }
 
 // unused returns the position, and an error if it is not there or in use.
-func (o *forgetOptions) unused(ctx context.Context, from reader, sub conn.Subscription) (*monitor.Channel, *monitor.Subscription, error) {
+func (o *forgetOptions) unused(ctx context.Context, from reader, sub broker.Subscription) (*monitor.Channel, *monitor.Subscription, error) {
 	channel, found, err := o.current(ctx, from, sub)
 	switch {
 	case err != nil:
@@ -218,7 +220,7 @@ func (o *forgetOptions) unused(ctx context.Context, from reader, sub conn.Subscr
 }
 
 func (o *forgetOptions) notThere() error {
-	return console.Hinted(fmt.Errorf("%s of %s: %w", o.who(), o.subject, conn.ErrNoPosition), "`listen status %s` shows those that are there", shellescape.Quote(o.subject))
+	return console.Hinted(fmt.Errorf("%s of %s: %w", o.who(), o.subject, broker.ErrNoPosition), "`listen status %s` shows those that are there", shellescape.Quote(o.subject))
 }
 
 func isAre(n int) string {
@@ -237,7 +239,7 @@ func (o *forgetOptions) evicts(from reader) string {
 }
 
 // current returns the position as it is now, or nil if it is not there.
-func (o *forgetOptions) current(ctx context.Context, from reader, sub conn.Subscription) (*monitor.Channel, *monitor.Subscription, error) {
+func (o *forgetOptions) current(ctx context.Context, from reader, sub broker.Subscription) (*monitor.Channel, *monitor.Subscription, error) {
 	snapshot, err := o.read(ctx, from, []string{o.subject})
 	if err != nil {
 		return nil, nil, err
@@ -247,7 +249,7 @@ func (o *forgetOptions) current(ctx context.Context, from reader, sub conn.Subsc
 }
 
 // find returns the position in a snapshot, or nil.
-func (o *forgetOptions) find(s *monitor.Snapshot, sub conn.Subscription) (*monitor.Channel, *monitor.Subscription) {
+func (o *forgetOptions) find(s *monitor.Snapshot, sub broker.Subscription) (*monitor.Channel, *monitor.Subscription) {
 	for _, c := range s.Channels {
 		for _, p := range c.Subscriptions {
 			switch {

@@ -10,6 +10,8 @@ import (
 	"nats-test/internal/cli/connect"
 	"nats-test/internal/cli/console"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 	"nats-test/internal/monitor"
 	"nats-test/internal/monitor/jetstream"
 	"nats-test/internal/monitor/streaming"
@@ -33,7 +35,7 @@ func (v view) observe(ctx context.Context) (*conn.Observer, reader, error) {
 	if err != nil {
 		return nil, nil, v.Explain(ctx, err)
 	}
-	if observer.Backend() == conn.STAN {
+	if observer.Backend() == broker.STAN {
 		return observer, v.streaming(observer), nil
 	}
 	js, err := observer.JetStream()
@@ -47,7 +49,7 @@ func (v view) observe(ctx context.Context) (*conn.Observer, reader, error) {
 // streaming returns a reader of a NATS Streaming server.
 func (v view) streaming(observer *conn.Observer) *streaming.Reader {
 	return &streaming.Reader{
-		Base: v.MonitorURL(), Cluster: cmp.Or(v.Options.Cluster, conn.DefaultCluster), Timeout: v.Timeout(),
+		Base: v.MonitorURL(), Cluster: cmp.Or(v.Options.Cluster, link.DefaultCluster), Timeout: v.Timeout(),
 		Ask: &streaming.Heartbeats{NC: observer.NATS(), Prefix: v.Options.InboxPrefix},
 	}
 }
@@ -71,11 +73,11 @@ func members(observer *conn.Observer) func(context.Context, [][2]string) ([][]mo
 
 // explainMonitor adds a hint to the error of a reader.
 func (v view) explainMonitor(err error, from reader) error {
-	if errors.Is(err, conn.ErrAuth) {
+	if errors.Is(err, broker.ErrAuth) {
 		return console.Hinted(err, "the user needs the permission to publish to $JS.API.STREAM.NAMES, $JS.API.STREAM.LIST, $JS.API.STREAM.INFO.* and $JS.API.CONSUMER.LIST.*")
 	}
 	if errors.Is(err, streaming.ErrClients) {
-		return console.Explained(fmt.Errorf("looking at %s: %w", v.Options.Where(), err), conn.ErrLost, "`listen doctor` tells how far the connection comes")
+		return console.Explained(fmt.Errorf("looking at %s: %w", v.Options.Where(), err), broker.ErrLost, "`listen doctor` tells how far the connection comes")
 	}
 	if console.IsKnown(err) {
 		return err
@@ -85,7 +87,7 @@ func (v view) explainMonitor(err error, from reader) error {
 	}
 	return console.Explained(fmt.Errorf("looking at %s: %w", v.Options.Where(), err), console.ErrMonitor,
 		fmt.Sprintf("NATS Streaming tells how it stands on its monitoring port, asked at %s: start the server with -m 8222, "+
-			"forward the port (make pf MONITOR=1), or say where it is with --monitor (NATS_MONITOR_URL)", conn.ShownURL(v.MonitorURL())))
+			"forward the port (make pf MONITOR=1), or say where it is with --monitor (NATS_MONITOR_URL)", link.ShownURL(v.MonitorURL())))
 }
 
 // read reads the state of a broker in bounded time.

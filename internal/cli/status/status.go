@@ -14,7 +14,7 @@ import (
 
 	"nats-test/internal/cli/connect"
 	"nats-test/internal/cli/console"
-	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 )
 
 // statusOptions are the flags of listen status.
@@ -79,7 +79,7 @@ func (o *statusOptions) check(s *console.System, cmd *cobra.Command) error {
 		if strings.Contains(subject, "*") && !strings.ContainsAny(subject, `>?[\`) {
 			continue
 		}
-		if err := conn.CheckSubject(subject); err != nil {
+		if err := broker.CheckSubject(subject); err != nil {
 			return err
 		}
 	}

@@ -6,7 +6,8 @@ import (
 	"io"
 	"os"
 
-	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
 	"nats-test/internal/fault"
 )
 
@@ -36,7 +37,7 @@ func (s *Stray) read(from io.ReadCloser, warn func(format string, args ...any)) 
 	defer close(s.over)
 	defer func() { _ = from.Close() }()
 	defer fault.Exit()
-	told := conn.Notices{Tell: func(line string) { warn("%s", line) }}
+	told := link.Notices{Tell: func(line string) { warn("%s", line) }}
 	defer told.End()
 	in := bufio.NewReader(from)
 	for {
@@ -63,5 +64,5 @@ func (s *Stray) End() error {
 	if s.lines == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d of the broker's messages were dropped, and not handled: %w", s.lines, conn.ErrGarbled)
+	return fmt.Errorf("%d of the broker's messages were dropped, and not handled: %w", s.lines, broker.ErrGarbled)
 }

@@ -1,0 +1,196 @@
+package link
+
+import (
+	"cmp"
+	"errors"
+	"math/rand/v2"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link/wire"
+	"nats-test/internal/fault"
+)
+
+// hosts are the hosts and ports of o.Servers.
+func (o Options) hosts() map[string]bool {
+	hosts := make(map[string]bool)
+	for s := range strings.SplitSeq(o.Servers, ",") {
+		if u, err := ParseServer(s); err == nil {
+			hosts[HostOf(u)] = true
+		}
+	}
+	return hosts
+}
+
+// Given are the servers of o, if there are several.
+func (o Options) Given() []string {
+	if servers := strings.Split(o.Servers, ","); len(servers) > 1 {
+		return servers
+	}
+	return nil
+}
+
+// StartingAt returns o with the i-th server alone; the others stand in for it.
+func (o Options) StartingAt(i int) Options {
+	servers := o.Given()
+	o.Servers = servers[i]
+	o.Learned = append(slices.Delete(slices.Clone(servers), i, i+1), o.Learned...)
+	return o
+}
+
+// Normal returns o with its servers as [Options.urls] has them. It refuses names
+// and URLs that are none.
+func (o Options) Normal() (Options, error) {
+	for _, err := range []error{broker.CheckClientID(o.ClientID), broker.CheckCluster(o.Cluster), o.checkJetStream()} {
+		if err != nil {
+			return o, err
+		}
+	}
+	urls, err := o.urls()
+	if err != nil {
+		return o, err
+	}
+	var servers []string
+	for _, u := range urls {
+		servers = append(servers, textOf(u))
+	}
+	o.Servers = strings.Join(servers, ",")
+	o.named = cmp.Or(o.named, o.Servers)
+	return o, nil
+}
+
+// webSocket reports whether the servers of o are reached by WebSocket: all are,
+// or none (nats.go).
+func (o Options) webSocket() bool {
+	first, _, _ := strings.Cut(o.Servers, ",")
+	u, err := ParseServer(first)
+	return err == nil && (u.Scheme == "ws" || u.Scheme == "wss")
+}
+
+// connect tries the servers that were given, and then those that they told of
+// earlier: what they advertise may not be reachable from here. Where there are
+// several, none delays the others for long: that one needs longer is found out
+// last.
+func (l *Link) connect(opts []nats.Option) (nc *nats.Conn, err error) {
+	o := l.Options
+	if len(l.servers.given) > 1 || len(o.Learned) > 0 {
+		l.sockets.Brief.Store(true)
+		nc, err = nats.Connect(o.Servers, opts...)
+		for _, i := range rand.Perm(len(o.Learned)) {
+			if err == nil || !unreachable(l.sockets.Explain(err)) {
+				break
+			}
+			nc, err = nats.Connect(o.Learned[i], append(opts, l.Trust.nameFor(o.Learned[i]))...)
+		}
+		if err == nil || !unreachable(l.sockets.Explain(err)) {
+			return nc, err
+		}
+		l.sockets.Brief.Store(false)
+	}
+	nc, err = nats.Connect(o.Servers, opts...)
+	if errors.Is(err, wire.ErrUntrusted) { // a server that was named by one of those given hides why these failed
+		nc, err = nats.Connect(o.Servers, append(opts, nats.IgnoreDiscoveredServers())...)
+	}
+	return nc, err
+}
+
+// unreachable reports that another server, or more time, may do better.
+func unreachable(err error) bool {
+	if errors.Is(err, wire.ErrUntrusted) {
+		return true
+	}
+	return errors.Is(err, broker.ErrNoServer) || errors.Is(err, broker.ErrHung) || errors.Is(err, broker.ErrCrowded) || errors.Is(err, broker.ErrHungUp)
+}
+
+// serverChoice is how a lost connection is made again. Its fields but given
+// belong to nats.go's goroutine.
+type serverChoice struct {
+	given    map[string]bool // by host and port
+	tries    map[string]int  // since the loss
+	latest   string          // the one tried last
+	failures int             // of it, before
+}
+
+// nextServer chooses a server to connect to after a loss: first those that were
+// given, rather another than the one that was lost. When all of them have
+// failed, those that they told of take turns with them. None is tried for long
+// the first time, if there are others.
+//
+// The first attempt has to wait, too: long enough that sending fails meanwhile,
+// and who sends knows that the connection broke before another is there.
+func (l *Link) nextServer(servers []nats.Server, _ nats.ServerInfo) (*nats.Server, time.Duration) {
+	defer fault.Exit()
+	c := &l.servers
+	i := slices.IndexFunc(servers, func(s nats.Server) bool { return s.URL.Host == c.latest })
+	if i < 0 || servers[i].Reconnects <= c.failures { // it did connect, which sets its count back
+		c.tries = make(map[string]int)
+	}
+	lost, _ := l.at.Load().(string)
+	var given, told []nats.Server
+	advertised := 0 // attempts at those that were told
+	for _, s := range servers {
+		if c.given[s.URL.Host] {
+			given = append(given, s)
+			continue
+		}
+		if !l.Trust.denies(s.URL.Host) {
+			told = append(told, s)
+		}
+		advertised += c.tries[s.URL.Host]
+	}
+	order := func(a, b nats.Server) int {
+		tried := func(s nats.Server) int {
+			if s.URL.Host == lost {
+				return 2*c.tries[s.URL.Host] + 1
+			}
+			return 2 * c.tries[s.URL.Host]
+		}
+		return tried(a) - tried(b)
+	}
+	if len(given) == 0 && len(told) == 0 {
+		given = servers
+	}
+	from := given
+	if len(told) > 0 && (len(given) == 0 || c.tries[slices.MinFunc(given, order).URL.Host] > advertised) {
+		from = told
+	}
+	next := slices.MinFunc(from, order)
+	tries := c.tries[next.URL.Host]
+	c.tries[next.URL.Host]++
+	c.latest, c.failures = next.URL.Host, next.Reconnects
+	l.sockets.Brief.Store(len(servers) > 1 && tries == 0 || !c.given[next.URL.Host])
+	if tries == 0 {
+		return &next, 50 * time.Millisecond
+	}
+	b := NewBackoff()
+	for range min(tries, 20) - 1 {
+		b.NextBackOff()
+	}
+	return &next, b.NextBackOff()
+}
+
+// Others returns the servers of the cluster that those given told of, as URLs,
+// separated by commas. They may hold secrets.
+func (l *Link) Others() string {
+	user := ""
+	known := make(map[string]bool)
+	for _, s := range append(strings.Split(l.Options.Servers, ","), l.Options.Learned...) {
+		if u, err := ParseServer(s); err == nil {
+			known[HostOf(u)] = true
+			if u.User != nil && user == "" {
+				user = strings.ReplaceAll(u.User.String(), ",", "%2C") + "@"
+			}
+		}
+	}
+	var others []string
+	for _, s := range l.NC.DiscoveredServers() {
+		if u, err := ParseServer(s); err == nil && !known[HostOf(u)] && !l.Trust.denies(u.Host) {
+			others = append(others, u.Scheme+"://"+user+u.Host)
+		}
+	}
+	return strings.Join(others, ",")
+}

@@ -1,0 +1,8 @@
+//go:build !linux && !darwin
+
+package wire
+
+import "net"
+
+// limitUnsent does nothing: this system has no such setting.
+func limitUnsent(net.Conn) {}

@@ -1,8 +1,0 @@
-//go:build !linux && !darwin
-
-package conn
-
-import "net"
-
-// limitUnsent does nothing: this system has no such setting.
-func limitUnsent(net.Conn) {}

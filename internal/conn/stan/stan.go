@@ -1,0 +1,158 @@
+// Package stan is the session with NATS Streaming: how it publishes, subscribes,
+// finds events, and how a client is evicted or a position forgotten. It knows the
+// contract and the connection.
+package stan
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/stan.go"
+	"github.com/nats-io/stan.go/pb"
+
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/link"
+	"nats-test/internal/fault"
+)
+
+// session is a session with NATS Streaming.
+type session struct {
+	*link.Link
+	sc     stan.Conn
+	flight flight
+
+	listening sync.Mutex
+	subs      []stan.Subscription
+	sizes     map[string]int // of the newest event found, by subject
+}
+
+var Traits = broker.Traits{LoneAcks: true, DearRest: true}
+
+// Present asks for the cluster. The error wraps [broker.ErrNoCluster] if there is
+// none, and [broker.ErrSilentCluster] if it is not known whether there is one.
+func Present(ctx context.Context, l *link.Link) error {
+	err := Discover(ctx, l)
+	switch {
+	case errors.Is(err, nats.ErrNoResponders):
+		return broker.Because(broker.ErrNoCluster, err)
+	case errors.Is(err, broker.ErrHung):
+		return broker.Because(broker.ErrSilentCluster, err)
+	}
+	return err
+}
+
+// Discover asks for the NATS Streaming cluster. Its error is
+// nats.ErrNoResponders where there is none.
+func Discover(ctx context.Context, l *link.Link) error {
+	_, err := link.Inquire(ctx, l, func(ctx context.Context) (*nats.Msg, error) {
+		return l.NC.RequestWithContext(ctx, discovery(l.Options.Cluster), pingOf(l.Options.ClientID))
+	})
+	return err
+}
+
+// Open opens a session over l. ctx may interrupt it, and nothing later.
+func Open(ctx context.Context, l *link.Link, _ bool) (broker.Session, error) {
+	s := &session{Link: l, sizes: make(map[string]int)}
+	s.flight.begin(l)
+	interrupted := context.AfterFunc(ctx, l.NC.Close) // ends stan.go's wait for an answer
+	defer interrupted()
+	var err error
+	s.sc, err = stan.Connect(l.Options.Cluster, l.Options.ClientID,
+		stan.NatsConn(l.NC),
+		stan.ConnectWait(l.Options.Timeout),
+		stan.PubAckWait(never),
+		stan.MaxPubAcksInflight(l.Options.Window),
+		stan.Pings(link.PingSeconds, l.Options.PingMaxOut()),
+		stan.SetConnectionLostHandler(func(_ stan.Conn, err error) {
+			defer fault.Exit()
+			l.Lose(err)
+		}),
+	)
+	if err != nil {
+		return nil, s.explainConnect(err)
+	}
+	return s, nil
+}
+
+// explainConnect finds the reason behind an error of stan.Connect, which gives
+// the same one where the cluster is absent and where it does not answer.
+func (s *session) explainConnect(err error) error {
+	if denied := s.NC.LastError(); errors.Is(denied, nats.ErrPermissionViolation) {
+		return broker.Because(broker.ErrAuth, denied)
+	}
+	switch {
+	case errors.Is(err, stan.ErrConnectReqTimeout):
+		if _, e := s.NC.Request(discovery(s.Options.Cluster), pingOf(s.Options.ClientID), s.Options.Timeout); errors.Is(e, nats.ErrNoResponders) {
+			return broker.Because(broker.ErrNoCluster, e) // stan.go speaks of a time-out
+		}
+		return broker.Because(broker.ErrHung, err)
+	case strings.Contains(err.Error(), "clientID already registered"): // stan.go has no value for it
+		return broker.Because(broker.ErrClientIDTaken, err)
+	case strings.HasPrefix(err.Error(), "proto: "), errors.Is(err, io.ErrUnexpectedEOF): // not what a cluster answers
+		return broker.Because(broker.ErrGarbled, err)
+	}
+	return err
+}
+
+// discovery is the subject on which the servers of a cluster answer pings
+// (nats-streaming-server, initSubscriptions).
+func discovery(cluster string) string { return stan.DefaultDiscoverPrefix + "." + cluster + ".pings" }
+
+// pingOf is a question that any server of the cluster answers, if only with
+// "unknown": it leaves an empty one without an answer.
+func pingOf(id string) []byte {
+	b, _ := (&pb.Ping{ConnID: []byte(id)}).Marshal() // bytes always marshal
+	return b
+}
+
+// ping makes one round trip to the broker that stores events, not merely to the
+// server that carries them.
+func (s *session) ping(ctx context.Context) error {
+	if err := Discover(ctx, s.Link); err != nil {
+		return broker.Because(broker.ErrHung, err)
+	}
+	return nil
+}
+
+// Drain does nothing: this broker pushes, and what has come stays unacked.
+func (s *session) Drain(time.Duration) {}
+
+func (s *session) Close() error {
+	first, lost := s.MarkClosed()
+	if !first {
+		return nil
+	}
+	defer s.flight.watching.Wait()
+	defer s.Abandon()
+	if lost {
+		return nil // there is nobody to say goodbye to
+	}
+	s.listening.Lock()
+	subs := s.subs
+	s.listening.Unlock()
+	// All at once, so that a broker that hangs costs one time-out.
+	answers := make(chan error, len(subs))
+	for _, sub := range subs {
+		go func() {
+			defer fault.Exit()
+			answers <- sub.Close()
+		}()
+	}
+	var err error
+	for range subs {
+		err = errors.Join(err, <-answers)
+	}
+	if err == nil {
+		err = s.sc.Close()
+	}
+	if err != nil {
+		return fmt.Errorf("closing the session %q: %w", s.Options.ClientID, broker.Because(broker.ErrLost, err))
+	}
+	return nil
+}
