@@ -9,6 +9,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"nats-test/internal/brokertest"
+	"nats-test/internal/brokertest/netsim"
 )
 
 // A sender must feel a slow link, and a receiver that does not read: the server
@@ -46,12 +47,12 @@ func TestSlowReceiversAreDropped(t *testing.T) {
 		if _, err := io.WriteString(c, "CONNECT {\"verbose\":false}\r\nSUB s 1\r\n"); err != nil {
 			t.Fatal(err)
 		}
-		brokertest.Eventually(t, "the server knows the subscription", func() bool { return n.Passed(brokertest.Up) > 40 })
+		brokertest.Eventually(t, "the server knows the subscription", func() bool { return n.Passed(netsim.Up) > 40 })
 		flood(near)
 		if _, err := io.Copy(io.Discard, c); err != nil {
 			t.Error(err)
 		}
-		if passed := n.Passed(brokertest.Down); passed > 140_000_000 {
+		if passed := n.Passed(netsim.Down); passed > 140_000_000 {
 			t.Errorf("%d bytes passed", passed)
 		}
 	})

@@ -15,11 +15,12 @@ import (
 	"go.uber.org/goleak"
 
 	"nats-test/internal/brokertest"
+	"nats-test/internal/brokertest/netsim"
 )
 
 // overNetwork starts a server with a network, a client at its far end, and one
 // that is connected directly. No goroutine may be left.
-func overNetwork(t *testing.T) (n *brokertest.Network, far, near *nats.Conn) {
+func overNetwork(t *testing.T) (n *netsim.Network, far, near *nats.Conn) {
 	t.Helper()
 	s := brokertest.Start(t, brokertest.Config{Plain: true})
 	ignore := goleak.IgnoreCurrent()
@@ -151,7 +152,7 @@ func TestThrottleLimitsEachDirection(t *testing.T) {
 			t.Errorf("%s: %d bytes took %v", name, size, took)
 		}
 	}
-	if passed := n.Passed(brokertest.Up); passed < 2*size {
+	if passed := n.Passed(netsim.Up); passed < 2*size {
 		t.Errorf("%d bytes passed to the server", passed)
 	}
 }
@@ -207,7 +208,7 @@ func TestHalfClose(t *testing.T) {
 	}
 	// What the server sends is lost, and it hears the client all the same.
 	c, in := dial()
-	n.HalfClose(brokertest.Down)
+	n.HalfClose(netsim.Down)
 	if rest, err := io.ReadAll(in); len(rest) > 0 || err != nil {
 		t.Errorf("%q, %v", rest, err)
 	}
@@ -215,7 +216,7 @@ func TestHalfClose(t *testing.T) {
 	wantNumbers(t, sub, 0)
 	// The server reads an end, and closes.
 	c, in = dial()
-	n.HalfClose(brokertest.Up)
+	n.HalfClose(netsim.Up)
 	publish(c)
 	if _, err := io.ReadAll(in); err != nil {
 		t.Error(err)
@@ -231,10 +232,10 @@ func TestHalfClose(t *testing.T) {
 func TestLoseDropsWholeMessages(t *testing.T) {
 	n, far, near := overNetwork(t)
 	sub := subscribe(t, far, "s")
-	n.Lose(brokertest.Holds("\r\n3 "), 1)
+	n.Lose(netsim.Holds("\r\n3 "), 1)
 	send(t, near, "s", 6, 100_000)
 	wantNumbers(t, sub, 0, 1, 2, 4, 5)
-	n.Lose(brokertest.Holds("MSG s "), 4)
+	n.Lose(netsim.Holds("MSG s "), 4)
 	send(t, near, "s", 6, 10)
 	wantNumbers(t, sub, 4, 5)
 	if n.Lost() != 5 || far.Stats().Reconnects != 0 {
@@ -267,7 +268,7 @@ func TestNetworkLies(t *testing.T) {
 			t.Fatalf("%v, %v: want %q", m, err, want)
 		}
 	}
-	n.Lie(brokertest.Claims("true", "another, longer"))
+	n.Lie(netsim.Claims("true", "another, longer"))
 	for _, data := range []string{"true", "as it is"} {
 		if err := near.Publish("orders", []byte(data)); err != nil {
 			t.Fatal(err)

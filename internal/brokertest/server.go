@@ -18,6 +18,8 @@ import (
 	"sync"
 	"time"
 
+	"nats-test/internal/brokertest/netsim"
+
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 )
@@ -301,4 +303,11 @@ func (s *Server) JetStream(opts ...nats.Option) jetstream.JetStream {
 		s.t.Fatal(err)
 	}
 	return js
+}
+
+// Network returns a new network that leads to the server, at first without
+// fault. It ends with the test.
+func (s *Server) Network() *netsim.Network {
+	s.t.Helper()
+	return netsim.New(s.t, fmt.Sprintf("127.0.0.1:%d", freePort(s.t)), s.URL, !s.config.TLS)
 }

@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"nats-test/internal/brokertest"
+	"nats-test/internal/brokertest/netsim"
 )
 
 // Whatever a server says of itself and of others, in place of the truth.
@@ -54,10 +55,10 @@ func TestNothingHostileOfAServerReachesATerminal(t *testing.T) {
 			}
 			return []byte("-ERR 'Permissions Violation for Publish to \"" + words + "\"'\r\nPONG\r\n")
 		},
-		"answers": brokertest.Claims(`"type":"io.nats.jetstream.api`, fault),
-		"stream":  brokertest.Claims(`"stream":"`, `{"stream":"`+json(words)+`","seq":1}`),
-		"ack":     brokertest.Claims(`"seq":`, fault),
-		"member":  brokertest.Claims(`"client":"`, `{"client":"`+json(words)+`","held":1,"limit":1,"quiet":100000,"blocked":100000}`),
+		"answers": netsim.Claims(`"type":"io.nats.jetstream.api`, fault),
+		"stream":  netsim.Claims(`"stream":"`, `{"stream":"`+json(words)+`","seq":1}`),
+		"ack":     netsim.Claims(`"seq":`, fault),
+		"member":  netsim.Claims(`"client":"`, `{"client":"`+json(words)+`","held":1,"limit":1,"quiet":100000,"blocked":100000}`),
 	} {
 		network.Lie(lie)
 		for _, command := range commands {

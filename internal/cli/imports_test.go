@@ -46,7 +46,7 @@ func TestImportsGoOneWay(t *testing.T) {
 		"monitor/port":      "fault",
 		"monitor/streaming": "fault monitor monitor/port",
 		"monitor/jetstream": "fault monitor monitor/port",
-		"soak":              "brokertest",
+		"soak":              "brokertest brokertest/netsim",
 	}
 	for name, may := range allowed {
 		pkg := path.Join(module, name)

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"nats-test/internal/brokertest"
+	"nats-test/internal/brokertest/netsim"
 )
 
 // mostMemory is what a program may take of memory that a server lies to: some
@@ -34,7 +35,7 @@ func spoken(words string) func([]byte) []byte {
 }
 
 // answered is a lie: each answer that holds text is another.
-func answered(text, payload string) func([]byte) []byte { return brokertest.Claims(text, payload) }
+func answered(text, payload string) func([]byte) []byte { return netsim.Claims(text, payload) }
 
 // lies are what a server may say that is forged or broken. Where none of these
 // commands meets one, it ends as ever.
@@ -81,7 +82,7 @@ func cluster(text string) func([]byte) []byte {
 		}
 		changed := bytes.ReplaceAll(payload, []byte(`"num_replicas":1`), []byte(`"num_replicas":3`))
 		changed = bytes.ReplaceAll(changed, []byte(`"config":{`), []byte(`"cluster":`+text+`,"config":{`))
-		return brokertest.WithPayload(message, string(changed))
+		return netsim.WithPayload(message, string(changed))
 	}
 }
 
@@ -93,13 +94,13 @@ func limits(message []byte) []byte {
 	}
 	const below = `"config":{"max_batch":-1,"max_expires":-1,"max_bytes":-1,"ack_wait":-1,"max_waiting":-1,`
 	changed := bytes.ReplaceAll(payload, []byte(`"ack_wait"`), []byte(`"x"`))
-	return brokertest.WithPayload(message, string(bytes.ReplaceAll(changed, []byte(`"config":{`), []byte(below))))
+	return netsim.WithPayload(message, string(bytes.ReplaceAll(changed, []byte(`"config":{`), []byte(below))))
 }
 
 // junk is no Protocol Buffers message.
 func junk(message []byte) []byte {
 	if payload := payloadOf(message); len(payload) > 0 && payload[0] != '{' {
-		return brokertest.WithPayload(message, "\x0f\xff\xff")
+		return netsim.WithPayload(message, "\x0f\xff\xff")
 	}
 	return message
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"nats-test/internal/brokertest"
+	"nats-test/internal/brokertest/netsim"
 )
 
 // An event that stan.go can't read is dropped by it, which it says on stdout.
@@ -20,7 +21,7 @@ func TestAnEventThatCantBeRead(t *testing.T) {
 	network := server.Network()
 	network.Lie(func(message []byte) []byte {
 		if payload := payloadOf(message); bytes.HasPrefix(payload, []byte("\x08\x02")) { // event 2
-			return brokertest.WithPayload(message, "\x08\x02\x12\xff")
+			return netsim.WithPayload(message, "\x08\x02\x12\xff")
 		}
 		return message
 	})
@@ -47,7 +48,7 @@ func TestAnAckThatCantBeRead(t *testing.T) {
 	network := server.Network()
 	network.Lie(func(message []byte) []byte {
 		if bytes.HasPrefix(message, []byte("MSG _STAN.acks.")) {
-			return brokertest.WithPayload(message, "\x0f")
+			return netsim.WithPayload(message, "\x0f")
 		}
 		return message
 	})

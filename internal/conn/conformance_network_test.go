@@ -9,23 +9,24 @@ import (
 	"time"
 
 	"nats-test/internal/brokertest"
+	"nats-test/internal/brokertest/netsim"
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
 	"nats-test/internal/conn/link"
 )
 
 // badNetworks is what networks do while programs work.
-var badNetworks = map[string]func(n *brokertest.Network){
-	"cut":                         (*brokertest.Network).Cut,
-	"the server is not heard":     func(n *brokertest.Network) { n.HalfClose(brokertest.Down) },
-	"the server does not hear":    func(n *brokertest.Network) { n.HalfClose(brokertest.Up) },
-	"messages of the server lost": func(n *brokertest.Network) { n.Lose(brokertest.Holds("MSG "), 5) },
-	"slow":                        func(n *brokertest.Network) { n.Delay(50 * time.Millisecond); n.Throttle(200_000, 200_000) },
-	"nothing passes for a while": func(n *brokertest.Network) {
+var badNetworks = map[string]func(n *netsim.Network){
+	"cut":                         (*netsim.Network).Cut,
+	"the server is not heard":     func(n *netsim.Network) { n.HalfClose(netsim.Down) },
+	"the server does not hear":    func(n *netsim.Network) { n.HalfClose(netsim.Up) },
+	"messages of the server lost": func(n *netsim.Network) { n.Lose(netsim.Holds("MSG "), 5) },
+	"slow":                        func(n *netsim.Network) { n.Delay(50 * time.Millisecond); n.Throttle(200_000, 200_000) },
+	"nothing passes for a while": func(n *netsim.Network) {
 		n.BlackHole(true)
 		time.AfterFunc(time.Second, func() { n.BlackHole(false) })
 	},
-	"cut, and refused for a while": func(n *brokertest.Network) {
+	"cut, and refused for a while": func(n *netsim.Network) {
 		n.Refuse(true)
 		n.Cut()
 		time.AfterFunc(time.Second, func() { n.Refuse(false) })

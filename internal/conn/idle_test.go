@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"nats-test/internal/brokertest"
+	"nats-test/internal/brokertest/netsim"
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
 )
@@ -71,7 +72,7 @@ func TestIdleKnowsOfAnEventThatIsLate(t *testing.T) {
 	l.Idle, l.Subscription.AckWait = 200*time.Millisecond, 5*time.Second
 	r := run(t, l, &recorder{})
 	r.await(2)
-	network.Lose(brokertest.Holds("1003"), 2) // as it is sent, and as the listener looks for it
+	network.Lose(netsim.Holds("1003"), 2) // as it is sent, and as the listener looks for it
 	publish(t, options(t, s), "orders", 1003, 1003)
 	if end, err := r.wait(); end != conn.EndIdle || err != nil {
 		t.Error(end, err)

@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"nats-test/internal/brokertest"
+	"nats-test/internal/brokertest/netsim"
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
 	"nats-test/internal/conn/link"
@@ -126,11 +127,11 @@ func TestLookIsRepeated(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	network.Lose(brokertest.Holds("stream_msg_get_response"), 1)
+	network.Lose(netsim.Holds("stream_msg_get_response"), 1)
 	if _, err := publishOne(t, session, broker.Event{Subject: "orders", ID: "1"}); err != nil || network.Lost() != 1 {
 		t.Errorf("%d lost: %v", network.Lost(), err)
 	}
-	network.Lose(brokertest.Holds("stream_msg_get_response"), 100)
+	network.Lose(netsim.Holds("stream_msg_get_response"), 100)
 	if _, err := publishOne(t, session, broker.Event{Subject: "orders", ID: "1"}); !errors.Is(err, broker.ErrUncertain) {
 		t.Errorf("%d lost: %v", network.Lost(), err)
 	}
@@ -163,7 +164,7 @@ func TestLossEndsALook(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	network.Lose(brokertest.Holds("stream_msg_get_response"), 100)
+	network.Lose(netsim.Holds("stream_msg_get_response"), 100)
 	p := conn.NewPublisher(session, nil)
 	if err := p.Publish(t.Context(), broker.Event{Subject: "orders", ID: "1"}); err != nil {
 		t.Fatal(err)

@@ -11,6 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"nats-test/internal/brokertest"
+	"nats-test/internal/brokertest/netsim"
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
 	"nats-test/internal/conn/link"
@@ -166,7 +167,7 @@ func TestStreamsAsOthersHaveThem(t *testing.T) {
 			}
 			if row.lose > 0 {
 				urls = network.URL
-				network.Lose(brokertest.Holds(`"stream":"orders"`), row.lose)
+				network.Lose(netsim.Holds(`"stream":"orders"`), row.lose)
 			}
 			o := link.Options{Servers: urls, Timeout: 10 * time.Second, Notify: func(line string) { t.Log(line) }}
 			row.publish(t, o, js)
@@ -187,7 +188,7 @@ func TestStreamsAsOthersHaveThem(t *testing.T) {
 	}
 }
 
-func (row *jetRow) start(t *testing.T) (urls string, network *brokertest.Network, js jetstream.JetStream) {
+func (row *jetRow) start(t *testing.T) (urls string, network *netsim.Network, js jetstream.JetStream) {
 	t.Helper()
 	if row.cluster {
 		c := brokertest.StartCluster(t, 3)

@@ -8,7 +8,7 @@ import (
 
 	"github.com/nats-io/nats.go/jetstream"
 
-	"nats-test/internal/brokertest"
+	"nats-test/internal/brokertest/netsim"
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
 	"nats-test/internal/conn/link"
@@ -16,7 +16,7 @@ import (
 
 // publishSlowly stores events over a network that is made worse after the
 // session is there, and checks that each is sent about once.
-func publishSlowly(t *testing.T, o link.Options, events, size int, worse func(n *brokertest.Network)) {
+func publishSlowly(t *testing.T, o link.Options, events, size int, worse func(n *netsim.Network)) {
 	t.Helper()
 	s, js := onJetStream(t, "")
 	createStream(t, js, jetstream.StreamConfig{Name: "orders", Subjects: []string{"orders"}})
@@ -33,7 +33,7 @@ func publishSlowly(t *testing.T, o link.Options, events, size int, worse func(n 
 	if err := p.Flush(); err != nil {
 		t.Error(err)
 	}
-	sent := float64(network.Passed(brokertest.Up)) / float64(events*size)
+	sent := float64(network.Passed(netsim.Up)) / float64(events*size)
 	if _, acked, _ := p.Sent(); acked != events || sent > 1.5 {
 		t.Errorf("%d of %d acked, sent %.2f times", acked, events, sent)
 	}
@@ -44,7 +44,7 @@ func TestSlowUplinkIsNoTimeout(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct{ events, size int }{"many": {500, 2000}, "large": {3, 900_000}} {
 		t.Run(name, func(t *testing.T) {
-			publishSlowly(t, link.Options{Timeout: 3 * time.Second}, test.events, test.size, func(n *brokertest.Network) { n.Throttle(250_000, 0) })
+			publishSlowly(t, link.Options{Timeout: 3 * time.Second}, test.events, test.size, func(n *netsim.Network) { n.Throttle(250_000, 0) })
 		})
 	}
 }
@@ -52,7 +52,7 @@ func TestSlowUplinkIsNoTimeout(t *testing.T) {
 // Answers take longer than the least patience with them.
 func TestSlowAnswersAreWaitedFor(t *testing.T) {
 	t.Parallel()
-	publishSlowly(t, link.Options{Timeout: time.Minute}, 300, 1000, func(n *brokertest.Network) { n.Delay(1200 * time.Millisecond) })
+	publishSlowly(t, link.Options{Timeout: time.Minute}, 300, 1000, func(n *netsim.Network) { n.Delay(1200 * time.Millisecond) })
 }
 
 // What is sent again and again is no progress, however long it takes to leave.
@@ -66,7 +66,7 @@ func TestRepeatsAreNoProgress(t *testing.T) {
 		t.Fatal(err)
 	}
 	network.Throttle(2<<20, 0)
-	network.Lose(brokertest.Holds(`"stream":"orders"`), 1_000_000)
+	network.Lose(netsim.Holds(`"stream":"orders"`), 1_000_000)
 	p := conn.NewPublisher(session, nil)
 	if err := p.Publish(t.Context(), broker.Event{Subject: "orders", Data: make([]byte, 900_000)}); err != nil {
 		t.Fatal(err)

@@ -10,13 +10,14 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 
 	"nats-test/internal/brokertest"
+	"nats-test/internal/brokertest/netsim"
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
 	"nats-test/internal/conn/link"
 )
 
 // ack is in every answer of the stream "orders" to a publisher.
-var ack = brokertest.Holds(`{"stream":"orders"`)
+var ack = netsim.Holds(`{"stream":"orders"`)
 
 // An answer is lost on the way, and the connection goes on: what is repeated
 // after the stream forgot it is stored twice.

@@ -14,6 +14,7 @@ import (
 	"github.com/nats-io/stan.go"
 
 	"nats-test/internal/brokertest"
+	"nats-test/internal/brokertest/netsim"
 )
 
 // The brokers of a situation.
@@ -27,7 +28,7 @@ const (
 type field struct {
 	url     string             // where the programs connect
 	server  *brokertest.Server // the only one, or any
-	network *brokertest.Network
+	network *netsim.Network
 	cluster *brokertest.Cluster
 }
 

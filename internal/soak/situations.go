@@ -5,7 +5,7 @@ package main
 import (
 	"time"
 
-	"nats-test/internal/brokertest"
+	"nats-test/internal/brokertest/netsim"
 )
 
 // A situation is what happens to programs at work, on one broker.
@@ -110,9 +110,9 @@ func blackHole(r *round) {
 }
 
 func halfClose(r *round) {
-	direction, text := brokertest.Up, "to"
+	direction, text := netsim.Up, "to"
 	if r.random.IntN(2) == 0 {
-		direction, text = brokertest.Down, "from"
+		direction, text = netsim.Down, "from"
 	}
 	r.Logf("the way %s the server is closed", text)
 	r.network.HalfClose(direction)
@@ -122,7 +122,7 @@ func halfClose(r *round) {
 func loseAnswers(r *round) {
 	n := 1 + r.random.IntN(20)
 	r.Logf("%d messages of the server are lost", n)
-	r.network.Lose(brokertest.Holds("MSG "), n)
+	r.network.Lose(netsim.Holds("MSG "), n)
 }
 
 // shortOrLong returns a duration up to most, and now and then one up to longest.

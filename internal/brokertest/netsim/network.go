@@ -1,8 +1,8 @@
-package brokertest
+// Package netsim is a network for tests, which fails on demand.
+package netsim
 
 import (
 	"bytes"
-	"fmt"
 	"net"
 	"strings"
 	"sync"
@@ -21,8 +21,8 @@ const (
 
 // A Network lies between programs and a server, and fails on demand while both
 // live. All methods may be called at any time, by several goroutines, and
-// concern what passes from then on. Together with [Server.Freeze] and
-// [Server.Kill] it does to a program what real networks do.
+// concern what passes from then on. Together with a server that is frozen or killed
+// it does to a program what real networks do.
 //
 // A cluster's servers advertise each other's addresses to clients, which do not
 // lead through a Network: set "cluster { no_advertise: true }" there.
@@ -50,18 +50,25 @@ type Network struct {
 	closed      bool
 }
 
-// Network returns a new network that leads to the server, at first without
-// fault. It ends with the test.
-func (s *Server) Network() *Network {
-	s.t.Helper()
-	scheme, server, _ := strings.Cut(s.URL, "://")
-	address := fmt.Sprintf("127.0.0.1:%d", freePort(s.t))
+// T is who uses a network, such as a *testing.T.
+type T interface {
+	Helper()
+	Fatal(args ...any)
+	Cleanup(f func())
+}
+
+// New returns a network that listens at an address and leads to the server at
+// url, at first without fault. It ends with the test. framed tells that what
+// passes is the clear text of the protocol, so that messages can be lost.
+func New(t T, address, url string, framed bool) *Network {
+	t.Helper()
+	scheme, server, _ := strings.Cut(url, "://")
 	n := &Network{
-		URL: scheme + "://" + address, t: s.t, address: address, server: server, framed: !s.config.TLS,
+		URL: scheme + "://" + address, t: t, address: address, server: server, framed: framed,
 		changed: make(chan struct{}), connections: make(map[*connection]bool),
 	}
 	n.listen()
-	s.t.Cleanup(n.end)
+	t.Cleanup(n.end)
 	return n
 }
 
