@@ -14,10 +14,12 @@ func TestNoPackageIsCrowded(t *testing.T) {
 	const mostFiles, mostLines = 12, 320
 	files := make(map[string]int)
 	err := filepath.WalkDir("..", func(name string, _ fs.DirEntry, err error) error {
-		if err != nil || !strings.HasSuffix(name, ".go") || strings.HasSuffix(name, "_test.go") {
+		if err != nil || !strings.HasSuffix(name, ".go") {
 			return err
 		}
-		files[filepath.Dir(name)]++
+		if !strings.HasSuffix(name, "_test.go") {
+			files[filepath.Dir(name)]++
+		}
 		text, err := os.ReadFile(name)
 		if n := bytes.Count(text, []byte("\n")); n > mostLines {
 			t.Errorf("%s has %d lines, at most %d are allowed", name, n, mostLines)

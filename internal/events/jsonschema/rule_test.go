@@ -169,3 +169,43 @@ var (
 	hugeExponent = regexp.MustCompile(`[eE][-+]?[0-9]{4}`)
 	leapSecond   = regexp.MustCompile(`:60`)
 )
+
+// A rule must say "valid" of nothing that the library refuses.
+func TestRuleFrom(t *testing.T) {
+	tests := map[string]bool{
+		ticketSchema: true,
+		`{"type":"object","properties":{"a":{"type":"string","title":"A"}}}`:                          true,
+		`{"type":"object","properties":{"a":{"type":"integer","format":"int64","default":1}}}`:        true,
+		`{"type":"object","properties":{"a":{"type":"object","properties":{"b":{"type":"number"}}}}}`: true,
+		`{"type":"object","additionalProperties":true}`:                                               true,
+		`{"type":"object","additionalProperties":{"type":"string"}}`:                                  false,
+		`{"type":"object","required":["a"]}`:                                                          false,
+		`{"type":"object","properties":{"a":{"type":"string","minLength":1}}}`:                        false,
+		`{"type":"object","properties":{"a":{"type":"string","format":"email"}}}`:                     false,
+		`{"type":"object","properties":{"a":{"type":"integer","minimum":1}}}`:                         false,
+		`{"type":"object","properties":{"a":{"type":["string","null"]}}}`:                             false,
+		`{"type":"object","properties":{"a":{"enum":["x"]}}}`:                                         false,
+		`{"type":"object","properties":{"a":{"type":"string","enum":["x",1]}}}`:                       false,
+		`{"type":"object","properties":{"a":true}}`:                                                   false,
+		`{"type":"object","minProperties":1}`:                                                         false,
+		`{"type":"object","unevaluatedProperties":false}`:                                             false,
+		`{"type":"string","format":"date-time","enum":["x"]}`:                                         false,
+		`{"type":"object","allOf":[]}`:                                                                false,
+		`true`:                                                                                        false, `{}`: false,
+	}
+	for schema, want := range tests {
+		doc, err := contract.DecodeJSON([]byte(schema))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, ok := ruleFrom(doc); ok != want {
+			t.Errorf("%s: %v", schema, ok)
+		}
+	}
+	// Another vocabulary may have other keywords, or not those of validation.
+	c, err := tryJSON(t, "a.json", "a.json", `{"$schema":"https://x.com/m","type":"object","properties":{"a":{"type":"string"}}}`,
+		"m.json", `{"$id":"https://x.com/m","$schema":"https://json-schema.org/draft/2020-12/schema","$vocabulary":{"https://json-schema.org/draft/2020-12/vocab/core":true}}`)
+	if err != nil || c.(*schemaCodec).rule != nil {
+		t.Error(err, "a rule for another vocabulary")
+	}
+}
