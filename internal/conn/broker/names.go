@@ -150,6 +150,8 @@ func CheckCluster(id string) error {
 	return CheckPlain("cluster", id)
 }
 
+// CheckPlain returns an error that wraps [ErrName] if name is too long, or has
+// spaces, control characters or wildcards. what says what it names.
 func CheckPlain(what, name string) error {
 	if len(name) > maxName {
 		return fmt.Errorf("%s %s: %w: more than %d bytes", what, Clip(name), ErrName, maxName)

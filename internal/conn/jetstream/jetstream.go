@@ -86,6 +86,7 @@ func Account(ctx context.Context, l *link.Link, js jetstream.JetStream) (*jetstr
 	return info, Explain(err)
 }
 
+// Client returns what to ask JetStream by over l, in the domain of its options.
 func Client(l *link.Link) (jetstream.JetStream, error) {
 	timeout := jetstream.WithDefaultTimeout(l.Options.Timeout)
 	if l.Options.Domain != "" {

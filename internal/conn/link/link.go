@@ -38,8 +38,8 @@ type Link struct {
 	Breaks chan struct{} // cap 1: the connection broke
 	Broken atomic.Bool   // the connection broke and was not mended yet
 	at     atomic.Value  // string: host and port of the server
-	asking atomic.Int32  // requests of ask that wait
-	delay  atomic.Int64  // of the latest answer to inquire, in ns
+	asking atomic.Int32  // requests of Ask that wait
+	delay  atomic.Int64  // of the latest answer to Inquire, in ns
 	denied chan string   // cap 1: words of the server on a missing permission
 
 	rollDenied atomic.Bool // roll calls are not permitted
@@ -206,8 +206,10 @@ func (l *Link) Leave(reason error) {
 	close(l.lost)
 }
 
+// Lost is closed when the session has ended other than by Close. Err tells why.
 func (l *Link) Lost() <-chan struct{} { return l.lost }
 
+// Err returns why the session is lost, nil if it is not.
 func (l *Link) Err() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()

@@ -49,6 +49,7 @@ func ShownURL(text string) string {
 
 func shown(u *url.URL) string { return u.Scheme + "://" + u.Host }
 
+// ParseServer parses the URL of a server, whose scheme may be missing.
 func ParseServer(s string) (*url.URL, error) {
 	s = strings.TrimSpace(s)
 	if !strings.Contains(s, "://") {

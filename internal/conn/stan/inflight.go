@@ -15,7 +15,7 @@ import (
 
 const (
 	// never is a time-out that stan.go counts from the hand-over of each event;
-	// stanFlight has one of its own.
+	// flight has one of its own.
 	never = 24 * time.Hour
 
 	// The events in flight may be as many bytes as are acked in roomTime, and in

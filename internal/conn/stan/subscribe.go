@@ -88,10 +88,6 @@ func (s *session) subscribe(ctx context.Context, sub broker.Subscription) (broke
 	return broker.Place{Subject: sub.Subject, Position: max(first, 1) - 1, MaxInFlight: limit}, nil
 }
 
-// The server pushes as many events as may be unacked, whatever their size. If
-// the size is known, no more are asked for than take about pushBytes; mostPushed
-// is what may wait here before the session is given up for one that asks for less.
-
 func (s *session) inFlight(sub broker.Subscription) int {
 	s.listening.Lock()
 	defer s.listening.Unlock()
@@ -99,7 +95,8 @@ func (s *session) inFlight(sub broker.Subscription) int {
 	return max(1, min(sub.MaxInFlight, pushBytes/size))
 }
 
-// pushBytes bounds what the server pushes where the size of events is known.
+// pushBytes is how many bytes of events are asked for where their size is known.
+// The server pushes as many events as may be unacked, whatever their size.
 const pushBytes = 8 << 20
 
 type delivered struct{ *stan.Msg }

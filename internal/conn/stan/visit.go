@@ -13,9 +13,9 @@ import (
 	"nats-test/internal/fault"
 )
 
-// A Visit is a short stay with NATS Streaming: as a client,
-// since only clients are told where clients are closed, and since the server
-// that counts it among its own is the one that was meant.
+// A Visit is a short stay with NATS Streaming: as a client, since only clients are
+// told where clients are closed, and since the server that counts it among its own
+// is the one that was meant.
 type Visit struct {
 	ID    string // its client ID
 	Inbox string // where the server asks whether it is alive
