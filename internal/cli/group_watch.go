@@ -22,7 +22,7 @@ type groupWatch struct {
 	tell     *console.Console
 	o        *listenOptions
 	listener *conn.Listener
-	backend  broker.Backend
+	clients  bool          // the monitoring port names them
 	now      chan struct{} // cap 1: poll at once
 	done     sync.WaitGroup
 	stop     context.CancelFunc // nil before it was started
@@ -57,7 +57,7 @@ func newGroupWatch(tell *console.Console, o *listenOptions) *groupWatch {
 
 // joined notes the places that were joined, and polls the members until ctx is done
 // or end is called.
-func (w *groupWatch) joined(ctx context.Context, l *conn.Listener, b broker.Backend, places []broker.Place) {
+func (w *groupWatch) joined(ctx context.Context, l *conn.Listener, clients bool, places []broker.Place) {
 	w.mu.Lock()
 	if w.places != nil {
 		w.broke = time.Now()
@@ -67,7 +67,7 @@ func (w *groupWatch) joined(ctx context.Context, l *conn.Listener, b broker.Back
 	w.places = places
 	w.mu.Unlock()
 	if w.stop == nil && !w.tell.Quiet {
-		w.listener, w.backend = l, b
+		w.listener, w.clients = l, clients
 		ctx, w.stop = context.WithCancel(ctx)
 		w.done.Go(func() {
 			defer fault.Exit()
@@ -173,7 +173,7 @@ func (w *groupWatch) missing(from, others []string) []string {
 // noun for them. The monitoring port of NATS Streaming knows all members; without
 // it listeners answer each other, and other members stay unknown.
 func (w *groupWatch) present(ctx context.Context) (ids []string, noun string, err error) {
-	if w.backend == broker.STAN {
+	if w.clients {
 		ids, err := streaming.GroupMembers(ctx, w.o.MonitorURL(), w.o.subjects, w.o.Group, w.o.Durable)
 		if err == nil && slices.Contains(ids, w.o.Options.ClientID) {
 			w.byPort = true

@@ -103,7 +103,7 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *console.Console
 
 	o.Options.Notify = func(line string) { tell.Warn("%s", line) }
 	h.group = newGroupWatch(tell, o)
-	var backend broker.Backend
+	var traits *broker.Traits // of the broker, once it was reached
 	var listener *conn.Listener
 	listener = &conn.Listener{
 		Options:  o.Options,
@@ -112,24 +112,24 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *console.Console
 			Group: o.Group, Durable: o.Durable, Start: o.start, AckWait: o.ackWait, MaxInFlight: o.inFlight(),
 		},
 		NoAck: o.noAck, UntilEnd: o.untilEnd, Idle: o.idle, Persist: again, Rest: o.rest,
-		Reached: func(b broker.Backend, again bool) {
-			backend = b
+		Reached: func(b broker.Backend, t broker.Traits, again bool) {
+			traits = &t
 			if again {
 				return
 			}
 			o.TellBackend(tell, b)
-			h.noAcks = b == broker.JetStream && o.Group == "" && o.Durable == ""
+			h.noAcks = !t.LoneAcks && o.Group == "" && o.Durable == ""
 			if h.noAcks && (o.noAck || o.ackWaitGiven) {
 				tell.Say("--no-ack and --ack-wait are ignored: without a group or durable, JetStream wants no acks")
 			}
-			if b == broker.STAN {
+			if t.Clients {
 				o.tellPosition(ctx, tell)
 			}
 		},
 		Joined: func(places []broker.Place, again bool) {
 			h.joined = true
 			o.tellJoined(tell, places, again)
-			h.group.joined(ctx, listener, backend, places)
+			h.group.joined(ctx, listener, traits.Clients, places)
 		},
 	}
 	end, err := listener.Run(ctx, h)
@@ -140,7 +140,7 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *console.Console
 			tell.Warn("%v", err)
 		}
 		return errRestart
-	case parent.Err() != nil && !h.joined && backend == "":
+	case parent.Err() != nil && !h.joined && traits == nil:
 		return fmt.Errorf("%w before it was connected to %s: nothing was handled", console.ErrInterrupted, o.Options.Where())
 	case parent.Err() != nil && !h.joined:
 		return fmt.Errorf("%w before it listened to %s: nothing was handled", console.ErrInterrupted, strings.Join(o.subjects, ", "))

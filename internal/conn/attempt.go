@@ -71,7 +71,7 @@ func (s *attempt) run(ctx context.Context, first bool) (End, error) {
 	}
 	s.reached, s.backend, s.traits = true, session.Backend(), session.Traits()
 	if s.Reached != nil {
-		s.Reached(session.Backend(), !first)
+		s.Reached(session.Backend(), session.Traits(), !first)
 	}
 	s.latest = time.Now()
 	for _, p := range s.positions {

@@ -78,7 +78,7 @@ type Listener struct {
 	// Reached, if set, is called when the broker was reached, before the
 	// subjects are joined; Joined after every successful join. again is false
 	// for the first.
-	Reached func(b broker.Backend, again bool)
+	Reached func(b broker.Backend, t broker.Traits, again bool)
 	Joined  func(places []broker.Place, again bool)
 }
 

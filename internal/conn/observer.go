@@ -16,8 +16,8 @@ import (
 // An Observer is a connection that looks at a broker and takes no part: on
 // NATS Streaming it is no client, on JetStream it has no consumer.
 type Observer struct {
-	link    *link.Link
-	backend broker.Backend
+	link *link.Link
+	kind *kindOfBroker
 }
 
 // Observe connects to the server that o describes, and finds out which broker
@@ -43,11 +43,14 @@ func Observe(ctx context.Context, o link.Options) (*Observer, error) {
 	if err != nil {
 		return nil, fmt.Errorf("connecting to %s: %w", attempted(o), err)
 	}
-	return &Observer{l, kind.name}, nil
+	return &Observer{l, kind}, nil
 }
 
 // Backend tells which broker was found.
-func (o *Observer) Backend() broker.Backend { return o.backend }
+func (o *Observer) Backend() broker.Backend { return o.kind.name }
+
+// Traits returns what is special about this kind of broker.
+func (o *Observer) Traits() broker.Traits { return o.kind.traits }
 
 // NATS returns the connection. It ends with o.
 func (o *Observer) NATS() *nats.Conn { return o.link.NC }

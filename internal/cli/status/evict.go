@@ -67,7 +67,7 @@ func evict(ctx context.Context, s *console.System, v view, tell *console.Console
 		return v.Explain(ctx, err)
 	}
 	defer observer.Close()
-	if observer.Backend() != broker.STAN {
+	if !observer.Traits().Clients {
 		return console.Hinted(errors.New("JetStream has no clients that could be closed"),
 			"what a dead member holds comes again after the ack wait")
 	}

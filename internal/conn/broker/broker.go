@@ -79,6 +79,9 @@ type Traits struct {
 	// DearRest: Rest is a subscription, for a listener that shares its position
 	// with nobody.
 	DearRest bool
+	// Clients: the broker knows its clients, and what each holds; its monitoring
+	// port names them.
+	Clients bool
 }
 
 // A Mark is an event that is stored, and where.

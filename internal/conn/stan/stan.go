@@ -32,7 +32,7 @@ type session struct {
 	sizes     map[string]int // of the newest event found, by subject
 }
 
-var Traits = broker.Traits{LoneAcks: true, DearRest: true}
+var Traits = broker.Traits{LoneAcks: true, DearRest: true, Clients: true}
 
 // Present asks for the cluster. The error wraps [broker.ErrNoCluster] if there is
 // none, and [broker.ErrSilentCluster] if it is not known whether there is one.
