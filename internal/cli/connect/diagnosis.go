@@ -10,7 +10,6 @@ import (
 
 	"nats-test/internal/conn/broker"
 	"nats-test/internal/conn/doctor"
-	steps "nats-test/internal/conn/doctor"
 	"nats-test/internal/conn/link"
 )
 
@@ -39,9 +38,9 @@ func (b *Broker) diagnose(ctx context.Context, err error) (found doctor.Diagnosi
 	o := b.Options
 	o.Timeout = min(checkStep, cmp.Or(o.Timeout, link.DefaultTimeout))
 	var s summary
-	found = steps.Diagnose(looking, o, nil, s.add)
+	found = doctor.Diagnose(looking, o, nil, s.add)
 	if ctx.Err() != nil || len(s.servers) == 0 {
-		return steps.Diagnosis{}, ""
+		return doctor.Diagnosis{}, ""
 	}
 	return found, "checked: " + s.String() + " (`listen doctor` tells more)"
 }
@@ -55,7 +54,7 @@ type summary struct {
 // mostSummed is the number of servers that a summary names.
 const mostSummed = 3
 
-func (s *summary) add(f steps.Finding) {
+func (s *summary) add(f doctor.Finding) {
 	if f.Short == "" {
 		return
 	}
