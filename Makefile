@@ -9,7 +9,7 @@ SOAK_DURATION ?= 5m
 # Without cgo the programs are static: they start faster, and run anywhere.
 BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w'
 # Tests wait for servers more than they work: more packages at a time than cores.
-TEST := $(GO) test -p 4 $(if $(COUNT),-count $(COUNT) -timeout 4h,-timeout 20m)
+TEST := $(GO) test $(if $(COUNT),-count $(COUNT) -timeout 4h,-timeout 20m)
 
 .PHONY: help build install test race lint outdated vuln bench soak demo server pf
 
@@ -23,7 +23,7 @@ install: ## install both programs into PREFIX (default: Go's own bin folder)
 	$(BUILD) -o "$(PREFIX)/" ./cmd/...
 
 test: node-modules ## run all tests (COUNT=20: as often, which shows what fails now and then)
-	$(TEST) ./...
+	$(TEST) -p 4 ./...
 
 race: node-modules ## run all tests with the race detector (COUNT=20, too)
 	$(TEST) -race ./...

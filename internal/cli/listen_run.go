@@ -120,7 +120,7 @@ func (o *listenOptions) listenOnce(parent context.Context, tell *console.Console
 			o.TellBackend(tell, b)
 			h.noAcks = !t.LoneAcks && o.Group == "" && o.Durable == ""
 			if h.noAcks && (o.noAck || o.ackWaitGiven) {
-				tell.Say("--no-ack and --ack-wait are ignored: without a group or durable, JetStream wants no acks")
+				tell.Say("--no-ack and --ack-wait are ignored: without a group or durable, this broker wants no acks")
 			}
 			if t.Clients {
 				o.tellPosition(ctx, tell)

@@ -2,8 +2,8 @@
 // and options a run. Messages for people go to stderr; programs read stdout and the
 // exit code.
 //
-// The package's rule: the process's globals are read in [Main] alone, and
-// errors are printed in one place.
+// The package's rule: a command sees the process through its [System] alone, which
+// console.Process makes, and errors are printed in one place.
 package cli
 
 import (

@@ -110,7 +110,7 @@ var errNoEvents = console.Explained(errors.New("there is no event on stdin"), co
 
 // each calls do with every event, in order, until one is bad, do fails, stop is
 // closed (nil is never), or stdout takes no more. If ctx is done before the
-// last, the error is errInterrupted.
+// last, the error is [console.ErrInterrupted].
 func (r *reader) each(ctx context.Context, out *results, stop func() <-chan struct{}, do func(data []byte) error) error {
 	for n := 0; ; n++ {
 		var it item

@@ -187,8 +187,8 @@ func (r *results) flush(ctx context.Context) error {
 	return r.err
 }
 
-// close ends the writer when it has written what it has, or, once ctx is done,
-// when nobody reads it.
+// close waits for the writer to write what is left; once ctx is done it gives up on
+// a stdout that nobody reads.
 func (r *results) close(ctx context.Context) {
 	r.mu.Lock()
 	r.ended = true

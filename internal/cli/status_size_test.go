@@ -93,7 +93,6 @@ func large(part int) map[string]map[string]string {
 // Answers of any size are looked at in a time that grows with them: eight times
 // as much takes less than 16 times the work.
 func TestStatusOfMuch(t *testing.T) {
-	t.Parallel()
 	const parts, most = 8, 2 * 8
 	small := large(parts)
 	for name, answers := range large(1) {
@@ -120,7 +119,6 @@ func statusWork(t *testing.T, answers map[string]string) time.Duration {
 
 // One signal ends a look, wherever it is.
 func TestStatusOfMuchInterrupted(t *testing.T) {
-	t.Parallel()
 	for name, answers := range large(1) {
 		for _, args := range [][]string{{"status"}, {"status", "-o", "json", "--watch"}} {
 			for _, at := range []string{"/streaming/channelsz", "/streaming/clientsz"} {

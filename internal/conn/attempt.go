@@ -160,18 +160,21 @@ func (s *attempt) join(ctx context.Context, session *Conn) error {
 	if err != nil {
 		return err
 	}
-	if s.places, err = session.Subscribe(ctx, subs); err != nil {
-		return err
-	}
-	for i, place := range s.places {
+	begin := time.Now()
+	s.places, err = session.Subscribe(ctx, subs)
+	for i, place := range s.places { // also where another one failed
 		p := s.positions[s.Subjects[i]]
+		if p.joinedAt.IsZero() {
+			p.joinedAt = begin
+		}
+		p.afresh = false
 		if s.traits.PlacesNew && s.Subscription.Start.Kind == broker.StartNew && p.first == 0 && !place.Resumed {
 			p.first = place.Position + 1
 		}
 		p.limit.Store(int64(place.MaxInFlight))
 		p.origin, p.ackWait, p.from = place.Origin, place.AckWait, firstWanted(subs[i].Start, place, p.end)
 	}
-	return nil
+	return err
 }
 
 // subscriptions are what is asked for in this session. The error names all
@@ -194,9 +197,6 @@ func (s *attempt) subscriptions(ctx context.Context, session *Conn) ([]broker.Su
 		sub.Subject, sub.Start, sub.Size, sub.Earlier, sub.Blocked = subject, start, p.size, &p.earlier, s.handler.Blocked
 		sub.GaveUp = func(sequence uint64, deliveries int) { s.gaveUp(subject, p, sequence, deliveries) }
 		sub.Deliver = func(m *broker.Message, more bool) bool { return s.deliver(ctx, m, more, p) }
-		if p.joinedAt.IsZero() {
-			p.joinedAt = time.Now()
-		}
 		if start.Kind == broker.StartSequence && p.whole.last < start.Sequence {
 			p.whole.last = start.Sequence - 1
 		}

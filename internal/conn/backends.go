@@ -16,6 +16,7 @@ type kindOfBroker struct {
 	name   broker.Backend
 	traits broker.Traits
 	absent error // what the error wraps if it is not there
+	silent error // and if it is not known whether it is there; nil for nothing
 
 	// called returns what errors call the one that the options lead to, and
 	// asked what asking for it is called.
@@ -36,7 +37,7 @@ type kindOfBroker struct {
 // kinds are the backends, the one that is preferred first.
 var kinds = []*kindOfBroker{
 	{
-		name: broker.STAN, traits: stan.Traits, absent: broker.ErrNoCluster,
+		name: broker.STAN, traits: stan.Traits, absent: broker.ErrNoCluster, silent: broker.ErrSilentCluster,
 		called:  func(o link.Options) string { return fmt.Sprintf("cluster %q", o.Cluster) },
 		asked:   func(o link.Options) string { return fmt.Sprintf("the NATS Streaming cluster %q", o.Cluster) },
 		present: stan.Present, open: stan.Open, opens: true,
@@ -81,6 +82,9 @@ func detect(ctx context.Context, l *link.Link) (*kindOfBroker, error) {
 	var answers []error
 	for _, k := range kinds {
 		err := k.present(ctx, l)
+		if k.silent != nil && errors.Is(err, broker.ErrHung) {
+			err = broker.Because(k.silent, err)
+		}
 		answers = append(answers, err)
 		if err == nil || !errors.Is(err, broker.ErrAbsent) && !errors.Is(err, broker.ErrAuth) {
 			break

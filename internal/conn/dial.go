@@ -115,10 +115,9 @@ func attempted(o link.Options) string {
 			names = append(names, k.called(o))
 		}
 	}
-	sep := " or "
-	if o.Domain != "" { // first what was asked for by name
-		slices.Reverse(names)
-		sep = ", or "
+	if o.Domain == "" || len(names) == 1 {
+		return strings.Join(names, " or ") + " at " + o.Where()
 	}
-	return strings.Join(names, sep) + " at " + o.Where()
+	slices.Reverse(names) // first what was asked for by name
+	return strings.Join(names, ", or ") + ", at " + o.Where()
 }

@@ -23,6 +23,7 @@ type position struct {
 	limit    atomic.Int64  // of unacked events in this session
 	ackWait  time.Duration // the consumer's, where there is one
 	from     uint64        // the first event wanted in this session
+	afresh   bool          // the broker has other events now, and none was asked for yet
 
 	// For UntilEnd.
 	end     uint64 // the newest event at the start, 0 for none, or where that is not known
@@ -87,28 +88,32 @@ func (s *attempt) start(ctx context.Context, session broker.Session, subject str
 	}
 	asked, before, seen := s.Subscription.Start, p.origin, max(p.sequence, p.end)
 	var newest broker.Mark
+	denied := false
 	if before.Stream != "" || seen > 0 {
 		var err error
-		if newest, err = session.Newest(ctx, subject); err != nil && (before.Stream != "" || !errors.Is(err, broker.ErrAuth)) {
+		newest, err = session.Newest(ctx, subject)
+		denied = before.Stream == "" && errors.Is(err, broker.ErrAuth) // what can't be asked is not taken for a loss
+		if err != nil && !denied {
 			return broker.Start{}, err
-		}
-		if err != nil { // what can't be asked is not taken for a loss
-			newest.Sequence, newest.Time = seen, p.time
 		}
 		p.origin = newest.Origin
 	}
 	if before.Stream != "" && before.Stream != newest.Stream {
 		s.options.Notify(fmt.Sprintf("%s is stored by the stream %s now, and no longer by %s: starting at its first event there", subject, newest.Stream, before.Stream))
-		p.sequence, p.end, p.earlier = 0, 0, broker.Earlier{}
+		p.sequence, p.end, p.endTold, p.earlier = 0, 0, false, broker.Earlier{}
+		p.first, p.afresh = min(p.first, 1), true
 		return broker.Start{Kind: broker.StartAll}, nil
 	}
-	anew, err := s.beganAnew(ctx, session, subject, p, before, newest)
-	if err != nil {
-		return broker.Start{}, err
+	anew := false
+	if !denied {
+		var err error
+		if anew, err = s.beganAnew(ctx, session, subject, p, before, newest); err != nil {
+			return broker.Start{}, err
+		}
 	}
 	if anew {
 		forgotten := fmt.Sprintf("%s began anew meanwhile: the broker has forgotten its events up to #%d at least",
-			subject, max(p.sequence, p.end))
+			subject, max(p.sequence, p.end, max(p.first, 1)-1))
 		if s.Subscription.Durable != "" {
 			forgotten += ", and the position of the durable " + s.Subscription.Durable
 		}
@@ -117,9 +122,12 @@ func (s *attempt) start(ctx context.Context, session broker.Session, subject str
 		}
 		s.options.Notify(forgotten + "; starting at its first event")
 		p.sequence, p.whole, p.earlier = 0, run{}, broker.Earlier{}
+		p.first, p.afresh = min(p.first, 1), true
 		return broker.Start{Kind: broker.StartAll}, nil
 	}
 	switch {
+	case p.afresh && p.sequence == 0:
+		return broker.Start{Kind: broker.StartAll}, nil
 	case s.Subscription.Durable != "" && asked.Kind == broker.StartNew && s.traits.PlacesNew:
 		return p.sinceJoined(), nil // for a consumer that was deleted
 	case s.Subscription.Durable != "":
@@ -165,7 +173,9 @@ func (s *attempt) firstStart(ctx context.Context, session broker.Session, subjec
 	if placed {
 		return asked, nil
 	}
-	p.first = newest.Sequence + 1
+	if p.first == 0 { // else since the first attempt to join
+		p.first = newest.Sequence + 1
+	}
 	return p.sinceJoined(), nil
 }
 
@@ -174,15 +184,18 @@ func (s *attempt) firstStart(ctx context.Context, session broker.Session, subjec
 // and is restarted. What can't be asked is not taken for a loss.
 func (s *attempt) beganAnew(ctx context.Context, session broker.Session, subject string, p *position, before broker.Origin, newest broker.Mark) (bool, error) {
 	seen := max(p.sequence, p.end)
-	if seen == 0 {
+	if seen == 0 && (p.first == 0 || s.UntilEnd) { // nothing depends on it
 		return false, nil
 	}
 	if !before.Since.IsZero() && !newest.Since.IsZero() {
 		// Of a stream in memory whose server was restarted, the time is the same.
 		return !before.Since.Equal(newest.Since) || newest.Sequence > 0 && newest.Sequence < seen, nil
 	}
+	if seen == 0 {
+		return false, nil
+	}
 	var err error
-	if !newest.Told() {
+	if !newest.Told() || newest.Sequence > 0 && newest.Time.IsZero() {
 		newest, err = session.Find(ctx, subject, 0)
 	}
 	switch {

@@ -32,7 +32,7 @@ type exportEnum struct {
 	at     *contract.Place // and where
 }
 
-// The kinds of shapes that an export knows beside those of shape.go: those of
+// The kinds of shapes that an export knows beside those of package contract: those of
 // the built-in catalogue.
 const (
 	exportString  = "string"

@@ -1,7 +1,7 @@
 // Package connect turns flags, environment variables and NATS contexts into a
 // connection to a broker, and explains why there is none.
 //
-// The package's rule: [Flags] are as typed, [Broker] is checked and complete.
+// The package's rule: [Flags] are as typed, [Broker] is checked.
 package connect
 
 import (
@@ -77,7 +77,7 @@ func (f *Flags) Resolve(s *console.System, cmd *cobra.Command) (*Broker, error) 
 	}
 	for _, how := range []string{"replicas", "max-bytes"} {
 		if cmd.Flags().Changed(how) && !f.given.CreateStream {
-			return nil, console.Usage(cmd, "--%s says how --create-stream makes a stream: give both", how)
+			return nil, console.Usage(cmd, "--%s needs --create-stream", how)
 		}
 	}
 	if cmd.Flags().Changed("replicas") && (f.given.Replicas < 1 || f.given.Replicas > 5) {

@@ -2,7 +2,8 @@
 // messages, colours, escaping, kinds of flags, and the one table of errors, exit
 // codes and hints.
 //
-// The package's rule: errors are printed here alone, and hints are in one table.
+// The package's rule: errors are printed here alone. The exit code of an error, and the
+// hint for one that is known, are in one table (exit.go).
 package console
 
 import (

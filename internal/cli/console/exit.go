@@ -41,6 +41,7 @@ const exitHelp = `Exit codes:
   130  interrupted before all that was asked for was done
 `
 
+// Reasons for which a command fails, beside those of packages broker and events.
 var (
 	ErrUsage    = errors.New("usage")
 	ErrContract = errors.New("contract")
@@ -50,6 +51,7 @@ var (
 	ErrInterrupted = errors.New("interrupted")
 )
 
+// ForAccount is the hint where JetStream is not enabled for the account.
 const ForAccount = "enable JetStream for the account of these credentials, use others (--user, --creds), or connect to another server with --server"
 
 // ends maps errors to exit codes and hints. The first match counts.

@@ -28,7 +28,7 @@ func Exclusive(cmd *cobra.Command, names ...string) error {
 func Complete(cmd *cobra.Command, flag string, values ...string) {
 	err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 	if err != nil {
-		panic(fmt.Sprintf("completing --%s: %v", flag, err)) // no such flag: a slip in this package
+		panic(fmt.Sprintf("completing --%s: %v", flag, err)) // no such flag: a slip in this program
 	}
 }
 

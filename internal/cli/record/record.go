@@ -58,7 +58,7 @@ func Unwrap(data []byte, subject string) ([]byte, error) {
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields()
 	err := d.Decode(&record)
-	if err != nil || record.Sequence == nil || record.Time == nil || record.Deliveries == nil || record.Data == nil {
+	if err != nil || record.Subject == nil || record.Sequence == nil || record.Time == nil || record.Deliveries == nil || record.Data == nil {
 		return data, nil // no record: the contract will say what is wrong with it
 	}
 	if *record.Subject != subject {

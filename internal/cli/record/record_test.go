@@ -40,3 +40,17 @@ func FuzzRecord(f *testing.F) {
 		}
 	})
 }
+
+// What only looks like a record is an event's data, for its contract to judge.
+func TestUnwrapNoRecord(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{
+		`{"subject":null,"sequence":1,"time":"2020-01-01T00:00:00Z","deliveries":1,"data":{}}`,
+		`{"subject":"a","sequence":null,"time":"2020-01-01T00:00:00Z","deliveries":1,"data":{}}`,
+		`{"subject":"a","sequence":1,"time":"2020-01-01T00:00:00Z","deliveries":1}`,
+	} {
+		if data, err := Unwrap([]byte(text), "a"); err != nil || string(data) != text {
+			t.Errorf("%s: %s, %v", text, data, err)
+		}
+	}
+}

@@ -1,7 +1,8 @@
 // Package status holds the commands that look at a broker and mend its state: listen
 // status, listen evict and listen forget.
 //
-// The package's rule: it asks first, and changes only what it has shown.
+// The package's rule: status only looks; evict and forget check the state again
+// before they change anything.
 package status
 
 import (

@@ -30,8 +30,9 @@ type Session interface {
 
 	// Subscribe asks for the events of several subjects. If the broker stores
 	// none of some of them, nor would, it asks for nothing: the error names them
-	// all and wraps [ErrNoStream]. The broker sends no more than MaxInFlight
-	// events of each beyond those that were acked.
+	// all and wraps [ErrNoStream]. With another error it returns the places of
+	// those, the first of subs, of which events may come already. The broker
+	// sends no more than MaxInFlight events of each beyond those that were acked.
 	Subscribe(ctx context.Context, subs []Subscription) ([]Place, error)
 
 	// Newest returns the end of where the events of subject are stored now.

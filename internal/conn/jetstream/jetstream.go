@@ -39,6 +39,7 @@ type Session struct {
 	streams map[string]*jetstream.StreamInfo // by subject, as first seen
 }
 
+// Traits of JetStream.
 var Traits = broker.Traits{MessageIDs: true, Streams: true, ExtendsWait: true, Gapless: true, PlacesNew: true, AckFloor: true}
 
 // Present asks whether the account has JetStream. The error wraps

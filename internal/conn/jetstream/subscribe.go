@@ -43,7 +43,7 @@ func (s *Session) Subscribe(ctx context.Context, subs []broker.Subscription) ([]
 	for i, sub := range subs {
 		var err error
 		if places[i], err = s.subscribe(ctx, sub); err != nil {
-			return nil, fmt.Errorf("subscribing to %q: %w", sub.Subject, err)
+			return places[:i], fmt.Errorf("subscribing to %q: %w", sub.Subject, err)
 		}
 	}
 	return places, nil

@@ -247,7 +247,7 @@ const (
 	// MostPushed ends a session, for one that asks for less.
 	MostPushed = 64 << 20
 
-	// MostWaiting is more than waits where mostPushed is noticed in time. More is
+	// MostWaiting is more than waits where [MostPushed] is noticed in time. More is
 	// dropped, which ends the session, too.
 	MostWaiting = 2*MostPushed + 1
 )

@@ -128,7 +128,7 @@ func (g *Guard) nameFor(server string) nats.Option {
 	}
 }
 
-// check returns an error that wraps errUntrusted for a server that must not see
+// check returns an error that wraps [wire.ErrUntrusted] for a server that must not see
 // the secret, and tells of each such server once.
 func (g *Guard) check() error {
 	address, _ := g.at.Load().(string)

@@ -32,17 +32,15 @@ type session struct {
 	sizes     map[string]int // of the newest event found, by subject
 }
 
+// Traits of NATS Streaming.
 var Traits = broker.Traits{LoneAcks: true, DearRest: true, Clients: true}
 
 // Present asks for the cluster. The error wraps [broker.ErrNoCluster] if there is
-// none, and [broker.ErrSilentCluster] if it is not known whether there is one.
+// none.
 func Present(ctx context.Context, l *link.Link) error {
 	err := Discover(ctx, l)
-	switch {
-	case errors.Is(err, nats.ErrNoResponders):
+	if errors.Is(err, nats.ErrNoResponders) {
 		return broker.Because(broker.ErrNoCluster, err)
-	case errors.Is(err, broker.ErrHung):
-		return broker.Because(broker.ErrSilentCluster, err)
 	}
 	return err
 }

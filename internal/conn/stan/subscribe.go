@@ -27,7 +27,7 @@ func (s *session) Subscribe(ctx context.Context, subs []broker.Subscription) ([]
 	for i, sub := range subs {
 		var err error
 		if places[i], err = s.subscribe(ctx, sub); err != nil {
-			return nil, err
+			return places[:i], err
 		}
 	}
 	return places, nil

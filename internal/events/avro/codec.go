@@ -22,7 +22,7 @@ type typeCodec struct {
 	text       string // the schema with all that it refers to
 	definition string
 	root       *schemaType
-	others     sync.Map // *avroVersion by fingerprint: what other publishers write
+	others     sync.Map // *version, or an error, by fingerprint: what other publishers write
 }
 
 // A version reads what was written with another version of a contract.

@@ -5,7 +5,7 @@ package contract
 // breaks those who still have the old one. Shapes of recursive types are
 // cyclic.
 type Shape struct {
-	Kind   string  // in the format's own word: "string", "int64", "array", …; shapeObject and so on where one of these fits
+	Kind   string  // in the format's own word: "string", "int64", "array", …; [Object] and so on where one of these fits
 	Fields []Field // of an object, in the contract's order
 	Open   bool    // an object that may have further fields; an Avro enum with a default
 

@@ -1,3 +1,7 @@
+// Package jetstream reads the state of an account's streams and consumers from the
+// JetStream API.
+//
+// The package's rule: it only looks, and every read is bounded.
 package jetstream
 
 import (

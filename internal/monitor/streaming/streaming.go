@@ -1,3 +1,7 @@
+// Package streaming reads the state of a NATS Streaming server: from its monitoring
+// port, and by asking its clients whether they are alive.
+//
+// The package's rule: it only looks, and every read is bounded.
 package streaming
 
 import (

@@ -1,0 +1,72 @@
+package conn
+
+import (
+	"context"
+	"testing"
+	"time"
+
+	"nats-test/internal/conn/broker"
+	"nats-test/internal/conn/jetstream"
+	"nats-test/internal/conn/link"
+	"nats-test/internal/conn/stan"
+)
+
+// Answers of a broker about one subject.
+type answers struct {
+	broker.Session
+	newest, found broker.Mark
+	err           error
+}
+
+func (a *answers) Newest(context.Context, string) (broker.Mark, error)       { return a.newest, a.err }
+func (a *answers) Find(context.Context, string, uint64) (broker.Mark, error) { return a.found, a.err }
+
+// What a listener does that comes back to a subject of which it has seen #5.
+func TestWhereToGoOn(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	before := broker.Origin{Stream: "S", Since: now.Add(-time.Hour)}
+	for name, test := range map[string]struct {
+		traits   broker.Traits
+		origin   broker.Origin
+		untilEnd bool
+		answers
+		want broker.Start
+	}{
+		"nothing happened": {jetstream.Traits, before, false, answers{newest: broker.Mark{Sequence: 5, Origin: before}},
+			broker.Start{Kind: broker.StartSequence, Sequence: 6}},
+		// The first join ended after this subject, and before the listener knew of its stream.
+		"of no known stream": {jetstream.Traits, broker.Origin{}, false, answers{newest: broker.Mark{Sequence: 5, Origin: before}, found: broker.Mark{Sequence: 5, Time: now, Origin: before}},
+			broker.Start{Kind: broker.StartSequence, Sequence: 6}},
+		"the stream is another": {jetstream.Traits, before, false, answers{newest: broker.Mark{Sequence: 3, Origin: broker.Origin{Stream: "S", Since: now}}},
+			broker.Start{Kind: broker.StartAll}},
+		"asking is not permitted": {stan.Traits, broker.Origin{}, true, answers{err: broker.ErrAuth},
+			broker.Start{Kind: broker.StartSequence, Sequence: 1}}, // none is known to be handled
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := &attempt{Listener: &Listener{UntilEnd: test.untilEnd}, traits: test.traits, options: link.Options{Notify: func(string) {}}}
+			p := &position{joinedAt: now, sequence: 5, time: now, origin: test.origin, handled: newHandledSet(1, 1)}
+			if test.untilEnd {
+				p.end, p.endTold = 10, true
+			}
+			if got, err := s.start(t.Context(), &test.answers, "a", p); err != nil || got != test.want {
+				t.Errorf("%+v, %v", got, err)
+			}
+		})
+	}
+}
+
+// Where the end was is not known in another stream.
+func TestEndOfAnotherStream(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	s := &attempt{Listener: &Listener{UntilEnd: true}, traits: jetstream.Traits, options: link.Options{Notify: func(string) {}}}
+	p := &position{joinedAt: now, sequence: 5, time: now, end: 10, endTold: true, origin: broker.Origin{Stream: "S", Since: now}}
+	a := &answers{newest: broker.Mark{Sequence: 5, Origin: broker.Origin{Stream: "T", Since: now}}}
+	if _, err := s.start(t.Context(), a, "a", p); err != nil {
+		t.Fatal(err)
+	}
+	if newLooker(s, a).atRest(p, &looked{err: broker.ErrUntold}) {
+		t.Error("at rest, and nothing is known")
+	}
+}
