@@ -79,8 +79,8 @@ func readRestarts(in io.Reader, restart chan<- struct{}) {
 	}
 }
 
-// listenOnce is one listener's life, up to errRestart. One that lived before
-// does not give up when it can't join at once.
+// listenOnce runs one listener until it ends, or is restarted (errRestart). With
+// again, it does not give up when it can't join at once.
 func (o *listenOptions) listenOnce(parent context.Context, tell *console.Console, h *eventHandler, restart <-chan struct{}, again bool) error {
 	ctx, cancel := context.WithCancelCause(parent)
 	defer cancel(nil)

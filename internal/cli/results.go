@@ -46,8 +46,8 @@ type results struct {
 	err     error  // why stdout takes no more
 }
 
-// Lines wait, while others are about to come, until there are minWrite bytes
-// of them. From maxPending on, sending waits, too.
+// Lines are buffered up to minWrite bytes while more are expected. From maxPending
+// bytes on, sending waits.
 const (
 	minWrite   = 16 << 10
 	maxPending = 256 << 10
@@ -206,8 +206,8 @@ func (r *results) close(ctx context.Context) {
 	r.bar.close()
 }
 
-// summary says how it went, where that is more than the one line, and returns
-// what the command ends with. read is how many events were read so far; cut says
+// summary prints the totals, where there was more than one event, and returns the
+// command's error. read is how many events were read so far; cut says
 // that a signal came before the last.
 func (r *results) summary(p *conn.Publisher, read int, cut bool, took time.Duration, err error) error {
 	r.bar.close()

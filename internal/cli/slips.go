@@ -88,7 +88,7 @@ func tooMany(cmd *cobra.Command, args []string) error {
 	return console.Explained(fmt.Errorf("%d subjects, and one is possible", len(args)), console.ErrUsage, "data is given with --data, in quotes: --data '{…}'; or --data @FILE")
 }
 
-// orFile adds to the error of data that is the name of a file how that is named.
+// orFile adds the hint --data @FILE to err if data is the name of a file.
 func orFile(data string, err error) error {
 	if _, invalid := errors.AsType[*events.InvalidError](err); invalid && isFile(data) {
 		return console.Hinted(err, "a file is named with an @: --data %s", shellescape.Quote("@"+data))

@@ -30,7 +30,7 @@ type kindOfBroker struct {
 
 	// open opens a session. found tells that present has found the broker.
 	open func(ctx context.Context, l *link.Link, found bool) (broker.Session, error)
-	// opens: open itself tells best whether the broker is there.
+	// opens: open itself detects an absent broker, so that present is not needed.
 	opens bool
 }
 

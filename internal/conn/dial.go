@@ -39,9 +39,8 @@ func (c *Conn) Lost() <-chan struct{} { return c.link.Lost() }
 // Err returns why the session is lost, nil if it is not.
 func (c *Conn) Err() error { return c.link.Err() }
 
-// Members returns the client IDs of those that share a group with this
-// session, by name, itself among them: of those that answer its roll call,
-// which listeners of this package do.
+// Members returns the sorted client IDs of the group's members that answer the roll
+// call, as listeners of this package do; this session is among them.
 func (c *Conn) Members(ctx context.Context) ([]string, error) { return c.link.Members(ctx) }
 
 // Others returns the URLs of further servers of the cluster, which those

@@ -36,7 +36,7 @@ type Handler interface {
 	Blocked() time.Duration
 }
 
-// Acks wait for at most so many events, or so long plus one event.
+// Events are acked after flushEvents events or flushAfter, plus one event.
 const (
 	flushEvents = 128
 	flushAfter  = 10 * time.Millisecond

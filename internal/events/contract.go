@@ -34,9 +34,8 @@ func (c *Contract) Compile() error {
 	return err
 }
 
-// Encode returns the wire form of an author's data, which is JSON whatever the
-// format: itself without the white space between its parts, for JSON. Data that
-// breaks the contract, or has fields that it does not name, is an
+// Encode checks data, which is JSON whatever the format, and returns its wire
+// form: of a contract in JSON Schema, data without white space. Data that breaks the contract, or has fields that it does not name, is an
 // [*InvalidError] with every fault.
 func (c *Contract) Encode(data []byte) ([]byte, error) {
 	codec, err := c.codec()

@@ -8,16 +8,15 @@ import (
 	"nats-test/internal/events/contract"
 )
 
-// A pair is what is the same in two versions of a contract: a field, a value of
-// an enum, a variant of a union. One of the two is nil if it is new or gone.
+// A pair is a field, enum value or union variant in both versions of a contract.
+// One of the two is nil if it is new or gone.
 type pair[T any] struct {
 	before, after *T
 	owner         string // who had the number of after before, if that is another
 }
 
-// match finds what is the same in before and after: by the name, and of what is
-// left by the number, if they are numbered. It keeps the order of before; what
-// is new follows.
+// match pairs before and after: by name, and the rest by number, if they are
+// numbered. It keeps the order of before; new ones follow.
 func match[T any](before, after []T, numbered bool, key func(T) (name string, number int)) []pair[T] {
 	named, pairs := make(map[string]*T), make([]pair[T], len(before))
 	for i := range after {

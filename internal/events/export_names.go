@@ -87,7 +87,7 @@ func isUpper(c byte) bool  { return 'A' <= c && c <= 'Z' }
 func isLower(c byte) bool  { return 'a' <= c && c <= 'z' }
 func isLetter(c byte) bool { return isUpper(c) || isLower(c) }
 
-// visible turns what could end a line in some language into a space.
+// visible replaces control characters and line breaks of any language by a space.
 func visible(r rune) rune {
 	if r < ' ' || r == 0x7f || r == '\u0085' || r == '\u2028' || r == '\u2029' {
 		return ' '

@@ -19,7 +19,7 @@ import (
 // subjects to their contracts.
 const ManifestName = "events.yaml"
 
-// An entry is what a manifest says of one subject.
+// An entry is one subject's entry in a manifest.
 type entry struct {
 	subject string
 

@@ -62,8 +62,8 @@ func (h *History) Add(s *Snapshot) {
 			sub.Rate, sub.Growth = change(key, numbers{sub.Delivered, sub.Lag})
 			quiet, moved := lasts(key, sub.Delivered, sub.Unacked)
 			sub.Quiet, sub.moved = max(sub.Quiet, quiet), moved
-			// Acks on their way look like lost events, but the next look finds
-			// others. What is lost holds the ack floor.
+			// Acks in flight look like lost events, but the ack floor moves on;
+			// only where it stays are events lost.
 			if least, known := h.lost[key]; known {
 				sub.Lost = min(sub.Lost, least)
 			}

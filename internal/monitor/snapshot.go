@@ -14,8 +14,8 @@ import (
 	"time"
 )
 
-// A Snapshot is what a broker told at one time of its channels or streams, and
-// of who takes the events from there.
+// A Snapshot is the state of a broker's channels or streams at one time, and of
+// those who subscribe to them.
 type Snapshot struct {
 	Time    time.Time `json:"time"`
 	Backend string    `json:"backend"`           // "stan" or "jetstream"
@@ -76,9 +76,9 @@ type Subscription struct {
 	Paused  bool `json:"paused,omitempty"`
 
 	AckWait time.Duration `json:"-"`
-	// Lost is how many unacked events no member that answers says it holds, on
-	// JetStream; LostFor is for how long there were some, and no event up to
-	// which all are acked (AckFloor, a sequence) was added.
+	// Lost counts unacked events that no answering member holds, on JetStream.
+	// LostFor is for how long there were some while AckFloor, the sequence up to
+	// which all events are acked, did not move.
 	Lost     int           `json:"lost,omitempty"`
 	LostFor  time.Duration `json:"-"`
 	AckFloor uint64        `json:"ack_floor,omitempty"`

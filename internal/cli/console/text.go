@@ -10,10 +10,9 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-// Printable escapes what could move the cursor, hide text or end the line:
-// control characters, bytes that are not UTF-8, and marks that are not seen
-// themselves, such as those that change the direction of text. In JSON, what it
-// escapes means the same as before.
+// Printable escapes characters that move the cursor, hide text or end the line:
+// control characters, bytes that are not UTF-8, and invisible marks, such as those
+// that change the direction of text. Escaped JSON means the same as before.
 func Printable(s string) string {
 	if strings.IndexFunc(s, unprintable) < 0 && utf8.ValidString(s) {
 		return s

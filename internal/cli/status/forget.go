@@ -160,7 +160,7 @@ func (o *forgetOptions) visit(ctx context.Context, observer *conn.Observer, from
 	return visit, nil
 }
 
-// what names the position as the broker stores it.
+// what describes the position as the broker stores it.
 func (o *forgetOptions) what(p *monitor.Subscription) string {
 	switch {
 	case p.Consumer != "":

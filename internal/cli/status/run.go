@@ -12,11 +12,11 @@ import (
 	"nats-test/internal/monitor"
 )
 
-// A report is a snapshot with the judgements on it.
+// A report is a snapshot with the findings on it.
 type report struct {
 	*monitor.Snapshot
 	Healthy    bool                `json:"healthy"`
-	Judgements []monitor.Judgement `json:"judgements"`
+	Findings []monitor.Finding `json:"judgements"`
 }
 
 // snapshot takes a snapshot and judges it.
@@ -26,12 +26,12 @@ func (o *statusOptions) snapshot(ctx context.Context, from reader, h *monitor.Hi
 		return nil, err
 	}
 	h.Add(snapshot)
-	r := &report{Snapshot: snapshot, Healthy: true, Judgements: snapshot.Judge(o.settle)}
-	for _, j := range r.Judgements {
+	r := &report{Snapshot: snapshot, Healthy: true, Findings: snapshot.Judge(o.settle)}
+	for _, j := range r.Findings {
 		r.Healthy = r.Healthy && !j.Stuck
 	}
-	if r.Judgements == nil {
-		r.Judgements = []monitor.Judgement{}
+	if r.Findings == nil {
+		r.Findings = []monitor.Finding{}
 	}
 	return r, nil
 }

@@ -35,7 +35,7 @@ func paintReport(tell *console.Console) *reportPaint {
 	}
 }
 
-// text returns a report, width columns wide, 0 for no limit. The judgements stand
+// text returns a report, width columns wide, 0 for no limit. The findings stand
 // first if it is watched; else last, near the prompt.
 func (p *reportPaint) text(r *report, width int, watched bool) string {
 	rows, more := reportRows(r, watched)
@@ -46,7 +46,7 @@ func (p *reportPaint) text(r *report, width int, watched bool) string {
 	if more > 0 {
 		shown += p.faint.Sprintf("and %d more: name a subject, or see -o json", more) + "\n"
 	}
-	parts := []string{p.summary(r, width), shown, p.judgement(r, width)}
+	parts := []string{p.summary(r, width), shown, p.findings(r, width)}
 	if watched {
 		parts[1], parts[2] = parts[2], parts[1]
 	}
@@ -68,16 +68,16 @@ func (p *reportPaint) summary(r *report, width int) string {
 	return p.head.Sprint(strings.Join(console.Wrap(text, width), "\n")) + "\n"
 }
 
-func (p *reportPaint) judgement(r *report, width int) string {
+func (p *reportPaint) findings(r *report, width int) string {
 	var b strings.Builder
 	line := func(c *color.Color, text string) {
 		for i, l := range console.Wrap(text, width-2) {
 			b.WriteString(strings.Repeat("  ", min(i, 1)) + c.Sprint(l) + "\n")
 		}
 	}
-	for i, j := range r.Judgements {
+	for i, j := range r.Findings {
 		if i == mostJudgements {
-			line(p.warn, fmt.Sprintf("and %d more: see -o json", len(r.Judgements)-i))
+			line(p.warn, fmt.Sprintf("and %d more: see -o json", len(r.Findings)-i))
 			break
 		}
 		if j.Stuck {

@@ -60,7 +60,7 @@ type Session interface {
 	Close() error
 }
 
-// Traits are what differs between brokers for those who use a session. Nothing
+// Traits describe how brokers differ for callers of a session. Nothing
 // else may depend on which broker it is.
 type Traits struct {
 	// MessageIDs: events carry an ID, by which a repeat is known, and headers.

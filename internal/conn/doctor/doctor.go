@@ -16,7 +16,7 @@ import (
 	"nats-test/internal/conn/link/wire"
 )
 
-// A Finding is what one step of a diagnosis found out. Its texts may hold what
+// A Finding is the result of one step of a diagnosis. Its texts may hold what
 // a server said, but never a secret.
 type Finding struct {
 	Step   Step

@@ -8,11 +8,11 @@ package contract
 import "fmt"
 
 // A Codec is the contract of one subject in one format: it turns the JSON that
-// people write and read into what travels, and back. It may be used by several
+// people write and read into its wire form, and back. It may be used by several
 // goroutines, and keeps nothing of the bytes it is given.
 //
-// What decode returns, encode takes, and makes bytes of it that decode to the
-// same; of what encode made, the same bytes.
+// Encode accepts the output of Decode, and its result decodes to the same JSON. What
+// Encode made is made again, byte for byte, of what it decodes to.
 type Codec interface {
 	// Encode checks an author's data, which should be one JSON value, and
 	// returns its wire form, or everything that is wrong with the data. It

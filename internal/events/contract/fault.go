@@ -11,11 +11,11 @@ type Fault struct {
 	Problem string
 }
 
-// MaxFaults bounds what is told of one event.
+// MaxFaults is the most faults reported for one event.
 const MaxFaults = 100
 
-// Bounded returns faults ordered by path, and those alone that are told. With
-// more, there may be others.
+// Bounded returns the first [MaxFaults] faults by path. more says that there may be
+// others.
 func Bounded(faults []Fault, more bool) []Fault {
 	slices.SortStableFunc(faults, func(a, b Fault) int {
 		return cmp.Or(cmp.Compare(a.Path, b.Path), cmp.Compare(a.Problem, b.Problem))

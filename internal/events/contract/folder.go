@@ -25,7 +25,7 @@ func NewFolder(path string) *Folder { return &Folder{path: path} }
 // EmbeddedFolder returns a folder of files that are part of the program.
 func EmbeddedFolder(files fs.FS) *Folder { return &Folder{files: files} }
 
-// What is read of a catalogue is bounded: so much of a file, and so many files.
+// Limits for reading a catalogue: bytes of a file, and files.
 const (
 	MaxFile  = 4 << 20
 	maxFiles = 10_000

@@ -30,7 +30,7 @@ func DecodeJSON(data []byte) (any, error) {
 	return value, nil
 }
 
-// SyntaxProblem says in what way data, which err stopped the reading of, is no JSON.
+// SyntaxProblem explains why data is not JSON, given the decoder's err.
 func SyntaxProblem(data []byte, err error) error {
 	var syntax *json.SyntaxError
 	switch {
@@ -116,4 +116,5 @@ func IsJSONNumber(text string) bool {
 	return text != "" && (text[0] == '-' || IsDigit(text[0])) && strings.TrimSpace(text) == text && json.Valid([]byte(text))
 }
 
+// IsDigit reports whether b is an ASCII digit.
 func IsDigit(b byte) bool { return '0' <= b && b <= '9' }

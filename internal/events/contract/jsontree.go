@@ -76,6 +76,7 @@ func (t *Tree) Get(key string) *Tree {
 	return &Tree{}
 }
 
+// Members returns the items of an array, nil of anything else.
 func (t *Tree) Members() []*Tree {
 	if t.Kind != '[' {
 		return nil

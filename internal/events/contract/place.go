@@ -43,6 +43,7 @@ func (p *Place) ShortPointer() string {
 	return b.String()
 }
 
+// PointerOf returns the pointer to a location as errors show it.
 func PointerOf(location []string) string {
 	var at *Place
 	for _, token := range location {

@@ -24,6 +24,7 @@ const (
 	Any    = "anything" // the contract says nothing about it
 )
 
+// A Field is one field of an object.
 type Field struct {
 	Name     string
 	Number   int // of a Protobuf field, else 0
@@ -32,11 +33,13 @@ type Field struct {
 	Shape    *Shape
 }
 
+// An EnumValue is one value of an enum.
 type EnumValue struct {
 	Name   string
 	Number int // of a Protobuf enum's value, else 0
 }
 
+// A Variant is one of the types of a union.
 type Variant struct {
 	Name  string // as the union tells them apart: a type's name, or ""
 	Shape *Shape

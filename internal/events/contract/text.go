@@ -25,6 +25,7 @@ func Shorten(text string) string {
 	return CutOff(text) + "…"
 }
 
+// CutOff returns the beginning of a text that is too long for an error.
 func CutOff(text string) string {
 	if len(text) <= LongestShown {
 		return text
@@ -115,6 +116,7 @@ func appendShort(text []byte, value any) []byte {
 	return append(text, JSONText(value)...)
 }
 
+// DisplayAll returns values as errors show them, one more than [MostChoices] at most.
 func DisplayAll(values []any) []string {
 	all := make([]string, min(len(values), MostChoices+1))
 	for i := range all {

@@ -14,7 +14,7 @@ import (
 	"nats-test/third_party/jsonschema"
 )
 
-// Format is JSON Schema, by which what travels is the author's JSON.
+// Format is JSON Schema: the wire form is the author's JSON.
 var Format = &contract.Format{
 	Name: "jsonschema", Title: "JSON Schema", Extension: ".json",
 	Evolution: contract.Evolution{Reads: readsJSON},
@@ -204,7 +204,7 @@ const (
 	maxExponent = 3 // digits
 )
 
-// unfit returns what keeps value from being given to the validator, or nil.
+// unfit returns the limit that value exceeds before it is validated, or nil.
 func unfit(value any) *contract.Fault {
 	fault, _ := weigh(value)
 	return fault

@@ -100,8 +100,8 @@ func says(s *jsonschema.Schema) bool {
 	})
 }
 
-// together returns the schemas that a value must keep, all of them, without
-// alternatives: s, what it refers to, and so on.
+// together returns all schemas that a value must keep: s, and every schema that it
+// refers to, without alternatives.
 func together(s *jsonschema.Schema) []*jsonschema.Schema {
 	var all []*jsonschema.Schema
 	seen := make(map[*jsonschema.Schema]bool)

@@ -86,8 +86,8 @@ const (
 
 // checkSize returns an error for a message whose messages are nested too
 // deeply, or too many. The libraries' own limits don't hold for what is packed
-// into an Any, and count JSON and the wire form differently. Short ones, of so
-// many bytes, can't be large.
+// into an Any, and count JSON and the wire form differently. Those of less
+// than shortEvent bytes can't be large.
 func (c *messageCodec) checkSize(m protoreflect.ProtoMessage, bytes int) error {
 	if c.flat && bytes < shortEvent {
 		return nil

@@ -11,8 +11,8 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// streams returns what is told of all streams. Of one that nobody answers for,
-// as while it has no leader, only the name is known.
+// streams returns the info of all streams. Of a stream without a leader, only the
+// name is known.
 func (r *Reader) streams(ctx context.Context) (found []*jetstream.StreamInfo, err error) {
 	var names []string
 	err = r.Ask(ctx, func(ctx context.Context) error {

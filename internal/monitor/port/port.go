@@ -26,8 +26,8 @@ const MaxBytes = 8 << 20
 // answerBytes is the most of one answer: it is held in memory as it came.
 const answerBytes = 64 << 20
 
-// MostObjects bounds what is made of all answers: each takes up to some 200
-// bytes of memory.
+// MostObjects is the most JSON objects decoded from all answers of a look. Each takes
+// up to some 200 bytes of memory.
 const MostObjects = 500_000
 
 // A List is a JSON array of objects. (Each null of another would take as much
@@ -57,7 +57,7 @@ func (l *List[T]) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
-// ErrAbsent: the server answers that it has not got what was asked for.
+// ErrAbsent: the server answers that it does not have it (404).
 var ErrAbsent = errors.New("not found")
 
 // A Port is a monitoring port, and how much is taken from it.

@@ -22,10 +22,10 @@ const (
 // confirmWait is how long the server may take to say that nobody is there.
 const confirmWait = 5 * time.Second
 
-// confirm asks those behind inboxes that seem to be gone, and returns those of
-// whom the server does not say so itself. It says so at once: before it reads
-// that no more answers are wanted, which follows the question. What a
-// neighbour says, who must hear the question first, comes too late.
+// confirm asks again at inboxes that seem to be gone, and returns those for which
+// the server itself sends no "no responders". It sends that at once: before it
+// reads the unsubscribe that follows the request. A forged one of a neighbour, who
+// must get the request first, comes too late.
 func (h *Heartbeats) confirm(ctx context.Context, inboxes []string) (there []string, err error) {
 	var mu sync.Mutex
 	absent := make([]bool, len(inboxes))

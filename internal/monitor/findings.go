@@ -8,11 +8,10 @@ import (
 	"time"
 )
 
-// A Judgement is one sentence on what is wrong.
-type Judgement struct {
+// A Finding is one sentence on what is wrong.
+type Finding struct {
 	Kind string `json:"kind"`
-	// Stuck tells that events do not reach somebody who wants them; else it is
-	// only good to know.
+	// Stuck: events do not reach a subscriber. Otherwise it is a note.
 	Stuck bool   `json:"stuck"`
 	Text  string `json:"text"`
 	Hint  string `json:"hint,omitempty"` // what to type or do
@@ -41,23 +40,23 @@ var kinds = []string{
 	"replica",        // is away
 }
 
-// nearly is the part of a limit from which on it is told.
+// nearly is the share of a limit from which on it is reported.
 const nearly = 0.9
 
-// Judge tells what is wrong, the worst first. What does not move for settled is
-// called stuck, as far as [History.Add] knows.
-func (s *Snapshot) Judge(settled time.Duration) []Judgement {
-	var all []Judgement
+// Judge returns findings, the worst first. What has not moved for settled is stuck,
+// as far as [History.Add] knows.
+func (s *Snapshot) Judge(settled time.Duration) []Finding {
+	var all []Finding
 	for _, name := range s.Absent {
 		why := "is not there: nothing is stored, and nobody listens"
 		if s.Backend == "jetstream" {
 			why = "is in no stream: its events are not stored"
 		}
-		all = append(all, Judgement{Kind: "absent", Stuck: !strings.Contains(name, "*"), Channel: name, Text: name + " " + why,
+		all = append(all, Finding{Kind: "absent", Stuck: !strings.Contains(name, "*"), Channel: name, Text: name + " " + why,
 			Hint: "`listen status` without a subject shows what is there"})
 	}
 	if used := s.Total; s.MaxChannels > 0 && float64(used) >= nearly*float64(s.MaxChannels) {
-		all = append(all, Judgement{Kind: "channels", Events: uint64(used),
+		all = append(all, Finding{Kind: "channels", Events: uint64(used),
 			Text: fmt.Sprintf("%d of at most %d channels are there: beyond that, events of a new one are refused", used, s.MaxChannels),
 			Hint: "raise max_channels, or let idle channels go with max_inactivity"})
 	}
@@ -68,8 +67,8 @@ func (s *Snapshot) Judge(settled time.Duration) []Judgement {
 		}
 	}
 	all = append(all, s.silent()...)
-	slices.SortStableFunc(all, func(a, b Judgement) int {
-		worse := func(j Judgement) int {
+	slices.SortStableFunc(all, func(a, b Finding) int {
+		worse := func(j Finding) int {
 			if j.Stuck {
 				return 0
 			}
@@ -82,18 +81,18 @@ func (s *Snapshot) Judge(settled time.Duration) []Judgement {
 }
 
 // judge tells what is wrong with a channel or stream itself.
-func (c *Channel) judge(backend string) []Judgement {
+func (c *Channel) judge(backend string) []Finding {
 	what := "channel " + c.Name
 	if backend == "jetstream" {
 		what = "stream " + c.Name
 	}
-	var all []Judgement
+	var all []Finding
 	if c.Leaderless {
-		all = append(all, Judgement{Kind: "refusing", Stuck: true, Channel: c.Name,
+		all = append(all, Finding{Kind: "refusing", Stuck: true, Channel: c.Name,
 			Text: what + " has no leader: it takes and gives no events until most of its servers are there again"})
 	}
 	if len(c.Away) > 0 {
-		all = append(all, Judgement{Kind: "replica", Channel: c.Name,
+		all = append(all, Finding{Kind: "replica", Channel: c.Name,
 			Text: fmt.Sprintf("%s has replicas that are away: %s", what, strings.Join(c.Away, ", "))})
 	}
 	part, limit := float64(c.Events)/float64(max(1, c.MaxEvents)), fmt.Sprintf("%d events", c.MaxEvents)
@@ -106,7 +105,7 @@ func (c *Channel) judge(backend string) []Judgement {
 	if part < nearly {
 		return all
 	}
-	j := Judgement{Kind: "near-limit", Channel: c.Name, Hint: "raise the limit, or remove events"}
+	j := Finding{Kind: "near-limit", Channel: c.Name, Hint: "raise the limit, or remove events"}
 	var late []string // who has not got the oldest event
 	for _, sub := range c.Subscriptions {
 		if sub.Lag > 0 && sub.Delivered < c.First && sub.Survives() && sub.wantsAll(c) {
@@ -134,25 +133,25 @@ func (c *Channel) judge(backend string) []Judgement {
 }
 
 // judge tells what is wrong with one position on channel c.
-func (s *Subscription) judge(c *Channel, settled time.Duration) []Judgement {
+func (s *Subscription) judge(c *Channel, settled time.Duration) []Finding {
 	on, quiet := s.on(c), s.Quiet.Round(time.Second)
-	var all []Judgement
-	add := func(j Judgement, text string, args ...any) {
+	var all []Finding
+	add := func(j Finding, text string, args ...any) {
 		j.Channel, j.Group, j.Text = c.Name, cmp.Or(s.Group, s.Consumer, s.Durable), fmt.Sprintf(text, args...)
 		all = append(all, j)
 	}
 	if s.Missed > 0 && s.Survives() {
-		add(Judgement{Kind: "missed-events", Stuck: s.Lag > 0, Events: s.Missed},
+		add(Finding{Kind: "missed-events", Stuck: s.Lag > 0, Events: s.Missed},
 			"%s has missed %s of %s (#%d to #%d): dropped by the channel's limits before it got them",
 			s.Who(), events(s.Missed), on, s.Delivered+1, s.Delivered+s.Missed)
 	}
 	if s.GivenUp > 0 {
-		add(Judgement{Kind: "given-up", Hint: "look at them with listen --deliver seq:N, or at what became of them"},
+		add(Finding{Kind: "given-up", Hint: "look at them with listen --deliver seq:N, or at what became of them"},
 			"%s gave up some events of %s, up to #%d: they were delivered as often as its max deliver allows, and not acked",
 			s.Who(), on, s.GivenUp)
 	}
 	if behind := s.Lag + uint64(s.Unacked); s.Offline && behind > 0 && s.Survives() && !s.Paused { // what is unacked comes to the next, too
-		j := Judgement{Kind: "offline", Stuck: true, Events: behind, Hint: "start one of its members"}
+		j := Finding{Kind: "offline", Stuck: true, Events: behind, Hint: "start one of its members"}
 		// Services may ask for events now and then. Groups of listen always do.
 		if n := len(s.Members); s.Consumer != "" && n > 0 { // whoever may publish could answer for it
 			j.Hint = "look at what they do, or start another member"
@@ -168,29 +167,29 @@ func (s *Subscription) judge(c *Channel, settled time.Duration) []Judgement {
 	}
 	switch {
 	case s.Paused && s.Lag > 0:
-		add(Judgement{Kind: "paused", Stuck: true, Events: s.Lag}, "%s is paused and %s behind on %s", s.Who(), events(s.Lag), on)
+		add(Finding{Kind: "paused", Stuck: true, Events: s.Lag}, "%s is paused and %s behind on %s", s.Who(), events(s.Lag), on)
 	case s.Lost == 0 || s.LostFor == 0 || s.LostFor < settled || s.Offline && len(s.Members) == 0:
 	case len(s.Members) == 0:
-		add(Judgement{Kind: "lost-events", Events: uint64(s.Lost)},
+		add(Finding{Kind: "lost-events", Events: uint64(s.Lost)},
 			"%s of %s %s unacked in %s, nothing was acked for %v, and nobody asks for more: a member was killed, left or is at work; "+
 				"they come again %v after their delivery",
 			events(uint64(s.Lost)), on, plural(s.Lost, "is", "are"), s.Who(), quiet, s.AckWait)
 	default:
 		// More requests than listeners: others take part, who answer no roll call.
-		add(Judgement{Kind: "lost-events", Stuck: s.Waiting <= len(s.Members), Events: uint64(s.Lost)},
+		add(Finding{Kind: "lost-events", Stuck: s.Waiting <= len(s.Members), Events: uint64(s.Lost)},
 			"%s of %s %s unacked in %s, and no member that answers holds them: one was killed, hangs or is no `listen`; "+
 				"they come again %v after their delivery",
 			events(uint64(s.Lost)), on, plural(s.Lost, "is", "are"), s.Who(), s.AckWait)
 	}
 	if s.full() && s.Quiet >= settled {
-		add(Judgement{Kind: "stalled-member", Stuck: true, Events: s.Lag,
+		add(Finding{Kind: "stalled-member", Stuck: true, Events: s.Lag,
 			Hint: "look at what its members do with their events, or raise the consumer's max ack pending"},
 			"%s is stalled on %s: %d of %d unacked, the most for all members together, nothing acked for %v, %s wait",
 			s.Who(), on, s.Unacked, s.Limit, quiet, events(s.Lag))
 	}
 	for _, m := range s.Members {
 		if m.Blocked >= max(settled, blockedFor) {
-			add(Judgement{Kind: "blocked-member", Stuck: m.Unacked > 0 || s.Lag > 0, Client: m.Client, Events: uint64(m.Unacked),
+			add(Finding{Kind: "blocked-member", Stuck: m.Unacked > 0 || s.Lag > 0, Client: m.Client, Events: uint64(m.Unacked),
 				Hint: "have its output read again, or stop it: others get what it holds"},
 				"member %s of %s can't write: its output has not been read for %v, and it holds %s of %s",
 				m.Client, s.Who(), m.Blocked.Round(time.Second), events(uint64(m.Unacked)), on)
@@ -207,7 +206,7 @@ func (s *Subscription) judge(c *Channel, settled time.Duration) []Judgement {
 		if s.Lag > 0 {
 			waits = fmt.Sprintf(", %s wait", events(s.Lag))
 		}
-		add(Judgement{Kind: "stalled-member", Stuck: true, Client: m.Client, Events: s.Lag,
+		add(Finding{Kind: "stalled-member", Stuck: true, Client: m.Client, Events: s.Lag,
 			Hint: hint},
 			"%s is stalled on %s: %d of %d in flight, nothing acked for %v%s",
 			who, on, m.Unacked, m.MaxInFlight, m.Quiet.Round(time.Second), waits)

@@ -8,7 +8,7 @@ import (
 )
 
 // silent tells of clients that do not answer and hold events.
-func (s *Snapshot) silent() []Judgement {
+func (s *Snapshot) silent() []Finding {
 	type holding struct {
 		state  State
 		groups []string // as sentences name them
@@ -47,10 +47,10 @@ func (s *Snapshot) silent() []Judgement {
 			}
 		}
 	}
-	var all []Judgement
+	var all []Finding
 	for _, id := range order {
 		h := found[id]
-		j := Judgement{Kind: "dead-client", Client: id, Events: h.n, Stuck: h.awaits, Group: strings.Join(h.groups, ", ")}
+		j := Finding{Kind: "dead-client", Client: id, Events: h.n, Stuck: h.awaits, Group: strings.Join(h.groups, ", ")}
 		who := "client " + id
 		if len(h.groups) > 0 {
 			who += " of group " + Some(h.groups)
