@@ -22,7 +22,7 @@ type Finding struct {
 	Events  uint64 `json:"events,omitempty"` // that are concerned
 }
 
-// The kinds of judgements, the worst first.
+// The kinds of findings, the worst first.
 var kinds = []string{
 	"refusing",       // a full stream, or one without a leader, takes no events
 	"missed-events",  // were dropped before a position came to them

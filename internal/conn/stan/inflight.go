@@ -37,7 +37,7 @@ type flight struct {
 	events   []*handed  // the oldest first; nil before the first
 	count    int        // of those not answered
 	bytes    int64
-	failed   bool          // an event was refused or given up: none is sent any more
+	failures int           // events that were refused, and how often some were given up
 	begun    bool          // the watch
 	moved    time.Time     // when an event was answered, or the first handed over
 	room     int64         // for bytes
@@ -65,10 +65,11 @@ func (f *flight) begin(l *link.Link) {
 // [broker.Session.Publish], done is called unless send returns an error.
 func (f *flight) send(size int64, done func(broker.Receipt, error), put func(answered func(string, error)) error) error {
 	f.mu.Lock()
-	for f.count > 0 && (f.failed || f.count >= f.link.Options.Window || f.bytes+size > f.room) {
+	failures := f.failures
+	for f.count > 0 && (f.failures != failures || f.count >= f.link.Options.Window || f.bytes+size > f.room) {
 		f.changed.Wait()
 	}
-	if f.failed { // nothing is sent behind what failed, and all know by now why
+	if f.failures != failures { // nothing is sent behind what failed; by now it is known which was the first
 		f.mu.Unlock()
 		return errFailed
 	}
@@ -107,10 +108,11 @@ var errFailed = broker.Because(broker.ErrLost, errors.New("an event before it wa
 func (f *flight) settle() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	failures := f.failures
 	for f.count > 0 {
 		f.changed.Wait()
 	}
-	if f.failed {
+	if f.failures != failures {
 		return errFailed
 	}
 	return nil
@@ -123,7 +125,9 @@ func (f *flight) answered(e *handed, id string, err error) {
 	if e.over {
 		return
 	}
-	f.failed = f.failed || err != nil
+	if err != nil { // who waits for room is to know of it
+		f.failures++
+	}
 	e.done(broker.Receipt{ID: id}, explainAck(err))
 	f.end(e)
 	f.moved = time.Now()
@@ -180,7 +184,9 @@ func (f *flight) giveUp(silence time.Duration, reason error) {
 	if time.Since(f.moved) < silence || wrote != nil && time.Since(*wrote) < silence {
 		return
 	}
-	f.failed = f.failed || len(f.events) > 0
+	if len(f.events) > 0 {
+		f.failures++
+	}
 	for len(f.events) > 0 {
 		e := f.events[0] // those that are over were taken out
 		e.done(broker.Receipt{}, broker.Because(broker.ErrNotAcked, reason))
