@@ -15,7 +15,7 @@ import (
 // A report is a snapshot with the findings on it.
 type report struct {
 	*monitor.Snapshot
-	Healthy    bool                `json:"healthy"`
+	Healthy  bool              `json:"healthy"`
 	Findings []monitor.Finding `json:"judgements"`
 }
 

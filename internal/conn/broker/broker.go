@@ -21,6 +21,9 @@ type Session interface {
 	// event overtakes one that is in doubt. The event must not be changed before
 	// it was answered.
 	//
+	// Once an event was refused, or given up, this session sends none any more. A
+	// doubt that wraps [ErrUncertain] is no such failure.
+	//
 	// Unless Publish returns an error, in which case nothing was sent, done
 	// is called exactly once, from a goroutine of the session: with nil after
 	// the broker stored the event, with [ErrNotAcked] when no answer came in

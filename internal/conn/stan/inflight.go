@@ -37,7 +37,7 @@ type flight struct {
 	events   []*handed  // the oldest first; nil before the first
 	count    int        // of those not answered
 	bytes    int64
-	failures int           // events that were refused, and how often some were given up
+	failed   bool          // an event was refused or given up: none is sent any more
 	begun    bool          // the watch
 	moved    time.Time     // when an event was answered, or the first handed over
 	room     int64         // for bytes
@@ -65,11 +65,10 @@ func (f *flight) begin(l *link.Link) {
 // [broker.Session.Publish], done is called unless send returns an error.
 func (f *flight) send(size int64, done func(broker.Receipt, error), put func(answered func(string, error)) error) error {
 	f.mu.Lock()
-	failures := f.failures
-	for f.count > 0 && (f.failures != failures || f.count >= f.link.Options.Window || f.bytes+size > f.room) {
+	for f.count > 0 && (f.failed || f.count >= f.link.Options.Window || f.bytes+size > f.room) {
 		f.changed.Wait()
 	}
-	if f.failures != failures { // nothing is sent behind what failed; by now it is known which was the first
+	if f.failed { // nothing is sent behind what failed, and all know by now why
 		f.mu.Unlock()
 		return errFailed
 	}
@@ -108,11 +107,10 @@ var errFailed = broker.Because(broker.ErrLost, errors.New("an event before it wa
 func (f *flight) settle() error {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	failures := f.failures
 	for f.count > 0 {
 		f.changed.Wait()
 	}
-	if f.failures != failures {
+	if f.failed {
 		return errFailed
 	}
 	return nil
@@ -125,9 +123,7 @@ func (f *flight) answered(e *handed, id string, err error) {
 	if e.over {
 		return
 	}
-	if err != nil { // who waits for room is to know of it
-		f.failures++
-	}
+	f.failed = f.failed || err != nil
 	e.done(broker.Receipt{ID: id}, explainAck(err))
 	f.end(e)
 	f.moved = time.Now()
@@ -184,9 +180,7 @@ func (f *flight) giveUp(silence time.Duration, reason error) {
 	if time.Since(f.moved) < silence || wrote != nil && time.Since(*wrote) < silence {
 		return
 	}
-	if len(f.events) > 0 {
-		f.failures++
-	}
+	f.failed = f.failed || len(f.events) > 0
 	for len(f.events) > 0 {
 		e := f.events[0] // those that are over were taken out
 		e.done(broker.Receipt{}, broker.Because(broker.ErrNotAcked, reason))

@@ -58,3 +58,19 @@ func TestFailureIsToldWhenAllIsAnswered(t *testing.T) {
 		t.Error(err, told, answered)
 	}
 }
+
+// A failure that came before anybody waited is no less one.
+func TestNothingIsSentAfterAFailure(t *testing.T) {
+	t.Parallel()
+	f := startFlight(t, 4)
+	if err := f.send(1, func(broker.Receipt, error) {}, put); err != nil {
+		t.Fatal(err)
+	}
+	f.answered(f.events[0], "", errors.New("no space left"))
+	if err := f.settle(); !errors.Is(err, errFailed) {
+		t.Error("settled: ", err)
+	}
+	if err := f.send(1, func(broker.Receipt, error) {}, put); !errors.Is(err, errFailed) {
+		t.Error("sent: ", err)
+	}
+}
