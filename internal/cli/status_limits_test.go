@@ -182,7 +182,7 @@ func TestStatusOfForgedMembers(t *testing.T) {
 	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
 	store(t, server, 5)
-	p := runProcess(t, server.URL, "listen", subject, "-g", "g", "-c", "1", "--max-in-flight", "1")
+	p := runProcess(t, server.URL, "listen", subject, "-g", "g", "-c", "1", "--max-in-flight", "1", "--ack-wait", "1s")
 	p.endsWith(0, 30*time.Second)
 	nc := server.Nats()
 	for _, answer := range []string{`{"client":"forged"}`, `{"client":"busy","held":1,"limit":64}`} {
