@@ -26,7 +26,7 @@ test: node-modules ## run all tests (COUNT=20: as often, which shows what fails 
 	$(TEST) -p 4 ./...
 
 race: node-modules ## run all tests with the race detector (COUNT=20, too)
-	$(TEST) -race ./...
+	$(TEST) -race -p 1 ./...
 
 lint: ## check formatting, vet, lint, shell scripts, manifests, and cross-compile
 	scripts/lint.sh
@@ -40,8 +40,13 @@ outdated: ## list what of Go and of the modules that the programs link has a new
 vuln: ## ask Go's vulnerability database about what the programs call (it must be reachable)
 	$(GO) tool -modfile=.ci/vuln.mod govulncheck ./cmd/...
 
-bench: ## compare speed and memory with the tools of stan.go and the nats CLI, in one run
-	$(GO) test ./internal/bench -run '^$$' -bench . -benchtime 1x -count 1 -timeout 60m
+# The results of the last run are kept in the repository: a fall shows in review.
+RESULTS := internal/bench/results.txt
+
+bench: ## compare speed and memory with the tools of stan.go and the nats CLI, and with the last run
+	cp $(RESULTS) $(RESULTS).before
+	BENCH_RESULTS=$(CURDIR)/$(RESULTS) $(GO) test ./internal/bench -run '^$$' -bench . -benchtime 1x -count 1 -timeout 60m
+	$(GO) tool -modfile=.ci/bench.mod benchstat before=$(RESULTS).before now=$(RESULTS)
 
 soak: ## let the programs work on servers that fail, and account for every event (SOAK_DURATION=5m SOAK_FLAGS='-seed 1 -only cut')
 	$(GO) run ./internal/soak -duration $(SOAK_DURATION) $(SOAK_FLAGS)

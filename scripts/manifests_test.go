@@ -35,6 +35,7 @@ type object struct {
 				HostIPC         bool            `yaml:"hostIPC"`
 				SecurityContext securityContext `yaml:"securityContext"`
 				Containers      []container
+				Grace           int         `yaml:"terminationGracePeriodSeconds"`
 				InitContainers  []container `yaml:"initContainers"`
 				Volumes         []map[string]any
 			}
@@ -160,13 +161,14 @@ func bytesOf(t *testing.T, quantity string) int64 {
 	return n * factor
 }
 
-// The garbage collector keeps the servers below the limits of their memory, a server
+// The garbage collector keeps the programs below the limits of their memory, a server
 // that hangs is restarted, and a namespace with PodSecurity "restricted" takes them.
 func TestManifestsOfPods(t *testing.T) {
 	for file, kindAndName := range map[string][2]string{
 		"nats-streaming.yaml":        {"Deployment", "nats-depl"},
 		"nats-streaming-memory.yaml": {"Deployment", "nats-depl"},
 		"jetstream.yaml":             {"StatefulSet", "nats"},
+		"mailer.yaml":                {"Deployment", "mailer"},
 	} {
 		spec := manifest(t, file, kindAndName[0], kindAndName[1]).Spec.Template.Spec
 		pod := spec.SecurityContext

@@ -6,8 +6,9 @@ import (
 	"os"
 
 	"nats-test/internal/cli"
+	"nats-test/internal/cli/listen"
 )
 
 func main() {
-	os.Exit(cli.Main(cli.NewListen))
+	os.Exit(cli.Main(listen.New))
 }

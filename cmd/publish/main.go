@@ -6,8 +6,9 @@ import (
 	"os"
 
 	"nats-test/internal/cli"
+	"nats-test/internal/cli/publish"
 )
 
 func main() {
-	os.Exit(cli.Main(cli.NewPublish))
+	os.Exit(cli.Main(publish.New))
 }

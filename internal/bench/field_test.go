@@ -53,6 +53,7 @@ func (f *field) compare(n int, c comparison, round func(i int) (ours, theirs flo
 	for i := range n {
 		a, b := round(i)
 		ours, theirs, ratios = append(ours, a), append(theirs, b), append(ratios, a/b)
+		sample(f.b.Name()+"/against="+c.with, a/b, "ratio")
 	}
 	ratio := median(ratios)
 	f.b.ReportMetric(ratio, "ratio")
@@ -129,23 +130,23 @@ func (f *field) listening(out *os.File, subject string, args ...string) *exec.Cm
 	return cmd
 }
 
-// listen writes n events to a file, checks that it got them all, and returns
+// listen writes the events of ticket:created to a file, checks that it got them all, and returns
 // the rate from start to exit.
-func (f *field) listen(subject string, n int, args ...string) float64 {
+func (f *field) listen(args ...string) float64 {
 	f.b.Helper()
 	out := f.output()
-	took, _ := f.run(f.listening(out, subject, args...))
-	f.countLines(out, n)
-	return float64(n) / took.Seconds()
+	took, _ := f.run(f.listening(out, "ticket:created", args...))
+	f.countLines(out, many)
+	return many / took.Seconds()
 }
 
-// input returns a file with n events.
-func (f *field) input(n int) *os.File {
+// input returns a file with as many events as most rates are measured with.
+func (f *field) input() *os.File {
 	f.b.Helper()
 	file := f.file("events.ndjson")
 	// Not all at once: a child's peak memory counts from that of its parent.
 	text := bufio.NewWriter(file)
-	for i := range n {
+	for i := range many {
 		if _, err := fmt.Fprintln(text, event(i)); err != nil {
 			f.b.Fatal(err)
 		}

@@ -112,7 +112,7 @@ func BenchmarkJetStreamOneEvent(b *testing.B) {
 
 func BenchmarkJetStreamPublish(b *testing.B) {
 	f := newJetStream(b)
-	input := f.input(many)
+	input := f.input()
 	for batch, theirs := range map[int]string{
 		usualBatch: "nats bench js pub async --dedup",
 		largeBatch: "nats bench js pub async --dedup --batch 10000",
@@ -133,13 +133,13 @@ func BenchmarkJetStreamPublish(b *testing.B) {
 func BenchmarkJetStreamListen(b *testing.B) {
 	f := newJetStream(b)
 	f.renew()
-	f.publish(f.input(many), "ticket:created")
+	f.publish(f.input(), "ticket:created")
 	f.stored(many)
 	c := comparison{"100,000 events through `listen --group G --until-end -o json > file`", "nats bench js consume --batch 10000", "%.0f/s", "≥ 0.8"}
 	f.compare(rounds, c, func(int) (ours, theirs float64) {
 		theirs = f.rate(f.bench(largeBatch, "consume", "--acks", "explicit"), "(callback)")
 		f.acked()
-		ours = f.listen("ticket:created", many, "--group", "orders")
+		ours = f.listen("--group", "orders")
 		f.acked()
 		return ours, theirs
 	})

@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -36,4 +37,31 @@ func (f *field) watched(cmd *exec.Cmd) (peak float64) {
 			}
 		}
 	}
+}
+
+// generated is events to be read, a line each.
+type generated struct {
+	left int
+	rest []byte
+}
+
+func (g *generated) Read(p []byte) (int, error) {
+	for len(g.rest) < len(p) && g.left > 0 {
+		g.rest = append(append(g.rest, event(g.left)...), '\n')
+		g.left--
+	}
+	if len(g.rest) == 0 {
+		return 0, io.EOF
+	}
+	n := copy(p, g.rest)
+	g.rest = g.rest[:copy(g.rest, g.rest[n:])]
+	return n, nil
+}
+
+// A counter counts the lines that are written to it.
+type counter int
+
+func (c *counter) Write(p []byte) (int, error) {
+	*c += counter(bytes.Count(p, []byte("\n")))
+	return len(p), nil
 }

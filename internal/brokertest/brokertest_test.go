@@ -19,8 +19,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// Each kind has what it says and nothing else, and keeps its events over a
-// restart unless they are in memory.
+// Each kind of server has the features configured and no others, and keeps its
+// events over a restart unless they are in memory.
 func TestKinds(t *testing.T) {
 	tests := map[string]struct {
 		config          brokertest.Config

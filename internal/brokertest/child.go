@@ -11,9 +11,9 @@ import (
 	stand "github.com/nats-io/nats-streaming-server/server"
 )
 
-// ServeIfChild runs a server and does not return, if this process was started
-// by [Start] for that. A test package calls it first thing in its TestMain, a
-// program in its main.
+// ServeIfChild runs a server and does not return, if [Start] started this process
+// for that purpose. Call it first in a test package's TestMain, or in a program's
+// main.
 func ServeIfChild() {
 	config := os.Getenv(configEnv)
 	if config == "" {
@@ -24,11 +24,11 @@ func ServeIfChild() {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	_, _ = io.Copy(io.Discard, os.Stdin) // until the test is over, however it ends
+	_, _ = io.Copy(io.Discard, os.Stdin) // until the parent exits, for whatever reason
 	os.Exit(0)
 }
 
-// serve does what the servers' own main functions do.
+// serve does the same as the servers' own main functions.
 func serve(kind, file string) error {
 	if kind == "plain" {
 		opts, err := natsd.ProcessConfigFile(file)

@@ -13,16 +13,16 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// A Cluster is several NATS servers that share one JetStream.
+// A Cluster is a JetStream cluster of several NATS servers.
 type Cluster struct {
-	Servers []*Server // each can be killed, frozen and started again by itself
+	Servers []*Server // each can be killed, frozen and restarted separately
 
 	t T
 }
 
-// StartCluster starts n servers, at least two, as one cluster with JetStream
-// and without NATS Streaming, and waits as [Cluster.AwaitReady] does. They end
-// with the test.
+// StartCluster starts a JetStream cluster of n servers, at least two, without NATS
+// Streaming, and waits until it is ready ([Cluster.AwaitReady]). It stops with the
+// test.
 func StartCluster(t T, n int) *Cluster {
 	t.Helper()
 	var c *Cluster
@@ -33,8 +33,8 @@ func StartCluster(t T, n int) *Cluster {
 	return c
 }
 
-// startCluster starts a server for every three ports: for clients, for
-// monitoring and for routes.
+// startCluster starts one server per three ports: for clients, monitoring and
+// routes.
 func startCluster(t T, ports []int) (*Cluster, error) {
 	t.Helper()
 	var routes []string
@@ -69,8 +69,8 @@ func (c *Cluster) URLs() string {
 	return strings.Join(urls, ",")
 }
 
-// StreamLeader returns the server that leads the stream. It waits while there
-// is none, as after the leader's end.
+// StreamLeader returns the leader of the stream. It waits for an election if there
+// is none.
 func (c *Cluster) StreamLeader(stream string) *Server {
 	c.t.Helper()
 	return c.leader("the stream "+stream, func(ctx context.Context, js jetstream.JetStream) (*jetstream.ClusterInfo, error) {
@@ -82,8 +82,8 @@ func (c *Cluster) StreamLeader(stream string) *Server {
 	})
 }
 
-// ConsumerLeader returns the server that leads the stream's consumer. It waits
-// while there is none.
+// ConsumerLeader returns the leader of the stream's consumer. It waits for an
+// election if there is none.
 func (c *Cluster) ConsumerLeader(stream, consumer string) *Server {
 	c.t.Helper()
 	what := fmt.Sprintf("the consumer %s of the stream %s", consumer, stream)
@@ -114,8 +114,7 @@ func (c *Cluster) leader(what string, info func(context.Context, jetstream.JetSt
 	return leader
 }
 
-// ask calls request with a connection to a server that answers, again and
-// again until it succeeds.
+// ask calls request with connections to servers that answer, until it succeeds.
 func (c *Cluster) ask(what string, request func(context.Context, jetstream.JetStream) error) {
 	c.t.Helper()
 	var err error
@@ -158,10 +157,9 @@ func (s *Server) answers() bool {
 	return s.process != nil && !s.process.frozen
 }
 
-// AwaitReady waits until all servers follow one leader, all replicas of all
-// streams and consumers are current, and a stream with a replica on each
-// server can be created. Killed servers are to be restarted before, frozen ones
-// thawed.
+// AwaitReady waits until all servers follow one leader, all replicas of streams and
+// consumers are current, and a stream with a replica on each server can be created.
+// Restart killed servers and thaw frozen ones first.
 func (c *Cluster) AwaitReady() {
 	c.t.Helper()
 	if err := c.awaitReady(); err != nil {
@@ -189,9 +187,9 @@ func (c *Cluster) awaitReady() (err error) {
 	return nil
 }
 
-// healthy reports whether the server says so. In a cluster that means that it
-// has a leader and what the leader knows; of a stream, only that it was read
-// from the disk.
+// healthy reports whether the server is healthy by its own account: in a cluster,
+// it has a leader and is up to date with it; for a stream, only that it was
+// recovered from disk.
 func (s *Server) healthy() bool {
 	client := &http.Client{Timeout: time.Second, Transport: &http.Transport{DisableKeepAlives: true}}
 	health, err := client.Get(s.Monitor + "/healthz")
@@ -202,7 +200,7 @@ func (s *Server) healthy() bool {
 	return health.StatusCode == http.StatusOK
 }
 
-// replicasAreCurrent asks the leader of each stream and consumer.
+// replicasAreCurrent asks the leader of each stream and consumer for its replicas.
 func replicasAreCurrent(ctx context.Context, js jetstream.JetStream) error {
 	streams := js.StreamNames(ctx)
 	for name := range streams.Name() {
@@ -242,8 +240,8 @@ func current(group *jetstream.ClusterInfo) error {
 	return nil
 }
 
-// createAndDelete shows what no server tells: whether the leader has heard
-// enough of every other one to place a replica on it.
+// createAndDelete tests a condition that servers don't report: whether the leader
+// has recent enough information about every server to place a replica on it.
 func (c *Cluster) createAndDelete(ctx context.Context, js jetstream.JetStream) error {
 	const name = "brokertest"
 	_, err := js.CreateStream(ctx, jetstream.StreamConfig{

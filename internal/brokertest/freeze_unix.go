@@ -11,8 +11,8 @@ import (
 	"syscall"
 )
 
-// Freeze stops the server's process without ending it, as SIGSTOP does: its
-// connections stay open, and nothing answers. On Linux, it has stopped then.
+// Freeze suspends the server's process with SIGSTOP: connections stay open, but
+// nothing answers. On Linux, it waits until the process has stopped.
 func (s *Server) Freeze() {
 	s.t.Helper()
 	s.signal(syscall.SIGSTOP)
@@ -26,7 +26,7 @@ func (s *Server) Freeze() {
 	})
 }
 
-// Thaw lets a frozen server go on.
+// Thaw resumes a frozen server.
 func (s *Server) Thaw() {
 	s.t.Helper()
 	s.signal(syscall.SIGCONT)

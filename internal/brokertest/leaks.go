@@ -9,10 +9,10 @@ import (
 	"time"
 )
 
-// NoLeaks fails the test at its end if a goroutine still runs that was started
-// on its behalf since this call. A goroutine inherits the test's label, so
-// tests that run at the same time don't see each other's. What a timer starts
-// has no label: a look at the end of TestMain finds that.
+// NoLeaks fails the test at its end if a goroutine started on its behalf since this
+// call is still running. Goroutines inherit the test's label, so parallel tests
+// don't see each other's. Goroutines of timers have no label: TestMain checks for
+// those at the end.
 func NoLeaks(t interface {
 	T
 	Name() string
@@ -22,7 +22,7 @@ func NoLeaks(t interface {
 	label := pprof.Labels("test", t.Name())
 	pprof.SetGoroutineLabels(pprof.WithLabels(context.Background(), label))
 	t.Cleanup(func() {
-		deadline := time.NewTimer(2 * time.Second) // the machine is busy with other tests
+		deadline := time.NewTimer(2 * time.Second) // other tests may keep the machine busy
 		defer deadline.Stop()
 		tick := time.NewTicker(10 * time.Millisecond)
 		defer tick.Stop()
@@ -41,8 +41,8 @@ func NoLeaks(t interface {
 	})
 }
 
-// labelled returns the stacks of the goroutines with a test's label, without
-// those of the tests themselves.
+// labelled returns the stacks of goroutines with a test's label, except for the
+// tests themselves.
 func labelled(test string) (stacks []string) {
 	var all bytes.Buffer
 	if err := pprof.Lookup("goroutine").WriteTo(&all, 1); err != nil {
@@ -58,5 +58,5 @@ func labelled(test string) (stacks []string) {
 	return stacks
 }
 
-// unlabelled takes from the calling goroutine the label of the test.
+// unlabelled removes the test's label from the calling goroutine.
 func unlabelled() { pprof.SetGoroutineLabels(context.Background()) }

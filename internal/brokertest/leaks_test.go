@@ -19,8 +19,8 @@ func (l *looker) Cleanup(f func()) { l.cleanup = f }
 
 func (l *looker) Errorf(format string, args ...any) { l.failed = fmt.Sprintf(format, args...) }
 
-// What a test has left behind is found, by its caller's name, also while
-// others start goroutines of their own.
+// A leaked goroutine is reported with its creator, also while other tests start
+// goroutines.
 func TestNoLeaks(t *testing.T) {
 	for name, leaves := range map[string]bool{"leaves one": true, "leaves none": false} {
 		t.Run(name, func(t *testing.T) {

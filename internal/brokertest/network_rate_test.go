@@ -58,7 +58,7 @@ func TestSlowReceiversAreDropped(t *testing.T) {
 	})
 }
 
-// BenchmarkNetwork tells whether the network is slower than what it is used for.
+// BenchmarkNetwork compares the network's throughput with its clients'.
 func BenchmarkNetwork(b *testing.B) {
 	s := brokertest.Start(b, brokertest.Config{Plain: true})
 	for name, url := range map[string]string{"direct": s.URL, "network": s.Network().URL} {

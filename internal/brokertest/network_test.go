@@ -18,8 +18,8 @@ import (
 	"nats-test/internal/brokertest/netsim"
 )
 
-// overNetwork starts a server with a network, a client at its far end, and one
-// that is connected directly. No goroutine may be left.
+// overNetwork starts a server with a network, a client behind it, and a client
+// connected directly. No goroutine may be left.
 func overNetwork(t *testing.T) (n *netsim.Network, far, near *nats.Conn) {
 	t.Helper()
 	s := brokertest.Start(t, brokertest.Config{Plain: true})
@@ -122,7 +122,7 @@ func TestDelayKeepsOrderAndThroughput(t *testing.T) {
 	if took := time.Since(begin); took > 10*time.Second {
 		t.Errorf("12.8 MB took %v", took)
 	}
-	n.Delay(0) // what is on its way is not overtaken
+	n.Delay(0) // data in transit is not overtaken
 	send(t, near, "down", 100, 10)
 	wantNumbers(t, down, upTo(100)...)
 }
@@ -206,7 +206,7 @@ func TestHalfClose(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	// What the server sends is lost, and it hears the client all the same.
+	// The server's data is lost, but it still hears the client.
 	c, in := dial()
 	n.HalfClose(netsim.Down)
 	if rest, err := io.ReadAll(in); len(rest) > 0 || err != nil {
@@ -258,7 +258,8 @@ func TestRefuseTakesNoNewConnection(t *testing.T) {
 	brokertest.Eventually(t, "the client reconnected", func() bool { return far.IsConnected() })
 }
 
-// What a server never said comes as if it had, and what it said can be changed.
+// Messages that the server never sent, and changed ones, arrive as if they were
+// real.
 func TestNetworkLies(t *testing.T) {
 	n, far, near := overNetwork(t)
 	heard := subscribe(t, far, "orders")

@@ -2,10 +2,10 @@ package brokertest
 
 import "syscall"
 
-// freePort finds a port and keeps it until the test ends, also while its
-// server is stopped: a socket that is bound to it and never listens. Nobody is
-// given the port by the kernel then, and a server that asks for it can have it,
-// since both sockets have SO_REUSEADDR, as every listener of Go does.
+// freePort reserves a port until the test ends, also while its server is stopped,
+// with a socket that is bound to it and never listens. The kernel then gives the
+// port to no other process, but a server can still bind it, since both sockets have
+// SO_REUSEADDR, as all of Go's listeners have.
 func freePort(t T) int {
 	t.Helper()
 	fd, err := syscall.Socket(syscall.AF_INET, syscall.SOCK_STREAM|syscall.SOCK_CLOEXEC, 0)

@@ -4,7 +4,7 @@ package brokertest
 
 import "net"
 
-// freePort finds a port that was free a moment ago.
+// freePort returns a port that was free a moment ago.
 func freePort(t T) int {
 	t.Helper()
 	l, err := net.Listen("tcp", "127.0.0.1:0")

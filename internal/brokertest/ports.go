@@ -4,9 +4,8 @@ import "errors"
 
 var errPortTaken = errors.New("another process took the server's port")
 
-// onFreePorts calls start with n free ports. Except on Linux, a port may be
-// taken by another process before the server has it; then start is called with
-// others.
+// onFreePorts calls start with n free ports. Except on Linux, another process may
+// take one before the server does; then start is called again with others.
 func onFreePorts(t T, n int, start func(ports []int) error) {
 	t.Helper()
 	for again := 2; ; again-- {
@@ -29,8 +28,8 @@ func freePorts(t T, n int) []int {
 	return ports
 }
 
-// FreePort finds a port on loopback for a program that the test starts. On
-// Linux, nobody else is given it until the test ends.
+// FreePort returns a loopback port for a program that the test starts. On Linux, it
+// is reserved until the test ends.
 func FreePort(t T) int {
 	t.Helper()
 	return freePort(t)

@@ -9,7 +9,7 @@ import (
 	"sync/atomic"
 )
 
-// programs builds the two programs once in a test's process.
+// programs builds the two programs once per test process.
 var programs = sync.OnceValues(func() (string, error) {
 	dir, err := os.MkdirTemp("", "programs-")
 	if err != nil {
@@ -21,7 +21,7 @@ var programs = sync.OnceValues(func() (string, error) {
 		args = append(args, "-race")
 	}
 	build := exec.Command("go", append(args, "nats-test/cmd/publish", "nats-test/cmd/listen")...)
-	if !Race { // which needs cgo; make build does without
+	if !Race { // the race detector needs cgo; make build does not use it
 		build.Env = append(os.Environ(), "CGO_ENABLED=0")
 	}
 	if out, err := build.CombinedOutput(); err != nil {
@@ -32,11 +32,11 @@ var programs = sync.OnceValues(func() (string, error) {
 
 var built atomic.Pointer[string] // their folder
 
-// Programs returns the folder with the two real programs, built as make build
-// does, but with the race detector where the test has it.
+// Programs returns the folder of the two real programs, built like make build, and
+// with the race detector if the test has it.
 func Programs() (dir string, err error) { return programs() }
 
-// RemovePrograms removes what Programs built. A TestMain calls it at its end.
+// RemovePrograms removes the output of Programs, at the end of a TestMain.
 func RemovePrograms() {
 	if dir := built.Load(); dir != nil {
 		_ = os.RemoveAll(*dir)

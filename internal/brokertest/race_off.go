@@ -2,5 +2,5 @@
 
 package brokertest
 
-// Race reports whether the race detector is on, which takes time and memory.
+// Race reports whether the race detector is on, which costs time and memory.
 const Race = false

@@ -1,8 +1,8 @@
-// Package brokertest runs real servers for tests: each in a process of its
-// own, so that it can be killed, frozen and started again, and so that a
-// test's goroutines are its client's alone.
+// Package brokertest runs real servers for tests. Each has its own process, so that
+// it can be killed, frozen and restarted, and so that a test's goroutines belong to
+// its client only.
 //
-// The package's rule: it is imported by tests, and by programs that only test
+// The package's rule: only tests import it, and programs for tests only
 // (internal/soak).
 package brokertest
 
@@ -24,16 +24,16 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// Config says what a server is like. The zero value is NATS Streaming with
-// the cluster "ticketing" and a file store.
+// Config configures a server. The zero value is NATS Streaming with the cluster
+// "ticketing" and a file store.
 type Config struct {
 	Cluster string // ID of the NATS Streaming cluster; default "ticketing"
 	Plain   bool   // a NATS server without NATS Streaming
-	// JetStream is on, with its store in the server's folder: beside NATS
-	// Streaming in one process or, with Plain, without it.
+	// JetStream is on, with its store in the server's folder; in the same process
+	// as NATS Streaming, unless Plain is set.
 	JetStream bool
-	// Memory keeps the events of NATS Streaming in memory, and JetStream's
-	// folder is removed before each start: a restart loses them all.
+	// Memory keeps the events of NATS Streaming in memory, and removes JetStream's
+	// folder before each start: a restart loses all of them.
 	Memory bool
 	TLS    bool   // the URL is tls://; Extra must hold the tls block
 	Extra  string // more lines of the configuration file
@@ -41,7 +41,7 @@ type Config struct {
 	StreamingExtra string
 }
 
-// A Server is a running server, or one that was stopped.
+// A Server is a server, running or stopped.
 type Server struct {
 	Name    string // in a [Cluster]: n1, n2, …; else empty
 	URL     string // client URL, without credentials
@@ -59,16 +59,16 @@ type Server struct {
 // A process is one run of a server.
 type process struct {
 	*exec.Cmd
-	stdin  io.WriteCloser // the process ends when it closes, so also with the test
-	logged int            // length of the log when it started
+	stdin  io.WriteCloser // closing it ends the process, so it also ends with the test
+	logged int            // length of the log at the start
 	exited chan struct{}
 	frozen bool // guarded by the server's mu
 }
 
 const configEnv = "BROKERTEST_CONFIG"
 
-// Start starts a server on free loopback ports, with a store in a folder of
-// the test, and waits until it takes clients. It ends with the test.
+// Start starts a server on free loopback ports, with its store in a folder of the
+// test, and waits until it accepts clients. It stops with the test.
 func Start(t T, config Config) *Server {
 	t.Helper()
 	var s *Server
@@ -86,8 +86,8 @@ func start(t T, config Config, ports []int) (*Server, error) {
 	return s, s.awaitReady()
 }
 
-// prepare makes the folder and the configuration of a server. The first port
-// is for clients, the second for monitoring.
+// prepare makes a server's folder and configuration. The first port is for clients,
+// the second for monitoring.
 func prepare(t T, config Config, ports []int) *Server {
 	t.Helper()
 	if config.Cluster == "" {
@@ -130,9 +130,9 @@ func (s *Server) folder(store string) string { return filepath.ToSlash(filepath.
 
 func (s *Server) configFile() string { return filepath.Join(s.dir, "server.conf") }
 
-// Restart starts a server that was stopped, on the same ports and store, and
-// waits until it takes clients. One of a cluster may not have rejoined it by
-// then: see [Cluster.AwaitReady].
+// Restart starts a stopped server on the same ports and store, and waits until it
+// accepts clients. A server of a cluster may not have rejoined it by then: see
+// [Cluster.AwaitReady].
 func (s *Server) Restart() {
 	s.t.Helper()
 	s.Kill()
@@ -142,8 +142,8 @@ func (s *Server) Restart() {
 	}
 }
 
-// RestartStreaming restarts the server without NATS Streaming, or with it: NATS
-// and JetStream stay at the address.
+// RestartStreaming restarts the server with or without NATS Streaming; NATS and
+// JetStream keep their address.
 func (s *Server) RestartStreaming(on bool) {
 	s.t.Helper()
 	s.Kill()
@@ -152,7 +152,7 @@ func (s *Server) RestartStreaming(on bool) {
 	s.Restart()
 }
 
-// launch starts the server's process and does not wait for it.
+// launch starts the server's process without waiting for it.
 func (s *Server) launch() {
 	s.t.Helper()
 	s.mu.Lock()
@@ -185,15 +185,15 @@ func (s *Server) launch() {
 		s.t.Fatal(err)
 	}
 	go func() {
-		unlabelled() // it may outlive the test's look at its goroutines
+		unlabelled() // may outlive the test's check for leaks
 		_ = p.Wait()
 		close(p.exited)
 	}()
 	s.process = p
 }
 
-// awaitReady waits until a launched server takes clients. JetStream takes
-// requests by then: the server opens its client port after it.
+// awaitReady waits until a launched server accepts clients. JetStream is ready by
+// then: the server opens its client port last.
 func (s *Server) awaitReady() (err error) {
 	s.t.Helper()
 	ready := "Streaming Server is ready"
@@ -208,7 +208,7 @@ func (s *Server) awaitReady() (err error) {
 	return err
 }
 
-// alive returns what the server wrote since it started, or why it ended.
+// alive returns the server's log since its start, or why it ended.
 func (s *Server) alive() (log string, err error) {
 	s.t.Helper()
 	s.mu.Lock()
@@ -231,7 +231,7 @@ func (s *Server) alive() (log string, err error) {
 	return log, err
 }
 
-// Kill ends the server at once, as kill -9 does. It may be called again.
+// Kill ends the server at once, like kill -9. Further calls do nothing.
 func (s *Server) Kill() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -246,7 +246,7 @@ func (s *Server) Kill() {
 
 func (s *Server) logFile() string { return filepath.Join(s.dir, "server.log") }
 
-// Log returns what the server wrote so far.
+// Log returns the server's log so far.
 func (s *Server) Log() string {
 	log, err := os.ReadFile(s.logFile())
 	if err != nil {
@@ -255,7 +255,7 @@ func (s *Server) Log() string {
 	return string(log)
 }
 
-// Eventually waits until done returns true, at most 30 s.
+// Eventually waits up to 30 s for done to return true.
 func Eventually(t T, what string, done func() bool) {
 	t.Helper()
 	deadline := time.NewTimer(30 * time.Second)
@@ -271,8 +271,8 @@ func Eventually(t T, what string, done func() bool) {
 	}
 }
 
-// AwaitLine reads lines until one contains text, and returns it. It fails the
-// test if the input ends before.
+// AwaitLine reads lines until one contains text, and returns it. It fails the test
+// at the end of the input.
 func AwaitLine(t T, in *bufio.Scanner, text string) string {
 	t.Helper()
 	for in.Scan() {
@@ -284,7 +284,7 @@ func AwaitLine(t T, in *bufio.Scanner, text string) string {
 	return ""
 }
 
-// Nats connects to the server as any NATS client.
+// Nats connects to the server as an ordinary NATS client.
 func (s *Server) Nats(opts ...nats.Option) *nats.Conn {
 	s.t.Helper()
 	nc, err := nats.Connect(s.URL, opts...)
@@ -295,7 +295,8 @@ func (s *Server) Nats(opts ...nats.Option) *nats.Conn {
 	return nc
 }
 
-// JetStream connects to the server as any NATS client, and uses its JetStream.
+// JetStream returns the server's JetStream, over a connection of an ordinary NATS
+// client.
 func (s *Server) JetStream(opts ...nats.Option) jetstream.JetStream {
 	s.t.Helper()
 	js, err := jetstream.New(s.Nats(opts...))
@@ -305,8 +306,8 @@ func (s *Server) JetStream(opts ...nats.Option) jetstream.JetStream {
 	return js
 }
 
-// Network returns a new network that leads to the server, at first without
-// fault. It ends with the test.
+// Network returns a new network to the server, without faults at first. It ends
+// with the test.
 func (s *Server) Network() *netsim.Network {
 	s.t.Helper()
 	return netsim.New(s.t, fmt.Sprintf("127.0.0.1:%d", freePort(s.t)), s.URL, !s.config.TLS)

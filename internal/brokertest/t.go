@@ -1,8 +1,8 @@
 package brokertest
 
-// T is who uses a server: a *testing.T, a *testing.B, or a program that needs
-// servers outside of tests. Fatal and Fatalf do not return; what Cleanup takes
-// is called at the end, the last first.
+// T is the user of a server: a *testing.T, a *testing.B, or a program that needs
+// servers outside of tests. Fatal and Fatalf do not return. Functions passed to
+// Cleanup are called at the end, the last first.
 type T interface {
 	Helper()
 	Logf(format string, args ...any)

@@ -23,8 +23,8 @@ type convoy struct {
 	group     *crew
 }
 
-// newConvoy starts a cluster and the programs, which are told of so many of its
-// servers, and waits until they are at work.
+// newConvoy starts a cluster, and programs with the URLs of the given number of its
+// servers, and waits until they are working.
 func newConvoy(t *testing.T, servers int, publish ...string) *convoy {
 	t.Helper()
 	c := brokertest.StartCluster(t, 3)
@@ -51,8 +51,8 @@ func (v *convoy) goesOn() {
 }
 
 // arrives ends the publish, and fails the test unless every event was acked, is
-// stored once and in its place, and was handled. The programs go on with what
-// they know of the cluster, the one that looks into the stream is told of all.
+// stored once and in order, and was handled. The programs continue with the servers
+// they know; the client that reads the stream is given all URLs.
 func (v *convoy) arrives() {
 	v.t.Helper()
 	close(v.enough)
@@ -94,8 +94,7 @@ func TestLeadersKilled(t *testing.T) {
 	v.arrives()
 }
 
-// The server tells of the others, and these are remembered when they go away
-// themselves.
+// Servers learnt from the cluster are remembered when those are stopped themselves.
 func TestOnlyKnownServerKilled(t *testing.T) {
 	t.Parallel()
 	v := newConvoy(t, 1, "--rate", "5000")
@@ -114,7 +113,7 @@ func TestOnlyKnownServerKilled(t *testing.T) {
 	v.arrives()
 }
 
-// Nothing tells that what is sent to a frozen leader is lost.
+// Data sent to a frozen leader is lost without an error.
 func TestLeaderFrozen(t *testing.T) {
 	t.Parallel()
 	v := newConvoy(t, 3, "--rate", "2000")

@@ -77,8 +77,8 @@ func mute(t *testing.T, text string) string {
 	return "nats://" + listener.Addr().String()
 }
 
-// Whatever stands where the monitoring port should be: publish and listen would
-// work, and it is told what it is.
+// Whatever answers in place of the monitoring port is identified, and publish and
+// listen would still work.
 func TestDoctorLooksAtTheMonitoringPort(t *testing.T) {
 	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{})
@@ -95,8 +95,8 @@ func TestDoctorLooksAtTheMonitoringPort(t *testing.T) {
 	const foreign, hint = "no monitoring port of a NATS server", "--monitor URL"
 	for name, test := range map[string]struct{ url, state, words, hint string }{
 		"right":    {server.Monitor, "ok", server.Monitor + " belongs to this server", ""},
-		"closed":   {"http://127.0.0.1:1", "none", "does not answer (dial tcp 127.0.0.1:1: connect: connection refused)", hint},
-		"another":  {other.Monitor, "none", "is that of another server, \"", "--monitor"},
+		"closed":   {"http://127.0.0.1:1", "none", "does not answer (connection refused)", hint},
+		"another":  {other.Monitor, "none", "belongs to another server, \"", "--monitor"},
 		"clients'": {"http" + strings.TrimPrefix(server.URL, "nats"), "none", foreign + ": it speaks no HTTP", hint},
 		"redirect": {answers(func(w http.ResponseWriter, r *http.Request) {
 			http.Redirect(w, r, server.Monitor+"/varz", http.StatusFound)
@@ -111,7 +111,7 @@ func TestDoctorLooksAtTheMonitoringPort(t *testing.T) {
 				return
 			}
 			http.NotFound(w, r)
-		}), "ok", "tells nothing of NATS Streaming", hint},
+		}), "ok", "has nothing about NATS Streaming", hint},
 	} {
 		t.Run(name, func(t *testing.T) {
 			steps, p := examine(t, server.URL, 0, "--monitor", test.url)
@@ -126,7 +126,8 @@ func TestDoctorLooksAtTheMonitoringPort(t *testing.T) {
 	}
 }
 
-// A server that hangs holds nobody up for long, and is told of in short, too.
+// A server that hangs delays the programs only for a limited time, and is reported
+// in the short diagnosis, too.
 func TestDoctorMeetsAHungServer(t *testing.T) {
 	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{})
@@ -140,7 +141,7 @@ func TestDoctorMeetsAHungServer(t *testing.T) {
 	for _, args := range [][]string{{"publish", "ticket:created", "--sample"}, {"listen", "ticket:created"}} {
 		q := runProcess(t, server.URL, append(args, "--timeout", "400ms")...)
 		q.endsWith(3, 30*time.Second)
-		if !q.says("checked: name 127.0.0.1 ok, TCP ok, NATS silent (`listen doctor` tells more)") || !q.says("hint: the server may be stopped or overloaded") {
+		if !q.says("checked: name 127.0.0.1 ok, TCP ok, NATS silent (`listen doctor` shows more)") || !q.says("hint: the server may be stopped or overloaded") {
 			t.Errorf("%s says %s", q, q.errors.all())
 		}
 	}
@@ -177,7 +178,7 @@ func TestWaitingListenerIsNotDiagnosed(t *testing.T) {
 	}
 }
 
-// What a server says of itself moves no cursor, and fits on a narrow terminal.
+// Text from the server moves no cursor, and is wrapped on a narrow terminal.
 func TestDoctorOnATerminal(t *testing.T) {
 	t.Parallel()
 	hostile := mute(t, `INFO {"server_id":"X","version":"\u001b]0;owned\u0007","server_name":"`+strings.Repeat("long name ", 30)+"\u202e\"}\r\n")
@@ -214,7 +215,7 @@ func TestDoctorOnANarrowTerminal(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Only stdout is the terminal: what stands on stderr is not wrapped.
+	// Only stdout is the terminal: stderr is not wrapped.
 	cmd := exec.Command(filepath.Join(bin, "listen"), "doctor", "--backend", "jetstream", "--server", server.URL)
 	cmd.Env = []string{"HOME=" + t.TempDir(), "NO_COLOR=1"}
 	cmd.Stderr = io.Discard

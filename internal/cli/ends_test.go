@@ -17,8 +17,8 @@ import (
 	"nats-test/internal/brokertest"
 )
 
-// unread starts a listener into a pipe, and returns its other end: nobody reads
-// it yet.
+// unread starts a listener with a pipe as stdout, and returns the read end, which
+// is not read yet.
 func unread(t *testing.T, server *brokertest.Server, args ...string) (*exec.Cmd, io.Reader, *outputFile) {
 	t.Helper()
 	bin, err := brokertest.Programs()
@@ -49,8 +49,8 @@ func big(t *testing.T, server *brokertest.Server, n int) {
 	p.endsWith(0, time.Minute)
 }
 
-// A listener whose output is not read holds up no other member, is told of by
-// status, and ends by a signal in time, with what it wrote.
+// A listener whose output is not read blocks no other member, is reported by
+// status, and ends in time after a signal with all that it wrote.
 func TestOutputThatNobodyReads(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, server *brokertest.Server) {
@@ -61,7 +61,7 @@ func TestOutputThatNobodyReads(t *testing.T) {
 		if _, err := first.ReadByte(); err != nil { // it has begun to write
 			t.Fatal(err)
 		}
-		if nounOf(t) == "listener" { // NATS Streaming tells of no such thing
+		if nounOf(t) == "listener" { // NATS Streaming does not report it
 			brokertest.Eventually(t, "status tells of it", func() bool {
 				status := runProcess(t, server.URL, "listen", "status", "--settle", "1s")
 				status.wait(time.Minute)
@@ -86,7 +86,7 @@ func TestOutputThatNobodyReads(t *testing.T) {
 	})
 }
 
-// Until its end, a listener has not done all that it was asked for.
+// A listener interrupted before its end is incomplete.
 func TestInterruptedBeforeItsEnd(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, server *brokertest.Server) {
@@ -115,7 +115,7 @@ func TestInterruptedBeforeItsEnd(t *testing.T) {
 	})
 }
 
-// What others hold keeps a group from its end: that is an exit code of its own.
+// Events held by others keep a group from its end, with a separate exit code.
 func TestUntilEndWhileOthersHoldEvents(t *testing.T) {
 	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
@@ -130,8 +130,8 @@ func TestUntilEndWhileOthersHoldEvents(t *testing.T) {
 	}
 }
 
-// Without the monitoring port, nobody tells what other members of a group of
-// NATS Streaming hold. One that handled all events itself knows.
+// Without the monitoring port, events held by other members of a group of NATS
+// Streaming are unknown, except to a listener that handled all events itself.
 func TestUntilEndWithoutTheMonitoringPort(t *testing.T) {
 	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{})

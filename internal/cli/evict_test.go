@@ -105,7 +105,7 @@ func TestEvictOfALiveClientByALie(t *testing.T) {
 		}
 		return bytes.ReplaceAll(answer, []byte(`"hb_inbox": "_INBOX.`), []byte(`"hb_inbox": "_INBOX.nobody.`))
 	})
-	evict(t, server, 1, "service", "--monitor", monitor).awaitSaying("is alive: it answered its server")
+	evict(t, server, 1, "service", "--monitor", monitor).awaitSaying("is alive: it answered the server's heartbeat")
 	if err := sc.Publish("orders", []byte("x")); err != nil {
 		t.Errorf("the client is closed: %v", err)
 	}
@@ -120,13 +120,13 @@ func TestEvictOfALiveClientByALie(t *testing.T) {
 	if err := nc.Flush(); err != nil {
 		t.Fatal(err)
 	}
-	evict(t, server, 1, "service", "--monitor", monitor).awaitSaying("is alive: it answered its server")
+	evict(t, server, 1, "service", "--monitor", monitor).awaitSaying("is alive: it answered the server's heartbeat")
 	if err := sc.Publish("orders", []byte("x")); err != nil {
 		t.Errorf("the client is closed: %v", err)
 	}
 }
 
-// What is still there after it was closed is told.
+// A client that still exists after it was closed is reported.
 func TestEvictThatDidNotHappen(t *testing.T) {
 	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{})

@@ -18,15 +18,15 @@ import (
 	"nats-test/internal/events"
 )
 
-// These tests hand the exported contracts to the reference tools of their
-// formats: a tool must take the contracts and every example, and refuse what
-// is made of the examples by breaking them in one place.
+// These tests pass the exported contracts to the reference tools of their formats:
+// a tool must accept the contracts and all examples, and refuse variants of the
+// examples broken in one place.
 
 // A sample is data for an event: its example, or that with one change.
 type sample struct {
 	subject string
 	change  change
-	at      string // JSON pointer to what was changed
+	at      string // JSON pointer to the change
 	data    any
 }
 
@@ -41,10 +41,10 @@ const (
 	unknownField    change = "unknown"
 )
 
-// A verdict is what a tool said of a sample.
+// A verdict is a tool's result for a sample.
 type verdict struct {
 	Problem string // "": it was taken
-	Back    any    // what the tool made of what it had encoded; nil if it encodes nothing
+	Back    any    // the sample encoded and decoded by the tool; nil if it does not encode
 }
 
 func TestExportedSchemasInAjv(t *testing.T) {
@@ -77,7 +77,7 @@ func TestExportedMessagesInBuf(t *testing.T) {
 		outputOf(t, cmd)
 	}
 	samples := samplesOf(t, manifest)
-	// In proto3, what is missing is empty.
+	// In proto3, a missing field is an empty one.
 	judge(t, samples, askScript(t, "check-proto.js", compiled, manifest, samples), wrongType, wrongValue, unknownField)
 }
 
@@ -99,7 +99,8 @@ func TestExportedTypesInTSC(t *testing.T) {
 	for i, s := range samples {
 		first, second, _ := strings.Cut(s.subject, ":")
 		event := strings.ToUpper(first[:1]) + first[1:] + strings.ToUpper(second[:1]) + second[1:]
-		// An enum's value is no string in TypeScript, so it is written by its name.
+		// Enum values are not strings in TypeScript, so the sample uses their
+		// names.
 		data := strings.ReplaceAll(string(mustMarshal(t, s.data)), `"status":"created"`, `"status":OrderStatus.Created`)
 		text := fmt.Sprintf("import { OrderStatus, Subjects, type TicketingEvent, type %[1]sEvent } from './events';\n"+
 			"const x: %[1]sEvent['data'] = %[2]s;\n"+
@@ -135,8 +136,8 @@ func TestExportedTypesInTSC(t *testing.T) {
 
 type manifestEntry struct{ Description, Contract, Example string }
 
-// exported returns a folder with the built-in catalogue, exported, and what its
-// manifest says, if it has one.
+// exported returns a folder with the exported built-in catalogue, and the content
+// of its manifest, if it has one.
 func exported(t *testing.T, as string) (dir string, manifest map[string]manifestEntry) {
 	t.Helper()
 	files, err := events.ExportTicketing(as)
@@ -244,7 +245,7 @@ func askScript(t *testing.T, script, contracts string, manifest map[string]manif
 	return verdicts
 }
 
-// outputOf returns what a command writes on stdout.
+// outputOf returns the stdout of a command.
 func outputOf(t *testing.T, cmd *exec.Cmd) []byte {
 	t.Helper()
 	var stdout, stderr bytes.Buffer

@@ -34,12 +34,12 @@ func TestForgetAGroup(t *testing.T) {
 		forget(t, server, 1, subject, "-g", "other", "--yes").awaitSaying("group other of ticket:created: there is no such durable")
 		forget(t, server, 1, subject, "-g", "g", "--durable", "d", "--yes").awaitSaying("there is no such durable")
 		forget(t, server, 1, "ticket:updated", "-g", "g", "--yes").awaitSaying("there is no such durable")
-		forget(t, server, 2, subject, "-g", "g").awaitSaying("--yes is needed where no terminal can be asked")
-		forget(t, server, 2, subject, "--yes").awaitSaying("--group or --durable names the position")
+		forget(t, server, 2, subject, "-g", "g").awaitSaying("without a terminal to confirm it, give --yes")
+		forget(t, server, 2, subject, "--yes").awaitSaying("name it with --group or --durable")
 
 		x := onTerminal(t, server, []string{"NATS_MONITOR_URL=" + server.Monitor}, "listen", "forget", subject, "-g", "g")
-		x.await(1, "group g of ticket:created has come to #5, 0 of them unacked.")
-		x.await(1, "5 events up to #5 come, also those that it had got")
+		x.await(1, "group g of ticket:created is at #5, with 0 unacked.")
+		x.await(1, "it gets 5 events up to #5, including those already handled")
 		x.await(1, "forget it? yes or no:")
 		x.typed("no\n")
 		x.exits(1)
@@ -99,7 +99,7 @@ func TestForgetADurable(t *testing.T) {
 	})
 }
 
-// Whoever joins while the question stands keeps the position.
+// A member that joins during the question keeps the position.
 func TestForgetOfAPositionThatIsTaken(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, server *brokertest.Server) {
@@ -118,7 +118,7 @@ func TestForgetOfAPositionThatIsTaken(t *testing.T) {
 	})
 }
 
-// A service that has its hands full asks for nothing, and answers no roll call.
+// A busy service fetches no events and answers no member poll.
 func TestForgetOfABusyConsumer(t *testing.T) {
 	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
@@ -136,8 +136,8 @@ func TestForgetOfABusyConsumer(t *testing.T) {
 	forget(t, server, 1, subject, "-g", "g", "-y").awaitSaying("may be in use: 1 event, delivered within the ack wait of 30s, is not acked yet")
 }
 
-// Several streams may have a consumer of the same name: the one that is shown
-// is the one that is deleted, and it is that of the stream that a listener joins.
+// Several streams may have a consumer of the same name. The one deleted is the one
+// shown, in the stream that a listener would join.
 func TestForgetNamesTheStream(t *testing.T) {
 	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
@@ -162,7 +162,7 @@ func TestForgetNamesTheStream(t *testing.T) {
 	forget(t, server, 1, subject, "-g", "g", "-y").awaitSaying("there is no such durable")
 	runProcess(t, server.URL, "listen", subject, "-g", "g", "-c", "3").endsWith(0, 30*time.Second)
 	p := forget(t, server, 0, subject, "-g", "g", "-y")
-	p.awaitSaying("has come to #3")
+	p.awaitSaying("is at #3")
 	p.awaitSaying(`the consumer "g_ticket:created" of the stream "ticket:created" at ` + server.URL)
 	if _, err := js.Consumer(t.Context(), subject, name); err == nil {
 		t.Error("it is still there")

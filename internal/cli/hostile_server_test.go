@@ -15,7 +15,7 @@ import (
 	"nats-test/internal/brokertest/netsim"
 )
 
-// Whatever a server says of itself and of others, in place of the truth.
+// False statements of a server about itself and others.
 func TestNothingHostileOfAServerReachesATerminal(t *testing.T) {
 	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})

@@ -20,17 +20,19 @@ import (
 	"nats-test/internal/conn"
 )
 
-// What others chose, of every class that a terminal obeys or does not show.
+// Text from others, with all classes of control and invisible characters.
 const (
 	controls = "\a\b\x7f\u0085\u009b31m"                                                            // C0, DEL and C1
 	escapes  = "\x1b[2J\x1b]0;owned\a\x1b]8;;http://example.org\x1b\\link\x1b]52;c;aGk=\x1b\\"      // CSI, OSC 0, 8 and 52
 	unseen   = "\u202e\u2066\u061c\u200b\u200d\u2060\ufeff\u00ad\u3164\U000e0041\u2028\u2029\u034f" // bidi, zero width, line ends
 )
 
-// odd is what a server takes in the name of a stream, and writes as JSON.
+// odd is unseen as far as a server accepts it in a stream's name and returns it in
+// JSON.
 var odd = strings.ReplaceAll(unseen, "\U000e0041", "")
 
-// safe fails the test if a terminal was sent what it would obey, or what hides.
+// safe fails the test if control sequences or invisible characters reached a
+// terminal.
 func safe(t *testing.T, what, screen string) {
 	t.Helper()
 	for _, r := range strings.ReplaceAll(screen, "\r\n", "\n") {
@@ -42,7 +44,7 @@ func safe(t *testing.T, what, screen string) {
 	}
 }
 
-// onScreen runs a program to its end, and returns what the terminal was sent.
+// onScreen runs a program to its end, and returns its terminal output.
 func onScreen(t *testing.T, server *brokertest.Server, env, args []string) string {
 	t.Helper()
 	x := onTerminal(t, server, append([]string{"NO_COLOR=1"}, env...), args[0], args[1:]...)
@@ -84,8 +86,8 @@ func hostileBroker(t *testing.T) *brokertest.Server {
 	return server
 }
 
-// Whatever is shown on a terminal, and whoever chose it: nothing gets there that
-// it would obey, or that hides.
+// Text from any source reaches a terminal without control sequences and invisible
+// characters.
 func TestNothingHostileReachesATerminal(t *testing.T) {
 	t.Parallel()
 	server := hostileBroker(t)

@@ -11,23 +11,26 @@ import (
 	"nats-test/internal/brokertest"
 )
 
-// Imports go one way: cmd -> cli -> cli/… -> {conn, events, monitor} -> fault; and neither
+// Imports go one way: cmd -> cli, cli/{publish,listen} -> cli/… -> {worker, conn, events, monitor} -> fault; and neither
 // program links a server, or what tests alone need.
 func TestImportsGoOneWay(t *testing.T) {
 	t.Parallel()
 	const module = "nats-test/internal/"
 	allowed := map[string]string{
-		"../cmd/publish":    "cli",
-		"../cmd/listen":     "cli",
-		"cli":               "cli/catalog cli/connect cli/console cli/doctor cli/record cli/source cli/status cli/stdio conn conn/broker events fault monitor monitor/streaming",
+		"../cmd/publish":    "cli cli/publish",
+		"../cmd/listen":     "cli cli/listen",
+		"cli":               "cli/console cli/stdio fault",
+		"cli/publish":       "cli/catalog cli/connect cli/console cli/record cli/source cli/stdio conn conn/broker events fault",
+		"cli/listen":        "cli/catalog cli/connect cli/console cli/doctor cli/record cli/status cli/stdio cli/work conn conn/broker events fault monitor monitor/streaming",
 		"cli/catalog":       "cli/console conn conn/broker events",
 		"cli/connect":       "cli/console conn conn/broker conn/doctor conn/link monitor/port monitor/streaming",
-		"cli/console":       "cli/stdio conn/broker events fault",
+		"cli/console":       "cli/stdio conn/broker events fault worker",
 		"cli/doctor":        "cli/catalog cli/connect cli/console cli/stdio conn/broker conn/doctor conn/link events monitor/port",
 		"cli/record":        "cli/console conn/broker",
 		"cli/source":        "cli/console cli/record cli/stdio events",
 		"cli/status":        "cli/connect cli/console cli/stdio conn conn/broker conn/link fault monitor monitor/jetstream monitor/streaming",
 		"cli/stdio":         "conn/broker conn/link fault",
+		"cli/work":          "cli/connect cli/console cli/record cli/stdio conn conn/broker fault worker worker/process",
 		"conn":              "conn/broker conn/link conn/stan conn/jetstream fault",
 		"conn/broker":       "",
 		"conn/link":         "conn/broker conn/link/wire fault",
@@ -46,6 +49,8 @@ func TestImportsGoOneWay(t *testing.T) {
 		"monitor/port":      "fault",
 		"monitor/streaming": "fault monitor monitor/port",
 		"monitor/jetstream": "fault monitor monitor/port",
+		"worker":            "conn conn/broker fault worker/process",
+		"worker/process":    "fault",
 		"soak":              "brokertest brokertest/netsim",
 	}
 	for name, may := range allowed {
@@ -59,6 +64,12 @@ func TestImportsGoOneWay(t *testing.T) {
 			}
 		}
 	}
+	for _, pkg := range list(t, "{{join .Deps \"\\n\"}}", "nats-test/cmd/publish") {
+		switch pkg {
+		case "nats-test/internal/cli/work", "nats-test/internal/monitor/jetstream", "github.com/VictoriaMetrics/metrics":
+			t.Errorf("publish links %s, which listen alone needs", pkg) // each start would cost more
+		}
+	}
 	for _, pkg := range list(t, "{{join .Deps \"\\n\"}}", "nats-test/cmd/publish", "nats-test/cmd/listen") {
 		if pkg == "github.com/bufbuild/protocompile" {
 			t.Errorf("a program links %s, and not just its parts", pkg)
@@ -67,7 +78,7 @@ func TestImportsGoOneWay(t *testing.T) {
 			"github.com/nats-io/nats-server/", "github.com/nats-io/nats-streaming-server/", "nats-test/internal/brokertest",
 			"nats-test/internal/kubetest", "github.com/moby/spdystream",
 			"testing",
-			"google.golang.org/protobuf/types/known/", // costs at every start, and so does the compiler's own package:
+			"google.golang.org/protobuf/types/known/", // slow at every start, like protocompile's root package
 		} {
 			if strings.HasPrefix(pkg+"/", unwanted+"/") || strings.HasPrefix(pkg, unwanted) && strings.HasSuffix(unwanted, "/") {
 				t.Errorf("a program links %s", pkg)

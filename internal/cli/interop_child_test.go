@@ -15,7 +15,7 @@ import (
 	"nats-test/internal/brokertest"
 )
 
-// A handledRecord is what listen -o json and listen.js write of an event.
+// A handledRecord is a record of an event by listen -o json or listen.js.
 type handledRecord struct {
 	Subject    string
 	Sequence   int
@@ -36,7 +36,7 @@ type child struct {
 	stop   func() // asks a member to close cleanly
 }
 
-// startChild runs a program until it ends by itself, or the test does.
+// startChild runs a program until it exits or the test ends.
 func startChild(t *testing.T, program string, args ...string) *child {
 	t.Helper()
 	cmd := exec.Command(program, args...)
@@ -57,7 +57,7 @@ func startChild(t *testing.T, program string, args ...string) *child {
 		t.Fatal(err)
 	}
 	go func() {
-		_ = cmd.Wait() // mustEnd looks at the exit code
+		_ = cmd.Wait() // mustEnd checks the exit code
 		close(c.exited)
 	}()
 	t.Cleanup(func() {
@@ -129,7 +129,7 @@ func (c *child) mustHandle(from, to int) {
 	}
 }
 
-// records returns what the child wrote, when it has ended.
+// records returns the records of a child that has ended.
 func (c *child) records() []handledRecord {
 	c.t.Helper()
 	var records []handledRecord
@@ -152,7 +152,7 @@ func (c *child) sequences() []int {
 	return sequences
 }
 
-// A childOutput collects what a child writes while the test reads it.
+// A childOutput collects a child's output while the test reads it.
 type childOutput struct {
 	mu  sync.Mutex
 	all bytes.Buffer

@@ -16,9 +16,9 @@ import (
 	"nats-test/internal/brokertest"
 )
 
-// These tests run the course's own library, node-nats-streaming, against the
-// two real programs: what one side sends the other must hear, and both must be
-// able to work in one queue group.
+// These tests run the course's library, node-nats-streaming, with the two real
+// programs: each side must receive the other's events, and both must be able to
+// share a queue group.
 
 const interopGroup = "orders-service-queue-group"
 
@@ -150,8 +150,8 @@ func TestInteropGroupOfBothKinds(t *testing.T) {
 	successor.mustHandle(events+11, events+20)
 }
 
-// A member that ends in the middle leaves exactly the rest to the other kind:
-// what was sent to it but not acked comes again, what it acked does not.
+// A member that ends early leaves exactly the rest to the other kind: unacked
+// events are redelivered, acked ones are not.
 func TestInteropHandOverInTheMiddle(t *testing.T) {
 	t.Parallel()
 	needNode(t)
@@ -176,21 +176,30 @@ func TestInteropHandOverInTheMiddle(t *testing.T) {
 // missing. Under CI, which installs all, it fails.
 func needNode(t *testing.T, modules ...string) {
 	t.Helper()
-	missing := ""
-	if _, err := exec.LookPath("node"); err != nil {
-		missing = "node is missing: install Node.js"
-	}
+	needTools(t, "node")
 	for _, module := range append(modules, "node-nats-streaming") {
-		if _, err := os.Stat(nodeScript("node_modules/" + module + "/package.json")); err != nil && missing == "" {
-			missing = module + " is missing: run `make node-modules`, which needs npm"
+		if _, err := os.Stat(nodeScript("node_modules/" + module + "/package.json")); err != nil {
+			leaveOut(t, module+" is missing: run `make node-modules`, which needs npm")
 		}
 	}
-	switch {
-	case missing != "" && os.Getenv("CI") != "":
-		t.Fatal(missing)
-	case missing != "":
-		t.Skip(missing)
+}
+
+// needTools does the same where programs are missing.
+func needTools(t testing.TB, tools ...string) {
+	t.Helper()
+	for _, tool := range tools {
+		if _, err := exec.LookPath(tool); err != nil {
+			leaveOut(t, tool+" is missing: install it")
+		}
 	}
+}
+
+func leaveOut(t testing.TB, missing string) {
+	t.Helper()
+	if os.Getenv("CI") != "" {
+		t.Fatal(missing)
+	}
+	t.Skip(missing)
 }
 
 func nodeScript(name string) string {

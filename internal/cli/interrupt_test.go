@@ -16,6 +16,8 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/cli"
+	"nats-test/internal/cli/console"
+	"nats-test/internal/cli/publish"
 )
 
 // silentPort takes connections and says nothing. came returns once there is one more.
@@ -35,7 +37,8 @@ func silentPort(t *testing.T) (address string, came func()) {
 	}
 }
 
-// Whatever was asked for, it is not done: 0 would say that it is.
+// No command is done when it is interrupted while connecting: exit code 0 would be
+// wrong.
 func TestInterruptedWhileConnecting(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -47,10 +50,10 @@ func TestInterruptedWhileConnecting(t *testing.T) {
 		{"interrupted before it was connected to nats://127", []string{"listen", channel}},
 		{"interrupted before it was connected to nats://127", []string{"listen", channel, "-g", "g", "--idle", "1m"}},
 		{"interrupted before it was connected to nats://127", []string{"listen", channel, "--until-end"}},
-		{"interrupted before all steps were looked at", []string{"listen", "doctor"}},
-		{"interrupted before all steps were looked at", []string{"listen", "doctor", channel, "-o", "json"}},
-		{"interrupted before the look was over", []string{"listen", "status"}},
-		{"interrupted before the look was over", []string{"listen", "status", "--watch", "-o", "json"}},
+		{"interrupted before all steps were checked", []string{"listen", "doctor"}},
+		{"interrupted before all steps were checked", []string{"listen", "doctor", channel, "-o", "json"}},
+		{"interrupted before the state was read", []string{"listen", "status"}},
+		{"interrupted before the state was read", []string{"listen", "status", "--watch", "-o", "json"}},
 		{`interrupted: client "x" was not closed`, []string{"listen", "evict", "x"}},
 		{"interrupted: nothing was forgotten", []string{"listen", "forget", channel, "-g", "g", "-y"}},
 	} {
@@ -73,12 +76,12 @@ func TestInterruptedWhileLooking(t *testing.T) {
 		says string
 		args []string
 	}{
-		{"interrupted before the look was over", []string{"status"}},
-		{"interrupted before the look was over", []string{"status", "--watch", "-o", "json"}},
+		{"interrupted before the state was read", []string{"status"}},
+		{"interrupted before the state was read", []string{"status", "--watch", "-o", "json"}},
 		{`interrupted: client "x" was not closed`, []string{"evict", "x"}},
 		{`interrupted: client "x" was not closed`, []string{"evict", "x", "--force"}},
 		{"interrupted: nothing was forgotten", []string{"forget", channel, "-g", "g", "-y"}},
-		{"interrupted before all steps were looked at", []string{"doctor"}},
+		{"interrupted before all steps were checked", []string{"doctor"}},
 	} {
 		address, came := silentPort(t)
 		p := runProcess(t, server.URL, append([]string{"listen"}, append(c.args, "--timeout", "1m", "--monitor", "http://"+address)...)...)
@@ -89,7 +92,7 @@ func TestInterruptedWhileLooking(t *testing.T) {
 	}
 }
 
-// What the server made of a request that it did not answer is not known.
+// Whether the server executed an unanswered request is unknown.
 func TestInterruptedEviction(t *testing.T) {
 	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{Plain: true}) // this test answers for the cluster
@@ -120,7 +123,7 @@ func TestInterruptedEviction(t *testing.T) {
 	p.awaitSaying(`interrupted: whether client "x" was closed is not known`)
 }
 
-// A watch has done what it is for once it showed something.
+// A watch that has shown a report ends successfully.
 func TestInterruptedWatch(t *testing.T) {
 	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{})
@@ -145,7 +148,8 @@ func TestInterruptedWatch(t *testing.T) {
 	}
 }
 
-// What looks at files alone ends, too, where nobody reads what it writes.
+// Commands that only read files end on a signal, too, even if their output is not
+// read.
 func TestInterruptedCatalogue(t *testing.T) {
 	t.Parallel()
 	for _, args := range [][]string{{"events"}, {"events", channel}, {"events", "export", t.TempDir() + "/new", "--as", "proto"}} {
@@ -153,8 +157,8 @@ func TestInterruptedCatalogue(t *testing.T) {
 		var said strings.Builder
 		ctx, stop := context.WithCancel(t.Context())
 		stop()
-		s := &cli.System{Stdin: strings.NewReader(""), Stdout: blocked, Stderr: &said, Getenv: func(string) string { return "" }}
-		code := cli.Run(ctx, s, cli.NewPublish(s), args)
+		s := &console.System{Stdin: strings.NewReader(""), Stdout: blocked, Stderr: &said, Getenv: func(string) string { return "" }}
+		code := cli.Run(ctx, s, publish.New(s), args)
 		if code != 130 || !strings.Contains(said.String(), "interrupted before publish events") {
 			t.Errorf("%v: exit code %d: %s", args, code, said.String())
 		}

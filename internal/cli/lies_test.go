@@ -14,9 +14,8 @@ import (
 	"nats-test/internal/brokertest/netsim"
 )
 
-// mostMemory is what a program may take of memory that a server lies to: some
-// announced message, and a hundred thousand lines that wait to be read.
-// The race detector takes more.
+// mostMemory is the memory that a program may use when a server lies: a maximal
+// announced message, and 100,000 unread lines. The race detector needs more.
 func mostMemory() int64 {
 	if brokertest.Race {
 		return 500 << 20
@@ -37,8 +36,8 @@ func spoken(words string) func([]byte) []byte {
 // answered is a lie: each answer that holds text is another.
 func answered(text, payload string) func([]byte) []byte { return netsim.Claims(text, payload) }
 
-// lies are what a server may say that is forged or broken. Where none of these
-// commands meets one, it ends as ever.
+// lies are forged or broken messages of a server. A command that receives none of
+// them ends as usual.
 var lies = map[string]func([]byte) []byte{
 	"a size beyond an int":   spoken("MSG a 1 9223372036854775807\r\n"),
 	"a size of 24 digits":    spoken("MSG a 1 100000000000000000000005\r\nhello\r\n"),
@@ -69,7 +68,7 @@ var lies = map[string]func([]byte) []byte{
 	"bytes for NATS Streaming": junk,
 }
 
-// replicas has each stream and consumer replicated by what list says.
+// replicas replaces the replicas in the info of each stream and consumer by list.
 func replicas(list string) func([]byte) []byte {
 	return cluster(`{"name":"c","leader":"n1","replicas":` + list + `}`)
 }
@@ -97,7 +96,7 @@ func limits(message []byte) []byte {
 	return netsim.WithPayload(message, string(bytes.ReplaceAll(changed, []byte(`"config":{`), []byte(below))))
 }
 
-// junk is no Protocol Buffers message.
+// junk is not a Protocol Buffers message.
 func junk(message []byte) []byte {
 	if payload := payloadOf(message); len(payload) > 0 && payload[0] != '{' {
 		return netsim.WithPayload(message, "\x0f\xff\xff")
@@ -110,9 +109,9 @@ func payloadOf(message []byte) []byte {
 	return bytes.TrimSuffix(payload, []byte("\r\n"))
 }
 
-// No lie ends a program otherwise than by a documented code, which is not that
-// of a slip in the command line; none takes much memory, or gets on stdout.
-// What this test's process needs counts as theirs: others wait.
+// Every lie ends in a documented exit code other than usage, takes limited memory,
+// and does not reach stdout. Memory of this test's process counts, so no other
+// tests run meanwhile.
 func TestLies(t *testing.T) {
 	onBoth(t, func(t *testing.T, server *brokertest.Server) {
 		store(t, server, 3)

@@ -1,9 +1,8 @@
-// Package cli holds the two commands, publish and listen: flags become options,
-// and options a run. Messages for people go to stderr; programs read stdout and the
-// exit code.
+// Package cli runs a command, publish or listen, as this process. Messages for people
+// go to stderr; programs read stdout and the exit code.
 //
-// The package's rule: a command sees the process through its [System] alone, which
-// console.Process makes, and errors are printed in one place.
+// The package's rule: a command sees the process only through its [console.System],
+// which console.Process makes, and errors are printed in one place.
 package cli
 
 import (
@@ -21,27 +20,23 @@ import (
 
 	"nats-test/internal/cli/console"
 	"nats-test/internal/cli/stdio"
-	"nats-test/internal/conn"
 	"nats-test/internal/fault"
 )
 
-// A System is the process as a command sees it.
-type System = console.System
-
 // Main runs the command that build makes in this process, and returns the
 // exit code.
-func Main(build func(*System) *cobra.Command) int {
-	// Both programs turn over many small events and keep few: collecting half
-	// as often makes them faster, for a few MiB (make bench).
+func Main(build func(*console.System) *cobra.Command) int {
+	// Both programs allocate many short-lived events: with half as many collections
+	// they are faster, at the cost of a few MiB (make bench).
 	if os.Getenv("GOGC") == "" {
 		debug.SetGCPercent(200)
 	}
-	// A closed pipe is an error of the write that meets it, not the silent
-	// end of the process in the middle of an event.
+	// A closed pipe is an error of the write, not a silent end of the process in
+	// the middle of an event.
 	signal.Ignore(syscall.SIGPIPE)
-	// net/http logs what a server sends out of turn.
+	// net/http logs unsolicited responses of servers.
 	log.SetOutput(io.Discard)
-	ctx, stop := conn.UntilSignal(context.Background())
+	ctx, stop := console.UntilSignal(context.Background())
 	defer stop()
 	defer fault.Exit()
 	s := console.Process(ctx)
@@ -60,11 +55,11 @@ func Main(build func(*System) *cobra.Command) int {
 	return code
 }
 
-var errShut = console.Explained(errors.New("stdout is closed: nobody would see what is written there"), console.ErrUsage,
+var errShut = console.Explained(errors.New("stdout is closed: the output would be lost"), console.ErrUsage,
 	"leave >&- out; `>"+os.DevNull+"` discards the output")
 
 // Run runs cmd with args and returns the exit code.
-func Run(ctx context.Context, s *System, cmd *cobra.Command, args []string) int {
+func Run(ctx context.Context, s *console.System, cmd *cobra.Command, args []string) int {
 	cmd.SetArgs(args)
 	cmd.SetIn(s.Stdin)
 	out := &printed{Writer: s.Stdout}
@@ -83,15 +78,14 @@ func Run(ctx context.Context, s *System, cmd *cobra.Command, args []string) int 
 	if err == nil {
 		return console.ExitDone
 	}
-	if write, ok := err.(*fs.PathError); ok && write.Path == "/dev/stdout" { //nolint:errorlint // of a command that only prints
+	if write, ok := err.(*fs.PathError); ok && write.Path == "/dev/stdout" { //nolint:errorlint // from a command that only prints
 		err = stdio.Unwritten(err)
 	}
 	console.New(s, cmd).Fail(err)
 	return console.ExitCode(err)
 }
 
-// printed keeps the first error of writing what cobra prints by itself, such as
-// help: cobra doesn't look at it.
+// printed keeps the first error of writing help and the like, which cobra ignores.
 type printed struct {
 	io.Writer
 	err error

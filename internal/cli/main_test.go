@@ -11,6 +11,7 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/cli"
+	"nats-test/internal/cli/console"
 )
 
 const panicking = "CLI_TEST_PANICKING"
@@ -18,7 +19,7 @@ const panicking = "CLI_TEST_PANICKING"
 func TestMain(m *testing.M) {
 	brokertest.ServeIfChild()
 	if os.Getenv(panicking) != "" {
-		os.Exit(cli.Main(func(*cli.System) *cobra.Command { panic("odds") }))
+		os.Exit(cli.Main(func(*console.System) *cobra.Command { panic("odds") }))
 	}
 	if err := flag.Set("test.parallel", "8"); err != nil { // most of a test is waiting
 		panic(err)

@@ -10,6 +10,8 @@ import (
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/cli"
+	"nats-test/internal/cli/console"
+	"nats-test/internal/cli/publish"
 )
 
 // A fullDisk takes nothing.
@@ -19,8 +21,8 @@ func (fullDisk) Write([]byte) (int, error) {
 	return 0, &fs.PathError{Op: "write", Path: "/dev/stdout", Err: errors.New("no space left")}
 }
 
-// Whatever does not get to stdout, the exit code says so; and what is stored all
-// the same is told.
+// A failed write to stdout gives an exit code, and a report of the events stored
+// nevertheless.
 func TestStdoutTakesNothing(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, server *brokertest.Server) {
@@ -36,8 +38,8 @@ func TestStdoutTakesNothing(t *testing.T) {
 			{channel + " --sample -n 3", "of 3 events acked before the error\n"},
 		} {
 			var said strings.Builder
-			s := &cli.System{Stdin: strings.NewReader(""), Stdout: fullDisk{}, Stderr: &said, Getenv: func(string) string { return "" }}
-			code := cli.Run(t.Context(), s, cli.NewPublish(s), append(strings.Fields(c.args), "--server", server.URL))
+			s := &console.System{Stdin: strings.NewReader(""), Stdout: fullDisk{}, Stderr: &said, Getenv: func(string) string { return "" }}
+			code := cli.Run(t.Context(), s, publish.New(s), append(strings.Fields(c.args), "--server", server.URL))
 			if code != 1 || !strings.Contains(said.String(), "publish: writing to stdout: no space left\n") || !strings.Contains(said.String(), c.says) {
 				t.Errorf("publish %s: exit code %d: %s", c.args, code, said.String())
 			}

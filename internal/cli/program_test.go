@@ -18,8 +18,8 @@ import (
 	"nats-test/internal/brokertest"
 )
 
-// A process is one run of publish or listen in a process of its own. Its
-// methods are for the test's goroutine, but for feed.
+// A process is one run of publish or listen. Its methods are for the test's
+// goroutine, except for feed.
 type process struct {
 	t           testing.TB
 	args        []string
@@ -29,8 +29,8 @@ type process struct {
 	exited      chan struct{}
 }
 
-// runProcess starts a program. It ends with the test, which fails if the
-// program crashed, and shows what it said if the test failed.
+// runProcess starts a program. It ends with the test, which fails if the program
+// crashed, and shows the program's stderr if it failed.
 func runProcess(t testing.TB, url string, args ...string) *process {
 	t.Helper()
 	bin, err := brokertest.Programs()
@@ -57,8 +57,8 @@ func runProcess(t testing.TB, url string, args ...string) *process {
 	return p
 }
 
-// finish ends a program that still runs, and looks at what it said. After a
-// failure, the program tells where it hangs.
+// finish ends a program that still runs, and checks its stderr. After a failure,
+// the program shows where it hangs.
 func (p *process) finish() {
 	if p.t.Failed() && p.running() {
 		_ = p.cmd.Process.Signal(syscall.SIGQUIT)
@@ -95,8 +95,8 @@ func (p *process) kill() {
 	p.wait(10 * time.Second)
 }
 
-// wait returns the exit code, or -1 if a signal ended the program. One that
-// hangs tells where.
+// wait returns the exit code, or -1 after a signal. A hanging program shows where
+// it hangs.
 func (p *process) wait(most time.Duration) int {
 	p.t.Helper()
 	begin := time.Now()
@@ -127,13 +127,13 @@ func (p *process) running() bool {
 
 func (p *process) says(text string) bool { return strings.Contains(p.errors.all(), text) }
 
-// awaitSaying waits until text stands on stderr.
+// awaitSaying waits until stderr contains text.
 func (p *process) awaitSaying(text string) {
 	p.t.Helper()
 	brokertest.Eventually(p.t, fmt.Sprintf("%s says %q", p, text), func() bool { return p.says(text) })
 }
 
-// awaitLines waits until n lines stand on stdout.
+// awaitLines waits until stdout has n lines.
 func (p *process) awaitLines(n int) {
 	p.t.Helper()
 	brokertest.Eventually(p.t, fmt.Sprintf("%s has written %d lines", p, n), func() bool { return len(p.out.lines()) >= n })

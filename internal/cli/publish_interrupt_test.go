@@ -11,8 +11,8 @@ import (
 	"time"
 )
 
-// interrupted ends p by a signal, which is told, and returns how many events
-// were acked.
+// interrupted ends p with a signal, which p must report, and returns the number of
+// acked events.
 func interrupted(t *testing.T, p *process, code int, says string) {
 	t.Helper()
 	p.signal(syscall.SIGINT)
@@ -50,7 +50,7 @@ func TestInterruptedPublishSaysHowMuchWasDone(t *testing.T) {
 	})
 }
 
-// What is in flight is waited for, as long as --timeout says.
+// Acks of events in flight are awaited for up to --timeout.
 func TestInterruptedPublishWaitsForItsAcks(t *testing.T) {
 	t.Parallel()
 	onEach(t, "", func(t *testing.T, s broker) {

@@ -17,7 +17,7 @@ import (
 	"nats-test/internal/brokertest"
 )
 
-// A situation is one that a program meets, and what it says of it.
+// A situation is an error's situation, with the messages expected.
 type situation struct {
 	url  string
 	args []string
@@ -26,7 +26,7 @@ type situation struct {
 	not  string // none of these parts
 }
 
-// holds runs the program, and looks at what it says.
+// holds runs the program and checks its messages.
 func (s situation) holds(t *testing.T) {
 	t.Helper()
 	p := runProcess(t, s.url, s.args...)
@@ -44,7 +44,7 @@ func (s situation) holds(t *testing.T) {
 	}
 }
 
-// inAnyCase is what is never said of a server that answers.
+// inAnyCase must not appear if a server answers.
 const inAnyCase = "make server|make pf|no server answers|perhaps for too many clients"
 
 var oneEvent = []string{"publish", "ticket:created", "--sample"}
@@ -67,8 +67,8 @@ func scheme(url, other string) string {
 	return other + "://" + rest
 }
 
-// What the server says before it closes the connection is told, however fast
-// it closes it: over TCP, TLS and WebSocket.
+// The reason that a server sends before it closes the connection is reported,
+// however fast it closes: over TCP, TLS and WebSocket.
 func TestReasonOfAServerThatCloses(t *testing.T) {
 	t.Parallel()
 	full := brokertest.Start(t, brokertest.Config{Plain: true, Extra: "max_connections: 1\nwebsocket { listen: \"127.0.0.1:-1\", no_tls: true }"})
@@ -79,7 +79,7 @@ func TestReasonOfAServerThatCloses(t *testing.T) {
 	}
 	websocket { listen: "127.0.0.1:-1", no_tls: true }`})
 	connected(t, users, nats.UserInfo("one", "s3cret"))
-	const crowded = "no more clients are taken: nats: maximum |have max_connections raised"
+	const crowded = "no more clients are accepted: nats: maximum |raise max_connections"
 	for name, s := range map[string]situation{
 		"server":              {full.URL, oneEvent, 3, crowded, inAnyCase},
 		"server, WebSocket":   {webSocketOf(t, full), oneEvent, 3, crowded, inAnyCase},
@@ -87,8 +87,8 @@ func TestReasonOfAServerThatCloses(t *testing.T) {
 		"account, WebSocket":  {webSocketOf(t, users), withFlags("--user", "one", "--password", "s3cret"), 3, crowded, inAnyCase + "|credentials"},
 		"password":            {users.URL, withFlags("--user", "one", "--password", "wr0ng"), 3, "refused the credentials|check user", inAnyCase},
 		"password, WebSocket": {webSocketOf(t, users), withFlags("--user", "one", "--password", "wr0ng"), 3, "refused the credentials|check user", inAnyCase},
-		"nothing, WebSocket":  {webSocketOf(t, users), oneEvent, 3, "refused the credentials|hint: give credentials", inAnyCase},
-		"subscriptions":       {users.URL, withFlags("--user", "none", "--password", "s3cret"), 3, "no more subscriptions are taken|max_subscriptions", inAnyCase},
+		"nothing, WebSocket":  {webSocketOf(t, users), oneEvent, 3, "refused the credentials|hint: give valid credentials", inAnyCase},
+		"subscriptions":       {users.URL, withFlags("--user", "none", "--password", "s3cret"), 3, "no more subscriptions are accepted|max_subscriptions", inAnyCase},
 		"doctor":              {full.URL, []string{"listen", "doctor"}, 3, crowded, inAnyCase},
 		"doctor, WebSocket":   {webSocketOf(t, full), []string{"listen", "doctor"}, 3, crowded, inAnyCase},
 		"listen":              {full.URL, []string{"listen", "ticket:created"}, 3, crowded, inAnyCase},
@@ -102,7 +102,7 @@ func TestReasonOfAServerThatCloses(t *testing.T) {
 	}
 }
 
-// logged returns what a server logged behind words, up to the end of the line.
+// logged returns the rest of a line in the server's log after words.
 func logged(t *testing.T, server *brokertest.Server, words string) string {
 	t.Helper()
 	_, rest, found := strings.Cut(server.Log(), words)
@@ -148,7 +148,7 @@ func TestReasonOfTheWrongPort(t *testing.T) {
 	}
 }
 
-// A broker that is there, and not what was asked for, or not ready.
+// A broker of another kind than requested, or one that is not ready.
 func TestReasonOfTheBroker(t *testing.T) {
 	t.Parallel()
 	streaming := brokertest.Start(t, brokertest.Config{})
@@ -179,10 +179,10 @@ func TestReasonOfTheBroker(t *testing.T) {
 	runProcess(t, streaming.URL, "listen", "ticket:created", "--client-id", "me").awaitSaying("listening to")
 	for name, s := range map[string]situation{
 		"a durable's second listener": {streaming.URL, []string{"listen", "ticket:created", "--durable", "d"}, 3, "one listener at a time", "--client-id"},
-		"few subscriptions":           {few.URL, []string{"listen", "ticket:created", "--until-end"}, 3, "no more subscriptions are taken|max_subscriptions", inAnyCase},
-		"a client ID twice":           {streaming.URL, []string{"listen", "ticket:created", "--client-id", "me"}, 3, "leave --client-id out", ""},
-		"another's monitoring port":   {lonely.URL, monitored(streaming), 3, "that of another NATS server", "belongs"},
-		"another cluster":             {other.URL, monitored(other), 3, `--cluster other`, "another server"},
+		"few subscriptions":           {few.URL, []string{"listen", "ticket:created", "--until-end"}, 3, "no more subscriptions are accepted|max_subscriptions", inAnyCase},
+		"a client ID twice":           {streaming.URL, []string{"listen", "ticket:created", "--client-id", "me"}, 3, "leave out --client-id", ""},
+		"another's monitoring port":   {lonely.URL, monitored(streaming), 3, "does not belong to", "belongs"},
+		"another cluster":             {other.URL, monitored(other), 3, `--cluster other`, "another server|does not belong"},
 		"a plain server":              {lonely.URL, monitored(lonely), 3, "start it with -js", "--domain"},
 		"a leaf node, with domain":    {leaf.URL, monitored(leaf, "--domain", "hub"), 0, "JetStream at", ""},
 		"a leaf node":                 {leaf.URL, monitored(leaf), 3, "--domain NAME", ""},
@@ -190,7 +190,7 @@ func TestReasonOfTheBroker(t *testing.T) {
 		"no such domain, doctor":      {accounts.URL, []string{"listen", "doctor", "--domain", "nowhere", "--user", "with", "--password", "s3cret"}, 3, "asking for JetStream at |check the domain", "asking for NATS Streaming at"},
 		"account without":             {accounts.URL, monitored(accounts, "--user", "without", "--password", "s3cret"), 3, "for this account|enable JetStream for the account", "-js"},
 		"account without, named":      {accounts.URL, monitored(accounts, "--user", "without", "--password", "s3cret", "--backend", "jetstream"), 3, "for this account|enable JetStream for the account", "-js"},
-		"NATS Streaming alone":        {streaming.URL, monitored(streaming, "--backend", "jetstream"), 3, `this is NATS Streaming, with the cluster "ticketing"`, "-js"},
+		"NATS Streaming alone":        {streaming.URL, monitored(streaming, "--backend", "jetstream"), 3, `this is NATS Streaming with the cluster "ticketing"`, "-js"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -207,11 +207,11 @@ func TestReasonOfAClusterThatIsNotReady(t *testing.T) {
 	server := brokertest.Start(t, brokertest.Config{Plain: true})
 	id := connected(t, server).ConnectedServerId()
 	for name, test := range map[string]struct{ id, state, says string }{
-		"no leader":       {id, `"state":"CLUSTERED","role":"Follower"`, `belongs to the cluster "ticketing", as Follower|no leader of it answers`},
-		"standby":         {id, `"state":"FT_STANDBY"`, "stands by for another"},
+		"no leader":       {id, `"state":"CLUSTERED","role":"Follower"`, `belongs to the cluster "ticketing", as Follower|no leader answers`},
+		"standby":         {id, `"state":"FT_STANDBY"`, "is a standby"},
 		"starting":        {id, `"state":"STANDALONE"`, "may still be starting"},
-		"another's":       {"OTHER", `"state":"STANDALONE"`, `that of another NATS server than ` + server.URL},
-		"hostile words":   {id, `"state":"CLUSTERED","role":"\u001b[31m` + strings.Repeat("x", 1000) + `"`, `\u001b[31m|no leader of it answers`},
+		"another's":       {"OTHER", `"state":"STANDALONE"`, `does not belong to ` + server.URL},
+		"hostile words":   {id, `"state":"CLUSTERED","role":"\u001b[31m` + strings.Repeat("x", 1000) + `"`, `\u001b[31m|no leader answers`},
 		"another cluster": {id, `"cluster_id":"$(rm)"`, `--cluster '$(rm)'`},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -234,7 +234,7 @@ func TestReasonOfAClusterThatIsNotReady(t *testing.T) {
 	}
 }
 
-// What the API answers is told as that. (Here it is a client that answers.)
+// Errors of the API are reported as such. (Here, a client sends them.)
 func TestReasonOfAnAnswerOfJetStream(t *testing.T) {
 	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{Plain: true})
@@ -254,7 +254,7 @@ func TestReasonOfAnAnswerOfJetStream(t *testing.T) {
 	}
 	const short = "--timeout=1s"
 	for name, s := range map[string]situation{
-		"offline": {server.URL, []string{"listen", "ticket:created", "--until-end", short}, 3, "it is offline: |the servers that store it are away", inAnyCase + "|most servers"},
+		"offline": {server.URL, []string{"listen", "ticket:created", "--until-end", short}, 3, "it is offline: |the servers that store it are down", inAnyCase + "|a majority"},
 		"no room": {server.URL, withFlags(short), 5, "no room for more|max_file_store", inAnyCase + "|discard"},
 		"busy":    {server.URL, []string{"publish", "ticket:updated", "--sample", short}, 3, "too many requests|overloaded", inAnyCase + "|leader"},
 	} {
@@ -283,9 +283,9 @@ func TestReasonOfAClusterWithoutALeader(t *testing.T) {
 		return answered && api.ErrorCode == 10008
 	})
 	for name, s := range map[string]situation{
-		"publish": {url, withFlags("--timeout", "10s"), 3, "no leader answers|most servers", inAnyCase},
-		"listen":  {url, []string{"listen", "ticket:created", "--until-end", "--timeout", "10s"}, 3, "no leader answers|most servers", inAnyCase},
-		"doctor":  {url, []string{"listen", "doctor", "--timeout", "10s"}, 3, "no leader answers|most servers", inAnyCase},
+		"publish": {url, withFlags("--timeout", "10s"), 3, "no leader answers|a majority of the servers", inAnyCase},
+		"listen":  {url, []string{"listen", "ticket:created", "--until-end", "--timeout", "10s"}, 3, "no leader answers|a majority of the servers", inAnyCase},
+		"doctor":  {url, []string{"listen", "doctor", "--timeout", "10s"}, 3, "no leader answers|a majority of the servers", inAnyCase},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

@@ -12,15 +12,15 @@ import (
 	"nats-test/internal/brokertest"
 )
 
-// An ackLog is what the members of a group told JetStream. Of NATS Streaming it
-// stays empty.
+// An ackLog records the acks sent to JetStream by the members of a group. On NATS
+// Streaming, it stays empty.
 type ackLog struct {
 	s broker
 
 	mu       sync.Mutex
 	acked    map[int]int // which delivery was acked, by event
 	again    []string    // acked, although an earlier delivery was
-	progress int         // how often it was told that the work goes on
+	progress int         // number of in-progress acks
 }
 
 func newAckLog(s broker) *ackLog {
@@ -40,8 +40,8 @@ func newAckLog(s broker) *ackLog {
 	return l
 }
 
-// note takes what was told of a delivery: the subject says of which, with the
-// stream, the consumer, the count of deliveries and the event's number.
+// note records an ack. Its subject names the delivery: stream, consumer, number of
+// deliveries and sequence of the event.
 func (l *ackLog) note(m *nats.Msg) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -58,15 +58,15 @@ func (l *ackLog) note(m *nats.Msg) {
 	}
 }
 
-// told returns how often JetStream was told that the work goes on.
+// told returns the number of in-progress acks.
 func (l *ackLog) told() int {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.progress
 }
 
-// oneEach fails the test unless every event from 1 to n was acked, once, and
-// never came to any member after that.
+// oneEach fails the test unless every event from 1 to n was acked once, and not
+// delivered to any member after that.
 func (l *ackLog) oneEach(n int) {
 	l.s.t.Helper()
 	if !l.s.jetStream {

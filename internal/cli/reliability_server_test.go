@@ -48,7 +48,7 @@ func TestServerKilledUnderABusyPublish(t *testing.T) {
 				w := newWire(t, s.Server)
 				timeout := "2s"
 				if s.jetStream && !late {
-					timeout = "15s" // it is sent again, so long
+					timeout = "15s" // repeats are sent for this long
 				}
 				p := runProcess(t, w.URL, "publish", channel, "--data", "-", "-o", "json", "--timeout", timeout)
 				enough := make(chan struct{})
@@ -68,8 +68,8 @@ func TestServerKilledUnderABusyPublish(t *testing.T) {
 				}
 				acked, kept := w.acked(p), stored(t, s.URL)
 				t.Logf("exit code %d %v after the kill; %d acked, %d stored, %d sent", code, took, len(acked), len(kept), len(w.all()))
-				// The last to be acked and stored may not stand behind others
-				// that were not; and none is there twice.
+				// The last event acked or stored must not precede a missing one,
+				// and there are no duplicates.
 				for what, events := range map[string][]int{"acked": acked, "stored": kept} {
 					if i := inOrder(events); i < len(events) {
 						t.Errorf("%d events were %s, the last is %d, and %d is not among them, or not in order",
@@ -82,8 +82,7 @@ func TestServerKilledUnderABusyPublish(t *testing.T) {
 				case code != 0 && !t.Failed():
 					s.tells(p, code, len(acked), len(kept))
 				}
-				// JetStream knows a repeat, and so publish sends again what
-				// was not acked.
+				// JetStream drops repeats, so publish sends unacked events again.
 				if s.jetStream && (code == 0) == late {
 					t.Errorf("exit code %d", code)
 				}
@@ -118,8 +117,8 @@ func feedUntil(enough <-chan struct{}, p *process) {
 	}
 }
 
-// tells fails the test unless a publish that failed said what is in doubt, and
-// had the exit code for it.
+// tells fails the test unless a failed publish reported the events in doubt, with
+// the matching exit code.
 func (s broker) tells(p *process, code, acked, kept int) {
 	p.t.Helper()
 	var failed, good, sent, doubt int
@@ -153,7 +152,8 @@ func TestServerKilledUnderASlowPublish(t *testing.T) {
 		const each, kills = 10, 4
 		random := seeded(t)
 		w := newWire(t, s.Server)
-		p := runProcess(t, w.URL, "publish", channel, "--data", "-", "-o", "json", "--rate", "200")
+		// A busy machine needs more than the default 5 s to start a server again.
+		p := runProcess(t, w.URL, "publish", channel, "--data", "-", "-o", "json", "--rate", "200", "--timeout", "30s")
 		feed := func(from, to int) {
 			t.Helper()
 			if err := p.feed(from, to); err != nil {

@@ -118,13 +118,13 @@ func handledIn(t testing.TB, lines []string) []handledEvent {
 	return events
 }
 
-// A crew is the members of a group, and what all of them have handled.
+// A crew is the members of a group, with the events handled by all of them.
 type crew struct {
 	t       *testing.T
 	url     string
 	args    []string
 	members []*process
-	all     []*process // members, and those that ended
+	all     []*process // members, including those that ended
 	read    map[*process]int
 	times   map[int]int // how often each event was handled
 	handled int
@@ -142,7 +142,7 @@ func newCrew(t *testing.T, url string, size int, args ...string) *crew {
 	return c
 }
 
-// replace puts a new member in the place of one that ended.
+// replace starts a new member in place of one that ended.
 func (c *crew) replace(i int) {
 	c.t.Helper()
 	c.members[i] = runProcess(c.t, c.url, c.args...)

@@ -22,8 +22,8 @@ import (
 	"nats-test/internal/brokertest"
 )
 
-// A wire is a proxy that reads along: which event was sent under which message
-// ID is told nowhere else.
+// A wire is a proxy that records which event was sent with which message ID, as
+// nothing else reports it.
 type wire struct {
 	URL string
 
@@ -113,7 +113,7 @@ func (w *wire) count(change int) {
 	w.open += change
 }
 
-// awaitOpen waits until so many connections are open.
+// awaitOpen waits for n open connections.
 func (w *wire) awaitOpen(t testing.TB, n int) {
 	t.Helper()
 	brokertest.Eventually(t, fmt.Sprintf("%d connections are open", n), func() bool {
@@ -123,8 +123,8 @@ func (w *wire) awaitOpen(t testing.TB, n int) {
 	})
 }
 
-// read takes what a NATS client sends: lines, and after one with PUB or HPUB,
-// whose last word is a size, so many bytes.
+// read reads a NATS client's data: lines, and after a PUB or HPUB line a payload
+// whose size is the last word of the line.
 func (w *wire) read(in *bufio.Reader) error {
 	for {
 		line, err := in.ReadString('\n')
@@ -190,7 +190,7 @@ func (w *wire) note(words []string, payload []byte) error {
 	return nil
 }
 
-// acked returns the numbers of the events that a publish -o json told of.
+// acked returns the numbers of the events in the output of publish -o json.
 func (w *wire) acked(p *process) []int {
 	p.t.Helper()
 	w.mu.Lock()

@@ -36,12 +36,14 @@ import (
 //	stream NAME SUBJECT[,SUBJECT...] [max-msgs N] [sealed]
 //	                       make or change a JetStream stream; a full one refuses events
 //	stored STREAM N        print the N-th event of a JetStream stream with its headers
+//	readme LINE FILE       write a program or command of the README to a file: see readme
 //
 // A script may begin with lines that say what it needs:
 //
 //	# backend: stan|jetstream|both|none  it runs once, with a server that has just this
 //	# server: password|other-cluster|limits  what else is special about the server
 //	# streams: none|SUBJECT...           no streams, or those for other subjects, too
+//	# needs: TOOL...                     see needTools
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	bin, err := brokertest.Programs()
@@ -80,6 +82,7 @@ func TestScripts(t *testing.T) {
 					},
 					Cmds: map[string]func(*testscript.TestScript, bool, []string){
 						"code": cmdCode, "await": s.cmdAwait, "server": s.cmdServer, "stream": s.cmdStream, "stored": s.cmdStored,
+						"readme": cmdReadme,
 					},
 				})
 			}
@@ -90,7 +93,8 @@ func TestScripts(t *testing.T) {
 // A script is one run of a script on one backend.
 type script struct {
 	backends []string
-	subjects []string // of the streams that are there at the start
+	subjects []string // of the streams at the start
+	tools    []string // that it needs
 	config   brokertest.Config
 	login    []nats.Option // for the test's own connections
 	t        testing.TB    // of this run
@@ -124,6 +128,8 @@ func newScript(t *testing.T, file, backend string) *script {
 			s.subjects = nil
 		case key == "streams":
 			s.subjects = append(s.subjects, strings.Fields(value)...)
+		case key == "needs":
+			s.tools = strings.Fields(value)
 		case key == "server" && value == "other-cluster":
 			s.config.Cluster = "other"
 		case key == "server" && value == "limits":
@@ -143,6 +149,7 @@ func newScript(t *testing.T, file, backend string) *script {
 // start starts the server, with its streams.
 func (s *script) start(t testing.TB) {
 	t.Helper()
+	needTools(t, s.tools...)
 	s.t, s.server = t, brokertest.Start(t, s.config)
 	if !s.config.JetStream {
 		return
@@ -270,7 +277,7 @@ func (s *script) cmdAwait(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}()
 	brokertest.Eventually(s.t, fmt.Sprintf("%s holds %q", args[0], args[1]), func() bool {
-		text, _ = os.ReadFile(ts.MkAbs(args[0])) // it may not be there yet
+		text, _ = os.ReadFile(ts.MkAbs(args[0])) // it may not exist yet
 		return strings.Contains(string(text), args[1])
 	})
 }

@@ -8,8 +8,8 @@ import (
 	"nats-test/internal/brokertest"
 )
 
-// A closed stdout is refused before anything happens; other closed streams, and
-// /dev/null in place of stdout, are none of our business, whoever opened it.
+// A closed stdout is refused at the start. Other closed streams, and /dev/null as
+// stdout, are accepted, whichever program opened it.
 func TestClosedStreams(t *testing.T) {
 	t.Parallel()
 	bin, err := brokertest.Programs()
@@ -65,7 +65,8 @@ func TestClosedStreams(t *testing.T) {
 	if n := consumer.CachedInfo().Delivered.Consumer; n != 2 {
 		t.Errorf("%d events delivered, want 2: the refused listener took some", n)
 	}
-	// Programs that want no output for another open /dev/null so; they are no shells.
+	// Programs that discard another's output open /dev/null like this, but they are
+	// not shells.
 	other := exec.Command("bash", "-c", "exec publish --version 1<>/dev/null")
 	other.Env = []string{"PATH=" + bin}
 	if out, err := other.CombinedOutput(); err != nil {

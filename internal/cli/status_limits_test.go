@@ -16,8 +16,8 @@ import (
 	"nats-test/internal/conn"
 )
 
-// A channel that comes to its limit drops the oldest events. That is bad for
-// whom they did not reach.
+// A channel at its limit drops the oldest events, which is a problem for members
+// that have not received them.
 func TestStatusOfAFullChannel(t *testing.T) {
 	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{StreamingExtra: "store_limits: { max_msgs: 50, max_channels: 2 }"})
@@ -30,7 +30,7 @@ func TestStatusOfAFullChannel(t *testing.T) {
 	store(t, server, 1)
 	awaitKind(t, server, "near-limit").says(t, "channel ticket:created is full (50 events): each new event drops the oldest")
 
-	// A listener that has got the first event, and not more.
+	// A listener with the first event only.
 	p, _ := member(t, server, "--max-in-flight", "1", "--no-ack")
 	p.awaitLines(1)
 	p.signal(syscall.SIGTERM)
@@ -45,7 +45,7 @@ func TestStatusOfAFullChannel(t *testing.T) {
 		t.Error(text)
 	}
 	runProcess(t, server.URL, "publish", "ticket:updated", "--sample").endsWith(0, 30*time.Second)
-	awaitKind(t, server, "channels", "ticket:updated").says(t, "2 of at most 2 channels are there")
+	awaitKind(t, server, "channels", "ticket:updated").says(t, "2 of at most 2 channels exist")
 }
 
 func TestStatusOfAFullStream(t *testing.T) {
@@ -72,7 +72,7 @@ func TestStatusOfAFullStream(t *testing.T) {
 	}
 }
 
-// What members of a consumer together hold may be limited, and a consumer be
+// The unacked events of a consumer's members may be limited, and a consumer may be
 // paused.
 func TestStatusOfAConsumer(t *testing.T) {
 	t.Parallel()
@@ -85,7 +85,8 @@ func TestStatusOfAConsumer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// Services may ask now and then: that nobody does is no alarm at once.
+	// Services may fetch only now and then: no fetch for a short time is not a
+	// problem.
 	awaitKind(t, server, "offline").says(t, "nobody asks for events of consumer foreign at this moment, and 5 events of ticket:created wait")
 	messages, err := consumer.Messages()
 	if err != nil {
@@ -134,7 +135,8 @@ func TestStatusOfStreamsThatGather(t *testing.T) {
 	}
 }
 
-// A stream that is full by bytes refuses the next event before it has so many.
+// A stream that is full by bytes refuses an event before it reaches the limit
+// exactly.
 func TestStatusOfAStreamFullOfBytes(t *testing.T) {
 	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
@@ -152,7 +154,7 @@ func TestStatusOfAStreamFullOfBytes(t *testing.T) {
 	awaitKind(t, server, "refusing").says(t, "stream ticket:created is full (2000 bytes) and refuses new events")
 }
 
-// Events that were delivered as often as they may be are told of.
+// Events at their maximum number of deliveries are reported.
 func TestStatusOfWhatWasGivenUp(t *testing.T) {
 	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
@@ -176,8 +178,8 @@ func TestStatusOfWhatWasGivenUp(t *testing.T) {
 	}
 }
 
-// Whoever may publish can answer a roll call. That hides nothing of what the
-// broker knows: that nobody asks for events.
+// Any user who may publish can answer member polls. That does not hide what the
+// broker itself knows: that no client fetches events.
 func TestStatusOfForgedMembers(t *testing.T) {
 	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})

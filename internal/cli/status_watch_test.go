@@ -44,7 +44,7 @@ func TestWatchInTheBackground(t *testing.T) {
 	})
 	t.Cleanup(func() { _ = syscall.Kill(watching, syscall.SIGKILL) }) // also where it was stopped
 	x.await(1, "nothing is stuck")
-	x.await(1, "looked at ")
+	x.await(1, "as of ")
 	if err := syscall.Kill(watching, syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +63,7 @@ func TestWatchOnATerminal(t *testing.T) {
 			"SIGTERM": func(x *terminal) { _ = x.cmd.Process.Signal(syscall.SIGTERM) },
 		} {
 			x := onTerminal(t, server, []string{"NATS_MONITOR_URL=" + server.Monitor}, "listen", "status", "--watch")
-			x.await(1, "\x1b[?1049h") // a screen of its own
+			x.await(1, "\x1b[?1049h") // the alternate screen
 			x.await(1, "nothing is stuck")
 			x.await(1, id[:10])
 			x.await(1, "q quits, arrows scroll")
@@ -73,7 +73,7 @@ func TestWatchOnATerminal(t *testing.T) {
 				t.Errorf("%s: the terminal is not as it was", how)
 			}
 		}
-		// What changes is drawn without being asked for.
+		// Changes are shown without a key press.
 		x := onTerminal(t, server, []string{"NATS_MONITOR_URL=" + server.Monitor}, "listen", "status", "--watch")
 		x.await(1, "nothing is stuck")
 		p.kill()
@@ -132,7 +132,7 @@ func TestStatusOnANarrowTerminal(t *testing.T) {
 	}
 }
 
-// A stream of looks goes on while the server is away.
+// A stream of reports continues while the server is down.
 func TestWatchAsJSON(t *testing.T) {
 	t.Parallel()
 	onBoth(t, func(t *testing.T, server *brokertest.Server) {
@@ -153,7 +153,7 @@ func TestWatchAsJSON(t *testing.T) {
 	})
 }
 
-// What a server calls its channels and clients never reaches a terminal as it is.
+// A server's names of channels and clients are escaped on a terminal.
 func TestStatusOfHostileNames(t *testing.T) {
 	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})

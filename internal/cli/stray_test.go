@@ -28,8 +28,8 @@ func TestAnEventThatCantBeRead(t *testing.T) {
 	for _, group := range []string{"", "-g g --ack-wait 1s"} {
 		p := runProcess(t, network.URL, strings.Fields("listen "+subject+" --idle 500ms --no-reconnect -o json "+group)...)
 		p.endsWith(3, 30*time.Second)
-		p.awaitSaying("what the broker sent can't be read, and is dropped: error during message unmarshal")
-		p.awaitSaying("were dropped, and not handled")
+		p.awaitSaying("dropping a message from the broker that can't be read: error during message unmarshal")
+		p.awaitSaying("could not be read and were dropped")
 		for i, line := range p.out.lines() {
 			if !strings.HasPrefix(line, `{"subject":"ticket:created"`) || strings.Contains(line, `"sequence":2`) {
 				t.Errorf("record %d: %s", i, line)

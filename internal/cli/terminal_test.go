@@ -19,7 +19,7 @@ import (
 	"nats-test/internal/brokertest"
 )
 
-// A terminal is a program on a pseudo-terminal: what a person sees and types.
+// A terminal is a program on a pseudo-terminal, with its screen and keys.
 type terminal struct {
 	t   *testing.T
 	tty *os.File
@@ -35,7 +35,7 @@ func onTerminal(t *testing.T, server *brokertest.Server, env []string, program s
 	return onTerminalOf(t, 100, server, env, program, args...)
 }
 
-// onTerminalOf does so on a terminal of so many columns.
+// onTerminalOf runs a program on a terminal with the given number of columns.
 func onTerminalOf(t *testing.T, columns uint16, server *brokertest.Server, env []string, program string, args ...string) *terminal {
 	t.Helper()
 	bin, err := brokertest.Programs()
@@ -144,8 +144,8 @@ func TestListenOnATerminal(t *testing.T) {
 	}
 }
 
-// Whatever an event holds, and however it is shown: nothing that a terminal
-// would obey gets there.
+// Events of any content and in any format reach a terminal without control
+// sequences.
 func TestTerminalIsSafe(t *testing.T) {
 	t.Parallel()
 	server := brokertest.Start(t, brokertest.Config{})

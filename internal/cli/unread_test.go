@@ -26,7 +26,7 @@ func full(t *testing.T, writer *os.File) bool {
 	return ready == 0
 }
 
-// A signal ends both programs in time, whichever output nobody reads.
+// A signal ends both programs in time, whichever of their outputs is not read.
 func TestSignalWhileAnOutputIsNotRead(t *testing.T) {
 	server := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
 	broken := runProcess(t, server.URL, "publish", subject, "--raw", "--create-stream", "--data", "-", "-q")

@@ -26,7 +26,10 @@ const (
 type attempt struct {
 	*Listener
 	options   link.Options
-	handler   Handler
+	handler   Handler              // nil with tasks
+	tasks     *tasks               // nil with a handler
+	blocked   func() time.Duration // of either
+	refused   []broker.Acker       // guarded by mu: what came too late to be a task, and can be given back
 	positions map[string]*position
 	reached   bool           // the broker answered
 	backend   broker.Backend // then: which it is
@@ -74,6 +77,14 @@ func (s *attempt) run(ctx context.Context, first bool) (End, error) {
 		s.Reached(session.Backend(), session.Traits(), !first)
 	}
 	s.latest = time.Now()
+	if s.tasks != nil {
+		s.tasks.begin(s.traits.Naks && (s.traits.LoneAcks || !s.ownsAllEvents()), s.signal)
+		stop := context.AfterFunc(ctx, func() {
+			defer fault.Exit()
+			s.tasks.refuse()
+		})
+		defer stop()
+	}
 	for _, p := range s.positions {
 		p.left = nil
 	}
@@ -83,6 +94,9 @@ func (s *attempt) run(ctx context.Context, first bool) (End, error) {
 		s.joined, s.session = true, session
 		s.current.Store(s)
 		defer s.current.Store(nil)
+		if s.tasks != nil {
+			s.tasks.hasJoined(s.positions)
+		}
 		if s.Joined != nil {
 			s.Joined(s.places, !first)
 		}
@@ -108,23 +122,34 @@ func (s *attempt) run(ctx context.Context, first bool) (End, error) {
 	s.flush()
 	failed := s.failed
 	s.mu.Unlock()
+	if s.tasks != nil {
+		s.leaveTasks(ctx, session, failed == nil && s.mayRejoin(err, first))
+	}
 	s.others = session.Others()
 	closing := session.Close()
-	if end != EndStopped && err == nil && !s.traits.LoneAcks && s.ownsAllEvents() {
-		closing = nil // it has no acks that anybody would have to confirm
+	if end != EndStopped && err == nil && s.ownsAllEvents() && (!s.traits.LoneAcks || errors.Is(closing, broker.ErrLost)) {
+		closing = nil // nobody has to confirm its acks: its position ends with its session
 	}
 	switch {
 	case failed != nil:
 		return EndStopped, failed
-	case errors.Is(err, broker.ErrUnfinished), errors.Is(err, broker.ErrUntold), errors.Is(err, broker.ErrStalled):
-		return EndStopped, err
-	case ctx.Err() != nil || err == nil:
+	case !comesToNothing(err) && (ctx.Err() != nil || err == nil):
 		return end, closing
-	case errors.Is(err, broker.ErrLost), errors.Is(err, broker.ErrHung),
-		!first && (errors.Is(err, broker.ErrNoStream) || errors.Is(err, broker.ErrNoJetStream)): // they may come back
+	case s.mayRejoin(err, first):
 		s.lost = err
 	}
 	return EndStopped, err
+}
+
+// comesToNothing reports whether the end that was asked for can't be reached.
+func comesToNothing(err error) bool {
+	return errors.Is(err, broker.ErrUnfinished) || errors.Is(err, broker.ErrUntold) || errors.Is(err, broker.ErrStalled)
+}
+
+// mayRejoin reports whether a new session may do better after err.
+func (s *attempt) mayRejoin(err error, first bool) bool {
+	return !comesToNothing(err) && (errors.Is(err, broker.ErrLost) || errors.Is(err, broker.ErrHung) ||
+		!first && (errors.Is(err, broker.ErrNoStream) || errors.Is(err, broker.ErrNoJetStream))) // they may come back
 }
 
 func (s *attempt) listen(ctx context.Context, session *Conn) (End, error) {
@@ -194,11 +219,16 @@ func (s *attempt) subscriptions(ctx context.Context, session *Conn) ([]broker.Su
 		}
 		subs[i] = s.Subscription
 		sub := &subs[i]
-		sub.Subject, sub.Start, sub.Size, sub.Earlier, sub.Blocked = subject, start, p.size, &p.earlier, s.handler.Blocked
+		sub.Subject, sub.Start, sub.Size, sub.Earlier, sub.Blocked = subject, start, p.size, &p.earlier, s.blocked
 		sub.GaveUp = func(sequence uint64, deliveries int) { s.gaveUp(subject, p, sequence, deliveries) }
 		sub.Deliver = func(m *broker.Message, more bool) bool { return s.deliver(ctx, m, more, p) }
-		if start.Kind == broker.StartSequence && p.whole.last < start.Sequence {
-			p.whole.last = start.Sequence - 1
+		if s.tasks != nil {
+			sub.Open = s.tasks.held(p)
+			sub.Work = func() *broker.Work { return s.tasks.handler.Work(subject) }
+			sub.Deliver = func(m *broker.Message, _ bool) bool { return s.begin(ctx, m, p) }
+		}
+		if start.Kind == broker.StartSequence {
+			p.whole.begin(start.Sequence)
 		}
 	}
 	if len(missing) > 0 {
@@ -259,7 +289,7 @@ func (s *attempt) silentFor() time.Duration {
 		return 0
 	}
 	defer s.mu.Unlock()
-	return time.Since(s.latest)
+	return s.silence()
 }
 
 // lock takes mu, and so waits for the handler; but when the listener is to stop,
@@ -279,7 +309,7 @@ func (s *attempt) lock(ctx context.Context) bool {
 		case <-locked:
 			return true
 		case <-limit.C:
-			if ctx.Err() != nil && s.handler.Blocked() >= blockedLimit {
+			if ctx.Err() != nil && s.blocked() >= blockedLimit {
 				return false
 			}
 		}

@@ -15,26 +15,25 @@ import (
 type kindOfBroker struct {
 	name   broker.Backend
 	traits broker.Traits
-	absent error // what the error wraps if it is not there
-	silent error // and if it is not known whether it is there; nil for nothing
+	absent error // error of a broker that is not there
+	silent error // error of one that does not answer; may be nil
 
-	// called returns what errors call the one that the options lead to, and
-	// asked what asking for it is called.
+	// called names the broker in errors of a session, asked in those of looking for it.
 	called, asked func(link.Options) string
 
-	// present returns nil if the broker is there. Its error wraps absent if the
-	// server says that it is not, and [broker.ErrAuth] if asking is not permitted.
+	// present returns nil if the broker is there. The error wraps absent if it is not, and
+	// [broker.ErrAuth] if asking is not permitted.
 	present func(context.Context, *link.Link) error
-	// unasked: the broker may be used though asking for it is not permitted.
+	// unasked: the broker may be used even if asking for it is not permitted.
 	unasked bool
 
-	// open opens a session. found tells that present has found the broker.
+	// open opens a session. found is true if present has found the broker.
 	open func(ctx context.Context, l *link.Link, found bool) (broker.Session, error)
-	// opens: open itself detects an absent broker, so that present is not needed.
+	// opens: open detects an absent broker by itself, so present need not be called.
 	opens bool
 }
 
-// kinds are the backends, the one that is preferred first.
+// kinds are the backends, in order of preference.
 var kinds = []*kindOfBroker{
 	{
 		name: broker.STAN, traits: stan.Traits, absent: broker.ErrNoCluster, silent: broker.ErrSilentCluster,
@@ -55,9 +54,8 @@ var kinds = []*kindOfBroker{
 	},
 }
 
-// find returns the backend that the options ask for, or the one that is there. A
-// backend that was asked for is looked for if look is set, or if opening a
-// session does not tell whether it is there.
+// find returns the backend that the options ask for, or the one that is there. If look is
+// set, or open does not detect an absent broker, it checks that the broker is there.
 func find(ctx context.Context, l *link.Link, look bool) (*kindOfBroker, error) {
 	if l.Options.Backend == broker.Auto {
 		return detect(ctx, l)
@@ -76,8 +74,8 @@ func find(ctx context.Context, l *link.Link, look bool) (*kindOfBroker, error) {
 	return nil, broker.Because(broker.ErrConfig, fmt.Errorf("there is no backend %s", broker.Clip(string(l.Options.Backend))))
 }
 
-// detect finds out which broker the server has. It asks once for each, and does
-// not take silence for an absence.
+// detect finds out which broker the server has. It asks once for each, and does not take
+// silence for absence.
 func detect(ctx context.Context, l *link.Link) (*kindOfBroker, error) {
 	var answers []error
 	for _, k := range kinds {
@@ -93,8 +91,8 @@ func detect(ctx context.Context, l *link.Link) (*kindOfBroker, error) {
 	return choose(l.Options, answers)
 }
 
-// Choose returns the backend that would be used where asking for each, in their
-// order, brought these answers, or why there is none.
+// Choose returns the backend to use, given the results of asking for each in order, or
+// the error if there is none.
 func Choose(o link.Options, answers []error) (broker.Backend, error) {
 	kind, err := choose(o, answers)
 	if err != nil {
@@ -103,8 +101,7 @@ func Choose(o link.Options, answers []error) (broker.Backend, error) {
 	return kind.name, nil
 }
 
-// choose is the judgement on what asking for the backends brought, as far as
-// they were asked for.
+// choose implements [Choose]. answers may be shorter than kinds.
 func choose(o link.Options, answers []error) (*kindOfBroker, error) {
 	var denied *kindOfBroker
 	var denial error
@@ -125,14 +122,14 @@ func choose(o link.Options, answers []error) (*kindOfBroker, error) {
 	switch last := len(answers) - 1; {
 	case absent == len(answers):
 		err := answers[last]
-		if errors.Is(err, broker.ErrNoDomain) { // what was asked for by name
+		if errors.Is(err, broker.ErrNoDomain) { // a domain was asked for by name
 			return nil, err
 		}
 		for i := last - 1; i >= 0; i-- {
 			err = broker.Because(kinds[i].absent, err)
 		}
 		return nil, err
-	case denied.unasked && absent == last: // only asking is forbidden, perhaps
+	case denied.unasked && absent == last: // perhaps only asking is not permitted
 		return denied, nil
 	}
 	return nil, denial

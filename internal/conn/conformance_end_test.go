@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"nats-test/internal/brokertest"
+	"nats-test/internal/brokertest/netsim"
 	"nats-test/internal/conn"
 	"nats-test/internal/conn/broker"
 	"nats-test/internal/conn/link"
@@ -57,16 +58,22 @@ func at(n int, do func()) *recorder {
 	return r
 }
 
+// untilEndOf stores events, and returns a listener that reads them through a network.
+func untilEndOf(t *testing.T, s *brokertest.Server, kind func(link.Options, string) *conn.Listener, events int) (*conn.Listener, *netsim.Network) {
+	t.Helper()
+	o, subject := options(t, s), subjectOf(t)
+	publish(t, o, subject, 1, events)
+	network := s.Network()
+	o.Servers = network.URL
+	return untilEnd(kind(o, subject), s), network
+}
+
 // What a broken connection carried comes again, and the end waits for it.
 func TestUntilEndSurvivesABrokenConnection(t *testing.T) {
 	t.Parallel()
 	const events = 2000
 	onEachKind(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server, kind func(link.Options, string) *conn.Listener) {
-		o, subject := options(t, s), subjectOf(t)
-		publish(t, o, subject, 1, events)
-		network := s.Network()
-		o.Servers = network.URL
-		l := untilEnd(kind(o, subject), s)
+		l, network := untilEndOf(t, s, kind, events)
 		l.Subscription.MaxInFlight, l.Subscription.AckWait = events, 2*time.Second
 		cuts := at(300, network.Cut)
 		if end, err := run(t, l, cuts).wait(); end != conn.EndReached || err != nil {
@@ -74,6 +81,24 @@ func TestUntilEndSurvivesABrokenConnection(t *testing.T) {
 		}
 		if got := sorted(cuts.seen()); !slices.Equal(got, sorted(numbers(1, events))) {
 			t.Errorf("%d events handled, want each of %d once", len(got), events)
+		}
+	})
+}
+
+// A connection that breaks at the last event is no failure of a listener alone: its
+// position ends with its session. The acks of others may be lost, which is an error.
+func TestConnectionBrokenAtTheEnd(t *testing.T) {
+	t.Parallel()
+	const events = 20
+	onEachKind(t, brokertest.Config{}, func(t *testing.T, s *brokertest.Server, kind func(link.Options, string) *conn.Listener) {
+		l, network := untilEndOf(t, s, kind, events)
+		seen := at(events, network.Cut)
+		alone := l.Subscription.Group == "" && l.Subscription.Durable == ""
+		if end, err := run(t, l, seen).wait(); end != conn.EndReached || err != nil && (alone || !errors.Is(err, broker.ErrLost)) {
+			t.Error(end, err)
+		}
+		if n := len(seen.seen()); n != events {
+			t.Errorf("%d events handled", n)
 		}
 	})
 }

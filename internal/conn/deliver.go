@@ -79,6 +79,80 @@ func (s *attempt) deliver(ctx context.Context, m *broker.Message, more bool, p *
 			return false
 		}
 	}
+	if s.came(m, p) {
+		more = false // those who decide on the end look at the acks
+	}
+	if !more || s.stopping || ctx.Err() != nil || len(s.unflushed) >= flushEvents || s.clock.Sub(s.takenAt) >= flushAfter {
+		s.flush()
+	}
+	return true
+}
+
+// begin opens a task for one event, once there is room for it. It returns false if
+// the event is left to others, as all are once ctx is done.
+func (s *attempt) begin(ctx context.Context, m *broker.Message, p *position) bool {
+	if m == nil { // tasks are acked one by one
+		return true
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for wait := false; ; wait = true {
+		if wait { // other subjects go on meanwhile
+			s.mu.Unlock()
+			s.tasks.hasRoom(p, true)
+			s.mu.Lock()
+		}
+		if s.stopping || ctx.Err() != nil {
+			if s.traits.Naks {
+				s.refused = append(s.refused, m.Acker)
+			}
+			return false
+		}
+		if s.tasks.isCopy(m, p) {
+			s.came(m, p)
+			return true
+		}
+		if s.tasks.hasRoom(p, false) {
+			break
+		}
+	}
+	task := s.tasks.open(m, p)
+	err := s.tasks.handler.Begin(task)
+	s.latest = time.Now()
+	switch {
+	case errors.Is(err, ErrEnough):
+		s.enough, s.stopping = true, true
+		s.end()
+	case err != nil:
+		s.tasks.refused(task)
+		s.fail(err)
+		return false
+	}
+	s.came(m, p)
+	return true
+}
+
+// leaveTasks keeps the open tasks for the next session, if there is to be one, or
+// has them finished.
+func (s *attempt) leaveTasks(ctx context.Context, session *Conn, rejoin bool) {
+	if rejoin && ctx.Err() == nil && !s.options.NoReconnect {
+		s.tasks.detach(s.positions)
+		return
+	}
+	s.tasks.refuse()
+	session.Drain(patience) // what came and was not begun goes back at once
+	s.mu.Lock()
+	refused := s.refused
+	s.mu.Unlock()
+	for _, a := range refused {
+		_ = a.Nak(0)
+	}
+	s.tasks.finish(ctx)
+}
+
+// came notes that an event came. It reports whether that is the first of subject
+// that is the end, or behind it. mu is held.
+func (s *attempt) came(m *broker.Message, p *position) bool {
 	if s.UntilEnd && !s.traits.Gapless {
 		p.whole.add(m.Sequence)
 	}
@@ -90,20 +164,17 @@ func (s *attempt) deliver(ctx context.Context, m *broker.Message, more bool, p *
 		p.passed = true
 		// Alone, the others were handled before it, but for what the network
 		// lost. Newest may be the word of a replica that lags.
-		if s.ownsAllEvents() && p.end > 0 && m.Sequence >= p.end && (s.traits.Gapless || p.whole.last >= p.end) {
+		if s.tasks == nil && s.ownsAllEvents() && p.end > 0 && m.Sequence >= p.end && (s.traits.Gapless || p.whole.last >= p.end) {
 			p.reached = true
 			if s.atEnd() {
 				s.stopping = true
 				s.end()
 			}
 		}
-		more = false // those who decide on the end look at the acks
 		s.signal()
+		return true
 	}
-	if !more || s.stopping || ctx.Err() != nil || len(s.unflushed) >= flushEvents || s.clock.Sub(s.takenAt) >= flushAfter {
-		s.flush()
-	}
-	return true
+	return false
 }
 
 // leave notes an event that stays unacked, and says so when no other can come
@@ -131,7 +202,7 @@ func (s *attempt) leave(m *broker.Message, p *position) {
 
 // flush completes and acks what was handled. mu is held.
 func (s *attempt) flush() {
-	if s.failed != nil {
+	if s.failed != nil || s.handler == nil {
 		return
 	}
 	if err := s.handler.Flush(); err != nil {

@@ -83,13 +83,19 @@ func (l *looker) look(ctx context.Context) (end End, over bool, err error) {
 	if !idle && silent < l.pause && !l.nearEnd() {
 		return 0, false, nil // events come
 	}
+	if l.tasks != nil && silent == 0 { // an open task is work
+		return 0, false, nil
+	}
 	l.ask(ctx)
 	if ctx.Err() != nil || !l.mu.TryLock() { // an event is being handled
 		return 0, false, nil
 	}
 	defer l.mu.Unlock()
-	silent = time.Since(l.latest) // an event may have come while the broker was asked
+	silent = l.silence() // an event may have come while the broker was asked
 	idle = idle && silent >= l.Idle
+	if l.tasks != nil && silent == 0 {
+		return 0, false, nil
+	}
 	var open, held, busy uint64 // subjects that may still come to their end, what others hold of them, those that keep it from being idle
 	untold := 0                 // of left, those of which nobody tells
 	var left, back []string     // why these can't come to their end; of them, why events that wait don't come
@@ -108,7 +114,8 @@ func (l *looker) look(ctx context.Context) (end End, over bool, err error) {
 			p.reached = p.reached || l.UntilEnd
 			continue
 		}
-		if why := l.judge(subject, p, seen); why != "" {
+		waits := l.retryWaits(p)
+		if why := l.judge(subject, p, seen); why != "" && !waits {
 			left = append(left, why)
 			if seen.err != nil {
 				untold++
@@ -119,10 +126,12 @@ func (l *looker) look(ctx context.Context) (end End, over bool, err error) {
 		}
 		if !p.reached {
 			open++
+		}
+		if !p.reached && !waits {
 			held += seen.rest.Unacked - min(seen.rest.Unacked, uint64(len(p.left)))
 		}
 		coming := seen.rest.Waiting+seen.rest.Behind > 0 || seen.rest.Here > uint64(len(p.left))
-		if coming && !l.stalled || l.lostLately(p) {
+		if coming && !l.stalled || l.lostLately(p) || waits {
 			busy++
 		}
 	}
@@ -177,6 +186,20 @@ func idleEnd(back []string) (End, bool, error) {
 		return EndStopped, true, broker.Because(broker.ErrUnfinished, listed(back))
 	}
 	return EndIdle, true, nil
+}
+
+// silence is silentFor. mu is held.
+func (s *attempt) silence() time.Duration {
+	if s.tasks != nil {
+		open, latest := s.tasks.state()
+		if open > 0 {
+			return 0
+		}
+		if latest.After(s.latest) {
+			s.latest = latest
+		}
+	}
+	return time.Since(s.latest)
 }
 
 // nearEnd reports whether an event came that was one of the last.

@@ -36,6 +36,31 @@ type Handler interface {
 	Blocked() time.Duration
 }
 
+// A TaskHandler takes events as tasks, which are finished later, in any order.
+type TaskHandler interface {
+	// Begin takes one event. It is called by one goroutine at a time, whatever the
+	// number of subjects, and should not wait for the event to be handled. No more
+	// than Subscription.MaxInFlight tasks of a subject are open at a time. An error
+	// that wraps [ErrEnough] says that the task was taken, and is to be the last.
+	// Any other error ends the listener with it, and the event stays unacked.
+	Begin(*Task) error
+
+	// Finish waits for the open tasks, for as long as the handler sees fit. It is
+	// called once, also if nothing was ever joined: when Begin is not called any
+	// more, and before the session is closed, if there is one. What is open when it
+	// returns goes back. ctx is that of RunTasks: if it is done, the listener was
+	// stopped.
+	Finish(ctx context.Context)
+
+	// Blocked is that of [Handler]. It must not take a lock under which a method of
+	// a task is called.
+	Blocked() time.Duration
+
+	// Work tells of the events of a subject what `listen status` shows. It may be
+	// called by any goroutine, at any time.
+	Work(subject string) *broker.Work
+}
+
 // Events are acked after flushEvents events or flushAfter, plus one event.
 const (
 	flushEvents = 128
@@ -101,6 +126,9 @@ const mostLearned = 8
 // What is gone for longer has no end to come to.
 const goneFor = 30 * time.Second
 
+// Listening reports whether the listener has joined, and its session is not lost.
+func (l *Listener) Listening() bool { return l.current.Load() != nil }
+
 // Members returns the client IDs of the listeners that share the group, by
 // name, as [broker.Session] tells. The error wraps [broker.ErrLost] while nothing is joined.
 func (l *Listener) Members(ctx context.Context) ([]string, error) {
@@ -115,7 +143,8 @@ func (l *Listener) Members(ctx context.Context) ([]string, error) {
 // is reached, or an error ends it. The error of a first join wraps one of
 // [Dial]'s; a session that is lost is joined again until ctx is done, unless
 // Options.NoReconnect is set: then the error wraps [broker.ErrLost]. So does that of
-// a session whose end the broker did not confirm. An end that can't be reached
+// a session whose end the broker did not confirm, but for a listener alone that has
+// come to its end: its position ends with its session. An end that can't be reached
 // because of events left unacked is [broker.ErrStalled], one that others keep from
 // being reached [broker.ErrUnfinished], one that nobody tells [broker.ErrUntold]. A handler that does
 // not come back in time after ctx was done is [broker.ErrBlocked].
@@ -123,6 +152,28 @@ func (l *Listener) Members(ctx context.Context) ([]string, error) {
 // The broker that was reached first is kept: where NATS Streaming was joined,
 // its absence is an outage, and JetStream is no substitute.
 func (l *Listener) Run(ctx context.Context, handler Handler) (End, error) {
+	return l.run(ctx, handler, nil, handler.Blocked)
+}
+
+// RunTasks is Run for a handler that finishes events later. An open task is work:
+// neither end is reached before it is finished, nor before what Retry gave back has
+// come again. It takes no NoAck. If the session is lost for good, or breaks while
+// Finish waits, what is finished later may be delivered again, and Notify is called.
+func (l *Listener) RunTasks(ctx context.Context, handler TaskHandler) (End, error) {
+	if l.NoAck {
+		return EndStopped, broker.Because(broker.ErrConfig, errors.New("tasks are acked"))
+	}
+	t := newTasks(handler, l.Subscription.MaxInFlight)
+	defer func() {
+		if n := t.finish(ctx); n > 0 {
+			l.Options.Or(link.Defaults).Notify(fmt.Sprintf("%s handled, and the acks could not be sent: these may come again", events(uint64(n))))
+		}
+	}()
+	return l.run(ctx, nil, t, handler.Blocked)
+}
+
+// run hands events to handler, or as tasks. One of the two is nil.
+func (l *Listener) run(ctx context.Context, handler Handler, t *tasks, blocked func() time.Duration) (End, error) {
 	o := l.Options.Or(link.Defaults)
 	o.ClientID = cmp.Or(o.ClientID, broker.NewClientID("listen"))
 	o.Told = new(sync.Map)
@@ -133,7 +184,7 @@ func (l *Listener) Run(ctx context.Context, handler Handler) (End, error) {
 	pace := link.NewBackoff()
 	var lostAt, gone time.Time // since when there is no stream
 	for begun := false; ; {
-		s := &attempt{Listener: l, options: o, handler: handler, positions: positions, lostAt: lostAt, wake: make(chan struct{}, 1)}
+		s := &attempt{Listener: l, options: o, handler: handler, tasks: t, blocked: blocked, positions: positions, lostAt: lostAt, wake: make(chan struct{}, 1)}
 		end, err := s.run(ctx, !begun)
 		begun = begun || s.joined || s.reached && errors.Is(err, broker.ErrLost)
 		if s.reached {

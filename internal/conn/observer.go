@@ -13,15 +13,15 @@ import (
 	"nats-test/internal/conn/stan"
 )
 
-// An Observer is a connection that looks at a broker and takes no part: on
-// NATS Streaming it is no client, on JetStream it has no consumer.
+// An Observer is a connection that only looks: it is no client of NATS Streaming, and has
+// no JetStream consumer.
 type Observer struct {
 	link *link.Link
 	kind *kindOfBroker
 }
 
-// Observe connects to the server that o describes, and finds out which broker
-// it is. Its errors are those of [Dial].
+// Observe connects to the server in o and finds out which broker it has. Its errors are
+// those of [Dial].
 func Observe(ctx context.Context, o link.Options) (*Observer, error) {
 	o, err := prepared(o)
 	if err != nil {
@@ -46,25 +46,26 @@ func Observe(ctx context.Context, o link.Options) (*Observer, error) {
 	return &Observer{l, kind}, nil
 }
 
-// Backend tells which broker was found.
+// Backend returns the broker that was found.
 func (o *Observer) Backend() broker.Backend { return o.kind.name }
 
-// Traits returns what is special about this kind of broker.
+// Traits returns the traits of the broker that was found.
 func (o *Observer) Traits() broker.Traits { return o.kind.traits }
 
-// NATS returns the connection. It ends with o.
+// NATS returns the NATS connection, which o.Close closes.
 func (o *Observer) NATS() *nats.Conn { return o.link.NC }
 
-// JetStream returns what to ask JetStream by, within [Observer.Ask].
+// JetStream returns the JetStream client, to be used within [Observer.Ask].
 func (o *Observer) JetStream() (jetstream.JetStream, error) { return jet.Client(o.link) }
 
-// Ask makes a request to JetStream, within the time-out. The error wraps [broker.ErrAuth], [broker.ErrHung], [broker.ErrLost],
-// [broker.ErrNoJetStream], [broker.ErrNoStream] or [broker.ErrRefused].
+// Ask makes a request to JetStream within the time-out. The error wraps [broker.ErrAuth],
+// [broker.ErrHung], [broker.ErrLost], [broker.ErrNoJetStream], [broker.ErrNoStream] or
+// [broker.ErrRefused].
 func (o *Observer) Ask(ctx context.Context, request func(context.Context) error) error {
 	return jet.Explain(o.link.AskOnce(ctx, request))
 }
 
-// Consumers asks who shares each of several consumers of JetStream, as
+// Consumers returns the members of each of several JetStream consumers, given as
 // [stream, name]. It takes a quarter of a second.
 func (o *Observer) Consumers(ctx context.Context, names [][2]string) ([][]link.Member, error) {
 	subjects := make([]string, len(names))
@@ -74,30 +75,41 @@ func (o *Observer) Consumers(ctx context.Context, names [][2]string) ([][]link.M
 	return o.link.CallRoll(ctx, subjects, "")
 }
 
-// Visit registers as a client of NATS Streaming. [stan.Visit.Leave] must be
-// called. The error wraps [broker.ErrNoCluster], [broker.ErrHung],
-// [broker.ErrAuth] or [broker.ErrRefused].
-func (o *Observer) Visit(ctx context.Context) (*stan.Visit, error) {
-	return stan.NewVisit(ctx, o.link, broker.NewClientID("visit"))
+// Subscribers returns the members of each of several subscriptions of NATS Streaming,
+// given as [durable, group, channel]. Only listeners answer. It takes a quarter of a
+// second.
+func (o *Observer) Subscribers(ctx context.Context, subscriptions [][3]string) ([][]link.Member, error) {
+	subjects := make([]string, len(subscriptions))
+	for i, s := range subscriptions {
+		subjects[i] = link.Roll("stan", o.link.Options.Cluster, s[0], s[1], s[2])
+	}
+	return o.link.CallRoll(ctx, subjects, "")
 }
 
-// VisitAs registers under a client ID: one that the server finds dead is
-// replaced, and its session closed. Errors are those of [Observer.Visit], and
-// [broker.ErrClientIDTaken].
-func (o *Observer) VisitAs(ctx context.Context, id string) (*stan.Visit, error) {
-	return stan.NewVisit(ctx, o.link, id)
+// TempClient registers as a client of NATS Streaming. [stan.TempClient.Leave] must be
+// called. The error wraps [broker.ErrNoCluster], [broker.ErrHung], [broker.ErrAuth] or
+// [broker.ErrRefused].
+func (o *Observer) TempClient(ctx context.Context) (*stan.TempClient, error) {
+	return stan.NewTempClient(ctx, o.link, broker.NewClientID("temp"))
 }
 
-// Forget deletes a consumer of JetStream, and so the position of a durable: the
-// very one that was looked at. The error wraps [broker.ErrNoPosition] if it is
-// gone, and [broker.ErrChanged] if it is another now, or has moved.
+// TempClientAs registers under the given client ID. If the server finds the client with
+// that ID dead, it closes its session. Errors are those of [Observer.TempClient], and
+// [broker.ErrClientIDTaken] if it is alive.
+func (o *Observer) TempClientAs(ctx context.Context, id string) (*stan.TempClient, error) {
+	return stan.NewTempClient(ctx, o.link, id)
+}
+
+// Forget deletes a JetStream consumer, and so the position of a durable, if it is still
+// as seen. The error wraps [broker.ErrNoPosition] if it is gone, and [broker.ErrChanged]
+// if it was created anew or has moved.
 func (o *Observer) Forget(ctx context.Context, seen broker.Seen) error {
 	return jet.Forget(ctx, o.link, seen)
 }
 
-// StreamOf returns the stream in which a listener of subject has its position:
-// the one that the options name, else the one that stores subject. The error
-// wraps [broker.ErrNoStream], or is that of [Observer.Ask].
+// StreamOf returns the stream that a listener of subject uses: the one that the options
+// name, else the one that stores subject. The error wraps [broker.ErrNoStream], or is that
+// of [Observer.Ask].
 func (o *Observer) StreamOf(ctx context.Context, subject string) (name string, err error) {
 	if o.link.Options.Stream != "" {
 		return o.link.Options.Stream, nil
@@ -113,21 +125,20 @@ func (o *Observer) StreamOf(ctx context.Context, subject string) (name string, e
 	return name, err
 }
 
-// Close ends the connection.
+// Close closes the connection.
 func (o *Observer) Close() { o.link.Abandon() }
 
-// A Visit is a short stay with NATS Streaming, as a client.
-type Visit = stan.Visit
+// A TempClient is a client of NATS Streaming for one command.
+type TempClient = stan.TempClient
 
-// NewStream is the stream of JetStream that is made for a subject which no stream
-// covers.
+// NewStream returns the configuration of the JetStream stream that is created for a
+// subject that no stream covers.
 func NewStream(subject string, replicas int) jetstream.StreamConfig {
 	return jet.NewStream(subject, replicas)
 }
 
-// ConsumerName is what JetStream's consumer of a group or durable is called.
+// ConsumerName returns the name of the JetStream consumer of a group or durable.
 func ConsumerName(sub broker.Subscription) string { return jet.ConsumerName(sub) }
 
-// GroupOf returns the group or durable that [ConsumerName] made a consumer's
-// name of, for a subject.
+// GroupOf returns the group or durable in a consumer's name made by [ConsumerName].
 func GroupOf(consumer, subject string) (group string, ok bool) { return jet.GroupOf(consumer, subject) }

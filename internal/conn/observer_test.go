@@ -3,6 +3,7 @@ package conn_test
 import (
 	"context"
 	"errors"
+	"math"
 	"slices"
 	"strings"
 	"testing"
@@ -154,6 +155,41 @@ func TestHostileRollCall(t *testing.T) {
 	})
 }
 
+// Whatever a worker's answer claims: its numbers are bounded.
+func TestHostileWork(t *testing.T) {
+	t.Parallel()
+	s := brokertest.Start(t, brokertest.Config{})
+	nc, err := nats.Connect(s.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer nc.Close()
+	retry := `{"sequence":18446744073709551615,"failed":-1,"wait_ms":9223372036854775807}`
+	work := `{"retries":-1,"dead":9223372036854775807,"next":[` + strings.Repeat(retry+",", 8) + retry + `]}`
+	if _, err := nc.Subscribe("_LISTEN.members.*", func(m *nats.Msg) {
+		_ = m.Respond([]byte(`{"client":"forged","work":` + work + `}`))
+		_ = m.Respond([]byte(`{"client":"no-work","work":7}`))
+	}); err != nil {
+		t.Fatal(err)
+	}
+	if err := nc.Flush(); err != nil {
+		t.Fatal(err)
+	}
+	answers, err := observe(t, options(t, s)).Subscribers(t.Context(), [][3]string{{"workers", "workers", "orders"}})
+	if err != nil || len(answers) != 1 || len(answers[0]) != 1 {
+		t.Fatal(answers, err)
+	}
+	w := answers[0][0].Work
+	if w.Retries != 0 || w.Dead != math.MaxInt32 || len(w.Next) != broker.MostRetries {
+		t.Errorf("%+v", w)
+	}
+	for _, r := range w.Next {
+		if wait := time.Duration(r.Wait) * time.Millisecond; r.Failed != 0 || wait < 0 {
+			t.Errorf("%+v: %v", r, wait)
+		}
+	}
+}
+
 // An evicted client's events go to others at once, and its durable stays.
 func TestEvict(t *testing.T) {
 	t.Parallel()
@@ -169,22 +205,22 @@ func TestEvict(t *testing.T) {
 	other := member(options(t, s), "orders")
 	other.Subscription.AckWait = time.Hour
 	takes := run(t, other, &recorder{})
-	visit, err := observe(t, options(t, s)).Visit(t.Context())
+	temp, err := observe(t, options(t, s)).TempClient(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := visit.Evict(t.Context(), "nobody"); !errors.Is(err, broker.ErrNoClient) {
+	if err := temp.Evict(t.Context(), "nobody"); !errors.Is(err, broker.ErrNoClient) {
 		t.Errorf("nobody: %v", err)
 	}
-	if err := visit.Evict(t.Context(), "held"); err != nil {
+	if err := temp.Evict(t.Context(), "held"); err != nil {
 		t.Fatal(err)
 	}
 	takes.await(2)
-	if err := visit.Evict(t.Context(), "held"); !errors.Is(err, broker.ErrNoClient) {
+	if err := temp.Evict(t.Context(), "held"); !errors.Is(err, broker.ErrNoClient) {
 		t.Errorf("again: %v", err)
 	}
-	visit.Leave()
-	if err := visit.Evict(t.Context(), visit.ID); !errors.Is(err, broker.ErrNoClient) {
+	temp.Leave()
+	if err := temp.Evict(t.Context(), temp.ID); !errors.Is(err, broker.ErrNoClient) {
 		t.Errorf("it is still there: %v", err)
 	}
 	if _, err := held.wait(); !errors.Is(err, broker.ErrLost) { // it is told at its next ping
@@ -227,12 +263,12 @@ func TestForget(t *testing.T) {
 				}
 				return observer.Forget(t.Context(), seen)
 			}
-			visit, err := observer.Visit(t.Context())
+			temp, err := observer.TempClient(t.Context())
 			if err != nil {
 				return err
 			}
-			defer visit.Leave()
-			return visit.Forget(t.Context(), sub)
+			defer temp.Leave()
+			return temp.Forget(t.Context(), sub)
 		}
 		if err := forget(); err != nil {
 			t.Fatal(err)

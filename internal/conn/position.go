@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
+	"sort"
 	"sync/atomic"
 	"time"
 
@@ -32,49 +34,72 @@ type position struct {
 	reached bool   // everything up to the end was handled, or is gone
 	whole   run
 
-	left    map[uint64]bool // left unacked in this session
-	givenUp atomic.Uint64   // events that the broker gave up, since the listener began
+	left map[uint64]bool // left unacked in this session
+
+	// Guarded by mu of tasks, where there are any, as handled is then.
+	tasks   map[handledEvent]*Task // open, or with an outcome that is still to be sent
+	running int                    // open
+	retryAt time.Time              // when the last that was given back comes again
+
+	givenUp atomic.Uint64 // events that the broker gave up, since the listener began
 }
 
 // A run is the events that were handled by one listener without a gap.
 type run struct {
-	last  uint64          // the newest of them
-	ahead map[uint64]bool // those behind a gap
+	last  uint64 // the newest of them
+	ahead []span // those behind a gap: in order, with a gap before each
 }
 
-// add notes an event. Of those behind a gap it remembers so many as a group's
-// other members may hold; a longer run is not told then.
+// A span is events without a gap, with the first and the last.
+type span struct{ first, last uint64 }
+
+// add notes an event. Behind so many gaps as a group's other members may leave, it
+// remembers none; a longer run is not told then.
 func (r *run) add(sequence uint64) {
 	const most = 1 << 16
-	if sequence != r.last+1 {
-		if r.ahead == nil {
-			r.ahead = make(map[uint64]bool)
-		}
-		if sequence > r.last && len(r.ahead) < most {
-			r.ahead[sequence] = true
-		}
+	if sequence <= r.last {
 		return
 	}
-	r.last++
-	r.join()
+	if sequence == r.last+1 {
+		r.begin(sequence + 1)
+		return
+	}
+	i := sort.Search(len(r.ahead), func(i int) bool { return sequence <= r.ahead[i].last+1 })
+	switch {
+	case i == len(r.ahead) || sequence+1 < r.ahead[i].first:
+		if len(r.ahead) < most {
+			r.ahead = slices.Insert(r.ahead, i, span{sequence, sequence})
+		}
+	case sequence < r.ahead[i].first:
+		r.ahead[i].first = sequence
+	case sequence > r.ahead[i].last:
+		r.ahead[i].last = sequence
+		if i+1 < len(r.ahead) && r.ahead[i+1].first == sequence+1 {
+			r.ahead[i].last = r.ahead[i+1].last
+			r.ahead = slices.Delete(r.ahead, i+1, i+2)
+		}
+	}
+}
+
+// begin notes that no event before sequence is wanted any more.
+func (r *run) begin(sequence uint64) {
+	if sequence <= r.last {
+		return
+	}
+	r.last = sequence - 1
+	n := 0
+	for ; n < len(r.ahead) && r.ahead[n].first <= sequence; n++ {
+		r.last = max(r.last, r.ahead[n].last)
+	}
+	r.ahead = slices.Delete(r.ahead, 0, n)
 }
 
 // skip notes that the events before sequence are gone, if it was handled itself.
 func (r *run) skip(sequence uint64) {
-	if r.ahead[sequence] {
-		for n := range r.ahead {
-			if n <= sequence {
-				delete(r.ahead, n)
-			}
-		}
-		r.last = sequence
-		r.join()
-	}
-}
-
-func (r *run) join() {
-	for ; r.ahead[r.last+1]; r.last++ {
-		delete(r.ahead, r.last+1)
+	i := sort.Search(len(r.ahead), func(i int) bool { return sequence <= r.ahead[i].last })
+	if i < len(r.ahead) && sequence >= r.ahead[i].first {
+		r.last = r.ahead[i].last
+		r.ahead = slices.Delete(r.ahead, 0, i+1)
 	}
 }
 
@@ -99,7 +124,7 @@ func (s *attempt) start(ctx context.Context, session broker.Session, subject str
 		p.origin = newest.Origin
 	}
 	if before.Stream != "" && before.Stream != newest.Stream {
-		s.options.Notify(fmt.Sprintf("%s is stored by the stream %s now, and no longer by %s: starting at its first event there", subject, newest.Stream, before.Stream))
+		s.options.Notify(fmt.Sprintf("%s is stored by the stream %s now, and no longer by %s: starting at its first event there", subject, newest.Stream, before.Stream) + s.void(p))
 		p.sequence, p.end, p.endTold, p.earlier = 0, 0, false, broker.Earlier{}
 		p.first, p.afresh = min(p.first, 1), true
 		return broker.Start{Kind: broker.StartAll}, nil
@@ -120,7 +145,7 @@ func (s *attempt) start(ctx context.Context, session broker.Session, subject str
 		if s.UntilEnd && !p.reached {
 			return broker.Start{}, broker.Because(broker.ErrUnfinished, fmt.Errorf("%s; #%d was the newest that came here", forgotten, p.sequence))
 		}
-		s.options.Notify(forgotten + "; starting at its first event")
+		s.options.Notify(forgotten + "; starting at its first event" + s.void(p))
 		p.sequence, p.whole, p.earlier = 0, run{}, broker.Earlier{}
 		p.first, p.afresh = min(p.first, 1), true
 		return broker.Start{Kind: broker.StartAll}, nil
@@ -144,6 +169,18 @@ func (s *attempt) start(ctx context.Context, session broker.Session, subject str
 		return broker.Start{Kind: broker.StartSequence, Sequence: p.whole.last + 1}, nil // some may be missing between; copies are known
 	}
 	return broker.Start{Kind: broker.StartSequence, Sequence: p.sequence + 1}, nil
+}
+
+// void gives up the tasks of a subject whose events the broker has lost, and
+// returns what to say of them.
+func (s *attempt) void(p *position) string {
+	if s.tasks == nil {
+		return ""
+	}
+	if n := s.tasks.forget(p); n > 0 {
+		return fmt.Sprintf("; %s in hand can't be acked any more", events(uint64(n)))
+	}
+	return ""
 }
 
 // sinceJoined is the first event after the first join: by its sequence where

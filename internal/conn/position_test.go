@@ -2,6 +2,7 @@ package conn
 
 import (
 	"context"
+	"math/rand/v2"
 	"testing"
 	"time"
 
@@ -68,5 +69,50 @@ func TestEndOfAnotherStream(t *testing.T) {
 	}
 	if newLooker(s, a).atRest(p, &looked{err: broker.ErrUntold}) {
 		t.Error("at rest, and nothing is known")
+	}
+}
+
+// A run says how far all events were handled, in whatever order they came: what a set
+// of them says.
+func TestRun(t *testing.T) {
+	t.Parallel()
+	random := rand.New(rand.NewPCG(1, 2))
+	for range 2000 {
+		var r run
+		handled, last := map[uint64]bool{}, uint64(0)
+		for range 200 {
+			n := 1 + random.Uint64N(60)
+			switch random.IntN(20) {
+			case 0:
+				if r.skip(n); n > last && handled[n] {
+					last = n
+				}
+			case 1:
+				r.begin(n)
+				last = max(last, n-1)
+			default:
+				r.add(n)
+				handled[n] = true
+			}
+			for handled[last+1] {
+				last++
+			}
+			if r.last != last {
+				t.Fatalf("%d, want %d; %+v", r.last, last, r)
+			}
+		}
+	}
+}
+
+// Behind one gap, no event is forgotten.
+func TestRunBehindAGap(t *testing.T) {
+	t.Parallel()
+	const first, last = 9_000_001, 10_000_000
+	var r run
+	for n := uint64(first); n <= last; n++ {
+		r.add(n)
+	}
+	if r.skip(first); r.last != last || len(r.ahead) > 0 {
+		t.Errorf("%+v", r)
 	}
 }

@@ -87,6 +87,11 @@ func (l *looker) lostLately(p *position) bool {
 	return !l.lostAt.IsZero() && !l.ownsAllEvents() && time.Since(l.lostAt) < l.wait(p)
 }
 
+// retryWaits reports whether an event that was given back here is to come again.
+func (l *looker) retryWaits(p *position) bool {
+	return l.tasks != nil && l.tasks.retryWaits(p)
+}
+
 // wait is the ack wait of a subject, and some time for the server to notice.
 func (l *looker) wait(p *position) time.Duration {
 	return max(l.Subscription.AckWait, p.ackWait) + time.Second

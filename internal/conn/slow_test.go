@@ -158,7 +158,7 @@ func TestJoinOverALongLink(t *testing.T) {
 	s := brokertest.Start(t, brokertest.Config{Plain: true, JetStream: true})
 	publish(t, options(t, s), "orders", 1, 1)
 	o := options(t, s)
-	o.Servers, o.Timeout = (&wire{delay: 600 * time.Millisecond}).start(t, s).url, 3*time.Second
+	o.Servers, o.Timeout = (&wire{delay: 600 * time.Millisecond}).start(t, s).url, 4*time.Second
 	l := member(o, "orders")
 	l.UntilEnd = true
 	r := run(t, l, &recorder{})

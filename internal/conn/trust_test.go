@@ -129,7 +129,7 @@ func TestSecretsOfAdvertisedServers(t *testing.T) {
 				brokertest.Eventually(t, "the other server is tried", func() bool { return strings.Contains(other.heard(), test.want) })
 				return
 			}
-			await(t, said, "no password or token is sent to "+other.address)
+			await(t, said, "no password or token is sent to servers that you did not name: another server named "+other.address)
 			network.Lie(nil)
 			network.Refuse(false)
 			await(t, said, "connected again")

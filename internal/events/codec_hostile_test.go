@@ -9,7 +9,7 @@ import (
 	"testing"
 )
 
-// What comes over the wire may be anything.
+// Wire data may be anything.
 func TestCodecsSurviveHostileBytes(t *testing.T) {
 	const big = 50 << 20
 	eachFormat(t, func(t *testing.T, c *Catalogue, _ int) {

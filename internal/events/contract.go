@@ -10,33 +10,32 @@ import (
 	"nats-test/internal/events/contract"
 )
 
-// A Contract is what the publishers and the listeners of one subject have
-// agreed on. It is compiled when it is first used, and safe for use by several
-// goroutines.
+// A Contract is the agreement of the publishers and listeners of one subject. It is
+// compiled on first use, and safe for concurrent use.
 type Contract struct {
 	Subject     string
 	Description string
 	Format      *contract.Format
 
 	codec   func() (contract.Codec, error)
-	example func() ([]byte, error) // nil: one is made of the contract
+	example func() ([]byte, error) // nil: a sample is made from the contract
 }
 
-// newContract returns the contract that compile, called once, makes the codec of.
+// newContract returns a contract whose codec is made by compile, called once.
 func newContract(subject, description string, format *contract.Format, compile func() (contract.Codec, error)) *Contract {
 	return &Contract{Subject: subject, Description: description, Format: format, codec: sync.OnceValues(compile)}
 }
 
-// Compile compiles the contract, which else happens when it is first used. What
-// is wrong with a file of the catalogue is a [*SourceError].
+// Compile compiles the contract, which otherwise happens on first use. An invalid
+// file of the catalogue is a [*SourceError].
 func (c *Contract) Compile() error {
 	_, err := c.codec()
 	return err
 }
 
-// Encode checks data, which is JSON whatever the format, and returns its wire
-// form: of a contract in JSON Schema, data without white space. Data that breaks the contract, or has fields that it does not name, is an
-// [*InvalidError] with every fault.
+// Encode checks data, which is JSON for every format, and returns its wire form;
+// for JSON Schema, that is data without white space. Data that breaks the contract
+// or has unknown fields is an [*InvalidError] with every fault.
 func (c *Contract) Encode(data []byte) ([]byte, error) {
 	codec, err := c.codec()
 	if err != nil {
@@ -46,9 +45,9 @@ func (c *Contract) Encode(data []byte) ([]byte, error) {
 	return wire, c.invalid(faults)
 }
 
-// Decode returns what came over the wire as JSON on one line. It allows what
-// the contract does not name, since the publisher may be newer; else what
-// breaks the contract, or is no such format, is an [*InvalidError].
+// Decode returns wire data as JSON on one line. It allows unknown fields, since the
+// publisher may be newer. Data that breaks the contract otherwise, or is not in its
+// format, is an [*InvalidError].
 func (c *Contract) Decode(wire []byte) ([]byte, error) {
 	codec, err := c.codec()
 	if err != nil {
@@ -66,8 +65,8 @@ func (c *Contract) invalid(faults []contract.Fault) error {
 	return &InvalidError{c.Subject, faults}
 }
 
-// Example returns data that keeps the contract, as JSON: what the catalogue
-// gives, or a sample made from the contract.
+// Example returns valid data as JSON: the catalogue's example, or a sample made
+// from the contract.
 func (c *Contract) Example() ([]byte, error) {
 	codec, err := c.codec()
 	if err != nil {
@@ -92,7 +91,7 @@ func (c *Contract) Source() (string, error) {
 	return codec.Source(), nil
 }
 
-// shape returns what the two sides rely on.
+// shape returns the shape of the contract.
 func (c *Contract) shape() (*contract.Shape, error) {
 	codec, err := c.codec()
 	if err != nil {
@@ -112,5 +111,5 @@ func (e *InvalidError) Error() string {
 	for i, f := range e.Faults {
 		problems[i] = f.String()
 	}
-	return fmt.Sprintf("the data is no %q event: %s", e.Subject, strings.Join(problems, "; "))
+	return fmt.Sprintf("the data is not a valid %q event: %s", e.Subject, strings.Join(problems, "; "))
 }

@@ -10,9 +10,9 @@ import (
 type Change struct {
 	Subject string
 
-	// Path is where in the data it is, as a JSON pointer; "" is the event as a
-	// whole, "*" stands for any element of an array, "{}" for any key of a map.
-	// A type that is used in several places is compared at the first of them.
+	// Path is a JSON pointer to the difference: "" is the whole event, "*" any
+	// element of an array, "{}" any key of a map. A type used in several places is
+	// compared at the first one.
 	Path string
 
 	What   string // `field removed`
@@ -30,12 +30,12 @@ func (c Change) String() string {
 	return text
 }
 
-// Diff lists what changed from one catalogue to another, by the order of the
-// subjects in the old one, then what the new one adds.
+// Diff lists the changes from one catalogue to another, in the order of the old
+// one's subjects, followed by additions.
 //
-// A change breaks listeners that still have the old contract if they can't read
-// what publishers with the new one send; and publishers that still have the old
-// contract if listeners with the new one can't read what they send.
+// A change breaks listeners with the old contract if they can't read data from
+// publishers with the new one. It breaks publishers with the old contract if
+// listeners with the new one can't read their data.
 func Diff(before, after *Catalogue) ([]Change, error) {
 	renewed := make(map[string]*Contract)
 	for _, c := range after.contracts {
@@ -66,7 +66,7 @@ func diffContracts(before, after *Contract) ([]Change, error) {
 		d.add(nil, breaks(true, true, "they still use it"), "event removed")
 		return d.changes, nil
 	case before.Format != after.Format:
-		d.add(nil, breaks(true, true, "to them it is "+before.Format.Name), "format %s became %s", before.Format.Name, after.Format.Name)
+		d.add(nil, breaks(true, true, "they use "+before.Format.Name), "format %s became %s", before.Format.Name, after.Format.Name)
 		return d.changes, nil
 	}
 	was, err := before.shape()
@@ -86,7 +86,7 @@ func diffShapes(subject string, rules contract.Evolution, before, after *contrac
 	return d.changes
 }
 
-// breaks says who of those with the old contract is broken, and why.
+// breaks describes who is broken by a change, and why.
 func breaks(listeners, publishers bool, why string) string {
 	who := "publishers"
 	switch {
@@ -100,11 +100,11 @@ func breaks(listeners, publishers bool, why string) string {
 	return who + " that still have the old contract: " + why
 }
 
-// A comparison goes through two versions of one contract side by side.
+// A comparison compares two versions of one contract.
 type comparison struct {
 	subject string
 	rules   contract.Evolution
-	seen    map[[2]*contract.Shape]bool // what was compared: shapes may be cyclic
+	seen    map[[2]*contract.Shape]bool // pairs already compared: shapes may be cyclic
 	changes []Change
 }
 
@@ -126,11 +126,11 @@ func (d *comparison) shapes(at *contract.Place, before, after *contract.Shape) {
 	case (was == contract.Union || is == contract.Union) && was != contract.Any && is != contract.Any:
 		d.variants(at, among(before, after), among(after, before))
 	default:
-		d.add(at, breaks(!d.reads(was, is), !d.reads(is, was), "to them it is "+was), "%s became %s", was, is)
+		d.add(at, breaks(!d.reads(was, is), !d.reads(is, was), "they use "+was), "%s became %s", was, is)
 	}
 }
 
-// kindIn is s.kind; a shape that is left out may be anything.
+// kindIn returns s.kind; a missing shape may be anything.
 func kindIn(s *contract.Shape) string {
 	if s == nil {
 		return contract.Any
@@ -146,9 +146,9 @@ func (d *comparison) inside(at *contract.Place, before, after *contract.Shape) {
 	}
 	switch {
 	case after.Open && !before.Open:
-		d.add(at, "", "opened to further %s", further)
-	case before.Open && !after.Open: // of an enum, publishers know no further values
-		d.add(at, breaks(false, further == "fields", "they may send further ones"), "closed to further %s", further)
+		d.add(at, "", "now allows further %s", further)
+	case before.Open && !after.Open: // an enum's publishers send no other values
+		d.add(at, breaks(false, further == "fields", "they may send further ones"), "no longer allows further %s", further)
 	}
 	d.fields(at, before.Fields, after.Fields)
 	d.values(at, before, after)
@@ -186,17 +186,17 @@ func (d *comparison) fields(at *contract.Place, before, after []contract.Field) 
 
 func (d *comparison) field(at *contract.Place, b, a *contract.Field, owner string) {
 	switch {
-	case b.Name != a.Name: // the wire has the number alone, and what people write and read has the name
-		d.add(at, breaks(true, true, "in their JSON it is "+contract.Quote(b.Name)), "field renamed to %s", contract.Quote(a.Name))
+	case b.Name != a.Name: // only the number is on the wire, but JSON has the name
+		d.add(at, breaks(true, true, "their JSON has "+contract.Quote(b.Name)), "field renamed to %s", contract.Quote(a.Name))
 	case owner != "":
 		d.number(at, owner, a.Name, a.Number)
 	case b.Number != a.Number:
-		d.add(at, breaks(true, true, fmt.Sprintf("to them it is number %d", b.Number)), "number %d became %d", b.Number, a.Number)
+		d.add(at, breaks(true, true, fmt.Sprintf("they use number %d", b.Number)), "number %d became %d", b.Number, a.Number)
 	}
 	switch {
 	case a.Required && !b.Required:
 		d.add(at, breaks(false, true, "they may leave it out"), "made required")
-	case b.Required && !a.Required: // what travels as Avro has all of its fields
+	case b.Required && !a.Required: // Avro always sends all fields
 		d.add(at, breaks(!d.rules.AllFieldsSent, false, "they require it"), "made optional")
 	}
 	if b.Oneof != a.Oneof {
@@ -207,15 +207,16 @@ func (d *comparison) field(at *contract.Place, b, a *contract.Field, owner strin
 		case a.Oneof:
 			what = "moved out of oneof " + contract.Quote(b.Oneof)
 		}
-		d.add(at, breaks(b.Oneof != "", a.Oneof != "", "of several fields that are set, one alone is kept"), "%s", what)
+		d.add(at, breaks(b.Oneof != "", a.Oneof != "", "only one of several fields set is kept"), "%s", what)
 	}
 	d.shapes(at, b.Shape, a.Shape)
 }
 
-// number says that a field's or an enum value's number was another's before.
+// number reports that the number of a field or an enum value belonged to another
+// before.
 func (d *comparison) number(at *contract.Place, owner, name string, number int) {
 	if owner != "" {
-		d.add(at, breaks(true, true, "they take one for the other"),
+		d.add(at, breaks(true, true, "they mix the two up"),
 			"number %d now belongs to %s, it was %s", number, contract.Quote(name), contract.Quote(owner))
 	}
 }
@@ -234,7 +235,7 @@ func (d *comparison) values(at *contract.Place, before, after *contract.Shape) {
 		case p.owner != "":
 			d.number(at, p.owner, a.Name, a.Number)
 		case b.Number != a.Number:
-			d.add(at, breaks(true, true, fmt.Sprintf("to them it is number %d", b.Number)),
+			d.add(at, breaks(true, true, fmt.Sprintf("they use number %d", b.Number)),
 				"enum value %s: number %d became %d", contract.Quote(b.Name), b.Number, a.Number)
 		}
 	}

@@ -172,10 +172,10 @@ func TestDiffIsLinear(t *testing.T) {
 	}
 }
 
-// Whom a change of an Avro contract breaks, by the rules, is whom it breaks by
-// the library: listeners if the old schema can't read what the new one wrote,
-// publishers if the new one can't read what the old one wrote. The rules are
-// stricter where something that others rely on is gone, default or not.
+// The rules for Avro agree with the library: listeners break if the old schema
+// can't read data of the new one, publishers if the new one can't read data of the
+// old one. The rules are stricter when a field in use is removed, even with a
+// default.
 func TestDiffIsAvrosResolution(t *testing.T) {
 	record := func(fields string) string { return `{"type":"record","name":"R","fields":[` + fields + `]}` }
 	symbols := func(rest string) string { return `{"type":"enum","name":"E",` + rest + `}` }

@@ -9,14 +9,14 @@ import (
 )
 
 // A pair is a field, enum value or union variant in both versions of a contract.
-// One of the two is nil if it is new or gone.
+// One of the two is nil for an addition or a removal.
 type pair[T any] struct {
 	before, after *T
-	owner         string // who had the number of after before, if that is another
+	owner         string // the previous owner of after's number, if different from before
 }
 
-// match pairs before and after: by name, and the rest by number, if they are
-// numbered. It keeps the order of before; new ones follow.
+// match pairs before and after by name, and the rest by number, if they have
+// numbers. It keeps the order of before, followed by additions.
 func match[T any](before, after []T, numbered bool, key func(T) (name string, number int)) []pair[T] {
 	named, pairs := make(map[string]*T), make([]pair[T], len(before))
 	for i := range after {
@@ -67,13 +67,13 @@ func match[T any](before, after []T, numbered bool, key func(T) (name string, nu
 
 func second(_ string, number int) int { return number }
 
-// reads reports whether a reader of one kind surely understands every value
-// that was written as another, by the rules of the format.
+// reads reports whether a reader of one kind certainly reads every value written as
+// another, in this format.
 func (d *comparison) reads(reader, writer string) bool {
 	return reader == writer || reader == contract.Any || d.rules.Reads(reader, writer)
 }
 
-// takes reports whether one of the variants reads what is written as another.
+// takes reports whether one of the variants reads data written as another.
 func (d *comparison) takes(variants []contract.Variant, written *contract.Variant) bool {
 	return slices.ContainsFunc(variants, func(v contract.Variant) bool {
 		reader, writer := kindIn(v.Shape), kindIn(written.Shape)
@@ -81,8 +81,8 @@ func (d *comparison) takes(variants []contract.Variant, written *contract.Varian
 	})
 }
 
-// among returns the variants of s; if it is no union, itself as one, under the
-// name that a variant of its kind has in the other one.
+// among returns the variants of s. If s is not a union, the result is s alone,
+// named like the variant of its kind in other.
 func among(s, other *contract.Shape) []contract.Variant {
 	if s.Kind == contract.Union {
 		return s.Variants
@@ -94,8 +94,7 @@ func among(s, other *contract.Shape) []contract.Variant {
 	return []contract.Variant{{Name: name, Shape: s}}
 }
 
-// distinct gives variants without a name that of their kind, numbered from the
-// second on.
+// distinct names unnamed variants after their kind, numbered from the second on.
 func distinct(variants []contract.Variant) []contract.Variant {
 	times := make(map[string]int)
 	named := slices.Clone(variants)

@@ -19,7 +19,7 @@ import (
 	validator "nats-test/third_party/jsonschema"
 )
 
-// What the rules say of types is what the formats' own libraries do.
+// The rules for types agree with the formats' own libraries.
 func TestReads(t *testing.T) {
 	check := func(format *contract.Format, reader, writer string, does bool) {
 		t.Helper()
@@ -58,8 +58,8 @@ func TestReads(t *testing.T) {
 	check(jsonschema.Format, "string", "uuid", true)
 }
 
-// A Protobuf type reads another if the same bytes are the same JSON to it, but
-// for the quotes around what has 64 bits.
+// A Protobuf type reads another if the same bytes decode to the same JSON, except
+// for the quotes around 64-bit numbers.
 func TestReadsProtobuf(t *testing.T) {
 	values := map[string][]string{
 		"bool": {"true"}, "string": {`"é"`, `"YQ=="`}, "bytes": {`"YQ=="`}, "float": {"1.5"}, "double": {"1.5"},

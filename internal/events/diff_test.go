@@ -54,8 +54,8 @@ func numbered(first int, names ...string) *contract.Shape {
 	return s
 }
 
-// Every rule, in each format where it differs. In want, L stands for listeners
-// that still have the old contract, P for publishers that do.
+// Every rule, in each format where it differs. In want, L means listeners that
+// still have the old contract, P publishers.
 func TestDiffShapes(t *testing.T) {
 	everywhere := []*contract.Format{jsonschema.Format, protobuf.Format, avro.Format}
 	tests := []struct {
@@ -71,50 +71,50 @@ func TestDiffShapes(t *testing.T) {
 		{[]*contract.Format{jsonschema.Format, protobuf.Format}, object(must("a", "string")), object(may("a", "string")), "/a: made optional (L: they require it)"},
 		{[]*contract.Format{avro.Format}, object(must("a", "string")), object(may("a", "string")), "/a: made optional"},
 		{everywhere, object(may("a", "string"), may("b", "string")), object(may("b", "string"), may("a", "string")), ""},
-		{everywhere, object(), opened(object()), "opened to further fields"},
-		{everywhere, opened(object()), object(), "closed to further fields (P: they may send further ones)"},
+		{everywhere, object(), opened(object()), "now allows further fields"},
+		{everywhere, opened(object()), object(), "no longer allows further fields (P: they may send further ones)"},
 
 		// Types. Those of each format are held against its library below.
-		{everywhere, of("string"), of("boolean"), "string became boolean (LP: to them it is string)"},
-		{everywhere, of(contract.Array), of(contract.Map), "array became map (LP: to them it is array)"},
-		{everywhere, of("string"), of(contract.Any), "string became anything (L: to them it is string)"},
-		{everywhere, of(contract.Any), of("string"), "anything became string (P: to them it is anything)"},
+		{everywhere, of("string"), of("boolean"), "string became boolean (LP: they use string)"},
+		{everywhere, of(contract.Array), of(contract.Map), "array became map (LP: they use array)"},
+		{everywhere, of("string"), of(contract.Any), "string became anything (L: they use string)"},
+		{everywhere, of(contract.Any), of("string"), "anything became string (P: they use anything)"},
 		{everywhere, of(contract.Any), nil, ""},
-		{everywhere, union(), of(contract.Any), "union became anything (L: to them it is union)"},
-		{[]*contract.Format{jsonschema.Format}, of("number"), of("integer"), "number became integer (P: to them it is number)"},
-		{[]*contract.Format{jsonschema.Format}, of("integer"), of("number"), "integer became number (L: to them it is integer)"},
-		{[]*contract.Format{jsonschema.Format}, of("string"), of("date-time"), "string became date-time (P: to them it is string)"},
-		{[]*contract.Format{jsonschema.Format}, of("string"), enum("a"), "string became enum (P: to them it is string)"},
-		{[]*contract.Format{jsonschema.Format}, enum("a"), of("string"), "enum became string (L: to them it is enum)"},
-		{[]*contract.Format{avro.Format}, of("int"), of("long"), "int became long (L: to them it is int)"},
-		{[]*contract.Format{avro.Format}, of("long"), of("int"), "long became int (P: to them it is long)"},
+		{everywhere, union(), of(contract.Any), "union became anything (L: they use union)"},
+		{[]*contract.Format{jsonschema.Format}, of("number"), of("integer"), "number became integer (P: they use number)"},
+		{[]*contract.Format{jsonschema.Format}, of("integer"), of("number"), "integer became number (L: they use integer)"},
+		{[]*contract.Format{jsonschema.Format}, of("string"), of("date-time"), "string became date-time (P: they use string)"},
+		{[]*contract.Format{jsonschema.Format}, of("string"), enum("a"), "string became enum (P: they use string)"},
+		{[]*contract.Format{jsonschema.Format}, enum("a"), of("string"), "enum became string (L: they use enum)"},
+		{[]*contract.Format{avro.Format}, of("int"), of("long"), "int became long (L: they use int)"},
+		{[]*contract.Format{avro.Format}, of("long"), of("int"), "long became int (P: they use long)"},
 		{[]*contract.Format{avro.Format}, of("string"), of("bytes"), "string became bytes"},
-		{[]*contract.Format{avro.Format}, enum("a"), of("string"), "enum became string (LP: to them it is enum)"},
-		{[]*contract.Format{protobuf.Format}, of("int32"), of("int64"), "int32 became int64 (L: to them it is int32)"},
-		{[]*contract.Format{protobuf.Format}, of("int32"), of("uint32"), "int32 became uint32 (LP: to them it is int32)"},
-		{[]*contract.Format{protobuf.Format}, of("string"), of("bytes"), "string became bytes (LP: to them it is string)"},
-		{[]*contract.Format{protobuf.Format}, of("int32"), arrayOf(of("int32")), "int32 became array (LP: to them it is int32)"},
+		{[]*contract.Format{avro.Format}, enum("a"), of("string"), "enum became string (LP: they use enum)"},
+		{[]*contract.Format{protobuf.Format}, of("int32"), of("int64"), "int32 became int64 (L: they use int32)"},
+		{[]*contract.Format{protobuf.Format}, of("int32"), of("uint32"), "int32 became uint32 (LP: they use int32)"},
+		{[]*contract.Format{protobuf.Format}, of("string"), of("bytes"), "string became bytes (LP: they use string)"},
+		{[]*contract.Format{protobuf.Format}, of("int32"), arrayOf(of("int32")), "int32 became array (LP: they use int32)"},
 
 		// Enums.
 		{everywhere, enum("a", "b"), enum("b", "a"), ""},
 		{[]*contract.Format{jsonschema.Format, avro.Format}, enum("new", "paid"), enum("new"), `enum value "paid" removed (P: they may send it)`},
 		{[]*contract.Format{jsonschema.Format, avro.Format}, enum("new"), enum("new", "paid"), `enum value "paid" added (L: they refuse it)`},
 		{[]*contract.Format{avro.Format}, opened(enum("new")), opened(enum("new", "paid")), `enum value "paid" added`},
-		{everywhere, enum("new"), opened(enum("new")), "opened to further values"},
-		{everywhere, opened(enum("new")), enum("new"), "closed to further values"},
+		{everywhere, enum("new"), opened(enum("new")), "now allows further values"},
+		{everywhere, opened(enum("new")), enum("new"), "no longer allows further values"},
 		{[]*contract.Format{protobuf.Format}, numbered(0, "new", "paid"), numbered(0, "new"), `enum value "paid" removed (P: they may send it)`},
 		{[]*contract.Format{protobuf.Format}, numbered(0, "new"), numbered(0, "new", "paid"), `enum value "paid" added`},
 		{[]*contract.Format{protobuf.Format}, numbered(0, "new", "paid"), numbered(0, "new", "open"),
-			`number 1 now belongs to "open", it was "paid" (LP: they take one for the other)`},
+			`number 1 now belongs to "open", it was "paid" (LP: they mix the two up)`},
 		{[]*contract.Format{protobuf.Format}, numbered(0, "new"), numbered(0, "none"),
-			`number 0 now belongs to "none", it was "new" (LP: they take one for the other)`},
-		{[]*contract.Format{protobuf.Format}, numbered(1, "new"), numbered(2, "new"), `enum value "new": number 1 became 2 (LP: to them it is number 1)`},
+			`number 0 now belongs to "none", it was "new" (LP: they mix the two up)`},
+		{[]*contract.Format{protobuf.Format}, numbered(1, "new"), numbered(2, "new"), `enum value "new": number 1 became 2 (LP: they use number 1)`},
 		{[]*contract.Format{protobuf.Format}, numbered(0, "a", "b"), numbered(0, "b", "a"),
-			`number 1 now belongs to "a", it was "b" (LP: they take one for the other); ` +
-				`number 0 now belongs to "b", it was "a" (LP: they take one for the other)`},
+			`number 1 now belongs to "a", it was "b" (LP: they mix the two up); ` +
+				`number 0 now belongs to "b", it was "a" (LP: they mix the two up)`},
 		{[]*contract.Format{protobuf.Format}, numbered(0, "a"), numbered(0, "b", "a"),
-			`enum value "a": number 0 became 1 (LP: to them it is number 0); ` +
-				`enum value "b" added; number 0 now belongs to "b", it was "a" (LP: they take one for the other)`},
+			`enum value "a": number 0 became 1 (LP: they use number 0); ` +
+				`enum value "b" added; number 0 now belongs to "b", it was "a" (LP: they mix the two up)`},
 		{[]*contract.Format{protobuf.Format}, numbered(0, "a"), &contract.Shape{Kind: contract.Enum, Values: []contract.EnumValue{{Name: "a", Number: 0}, {Name: "alias", Number: 0}}},
 			`enum value "alias" added`},
 		{[]*contract.Format{protobuf.Format}, &contract.Shape{Kind: contract.Enum, Values: []contract.EnumValue{{Name: "a", Number: 0}, {Name: "alias", Number: 0}}}, numbered(0, "a"),
@@ -122,32 +122,32 @@ func TestDiffShapes(t *testing.T) {
 
 		// Numbers of fields.
 		{[]*contract.Format{protobuf.Format}, object(num(3, "row", "string")), object(num(3, "line", "string")),
-			`/row: field renamed to "line" (LP: in their JSON it is "row")`},
+			`/row: field renamed to "line" (LP: their JSON has "row")`},
 		{[]*contract.Format{jsonschema.Format, avro.Format}, object(may("row", "string")), object(may("line", "string")),
 			"/row: field removed (L: they read it); /line: field added"},
 		{[]*contract.Format{protobuf.Format}, object(num(3, "row", "string")), object(num(3, "seat", "int32")),
-			`/row: number 3 now belongs to "seat", it was "row" (LP: they take one for the other)`},
+			`/row: number 3 now belongs to "seat", it was "row" (LP: they mix the two up)`},
 		{[]*contract.Format{protobuf.Format}, object(num(3, "row", "string")), object(num(4, "row", "string")),
-			"/row: number 3 became 4 (LP: to them it is number 3)"},
+			"/row: number 3 became 4 (LP: they use number 3)"},
 		{[]*contract.Format{protobuf.Format}, object(num(3, "row", "string"), num(5, "seat", "string")), object(num(3, "seat", "string")),
-			`/row: field removed (L: they read it); /seat: number 3 now belongs to "seat", it was "row" (LP: they take one for the other)`},
+			`/row: field removed (L: they read it); /seat: number 3 now belongs to "seat", it was "row" (LP: they mix the two up)`},
 		{[]*contract.Format{protobuf.Format}, object(num(3, "row", "string")), object(num(4, "row", "string"), num(3, "seat", "string")),
-			"/row: number 3 became 4 (LP: to them it is number 3); /seat: field added; " +
-				`/seat: number 3 now belongs to "seat", it was "row" (LP: they take one for the other)`},
+			"/row: number 3 became 4 (LP: they use number 3); /seat: field added; " +
+				`/seat: number 3 now belongs to "seat", it was "row" (LP: they mix the two up)`},
 		{[]*contract.Format{protobuf.Format}, object(num(3, "row", "string")), object(num(4, "seat", "string")),
 			"/row: field removed (L: they read it); /seat: field added"},
 		{[]*contract.Format{protobuf.Format}, object(num(1, "a", "string"), num(2, "b", "string")),
 			object(num(8, "x", "string"), num(9, "y", "string"), num(1, "c", "string"), num(2, "d", "string")),
-			`/a: field renamed to "c" (LP: in their JSON it is "a"); /b: field renamed to "d" (LP: in their JSON it is "b"); ` +
+			`/a: field renamed to "c" (LP: their JSON has "a"); /b: field renamed to "d" (LP: their JSON has "b"); ` +
 				"/x: field added; /y: field added"},
 
 		// Oneofs.
 		{[]*contract.Format{protobuf.Format}, object(num(1, "a", "string")), object(in("pay", num(1, "a", "string"))),
-			`/a: moved into oneof "pay" (P: of several fields that are set, one alone is kept)`},
+			`/a: moved into oneof "pay" (P: only one of several fields set is kept)`},
 		{[]*contract.Format{protobuf.Format}, object(in("pay", num(1, "a", "string"))), object(num(1, "a", "string")),
-			`/a: moved out of oneof "pay" (L: of several fields that are set, one alone is kept)`},
+			`/a: moved out of oneof "pay" (L: only one of several fields set is kept)`},
 		{[]*contract.Format{protobuf.Format}, object(in("pay", num(1, "a", "string"))), object(in("buy", num(1, "a", "string"))),
-			`/a: moved from oneof "pay" to oneof "buy" (LP: of several fields that are set, one alone is kept)`},
+			`/a: moved from oneof "pay" to oneof "buy" (LP: only one of several fields set is kept)`},
 
 		// Unions.
 		{everywhere, either("null", "string"), either("string", "null"), ""},
@@ -166,15 +166,15 @@ func TestDiffShapes(t *testing.T) {
 		{everywhere, union(contract.Variant{Name: "", Shape: object()}, contract.Variant{Name: "", Shape: object()}), union(contract.Variant{Name: "", Shape: object()}, contract.Variant{Name: "", Shape: object(may("a", "string"))}),
 			"/a: field added"},
 
-		// What is deeper.
+		// Nested differences.
 		{everywhere, object(contract.Field{Name: "items", Shape: arrayOf(object(may("a", "string")))}), object(contract.Field{Name: "items", Shape: arrayOf(object())}),
 			"/items/*/a: field removed (L: they read it)"},
 		{everywhere, object(contract.Field{Name: "prices", Shape: mapOf(of("string"))}), object(contract.Field{Name: "prices", Shape: mapOf(of("boolean"))}),
-			"/prices/{}: string became boolean (LP: to them it is string)"},
-		{everywhere, of(contract.Array), arrayOf(of("string")), "/*: anything became string (P: to them it is anything)"},
+			"/prices/{}: string became boolean (LP: they use string)"},
+		{everywhere, of(contract.Array), arrayOf(of("string")), "/*: anything became string (P: they use anything)"},
 		{[]*contract.Format{protobuf.Format}, &contract.Shape{Kind: contract.Map, Fields: []contract.Field{num(1, "key", "int32")}, Items: of("string")},
 			&contract.Shape{Kind: contract.Map, Fields: []contract.Field{num(1, "key", "string")}, Items: of("string")},
-			"/key: int32 became string (LP: to them it is int32)"},
+			"/key: int32 became string (LP: they use int32)"},
 	}
 	for _, test := range tests {
 		for _, format := range test.formats {
@@ -243,9 +243,9 @@ func TestDiff(t *testing.T) {
 	want := []string{
 		"z /a: field removed (L: they read it)",
 		"gone event removed (LP: they still use it)",
-		"other format jsonschema became avro (LP: to them it is jsonschema)",
+		"other format jsonschema became avro (LP: they use jsonschema)",
 		"a /a: made optional",
-		"a /a: int became long (L: to them it is int)",
+		"a /a: int became long (L: they use int)",
 		"new event added",
 	}
 	if !slices.Equal(got, want) {

@@ -1,13 +1,14 @@
-// Package events is the catalogue: it knows what the bytes of an event mean. It
-// looks up the contract of a subject, checks data against it, and encodes and
-// decodes what travels; it loads and compares catalogues, and writes them out.
+// Package events is the catalogue of events. It looks up the contract of a subject,
+// checks data against it, and encodes and decodes wire data; it loads, compares and
+// exports catalogues.
 //
-// The package's rule: it never talks to a broker, and people never see anything
-// but JSON. What a format does is up to the package of that format; the table
-// of them is below, and nothing else asks which format a contract has.
+// The package's rule: it never connects to a broker, and its users only see JSON.
+// Each format has a package of its own. The table of formats below is the only
+// place that names them.
 package events
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 
@@ -18,17 +19,20 @@ import (
 	"nats-test/internal/events/ticketing"
 )
 
-// A SourceError says what is wrong with a file of a catalogue.
+// A SourceError is a fault of a file of a catalogue.
 type SourceError = contract.SourceError
 
-// NotPlain names what often stands in the place of plain JSON, at the byte of
-// data where it stopped to be JSON. It is "" for anything else.
+// NotPlain names a common cause of invalid JSON at byte at of data. It returns ""
+// for other causes.
 func NotPlain(data []byte, at int) string { return contract.NotPlain(data, at) }
 
-// formats is the one list of formats. Nothing else asks for a format's name.
+// PlainSyntax describes an error of JSON in plain words.
+func PlainSyntax(err *json.SyntaxError) string { return contract.PlainSyntax(err) }
+
+// formats is the only list of formats. Other code does not depend on their names.
 var formats = []*contract.Format{jsonschema.Format, protobuf.Format, avro.Format}
 
-// formatOf returns the format of files with an extension, nil if there is none.
+// formatOf returns the format for a file name extension, nil if there is none.
 func formatOf(extension string) *contract.Format {
 	i := slices.IndexFunc(formats, func(f *contract.Format) bool { return f.Extension == extension })
 	if i < 0 {
@@ -37,16 +41,16 @@ func formatOf(extension string) *contract.Format {
 	return formats[i]
 }
 
-// extensions lists the extensions of all formats, for people.
+// extensions returns the extensions of all formats, for messages.
 func extensions() string {
 	all := make([]string, len(formats))
 	for i, f := range formats {
 		all[i] = f.Extension
 	}
-	return orList(all)
+	return Either(all)
 }
 
-// withEncodings lists the formats that have several encodings, for people.
+// withEncodings returns the formats with several encodings, for messages.
 func withEncodings() string {
 	var titles []string
 	for _, f := range formats {
@@ -54,10 +58,11 @@ func withEncodings() string {
 			titles = append(titles, f.Title)
 		}
 	}
-	return orList(titles)
+	return Either(titles)
 }
 
-func orList(words []string) string {
+// Either joins words as "a, b or c".
+func Either(words []string) string {
 	last := len(words) - 1
 	if last < 1 {
 		return strings.Join(words, "")
@@ -65,11 +70,11 @@ func orList(words []string) string {
 	return strings.Join(words[:last], ", ") + " or " + words[last]
 }
 
-// builtinFormat is the one in which the built-in catalogue is read. Most of its
-// data needs no more than a rule, and what travels is the JSON of its authors.
+// builtinFormat is the format in which the built-in catalogue is read. Most of its
+// data is checked by a simple rule, and is sent as written by its author.
 var builtinFormat = formats[0]
 
-// Ticketing returns the built-in catalogue, that of the ticketing services.
+// Ticketing returns the built-in catalogue of the ticketing services.
 func Ticketing() *Catalogue {
 	c := newCatalogue()
 	files := contract.EmbeddedFolder(ticketing.Files(builtinFormat.Name))

@@ -16,8 +16,8 @@ func lookup(t testing.TB, subject string) *Contract {
 	return c
 }
 
-// The names, the order and the example of every event are what users script
-// against, so they stand here in full.
+// Scripts depend on the names, the order and the example of every event, so they
+// are listed here in full.
 func TestCatalogue(t *testing.T) {
 	want := []struct{ subject, example string }{
 		{"ticket:created", `{"id":"tck_1","version":1,"title":"Concert","price":20,"userId":"usr_1"}`},
@@ -56,25 +56,25 @@ func TestEncodeListsEveryFault(t *testing.T) {
 		{"ticket:created", `{"id":"1","title":"T","price":1,"userId":"u","version":1.5}`, "/version: is number, must be integer"},
 		{"ticket:created", `{"id":"1","title":"T","price":1,"userId":"u","a/b~":1}`, "/a~1b~0: unknown field"},
 		{"order:created", `{"id":"1","version":1,"status":"paid","userId":"u","expiresAt":"2030-13-01T00:00:00Z","ticket":{"id":"1","price":"x"}}`,
-			`/expiresAt: "2030-13-01T00:00:00Z" is no date-time, such as 2030-01-02T03:04:05Z; ` +
+			`/expiresAt: "2030-13-01T00:00:00Z" is not a date-time, such as 2030-01-02T03:04:05Z; ` +
 				`/status: is "paid", must be one of "created", "cancelled", "awaiting:payment", "complete"; /ticket/price: is string, must be number`},
 		{"order:created", `{"id":"1","version":1,"status":"awaiting:payment","userId":"u","expiresAt":"2030-01-31T23:59:59.999+02:00","ticket":{"id":"1","price":1}}`, ""},
 		{"order:created", `{"id":"1","version":1,"status":"complete","userId":"u","expiresAt":"2030-02-30T00:00:00Z","ticket":{"id":"1","price":1}}`,
-			`/expiresAt: "2030-02-30T00:00:00Z" is no date-time, such as 2030-01-02T03:04:05Z`},
+			`/expiresAt: "2030-02-30T00:00:00Z" is not a date-time, such as 2030-01-02T03:04:05Z`},
 		{"order:cancelled", `{"id":"1","version":1,"ticket":[]}`, "/ticket: is array, must be object"},
 		{"expiration:complete", ``, "not JSON: it is empty"},
 		{"expiration:complete", `"x"`, "is string, must be object"},
-		{"expiration:complete", `{"orderId":"1"} 2`, "not JSON: something follows the value"},
+		{"expiration:complete", `{"orderId":"1"} 2`, "not JSON: text follows the value"},
 		{"expiration:complete", `{"orderId":"1"`, "not JSON: it ends in the middle of a value"},
-		{"expiration:complete", `{"orderId":01}`, "not JSON: invalid character '1' after object key:value pair (at byte 13)"},
+		{"expiration:complete", `{"orderId":01}`, "not JSON: expected \",\" or \"}\", found '1' (at byte 13)"},
 		{"expiration:complete", "{\"orderId\":\"\xff\"}", "not JSON: the bytes are not UTF-8"},
-		{"expiration:complete", "{\"orderId\":\"a\nb\"}", "not JSON: invalid character '\\n' in string literal (at byte 14)"},
+		{"expiration:complete", "{\"orderId\":\"a\nb\"}", "not JSON: a string can't hold '\\n' unless it is escaped (line 1, byte 14)"},
 	}
 	for _, test := range tests {
 		sent, err := lookup(t, test.subject).Encode([]byte(test.data))
 		got := ""
 		if invalid, ok := errors.AsType[*InvalidError](err); ok {
-			got = strings.TrimPrefix(invalid.Error(), `the data is no "`+test.subject+`" event: `)
+			got = strings.TrimPrefix(invalid.Error(), `the data is not a valid "`+test.subject+`" event: `)
 		} else if err != nil {
 			t.Fatal(err)
 		}

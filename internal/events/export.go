@@ -19,10 +19,10 @@ type ExportedFile struct {
 	Data []byte
 }
 
-// asTypeScript is an export beside those in the formats of contracts.
+// asTypeScript is the export that is not a format of contracts.
 const asTypeScript = "typescript"
 
-// ExportKinds returns what the built-in catalogue can be exported as.
+// ExportKinds returns the kinds of export of the built-in catalogue.
 func ExportKinds() []string {
 	kinds := make([]string, len(formats), len(formats)+1)
 	for i, f := range formats {
@@ -32,7 +32,7 @@ func ExportKinds() []string {
 }
 
 // ExportTicketing returns the built-in catalogue as the files of a catalogue
-// folder, sorted by name; as TypeScript, the types that a service compiles in.
+// folder, sorted by name, or as TypeScript types for services.
 func ExportTicketing(as string) ([]ExportedFile, error) {
 	switch kinds := ExportKinds(); {
 	case as == asTypeScript:
@@ -54,14 +54,14 @@ func ExportTicketing(as string) ([]ExportedFile, error) {
 	return all, err
 }
 
-// WriteFiles writes files into the folder dir, and makes the folder if there is
-// none. It overwrites nothing: if a file is there already, the error wraps
-// [fs.ErrExist]. After an error, nothing is left of what it wrote.
+// WriteFiles writes files into the folder dir, and creates it if needed. It
+// overwrites nothing: if a file exists, the error wraps [fs.ErrExist]. After an
+// error, it removes all that it wrote.
 func WriteFiles(dir string, files []ExportedFile) (err error) {
 	for _, f := range files {
 		path := filepath.Join(dir, filepath.FromSlash(f.Name))
 		if !filepath.IsLocal(filepath.FromSlash(f.Name)) {
-			return fmt.Errorf("writing %q: is no name of a file in a folder; nothing was written", f.Name)
+			return fmt.Errorf("writing %q: not a file name inside the folder; nothing was written", f.Name)
 		}
 		if _, err := os.Lstat(path); err == nil {
 			return fmt.Errorf("writing %q: %w; nothing was written", path, fs.ErrExist)
@@ -94,7 +94,7 @@ func WriteFiles(dir string, files []ExportedFile) (err error) {
 	return nil
 }
 
-// makeFolder makes a folder and those above it, and lists what it made.
+// makeFolder creates a folder and its parents, and lists those created.
 func makeFolder(path string, made *[]string) error {
 	err := os.Mkdir(path, 0o755)
 	switch parent := filepath.Dir(path); {

@@ -7,8 +7,8 @@ import (
 	"nats-test/internal/events/contract"
 )
 
-// An export is a catalogue on its way into another language: its events as
-// shapes, with the names that the new types get. It keeps the first error.
+// An export is a catalogue being translated to another language: the shapes of its
+// events, and names for the new types. It keeps the first error.
 type export struct {
 	events []*exportEvent
 	enums  []*exportEnum // in the order of their first use
@@ -24,16 +24,16 @@ type exportEvent struct {
 	shape *contract.Shape // an object
 }
 
-// An exportEnum is an enum that gets a type of its own, which events share.
+// An exportEnum is an enum with a type of its own, shared by events.
 type exportEnum struct {
 	words  []string // of its name
 	values []string
-	event  *exportEvent    // the first that has it,
-	at     *contract.Place // and where
+	event  *exportEvent    // the first event that uses it,
+	at     *contract.Place // and the place there
 }
 
-// The kinds of shapes that an export knows beside those of package contract: those of
-// the built-in catalogue.
+// Kinds of shapes used by the built-in catalogue in addition to those of package
+// contract.
 const (
 	exportString  = "string"
 	exportBoolean = "boolean"
@@ -48,7 +48,7 @@ func (x *export) fail(err error) {
 	}
 }
 
-// refuse says what of an event can't be exported, and where it is.
+// refuse notes that part of an event can't be exported.
 func (x *export) refuse(e *exportEvent, at *contract.Place, format string, args ...any) {
 	f := contract.Fault{Path: at.Pointer(), Problem: fmt.Sprintf(format, args...)}
 	x.fail(fmt.Errorf("exporting %q as %s: %s", e.subject, asTypeScript, f))
@@ -69,7 +69,7 @@ func (x *export) addEvent(e *exportEvent) {
 	x.events = append(x.events, e)
 	switch {
 	case !startsWithLetter(e.words):
-		x.refuse(e, nil, "no type can be named so: the name must begin with a letter of a to z")
+		x.refuse(e, nil, "can't name a type: the subject must begin with a letter from a to z")
 	case e.shape.Kind != contract.Object:
 		x.refuse(e, nil, "is %s, must be object", e.shape.Kind)
 	default:
@@ -77,8 +77,8 @@ func (x *export) addEvent(e *exportEvent) {
 	}
 }
 
-// visit names the types of a shape, which stands at a place of the event; path
-// has the words of the place, and above the shapes that it is part of.
+// visit names the types of a shape at a place of the event. path has the words of
+// that place, above the shapes around it.
 func (x *export) visit(e *exportEvent, s *contract.Shape, at *contract.Place, path []string, above []*contract.Shape) {
 	if slices.Contains(above, s) {
 		x.refuse(e, at, "holds itself")
@@ -101,9 +101,9 @@ func (x *export) visit(e *exportEvent, s *contract.Shape, at *contract.Place, pa
 	}
 }
 
-// nameEnum names an enum after what the event is about, so that events share
-// it: status of order:created is OrderStatus. Where that is another enum's
-// name, it is named after the event, too.
+// nameEnum names an enum after the subject's topic, so that events share it: status
+// of order:created is OrderStatus. If another enum has that name, the event is
+// added to it.
 func (x *export) nameEnum(e *exportEvent, s *contract.Shape, at *contract.Place, path []string) {
 	values := make([]string, len(s.Values))
 	for i, v := range s.Values {
@@ -126,5 +126,5 @@ func (x *export) nameEnum(e *exportEvent, s *contract.Shape, at *contract.Place,
 		x.enumOf[s] = x.enums[i]
 		return
 	}
-	x.take(&x.types, pascal(about), e, at) // which tells whose it is
+	x.take(&x.types, pascal(about), e, at) // reports the owner of the name
 }

@@ -6,10 +6,11 @@ import (
 	"nats-test/internal/events/contract"
 )
 
-// owners says whose each name is, in a language's one room for names.
+// owners maps each name of a language's namespace to the place that uses it.
 type owners map[string]string
 
-// take takes a name for a place of an event. If it is taken, it says by whom.
+// take reserves a name for a place of an event. If it is taken, it returns the
+// owner.
 func (o *owners) take(name string, e *exportEvent, at *contract.Place) (owner string, ok bool) {
 	if owner, taken := (*o)[name]; taken {
 		return owner, false
@@ -21,16 +22,16 @@ func (o *owners) take(name string, e *exportEvent, at *contract.Place) (owner st
 	return "", true
 }
 
-// take is take of o, whose refusal is the export's.
+// take reserves a name in o, or notes an error of the export.
 func (x *export) take(o *owners, name string, e *exportEvent, at *contract.Place) {
 	if owner, ok := o.take(name, e, at); !ok {
-		x.refuse(e, at, "needs the name %s, which %s has", name, owner)
+		x.refuse(e, at, "needs the name %s, which %s already has", name, owner)
 	}
 }
 
-// words returns the words of a name in lower case: ticket:created and
-// ticketCreated have the same two. Letters are those of ASCII, since not every
-// language of contracts allows others in names.
+// words splits a name into lower-case words: ticket:created and ticketCreated have
+// the same two. Only ASCII letters count, since not every language of contracts
+// allows others in names.
 func words(name string) []string {
 	var all []string
 	start := 0 // of the word
@@ -53,8 +54,8 @@ func words(name string) []string {
 	return all
 }
 
-// topic returns what a subject's event is about: the subject without its last
-// part, if it has several.
+// topic returns the topic of a subject: the subject without its last part, if it
+// has several.
 func topic(subject string) string {
 	if i := strings.LastIndexAny(subject, ":."); i > 0 {
 		return subject[:i]
@@ -72,8 +73,8 @@ func pascal(words []string) string {
 
 func startsWithLetter(words []string) bool { return len(words) > 0 && isLetter(words[0][0]) }
 
-// isIdentifier reports whether name is letters, digits and "_", and begins with
-// no digit.
+// isIdentifier reports whether name consists of letters, digits and "_", and does
+// not begin with a digit.
 func isIdentifier(name string) bool {
 	for i := range len(name) {
 		if c := name[i]; !isLetter(c) && c != '_' && (i == 0 || !contract.IsDigit(c)) {
@@ -87,7 +88,7 @@ func isUpper(c byte) bool  { return 'A' <= c && c <= 'Z' }
 func isLower(c byte) bool  { return 'a' <= c && c <= 'z' }
 func isLetter(c byte) bool { return isUpper(c) || isLower(c) }
 
-// visible replaces control characters and line breaks of any language by a space.
+// visible replaces control characters and all kinds of line breaks with spaces.
 func visible(r rune) rune {
 	if r < ' ' || r == 0x7f || r == '\u0085' || r == '\u2028' || r == '\u2029' {
 		return ' '

@@ -35,7 +35,7 @@ func mapping(items *contract.Shape) *contract.Shape {
 	return &contract.Shape{Kind: contract.Map, Items: items}
 }
 
-// What no built-in contract has, but another catalogue's may.
+// Shapes that the built-in catalogue lacks, but other catalogues may have.
 func TestTypeScriptOfOtherShapes(t *testing.T) {
 	x := &export{}
 	x.addEvent(&exportEvent{
@@ -75,13 +75,13 @@ func TestTypeScriptRefusesWhatItCannotSay(t *testing.T) {
 		{"a:b", record("x", listOf(only("anything"))), "/x: is anything, which can't be exported"},
 		{"a:b", only("string"), "is string, must be object"},
 		{"a:b", loop, "/next: holds itself"},
-		{"1:b", record(), "no type can be named so: the name must begin with a letter of a to z"},
-		{"::", record(), "no type can be named so: the name must begin with a letter of a to z"},
-		{"a:b", record("x", record(), "X", record()), "/X: needs the name ABX, which a:b /x has"},
+		{"1:b", record(), "can't name a type: the subject must begin with a letter from a to z"},
+		{"::", record(), "can't name a type: the subject must begin with a letter from a to z"},
+		{"a:b", record("x", record(), "X", record()), "/X: needs the name ABX, which a:b /x already has"},
 		{"a:b", record("x", choice("1")), `/x: no name can be made of the value "1"`},
-		{"a:b", record("x", choice("y", "Y")), "/x: needs the name Y, which a:b /x has"},
-		{"subjects:x", record("x", record(), "", choice("y")), "/: needs the name Subjects, which the catalogue has"},
-		{"ticketing", record(), "needs the name TicketingEvent, which the catalogue has"},
+		{"a:b", record("x", choice("y", "Y")), "/x: needs the name Y, which a:b /x already has"},
+		{"subjects:x", record("x", record(), "", choice("y")), "/: needs the name Subjects, which the catalogue already has"},
+		{"ticketing", record(), "needs the name TicketingEvent, which the catalogue already has"},
 	}
 	for _, test := range tests {
 		x := &export{}

@@ -89,8 +89,8 @@ func entriesOf(t *testing.T, files []ExportedFile) []exportedEntry {
 	return entries
 }
 
-// The built-in catalogue says the same in every format: the same events, with
-// the same fields, and its examples are what publish --sample prints.
+// The built-in catalogue is the same in every format: the same events with the same
+// fields, and its examples are the output of publish --sample.
 func TestBuiltinCatalogueIsTheSameInEveryFormat(t *testing.T) {
 	builtin := Ticketing()
 	for _, f := range formats {

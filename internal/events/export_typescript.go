@@ -11,8 +11,8 @@ const typeScriptHead = `// The events of this catalogue, as the services written
 // them. What travels on an event's subject is its data, as JSON.
 `
 
-// TypeScript returns the catalogue as the types that a service compiles in. It
-// fails where TypeScript can't say what a contract says.
+// TypeScript returns the types of the catalogue for services in TypeScript. It
+// fails if TypeScript can't express a contract.
 func (c *Catalogue) TypeScript() ([]ExportedFile, error) {
 	x := &export{}
 	for _, contract := range c.contracts {
@@ -28,7 +28,7 @@ func (c *Catalogue) TypeScript() ([]ExportedFile, error) {
 }
 
 func (x *export) typeScript() string {
-	if x.err != nil { // a type may hold itself
+	if x.err != nil { // a recursive type would never end
 		return ""
 	}
 	var b strings.Builder

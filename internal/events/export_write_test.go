@@ -10,7 +10,7 @@ import (
 	"testing"
 )
 
-// tree lists what is in a folder, or nothing if there is none.
+// tree lists the content of a folder, or nothing if it does not exist.
 func tree(t *testing.T, dir string) string {
 	t.Helper()
 	var names []string
@@ -46,7 +46,7 @@ func TestWriteFiles(t *testing.T) {
 	}
 }
 
-// The file that is there already is the last to be written.
+// The existing file would be written last.
 func TestWriteFilesOverwritesNothing(t *testing.T) {
 	for _, as := range ExportKinds() {
 		dir := t.TempDir()

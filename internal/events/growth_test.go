@@ -16,9 +16,9 @@ import (
 	"nats-test/internal/events/protobuf"
 )
 
-// The cost of an event grows with its size and with nothing else, whether it is
-// right or wrong, deep or wide. The cost is counted in bytes that are allocated,
-// which is the same on every machine.
+// The cost of an event grows only with its size, whether it is valid or invalid,
+// deep or wide. It is measured in allocated bytes, which are the same on every
+// machine.
 func TestCostIsLinear(t *testing.T) {
 	const size = 50_000
 	perByte := 600
@@ -33,11 +33,11 @@ func TestCostIsLinear(t *testing.T) {
 						continue
 					}
 					once, twice := data(size), data(2*size)
-					_, _ = check(once) // what is made when it is first needed
+					_, _ = check(once) // includes everything made on first use
 					a, before := cost(check, once)
 					b, faults := cost(check, twice)
-					// Slices double, and small costs are not worth a look. What is too
-					// costly ends at its budget, which is linear.
+					// Slices double, and small costs don't matter. A check that is
+					// too costly ends at its budget, which is linear.
 					if b > 3*a+1<<20 && !spent(before) && !spent(faults) {
 						t.Errorf("%s, %s: %d kB allocate %d kB, %d kB allocate %d kB", way, shape, len(once)>>10, a>>10, len(twice)>>10, b>>10)
 					}
@@ -57,7 +57,7 @@ func TestCostIsLinear(t *testing.T) {
 	}
 }
 
-// spent reports whether a check came to the end of its budget.
+// spent reports whether a check used up its budget.
 func spent(faults []contract.Fault) bool {
 	return strings.Contains(told(faults), "too costly") || strings.Contains(told(faults), "more ways than can be explained")
 }
@@ -70,11 +70,11 @@ func cost(check func([]byte) ([]byte, []contract.Fault), data []byte) (bytes uin
 	return after.TotalAlloc - before.TotalAlloc, faults
 }
 
-// A costCase is a contract, and data of about so many bytes: JSON, or for a
-// shape that is called "wire…" what travels.
+// A costCase is a contract, and data of about the given number of bytes: JSON, or
+// wire data for a shape called "wire…".
 type costCase struct {
 	codec  contract.Codec
-	binary bool // what travels is no JSON
+	binary bool // wire data is not JSON
 	data   map[string]func(size int) []byte
 }
 

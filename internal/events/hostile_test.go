@@ -11,8 +11,8 @@ import (
 	"nats-test/internal/events/protobuf"
 )
 
-// What a manifest costs grows with its text, too: these are the texts that other
-// YAML libraries take gigabytes or minutes for.
+// The cost of a manifest grows linearly with its text: these texts take gigabytes
+// or minutes in other YAML libraries.
 func TestManifestCostIsLinear(t *testing.T) {
 	for name, text := range map[string]func(n int) string{
 		"brackets":  func(n int) string { return strings.Repeat("[", n) },
@@ -56,7 +56,7 @@ func lines(format string, n int) string {
 	return b.String()
 }
 
-// What explains a fault costs no more than what finds it.
+// Explaining a fault costs no more than finding it.
 func TestExplainingCostsLittle(t *testing.T) {
 	items := func(item string) []byte { return []byte("[" + strings.Repeat(item+",", 50_000) + item + "]") }
 	times := func(last string) []byte {

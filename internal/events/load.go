@@ -11,9 +11,9 @@ import (
 	"nats-test/internal/events/contract"
 )
 
-// A LoadError says what is wrong with a catalogue's folder or manifest.
+// A LoadError lists the faults of a catalogue's folder or manifest.
 type LoadError struct {
-	Path   string // as it was given
+	Path   string // as given by the user
 	Faults []error
 }
 
@@ -28,9 +28,9 @@ func (e *LoadError) Error() string {
 // Unwrap returns the faults.
 func (e *LoadError) Unwrap() []error { return e.Faults }
 
-// Load returns the catalogue at path: a folder with a manifest
-// ([ManifestName]), or a manifest's own file. It reads the manifest alone;
-// contracts are read when they are first used. Its errors are [*LoadError]s.
+// Load returns the catalogue at path: a folder with a manifest ([ManifestName]), or
+// the manifest itself. It only reads the manifest; contracts are read on first use.
+// Its errors are [*LoadError]s.
 func Load(path string) (*Catalogue, error) {
 	c, faults := load(path)
 	if len(faults) > 0 {
@@ -39,9 +39,9 @@ func Load(path string) (*Catalogue, error) {
 	return c, nil
 }
 
-// Check returns all that is wrong with the catalogue at path, in the manifest's
-// order, and how many events it has: the manifest, subjects that differ only in
-// case or that legal refuses, contracts that don't compile, and examples that
+// Check returns the number of events and all faults of the catalogue at path, in
+// the order of the manifest: faults of the manifest, subjects that differ only in
+// case or are refused by legal, contracts that don't compile, and examples that
 // break their contract. The error is a [*LoadError] if there is no catalogue.
 func Check(path string, legal func(subject string) error) (events int, faults []error, err error) {
 	c, faults := load(path)
@@ -67,7 +67,7 @@ func Check(path string, legal func(subject string) error) (events int, faults []
 	return len(c.contracts), faults, nil
 }
 
-// checkExample checks the example that the catalogue gives, if it gives one.
+// checkExample checks the catalogue's example, if there is one.
 func (c *Contract) checkExample() error {
 	if c.example == nil {
 		return nil
@@ -83,8 +83,8 @@ func (c *Contract) checkExample() error {
 	return err
 }
 
-// load returns the catalogue at path as far as it could be read, and all that
-// is wrong with its manifest.
+// load returns the catalogue at path as far as it could be read, and all faults of
+// its manifest.
 func load(path string) (*Catalogue, []error) {
 	name := ManifestName
 	info, err := os.Stat(path)
@@ -121,8 +121,7 @@ func load(path string) (*Catalogue, []error) {
 	return c, faults
 }
 
-// contract returns the contract of an entry, whose files are read when it is
-// first used.
+// contract returns the contract of an entry. Its files are read on first use.
 func (e *entry) contract(files *contract.Folder, compiler contract.Compiler) *Contract {
 	c := newContract(e.subject, e.Description, e.format(), func() (contract.Codec, error) { return compiler.Compile(e.reference()) })
 	switch {

@@ -15,17 +15,16 @@ import (
 	"nats-test/internal/events/contract"
 )
 
-// ManifestName is the name of the file in a catalogue's folder that maps its
-// subjects to their contracts.
+// ManifestName is the file in a catalogue's folder that maps subjects to contracts.
 const ManifestName = "events.yaml"
 
-// An entry is one subject's entry in a manifest.
+// An entry is the entry of a subject in a manifest.
 type entry struct {
 	subject string
 
 	Description string
 	Contract    string // FILE or FILE#NAME
-	Encoding    string // of formats that have several
+	Encoding    string // for formats with several
 	Example     example
 }
 
@@ -37,8 +36,7 @@ func (e *entry) reference() contract.Reference {
 // format returns the format of the contract's file, or nil.
 func (e *entry) format() *contract.Format { return formatOf(path.Ext(e.reference().File)) }
 
-// An example is JSON text, or the name of a .json file; or the data itself,
-// written as YAML.
+// An example is JSON text, the name of a .json file, or data written as YAML.
 type example struct {
 	text string
 	file string
@@ -58,8 +56,8 @@ func newExample(node *yaml.Node) (example, error) {
 	return example{text: text}, nil
 }
 
-// parseManifest returns the entries of a manifest in its own order, or all
-// that is wrong with it.
+// parseManifest returns the entries of a manifest in their order, and all its
+// faults.
 func parseManifest(name string, text []byte) ([]*entry, []*contract.SourceError) {
 	m := manifest{name: name}
 	m.events(m.root(text))
@@ -69,7 +67,7 @@ func parseManifest(name string, text []byte) ([]*entry, []*contract.SourceError)
 	return m.found, m.faults
 }
 
-// A manifest is one that is being read.
+// A manifest is a manifest while it is parsed.
 type manifest struct {
 	name   string
 	found  []*entry
@@ -85,7 +83,8 @@ func (m *manifest) fault(line int, format string, args ...any) {
 	}
 }
 
-// root returns the one document of a manifest; nil if it is empty or no YAML.
+// root returns the single document of a manifest, or nil if it is empty or invalid
+// YAML.
 func (m *manifest) root(text []byte) *yaml.Node {
 	documents := yaml.NewDecoder(bytes.NewReader(text))
 	var first, second yaml.Node
@@ -104,9 +103,9 @@ func (m *manifest) root(text []byte) *yaml.Node {
 		m.fault(second.Content[0].Line, "holds a second document")
 		return nil
 	}
-	// A few anchors can stand for gigabytes.
+	// A few anchors can expand to gigabytes.
 	if at := anchored(&first); at != nil {
-		m.fault(at.Line, "anchors and aliases are not possible in a manifest")
+		m.fault(at.Line, "a manifest can't have anchors and aliases")
 		return nil
 	}
 	return first.Content[0]
@@ -161,8 +160,8 @@ func (m *manifest) entry(subject string, node *yaml.Node) *entry {
 	return e
 }
 
-// pairs yields the keys and values of a mapping, which is called what in
-// faults. The text of a key counts: 1 and 0x1 are two names.
+// pairs yields the keys and values of a mapping, called what in faults. Keys are
+// compared as text: 1 and 0x1 are different.
 func (m *manifest) pairs(node *yaml.Node, what string) iter.Seq2[*yaml.Node, *yaml.Node] {
 	return func(yield func(key, value *yaml.Node) bool) {
 		if node == nil || isNull(node) {
@@ -180,7 +179,7 @@ func (m *manifest) pairs(node *yaml.Node, what string) iter.Seq2[*yaml.Node, *ya
 				continue
 			}
 			if line := lines[key.Value]; line > 0 {
-				m.fault(key.Line, "%s is there twice, first in line %d", contract.Quote(key.Value), line)
+				m.fault(key.Line, "%s appears twice, first in line %d", contract.Quote(key.Value), line)
 				continue
 			}
 			lines[key.Value] = key.Line
@@ -191,7 +190,7 @@ func (m *manifest) pairs(node *yaml.Node, what string) iter.Seq2[*yaml.Node, *ya
 	}
 }
 
-// problems returns what is wrong with an entry that can be seen without its files.
+// problems returns the faults of an entry that can be found without its files.
 func (e *entry) problems() (found []string) {
 	r := e.reference()
 	switch {
@@ -200,14 +199,14 @@ func (e *entry) problems() (found []string) {
 	case e.Contract == "":
 		return append(found, `"contract" is missing, such as order-created.schema.json`)
 	case !fs.ValidPath(r.File) || strings.HasPrefix(e.Contract, "/"):
-		found = append(found, fmt.Sprintf("the contract %q does not lie in the catalogue's folder", e.Contract))
+		found = append(found, fmt.Sprintf("the contract %q is not in the catalogue's folder", e.Contract))
 	case e.format() == nil:
-		found = append(found, fmt.Sprintf("the contract %q is of no known format: must be a file %s", e.Contract, extensions()))
+		found = append(found, fmt.Sprintf("the contract %q has an unknown format: must be a file %s", e.Contract, extensions()))
 	case r.Encoding != "" && e.format().Encodings == nil:
 		found = append(found, fmt.Sprintf("%q is for contracts in %s", "encoding", withEncodings()))
 	}
 	if e.Example.file != "" && !fs.ValidPath(e.Example.file) {
-		found = append(found, fmt.Sprintf("the example %q does not lie in the catalogue's folder", e.Example.file))
+		found = append(found, fmt.Sprintf("the example %q is not in the catalogue's folder", e.Example.file))
 	}
 	return found
 }

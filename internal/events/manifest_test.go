@@ -27,9 +27,9 @@ func TestManifest(t *testing.T) {
 		{"events:\n  a:\n    contract: x.json\n    example: {hex: 0x10, date: 2030-01-02, on: yes, no: .5, nothing: ~, 1: 1_000, text: !!str 7}\n",
 			`a x.json jsonschema () {"hex": 16, "date": "2030-01-02", "on": "yes", "no": 0.5, "nothing": null, "1": 1000, "text": "7"}`},
 		{"events:\n  a: {contract: x.json, example: 1.50}\n", "a x.json jsonschema () 1.50"},
-		{"events:\n  a: {contract: x.json, example: [.inf]}\n", `events.yaml:2: "a": the example has a number that is not possible in JSON: ".inf"`},
+		{"events:\n  a: {contract: x.json, example: [.inf]}\n", `events.yaml:2: "a": the example has a number that JSON does not allow: ".inf"`},
 		{"events:\n  a: {contract: x.json, example: {a: 1, a: 2}}\n", `events.yaml:2: "a": the example has the key "a" twice`},
-		{"events:\n  a: {contract: x.json, example: {? [a] : 1}}\n", `events.yaml:2: "a": the example has a key that is no plain text`},
+		{"events:\n  a: {contract: x.json, example: {? [a] : 1}}\n", `events.yaml:2: "a": the example has a key that is not plain text`},
 
 		{"", "events.yaml: names no events"},
 		{"events:\n", "events.yaml: names no events"},
@@ -37,17 +37,17 @@ func TestManifest(t *testing.T) {
 		{"events: 7\n", "events.yaml:1: events must be a mapping"},
 		{"evnts:\n  a: {contract: a.json}\n", `events.yaml:1: unknown key "evnts", must be "events"`},
 		{"events:\n  a:\n    contract: a.json\n    exmple: 1\n", `events.yaml:4: unknown field "exmple"`},
-		{"events:\n  a:\n    contract: a.json\n  a:\n    contract: b.json\n", `a a.json jsonschema () ; events.yaml:4: "a" is there twice, first in line 2`},
+		{"events:\n  a:\n    contract: a.json\n  a:\n    contract: b.json\n", `a a.json jsonschema () ; events.yaml:4: "a" appears twice, first in line 2`},
 		{"events:\n  a:\n    contract: [1]\n", `events.yaml:3: "contract" must be text`},
 		{"events:\n  a:\n    description: x\n", `events.yaml:2: "a": "contract" is missing, such as order-created.schema.json`},
 		{"events:\n  a:\n  b: {contract: b.json}\n", "b b.json jsonschema () ; events.yaml:2: \"a\" must be a mapping, with the event's \"contract\""},
 		{"events:\n  a: {contract: ../a.json}\n  b: {contract: /a.json}\n  c: {contract: a.yaml}\n  d: {contract: a.json, encoding: binary}\n  e: {contract: a.json, example: ../e.json}\n",
-			`events.yaml:2: "a": the contract "../a.json" does not lie in the catalogue's folder ; ` +
-				`events.yaml:3: "b": the contract "/a.json" does not lie in the catalogue's folder ; ` +
-				`events.yaml:4: "c": the contract "a.yaml" is of no known format: must be a file .json, .proto or .avsc ; ` +
+			`events.yaml:2: "a": the contract "../a.json" is not in the catalogue's folder ; ` +
+				`events.yaml:3: "b": the contract "/a.json" is not in the catalogue's folder ; ` +
+				`events.yaml:4: "c": the contract "a.yaml" has an unknown format: must be a file .json, .proto or .avsc ; ` +
 				`events.yaml:5: "d": "encoding" is for contracts in Avro ; ` +
-				`events.yaml:6: "e": the example "../e.json" does not lie in the catalogue's folder`},
-		{"events:\n  a: &x {contract: a.json}\n  b: *x\n", "events.yaml:2: anchors and aliases are not possible in a manifest"},
+				`events.yaml:6: "e": the example "../e.json" is not in the catalogue's folder`},
+		{"events:\n  a: &x {contract: a.json}\n  b: *x\n", "events.yaml:2: a manifest can't have anchors and aliases"},
 		{"events:\n  <<: {a: {contract: a.json}}\n", "events.yaml:2: events: a key must be plain text"},
 		{"events:\n  a: {contract: a.json}\n---\nevents: {}\n", "events.yaml:4: holds a second document"},
 		{"events: [\n", "events.yaml:1: is no YAML: did not find expected node content"},
@@ -134,7 +134,7 @@ func TestLoad(t *testing.T) {
 	}
 }
 
-// Nothing outside of the folder is read, and what is no file does not hang.
+// Nothing outside of the folder is read, and special files don't block.
 func TestFolderIsClosed(t *testing.T) {
 	outside := catalogueFolder(t, "-- secret.json --\n{}\n")
 	dir := catalogueFolder(t, goodManifest)
@@ -190,10 +190,10 @@ events:
 		got = append(got, f.Error())
 	}
 	want := []string{
-		`events.yaml:7: "no:format": the contract "a.txt" is of no known format: must be a file .json, .proto or .avsc`,
+		`events.yaml:7: "no:format": the contract "a.txt" has an unknown format: must be a file .json, .proto or .avsc`,
 		"Good: differs from good only in case",
 		"bad example: is illegal",
-		`bad example: its example: the data is no "bad example" event: /id: is number, must be string; /x: unknown field`,
+		`bad example: its example: the data is not a valid "bad example" event: /id: is number, must be string; /x: unknown field`,
 		"no:file: b.json: there is no such file in the catalogue's folder",
 		"no:example: its example: e.json: there is no such file in the catalogue's folder",
 	}

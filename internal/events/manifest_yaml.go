@@ -14,15 +14,15 @@ import (
 	"nats-test/internal/events/contract"
 )
 
-// The YAML library is the one whose time and memory grow with the text alone:
-// 100 kB of "[" took another one 15 GB. It makes nodes here and nothing else,
-// since its decoder compares all keys of a mapping with each other.
+// Time and memory of this YAML library grow linearly with the text: 100 kB of "["
+// took another one 15 GB. Only its parser is used, since its decoder compares each
+// key of a mapping with all others.
 
 func isNull(node *yaml.Node) bool {
 	return node.Kind == 0 || node.Kind == yaml.ScalarNode && node.ShortTag() == "!!null"
 }
 
-// anchored returns an anchor or an alias, if there is one.
+// anchored returns an anchor or alias, or nil.
 func anchored(node *yaml.Node) *yaml.Node {
 	if node.Kind == yaml.AliasNode || node.Anchor != "" {
 		return node
@@ -35,7 +35,7 @@ func anchored(node *yaml.Node) *yaml.Node {
 	return nil
 }
 
-// invalid adds an error of the YAML library, such as "yaml: line 2: did not find
+// invalid records an error of the YAML library, such as "yaml: line 2: did not find
 // expected key".
 func (m *manifest) invalid(err error) {
 	problem := strings.TrimPrefix(err.Error(), "yaml: ")
@@ -62,7 +62,7 @@ func appendYAML(text []byte, node *yaml.Node) (_ []byte, err error) {
 			key := node.Content[i]
 			switch {
 			case key.Kind != yaml.ScalarNode || key.ShortTag() == "!!merge":
-				return nil, errors.New("has a key that is no plain text")
+				return nil, errors.New("has a key that is not plain text")
 			case seen[key.Value]:
 				return nil, fmt.Errorf("has the key %s twice", contract.Quote(key.Value))
 			case i > 0:
@@ -100,10 +100,10 @@ func appendYAMLScalar(text []byte, node *yaml.Node) ([]byte, error) {
 			return append(text, node.Value...), nil
 		}
 		if err := node.Decode(&value); err != nil {
-			return nil, fmt.Errorf("has a value that is no YAML: %s", contract.Quote(node.Value))
+			return nil, fmt.Errorf("has a value that is not YAML: %s", contract.Quote(node.Value))
 		}
 		if f, ok := value.(float64); ok && (math.IsInf(f, 0) || math.IsNaN(f)) {
-			return nil, fmt.Errorf("has a number that is not possible in JSON: %s", contract.Quote(node.Value))
+			return nil, fmt.Errorf("has a number that JSON does not allow: %s", contract.Quote(node.Value))
 		}
 		number, err := json.Marshal(value)
 		return append(text, number...), err

@@ -57,7 +57,7 @@ func TestNoGoroutineIsWithoutIt(t *testing.T) {
 	callers := []string{"Go", "AfterFunc", "Subscribe", "QueueSubscribe", "SetClosedHandler", "SetConnectionLostHandler",
 		"DisconnectErrHandler", "ReconnectHandler", "ClosedHandler", "ErrorHandler", "ReconnectToServer"}
 	seen := 0
-	dirs := packages(t, "cli", "conn", "monitor", "events")
+	dirs := packages(t, "cli", "conn", "monitor", "events", "worker")
 	everywhere := make(map[string][]*ast.BlockStmt) // the functions of all packages
 	for _, dir := range dirs {
 		_, methods := parse(t, dir)

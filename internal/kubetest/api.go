@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// discovery is what kubectl is told about the API. It asks for the aggregated
-// kind first, and takes this one, too.
+// discovery is the API's discovery document for kubectl, which prefers the
+// aggregated form, but accepts this one.
 var discovery = map[string]string{
 	"/api":     `{"kind":"APIVersions","versions":["v1"]}`,
 	"/apis":    `{"kind":"APIGroupList","apiVersion":"v1","groups":[{"name":"apps","versions":[{"groupVersion":"apps/v1","version":"v1"}],"preferredVersion":{"groupVersion":"apps/v1","version":"v1"}}]}`,
@@ -27,7 +27,7 @@ var discovery = map[string]string{
 		`{"name":"statefulsets","singularName":"statefulset","namespaced":true,"kind":"StatefulSet","verbs":["get","list"],"shortNames":["sts"]}]}`,
 }
 
-// kinds are those of the resources.
+// kinds are the kinds of the resources.
 var kinds = map[string][2]string{
 	"pods": {"v1", "Pod"}, "services": {"v1", "Service"}, "events": {"v1", "Event"},
 	"daemonsets": {"apps/v1", "DaemonSet"}, "replicasets": {"apps/v1", "ReplicaSet"},
@@ -39,7 +39,7 @@ func (c *Cluster) serve(w http.ResponseWriter, r *http.Request) {
 	c.mu.Lock()
 	running := c.server != nil
 	if running {
-		c.work.Add(1) // before Stop waits
+		c.work.Add(1) // counted before Stop waits
 	}
 	c.mu.Unlock()
 	if !running {
@@ -52,7 +52,7 @@ func (c *Cluster) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	if text, ok := discovery[r.URL.Path]; ok && r.Method == http.MethodGet {
 		w.Header().Set("Content-Type", "application/json")
-		_, _ = w.Write([]byte(text)) // kubectl may have gone
+		_, _ = w.Write([]byte(text)) // kubectl may be gone
 		return
 	}
 	rest, ok := strings.CutPrefix(r.URL.Path, "/apis/apps/v1/")
@@ -98,7 +98,7 @@ func (c *Cluster) serve(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// unknown fails the test: whoever needs this request must add it.
+// unknown fails the test for an unsupported request: add support for it.
 func (c *Cluster) unknown(w http.ResponseWriter, r *http.Request) {
 	c.t.Errorf("kubetest does not know the request %s %s", r.Method, r.URL)
 	refuse(w, http.StatusNotImplemented, "NotImplemented", "not simulated")
@@ -159,7 +159,7 @@ func (c *Cluster) list(w http.ResponseWriter, r *http.Request, resource, namespa
 	})
 }
 
-// bodies returns what a namespace, or all, has of a resource.
+// bodies returns the objects of a resource in a namespace, or in all.
 func (c *Cluster) bodies(resource, namespace string, takes func(body map[string]any) bool) []any {
 	items := []any{} // [] in JSON
 	c.mu.Lock()
@@ -183,13 +183,13 @@ func (c *Cluster) bodies(resource, namespace string, takes func(body map[string]
 	return items
 }
 
-// fields are those that a field selector may name.
+// fields are the fields supported in field selectors.
 var fields = map[string][]string{
 	"metadata.name": {"metadata", "name"}, "involvedObject.kind": {"involvedObject", "kind"}, "involvedObject.name": {"involvedObject", "name"},
 	"type": {"type"},
 }
 
-// selector understands k=v, k in (a,b) and !k of labels, and k=v of some fields.
+// selector parses label selectors k=v, k in (a,b) and !k, and field selectors k=v.
 func selector(labels, wanted string) (takes func(body map[string]any) bool, err error) {
 	values := make(map[string]string) // by field
 	for one := range strings.SplitSeq(wanted, ",") {
@@ -202,7 +202,7 @@ func selector(labels, wanted string) (takes func(body map[string]any) bool, err 
 	}
 	type rule struct {
 		key    string
-		values []string // nil: the label must not be there
+		values []string // nil: the label must be absent
 	}
 	var rules []rule
 	for labels != "" {
@@ -239,14 +239,14 @@ func selector(labels, wanted string) (takes func(body map[string]any) bool, err 
 
 func answer(w http.ResponseWriter, body any) {
 	w.Header().Set("Content-Type", "application/json")
-	_ = json.NewEncoder(w).Encode(body) // kubectl may have gone
+	_ = json.NewEncoder(w).Encode(body) // kubectl may be gone
 }
 
 func notFound(w http.ResponseWriter, resource, name string) {
 	refuse(w, http.StatusNotFound, "NotFound", fmt.Sprintf("%s %q not found", resource, name))
 }
 
-// refuse answers with an error as the API server makes it.
+// refuse sends an error in the form of the API server.
 func refuse(w http.ResponseWriter, code int, reason, message string) {
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(code)

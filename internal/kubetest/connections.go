@@ -8,7 +8,7 @@ import (
 	"sync"
 )
 
-// connections are those to the API server.
+// connections are the connections to the API server.
 type connections struct {
 	mu   sync.Mutex
 	gate chan struct{} // closed unless they are frozen
@@ -54,7 +54,7 @@ func (c *connections) closeTunnels() {
 	c.close(func(conn *connection) bool { return conn.tunnel })
 }
 
-// close closes those that which chooses.
+// close closes the connections for which which returns true.
 func (c *connections) close(which func(*connection) bool) {
 	c.mu.Lock()
 	var chosen []*connection
@@ -69,10 +69,10 @@ func (c *connections) close(which func(*connection) bool) {
 	}
 }
 
-// A connKey is that of the connection in the context of its requests.
+// A connKey is the context key of a request's connection.
 type connKey struct{}
 
-// inContext makes the connection of a request known to isTunnel.
+// inContext stores the connection of a request for isTunnel.
 func inContext(ctx context.Context, conn net.Conn) context.Context {
 	return context.WithValue(ctx, connKey{}, conn.(*tls.Conn).NetConn())
 }
@@ -85,7 +85,7 @@ func (c *connections) isTunnel(r *http.Request, webSocket bool) {
 	conn.tunnel, conn.webSocket = true, webSocket
 }
 
-// count counts those that which chooses.
+// count counts the connections for which which returns true.
 func (c *connections) count(which func(*connection) bool) (n int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -97,7 +97,7 @@ func (c *connections) count(which func(*connection) bool) (n int) {
 	return n
 }
 
-// listen returns a listener whose connections are known here.
+// listen returns a listener that registers its connections here.
 func (c *connections) listen(l net.Listener) net.Listener { return &listener{l, c} }
 
 type listener struct {
@@ -117,11 +117,12 @@ func (l *listener) Accept() (net.Conn, error) {
 	return known, nil
 }
 
-// A connection stands still while the others do.
+// A connection blocks while connections are frozen.
 type connection struct {
 	net.Conn
 	all *connections
-	// Guarded by all.mu: whether it is one of kubectl port-forward, and by which way.
+	// Guarded by all.mu: whether it belongs to kubectl port-forward, and over a
+	// WebSocket.
 	tunnel, webSocket bool
 }
 

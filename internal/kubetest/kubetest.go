@@ -1,17 +1,16 @@
 // Package kubetest simulates a Kubernetes cluster for tests: an API server on
-// loopback that serves what kubectl get and kubectl port-forward ask for. There
-// is no kubelet and no container behind it: a test says which pods are there and
-// in which state, and which real TCP ports, of a server of brokertest for
-// example, stand behind theirs.
+// loopback with what kubectl get and kubectl port-forward need. It has no kubelet
+// and no containers: a test sets the pods and their states, and the real TCP ports
+// behind them, of a server of brokertest for example.
 //
-// It does what a real cluster was observed to do: a tunnel outlives its pod,
-// until the next connection through it. Pods have owners, a Deployment's by way of a
+// It behaves as observed with real clusters: a tunnel outlives its pod until the
+// next connection through it. Pods have owners; a Deployment's are owned through a
 // ReplicaSet. kubectl 1.31 and later tunnel SPDY through a WebSocket; without the
-// right to get pods/portforward, they fall back to plain SPDY, as older ones speak
-// it. A request that it does not know fails the test: nothing is answered by guess.
-// It knows no watches.
+// permission to get pods/portforward, they fall back to plain SPDY like older ones.
+// An unsupported request fails the test instead of being guessed. Watches are not
+// supported.
 //
-// The package's rule: it is imported by tests, and by nothing else.
+// The package's rule: only tests import it.
 package kubetest
 
 import (
@@ -33,18 +32,18 @@ import (
 	"nats-test/internal/brokertest"
 )
 
-// The context of [Cluster.Kubeconfig], and the namespace that it leads to.
+// The context and namespace in [Cluster.Kubeconfig].
 const (
 	Context   = "simulated"
 	Namespace = "default"
 )
 
-// Token is the secret in [Cluster.Kubeconfig]. Nothing should ever show it.
+// Token is the secret in [Cluster.Kubeconfig]. It must never be shown.
 const Token = "secret-token-of-the-test"
 
-// A Cluster is a simulated cluster. Its methods may be called by any goroutine.
+// A Cluster is a simulated cluster. Its methods are safe for concurrent use.
 type Cluster struct {
-	// Kubeconfig is the path of a file for KUBECONFIG.
+	// Kubeconfig is the file for KUBECONFIG.
 	Kubeconfig string
 
 	t       testing.TB
@@ -63,7 +62,7 @@ type Cluster struct {
 	forbidden map[string]bool
 }
 
-// NeedKubectl leaves a test out where there is no kubectl. CI has one.
+// NeedKubectl skips the test if there is no kubectl. CI has one.
 func NeedKubectl(t testing.TB) {
 	t.Helper()
 	const missing = "no kubectl is on the PATH, with which this test forwards ports (CONTRIBUTING.md tells how to build one)"
@@ -76,7 +75,7 @@ func NeedKubectl(t testing.TB) {
 	}
 }
 
-// Start starts a cluster without anything in it. It ends with the test.
+// Start starts an empty cluster. It stops with the test.
 func Start(t testing.TB) *Cluster {
 	t.Helper()
 	c := &Cluster{
@@ -106,15 +105,15 @@ func (c *Cluster) WriteKubeconfigNamespace(namespace string) (path string) {
 	return c.writeKubeconfig("token: "+Token, fmt.Sprintf(", namespace: %q", namespace))
 }
 
-// WriteKubeconfigPlugin writes another file for KUBECONFIG, whose credentials come
-// from a plugin: a program that writes an ExecCredential to its stdout.
+// WriteKubeconfigPlugin writes another file for KUBECONFIG, with a credential
+// plugin: a program that prints an ExecCredential.
 func (c *Cluster) WriteKubeconfigPlugin(command string) (path string) {
 	c.t.Helper()
 	return c.writeKubeconfig(fmt.Sprintf("exec: {apiVersion: client.authentication.k8s.io/v1beta1, command: %q, installHint: %q, interactiveMode: IfAvailable}",
 		command, "Install it\nwith the tool of your cloud"), "")
 }
 
-// Credential is what such a program writes.
+// Credential is the output of such a program.
 const Credential = `{"apiVersion":"client.authentication.k8s.io/v1beta1","kind":"ExecCredential","status":{"token":"` + Token + `"}}`
 
 func (c *Cluster) writeKubeconfig(user, context string) (path string) {
@@ -151,8 +150,8 @@ func (c *Cluster) StartAPI() {
 	server := &http.Server{
 		Handler:      http.HandlerFunc(c.serve),
 		TLSConfig:    &tls.Config{Certificates: []tls.Certificate{c.certificate}},
-		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){}, // no HTTP/2: it can't be upgraded to SPDY
-		ErrorLog:     log.New(io.Discard, "", 0),                               // of connections that a test cut
+		TLSNextProto: map[string]func(*http.Server, *tls.Conn, http.Handler){}, // no HTTP/2, which can't be upgraded to SPDY
+		ErrorLog:     log.New(io.Discard, "", 0),                               // for connections that a test cut
 		ConnContext:  inContext,
 	}
 	c.server = server
@@ -161,8 +160,7 @@ func (c *Cluster) StartAPI() {
 	})
 }
 
-// Stop stops the API server at once: all its connections end, and nothing
-// listens at its address.
+// Stop stops the API server at once: its connections end, and its port closes.
 func (c *Cluster) Stop() {
 	c.conns.thaw()
 	c.mu.Lock()
@@ -175,15 +173,14 @@ func (c *Cluster) Stop() {
 	c.work.Wait()
 }
 
-// Freeze lets all connections to the API server stand still, old and new ones:
-// they are open, and nothing comes through. So does a laptop's network that
-// slept.
+// Freeze blocks all connections to the API server, old and new: they stay open
+// without any data, like those of a laptop that was asleep.
 func (c *Cluster) Freeze() { c.conns.freeze() }
 
-// Thaw lets them go on.
+// Thaw unblocks them.
 func (c *Cluster) Thaw() { c.conns.thaw() }
 
-// Cut ends the connections of kubectl port-forward, while the pods live.
+// Cut closes the connections of kubectl port-forward; the pods keep running.
 func (c *Cluster) Cut() { c.conns.closeTunnels() }
 
 // Tunnels returns the number of connections of kubectl port-forward.
@@ -196,8 +193,9 @@ func (c *Cluster) WebSockets() int {
 	return c.conns.count(func(conn *connection) bool { return conn.webSocket })
 }
 
-// Forbid refuses something from now on: 403. It is a verb and a resource, such as
-// "list deployments" or "get pods/portforward", or a resource alone: all verbs.
+// Forbid makes the API server answer 403 from now on. A right is a verb and a
+// resource, such as "list deployments" or "get pods/portforward", or a resource for
+// all verbs.
 func (c *Cluster) Forbid(rights ...string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

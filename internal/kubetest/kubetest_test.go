@@ -40,7 +40,7 @@ func kubectl(t *testing.T, c *kubetest.Cluster, args ...string) *exec.Cmd {
 	return cmd
 }
 
-// What kubectl get shows is what was put in, by label and by name.
+// kubectl get shows the objects added, by label and by name.
 func TestGet(t *testing.T) {
 	kubetest.NeedKubectl(t)
 	c := kubetest.Start(t)
@@ -216,7 +216,7 @@ func ends(t *testing.T, conn net.Conn) {
 	}
 }
 
-// echo is the address of a server that returns what it is sent.
+// echo returns the address of a server that echoes its input.
 func echo(t *testing.T) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -243,7 +243,7 @@ func echo(t *testing.T) string {
 	return listener.Addr().String()
 }
 
-// deaf is a test that keeps what fails it.
+// deaf is a test that records its failures.
 type deaf struct {
 	testing.TB
 	mu     sync.Mutex

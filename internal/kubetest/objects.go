@@ -14,27 +14,28 @@ import (
 	"github.com/goccy/go-yaml"
 )
 
-// An object is one of a manifest, such as a Deployment, or what a cluster makes of it.
+// An object is an object of a manifest, such as a Deployment, or one that the
+// cluster derives from it.
 type object struct {
 	resource string // deployments, …
 	name     string
 	body     map[string]any
 }
 
-// resources are those kinds of manifests that kubectl get is answered for.
+// resources maps the supported kinds to their resources.
 var resources = map[string]string{
 	"Deployment": "deployments", "StatefulSet": "statefulsets", "DaemonSet": "daemonsets", "ReplicaSet": "replicasets",
 	"Service": "services", "Event": "events", "Pod": "pods",
 }
 
-// Apply puts the objects of a manifest into the cluster, in their own namespace
-// or [Namespace], as kubectl apply does. It starts no pods, not even a Pod: that is
-// for [Cluster.Run].
+// Apply adds the objects of a manifest to the cluster, in their own namespace or
+// [Namespace], like kubectl apply. It starts no pods, not even a Pod: use
+// [Cluster.Run].
 func (c *Cluster) Apply(manifest string) {
 	c.t.Helper()
 	decoder := yaml.NewDecoder(bytes.NewReader([]byte(manifest)))
 	for {
-		// By way of JSON, for its types of numbers and maps.
+		// Through JSON, for its types of numbers and maps.
 		var raw any
 		if err := decoder.Decode(&raw); errors.Is(err, io.EOF) {
 			return
@@ -53,7 +54,7 @@ func (c *Cluster) Apply(manifest string) {
 	}
 }
 
-// ApplyFile does so with a file.
+// ApplyFile applies a manifest's file.
 func (c *Cluster) ApplyFile(path string) {
 	c.t.Helper()
 	text, err := os.ReadFile(path)
@@ -70,7 +71,7 @@ func (c *Cluster) add(body map[string]any) {
 	c.put(body)
 }
 
-// put is called under the lock.
+// put adds an object. The caller holds the lock.
 func (c *Cluster) put(body map[string]any) *object {
 	c.t.Helper()
 	meta, ok := body["metadata"].(map[string]any)
@@ -85,7 +86,7 @@ func (c *Cluster) put(body map[string]any) *object {
 	return o
 }
 
-// complete gives metadata what the API server adds.
+// complete adds the API server's part of the metadata.
 func (c *Cluster) complete(meta map[string]any) {
 	c.made++
 	if meta["namespace"] == nil {
@@ -110,7 +111,7 @@ func (c *Cluster) Delete(object string) {
 	}
 }
 
-// object finds "deployment/nats-depl".
+// object returns an object such as "deployment/nats-depl".
 func (c *Cluster) object(kindAndName string) *object {
 	c.t.Helper()
 	kind, name, _ := strings.Cut(kindAndName, "/")
@@ -125,7 +126,7 @@ func (c *Cluster) object(kindAndName string) *object {
 	return nil
 }
 
-// ownedBy is the metadata of what an object controls.
+// ownedBy returns owner references to an object.
 func ownedBy(o *object) []any {
 	return []any{map[string]any{
 		"apiVersion": o.body["apiVersion"], "kind": o.body["kind"], "name": o.name,
@@ -133,8 +134,8 @@ func ownedBy(o *object) []any {
 	}}
 }
 
-// FailToCreate lets an object have no pod, for a reason that the API server gave:
-// a Deployment gets the condition ReplicaFailure, others an event.
+// FailToCreate leaves an object without a pod, for a reason given by the API
+// server: a Deployment gets the condition ReplicaFailure, others an event.
 func (c *Cluster) FailToCreate(of, message string) {
 	c.t.Helper()
 	o := c.object(of)
@@ -156,7 +157,7 @@ func (c *Cluster) FailToCreate(of, message string) {
 	})
 }
 
-// field returns what stands at a path in a tree of objects, or nil.
+// field returns the value at a path in a tree of objects, or nil.
 func field(tree any, path ...string) any {
 	for _, name := range path {
 		node, ok := tree.(map[string]any)

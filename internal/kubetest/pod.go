@@ -7,8 +7,8 @@ import (
 	"strings"
 )
 
-// Ports says which address, such as 127.0.0.1:40001, stands behind a port of a
-// pod. Behind others nothing listens.
+// Ports maps the ports of a pod to real addresses, such as 127.0.0.1:40001. Other
+// ports are closed.
 type Ports map[int]string
 
 // A Pod is a simulated pod.
@@ -21,31 +21,31 @@ type Pod struct {
 	ports     Ports
 	body      map[string]any
 	lameDuck  bool
-	gone      chan struct{} // closed when it was deleted
+	gone      chan struct{} // closed when the pod was deleted
 }
 
-// A State is that of a pod with one container, unless it has Containers.
+// A State is the state of a pod with one container, or with those in Containers.
 type State struct {
 	Phase       string // Pending, Running, …
-	NotReady    bool   // while it is Running
-	Unknown     bool   // the node was out of reach: NotReady, but its containers were ready when last heard of
+	NotReady    bool   // if Running
+	Unknown     bool   // the node is unreachable: NotReady, though its containers were last reported as ready
 	Waiting     string // the reason why the container waits, such as ImagePullBackOff
-	Message     string // more of that
+	Message     string // details of Waiting
 	Terminating bool
 	Containers  []Container
 }
 
-// A Container is one of a pod with several.
+// A Container is a container of a pod with several.
 type Container struct{ Name, Waiting, Message string }
 
-// Run starts a pod of an object of the cluster, such as "deployment/nats-depl", or
-// a "pod/NAME" of a manifest. It is ready at once.
+// Run starts a pod of an object, such as "deployment/nats-depl", or a "pod/NAME" of
+// a manifest. It is ready at once.
 func (c *Cluster) Run(of string, ports Ports) *Pod {
 	c.t.Helper()
 	return c.RunIn(of, ports, State{Phase: "Running"})
 }
 
-// RunIn does so in another state.
+// RunIn starts a pod in another state.
 func (c *Cluster) RunIn(of string, ports Ports, state State) *Pod {
 	c.t.Helper()
 	o := c.object(of)
@@ -58,7 +58,7 @@ func (c *Cluster) RunIn(of string, ports Ports, state State) *Pod {
 	namespace := field(o.body, "metadata", "namespace").(string)
 	labels, _ := field(template, "metadata", "labels").(map[string]any)
 	spec, ok := field(template, "spec").(map[string]any)
-	if !ok { // the test's manifest left it out; the API server would not have it
+	if !ok { // missing in the test's manifest; the API server would refuse it
 		spec = map[string]any{"containers": []any{}}
 	}
 	labels = maps.Clone(labels)
@@ -66,7 +66,7 @@ func (c *Cluster) RunIn(of string, ports Ports, state State) *Pod {
 		labels = make(map[string]any)
 	}
 	meta := map[string]any{"namespace": namespace, "labels": labels, "name": o.name}
-	if owners := field(template, "metadata", "ownerReferences"); owners != nil { // of a Pod
+	if owners := field(template, "metadata", "ownerReferences"); owners != nil { // for a Pod
 		meta["ownerReferences"] = owners
 	}
 	c.complete(meta)
@@ -89,11 +89,11 @@ func (c *Cluster) RunIn(of string, ports Ports, state State) *Pod {
 	return p
 }
 
-// hash is what the Deployment controller puts into names and labels, made of the
-// pod's template.
+// hash is the hash of the pod template that the Deployment controller adds to names
+// and labels.
 const hash = "588b8b6b8"
 
-// replicaSet returns that of a Deployment. It is called under the lock.
+// replicaSet returns the ReplicaSet of a Deployment. The caller holds the lock.
 func (c *Cluster) replicaSet(of *object) *object {
 	name := of.name + "-" + hash
 	for _, o := range c.objects {
@@ -107,7 +107,7 @@ func (c *Cluster) replicaSet(of *object) *object {
 	})
 }
 
-// ordinal is the lowest number that no pod of a StatefulSet has.
+// ordinal returns the lowest free number of a StatefulSet's pods.
 func (c *Cluster) ordinal(of string) int {
 	for n := 0; ; n++ {
 		taken := func(p *Pod) bool { return p.of == of && strings.HasSuffix(p.Name, fmt.Sprintf("-%d", n)) }
@@ -124,7 +124,8 @@ func (p *Pod) Set(state State) {
 	p.set(state)
 }
 
-// set replaces the status as a whole: what is being sent is not changed.
+// set replaces the whole status: the previous one may still be in use for a
+// response.
 func (p *Pod) set(state State) {
 	ready := state.Phase == "Running" && !state.NotReady
 	all := state.Containers
@@ -157,8 +158,8 @@ func (p *Pod) set(state State) {
 	p.body = body
 }
 
-// LameDuck lets the server of a pod take no new clients from now on, as one does
-// that is being stopped. Those that are connected stay, and so does its monitoring.
+// LameDuck makes the server of a pod refuse new clients, like one that is shutting
+// down. Its connections and its monitoring port stay.
 func (p *Pod) LameDuck() {
 	p.c.mu.Lock()
 	defer p.c.mu.Unlock()
@@ -172,8 +173,8 @@ func (p *Pod) refuses(port int) bool {
 	return p.lameDuck && port != 8222
 }
 
-// Delete deletes a pod at once. The connections through kubectl end; kubectl's
-// own stays, as with a real cluster.
+// Delete deletes a pod at once. Its forwarded connections end; kubectl's tunnel
+// stays, as with a real cluster.
 func (p *Pod) Delete() {
 	p.c.mu.Lock()
 	defer p.c.mu.Unlock()
@@ -181,7 +182,7 @@ func (p *Pod) Delete() {
 	close(p.gone)
 }
 
-// Replace deletes a pod and starts another one of the same object.
+// Replace deletes a pod and starts another of the same object.
 func (p *Pod) Replace(ports Ports) *Pod {
 	p.c.t.Helper()
 	p.Delete()

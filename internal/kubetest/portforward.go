@@ -17,12 +17,13 @@ import (
 
 const (
 	protocol = "portforward.k8s.io"
-	// overWebSocket is how kubectl 1.31 and later ask first: SPDY inside a WebSocket.
+	// overWebSocket is the first choice of kubectl 1.31 and later: SPDY inside a
+	// WebSocket.
 	overWebSocket = "SPDY/3.1+" + protocol
 )
 
-// portForward makes a connection a tunnel to a pod: SPDY, with two streams for
-// each connection that kubectl takes, one for its data and one for an error.
+// portForward turns a connection into a tunnel to a pod: SPDY, with two streams per
+// forwarded connection, for data and for an error.
 func (c *Cluster) portForward(w http.ResponseWriter, r *http.Request, namespace, name string) {
 	p := c.pod(namespace, name)
 	webSocket := r.Method == http.MethodGet && strings.EqualFold(r.Header.Get("Upgrade"), "websocket") &&
@@ -38,7 +39,7 @@ func (c *Cluster) portForward(w http.ResponseWriter, r *http.Request, namespace,
 	c.conns.isTunnel(r, webSocket)
 	conn, err := upgrade(w, r, webSocket)
 	if err != nil {
-		return // kubectl is gone
+		return // kubectl has gone
 	}
 	conn = &closedOnce{Conn: conn}
 	defer func() { _ = conn.Close() }()
@@ -53,7 +54,7 @@ func (c *Cluster) portForward(w http.ResponseWriter, r *http.Request, namespace,
 	t.work.Wait()
 }
 
-// upgrade returns the connection on which kubectl speaks SPDY.
+// upgrade returns the connection upgraded to SPDY.
 func upgrade(w http.ResponseWriter, r *http.Request, webSocket bool) (net.Conn, error) {
 	if webSocket {
 		socket, err := websocket.Accept(w, r, &websocket.AcceptOptions{Subprotocols: []string{overWebSocket}})
@@ -71,7 +72,7 @@ func upgrade(w http.ResponseWriter, r *http.Request, webSocket bool) (net.Conn, 
 	return conn, err
 }
 
-// A socketConn closes at once: kubectl answers no goodbye.
+// A socketConn closes at once, since kubectl does not answer a close frame.
 type socketConn struct {
 	net.Conn
 	socket *websocket.Conn
@@ -79,8 +80,8 @@ type socketConn struct {
 
 func (c *socketConn) Close() error { return c.socket.CloseNow() }
 
-// closedOnce may be closed again: spdystream, too, closes when kubectl says
-// goodbye, and would wait for somebody who wants to hear of an error.
+// A closedOnce ignores further Close calls: spdystream also closes when kubectl
+// says goodbye, and would then wait for a reader of its error.
 type closedOnce struct {
 	net.Conn
 	once sync.Once
@@ -91,7 +92,7 @@ func (c *closedOnce) Close() (err error) {
 	return err
 }
 
-// A tunnel is what one kubectl port-forward makes.
+// A tunnel is the tunnel of one kubectl port-forward.
 type tunnel struct {
 	c     *Cluster
 	pod   *Pod
@@ -99,13 +100,13 @@ type tunnel struct {
 	work  sync.WaitGroup
 
 	mu    sync.Mutex
-	pairs map[string]*pair // by request, until both are there
+	pairs map[string]*pair // by request, until both streams exist
 }
 
-// A pair is the streams of one connection. They may come in any order.
+// A pair is the streams of one connection, in any order.
 type pair struct{ data, complaint *spdystream.Stream }
 
-// stream is called for each new stream.
+// stream handles a new stream.
 func (t *tunnel) stream(s *spdystream.Stream) {
 	if err := s.SendReply(http.Header{}, false); err != nil {
 		return
@@ -138,7 +139,7 @@ func (t *tunnel) stream(s *spdystream.Stream) {
 	})
 }
 
-// carry carries one connection to the pod, until either side ends it.
+// carry forwards one connection to the pod, until either side ends it.
 func (t *tunnel) carry(s *spdystream.Stream) error {
 	far, err := t.dial(s.Headers().Get("port"))
 	if err != nil {
@@ -157,15 +158,15 @@ func (t *tunnel) carry(s *spdystream.Stream) error {
 		_ = s.Close()
 	})
 	select {
-	case <-received: // a server that ends a connection has said all; kubectl ends its own then
-	case <-t.pod.gone: // and kubectl does not learn why
+	case <-received: // the server has ended the connection; kubectl ends its own then
+	case <-t.pod.gone: // kubectl gets no reason
 		_ = s.Reset()
 	case <-t.ended:
 	}
 	return nil
 }
 
-// dial connects to what stands behind a port of the pod.
+// dial connects to the address behind a port of the pod.
 func (t *tunnel) dial(port string) (*net.TCPConn, error) {
 	number, err := strconv.Atoi(port)
 	if err != nil {

@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// A Finding is one sentence on what is wrong.
+// A Finding is one problem, in a sentence.
 type Finding struct {
 	Kind string `json:"kind"`
-	// Stuck: events do not reach a subscriber. Otherwise it is a note.
+	// Stuck is set if events don't reach a subscriber. Otherwise it is a note.
 	Stuck bool   `json:"stuck"`
 	Text  string `json:"text"`
 	Hint  string `json:"hint,omitempty"` // what to type or do
@@ -19,45 +19,46 @@ type Finding struct {
 	Channel string `json:"channel,omitempty"`
 	Group   string `json:"group,omitempty"`
 	Client  string `json:"client,omitempty"`
-	Events  uint64 `json:"events,omitempty"` // that are concerned
+	Events  uint64 `json:"events,omitempty"` // number of events concerned
 }
 
-// The kinds of findings, the worst first.
+// The kinds of findings, worst first.
 var kinds = []string{
 	"refusing",       // a full stream, or one without a leader, takes no events
-	"missed-events",  // were dropped before a position came to them
+	"missed-events",  // events were dropped before they were delivered to a position
 	"dead-client",    // holds events
 	"hung-client",    // holds events
-	"lost-events",    // are held by nobody who answers
-	"stalled-member", // got as much as it may hold, and acks nothing
-	"blocked-member", // nobody reads its output
-	"offline",        // events wait, and nobody is there
-	"paused",         // events wait
-	"given-up",       // events were delivered as often as allowed, and not acked
-	"absent",         // asked for, and not there
+	"lost-events",    // unacked events are held by no member that answers
+	"stalled-member", // holds its maximum of unacked events, and acks none
+	"blocked-member", // its output is not read
+	"offline",        // events wait, and no member is there
+	"paused",         // events wait, and the consumer is paused
+	"given-up",       // events reached the limit of deliveries without an ack
+	"absent",         // the channel or subject asked for does not exist
 	"near-limit",     // the oldest events will be dropped
-	"channels",       // their number comes to its limit
-	"replica",        // is away
+	"channels",       // the number of channels is near its limit
+	"replica",        // a replica is offline or not current
+	"dead-letters",   // workers gave events up
+	"retries",        // failed events wait for their next run
 }
 
-// nearly is the share of a limit from which on it is reported.
+// nearly is the share of a limit at which it is reported.
 const nearly = 0.9
 
-// Judge returns findings, the worst first. What has not moved for settled is stuck,
-// as far as [History.Add] knows.
+// Judge returns the findings, worst first. A position without progress for settled is
+// stuck, as far as [History.Add] has seen.
 func (s *Snapshot) Judge(settled time.Duration) []Finding {
 	var all []Finding
 	for _, name := range s.Absent {
-		why := "is not there: nothing is stored, and nobody listens"
+		why := "does not exist: nothing is stored, and nobody listens"
 		if s.Backend == "jetstream" {
 			why = "is in no stream: its events are not stored"
 		}
-		all = append(all, Finding{Kind: "absent", Stuck: !strings.Contains(name, "*"), Channel: name, Text: name + " " + why,
-			Hint: "`listen status` without a subject shows what is there"})
+		all = append(all, Finding{Kind: "absent", Stuck: !strings.Contains(name, "*"), Channel: name, Text: name + " " + why})
 	}
 	if used := s.Total; s.MaxChannels > 0 && float64(used) >= nearly*float64(s.MaxChannels) {
 		all = append(all, Finding{Kind: "channels", Events: uint64(used),
-			Text: fmt.Sprintf("%d of at most %d channels are there: beyond that, events of a new one are refused", used, s.MaxChannels),
+			Text: fmt.Sprintf("%d of at most %d channels exist: beyond that, events on a new one are refused", used, s.MaxChannels),
 			Hint: "raise max_channels, or let idle channels go with max_inactivity"})
 	}
 	for _, c := range s.Channels {
@@ -80,7 +81,7 @@ func (s *Snapshot) Judge(settled time.Duration) []Finding {
 	return all
 }
 
-// judge tells what is wrong with a channel or stream itself.
+// judge returns the findings on a channel or stream itself.
 func (c *Channel) judge(backend string) []Finding {
 	what := "channel " + c.Name
 	if backend == "jetstream" {
@@ -106,13 +107,13 @@ func (c *Channel) judge(backend string) []Finding {
 		return all
 	}
 	j := Finding{Kind: "near-limit", Channel: c.Name, Hint: "raise the limit, or remove events"}
-	var late []string // who has not got the oldest event
+	var late []string // positions to which the oldest event was not delivered
 	for _, sub := range c.Subscriptions {
 		if sub.Lag > 0 && sub.Delivered < c.First && sub.Survives() && sub.wantsAll(c) {
 			late = append(late, sub.Who())
 		}
 	}
-	// Of bytes, there is no room for one more event of the usual size.
+	// A limit of bytes is reached when one more event of average size does not fit.
 	full := part >= 1 || c.Refuses && c.MaxBytes > 0 && c.Events > 0 && c.Bytes+c.Bytes/c.Events > c.MaxBytes
 	switch {
 	case full && c.Refuses:
@@ -126,13 +127,13 @@ func (c *Channel) judge(backend string) []Finding {
 		j.Text = fmt.Sprintf("%s is at %d %% of its limit of %s: the oldest events will be dropped", what, int(part*100), limit)
 	}
 	if len(late) > 0 && !c.Refuses {
-		j.Stuck, j.Hint = true, "raise the limit, or see to it that events are taken faster"
+		j.Stuck, j.Hint = true, "raise the limit, or have its members handle events faster"
 		j.Text += ", which did not reach " + Some(late) + " yet"
 	}
 	return append(all, j)
 }
 
-// judge tells what is wrong with one position on channel c.
+// judge returns the findings on one position on channel c.
 func (s *Subscription) judge(c *Channel, settled time.Duration) []Finding {
 	on, quiet := s.on(c), s.Quiet.Round(time.Second)
 	var all []Finding
@@ -146,14 +147,15 @@ func (s *Subscription) judge(c *Channel, settled time.Duration) []Finding {
 			s.Who(), events(s.Missed), on, s.Delivered+1, s.Delivered+s.Missed)
 	}
 	if s.GivenUp > 0 {
-		add(Finding{Kind: "given-up", Hint: "look at them with listen --deliver seq:N, or at what became of them"},
+		add(Finding{Kind: "given-up"},
 			"%s gave up some events of %s, up to #%d: they were delivered as often as its max deliver allows, and not acked",
 			s.Who(), on, s.GivenUp)
 	}
-	if behind := s.Lag + uint64(s.Unacked); s.Offline && behind > 0 && s.Survives() && !s.Paused { // what is unacked comes to the next, too
+	if behind := s.Lag + uint64(s.Unacked); s.Offline && behind > 0 && s.Survives() && !s.Paused { // unacked events are redelivered, too
 		j := Finding{Kind: "offline", Stuck: true, Events: behind, Hint: "start one of its members"}
-		// Services may ask for events now and then. Groups of listen always do.
-		if n := len(s.Members); s.Consumer != "" && n > 0 { // whoever may publish could answer for it
+		// Services may pull only now and then. Members of a listen group always have a
+		// request at the server.
+		if n := len(s.Members); s.Consumer != "" && n > 0 { // answers to roll calls may be forged
 			j.Hint = "look at what they do, or start another member"
 			if s.Quiet >= settled {
 				add(j, "nobody asks for events of %s, and %s of %s wait; %d %s to be there", s.Who(), events(behind), on, n, plural(n, "listener says", "listeners say"))
@@ -175,10 +177,11 @@ func (s *Subscription) judge(c *Channel, settled time.Duration) []Finding {
 				"they come again %v after their delivery",
 			events(uint64(s.Lost)), on, plural(s.Lost, "is", "are"), s.Who(), quiet, s.AckWait)
 	default:
-		// More requests than listeners: others take part, who answer no roll call.
+		// More pull requests than listeners: other programs, which answer no roll call,
+		// may hold the events.
 		add(Finding{Kind: "lost-events", Stuck: s.Waiting <= len(s.Members), Events: uint64(s.Lost)},
-			"%s of %s %s unacked in %s, and no member that answers holds them: one was killed, hangs or is no `listen`; "+
-				"they come again %v after their delivery",
+			"%s of %s %s unacked in %s, and no member that answers holds them: one was killed, hangs, is another program, or asked for a delay; "+
+				"they come again %v after their delivery, or after that delay",
 			events(uint64(s.Lost)), on, plural(s.Lost, "is", "are"), s.Who(), s.AckWait)
 	}
 	if s.full() && s.Quiet >= settled {
@@ -211,21 +214,22 @@ func (s *Subscription) judge(c *Channel, settled time.Duration) []Finding {
 			"%s is stalled on %s: %d of %d in flight, nothing acked for %v%s",
 			who, on, m.Unacked, m.MaxInFlight, m.Quiet.Round(time.Second), waits)
 	}
-	return all
+	return append(all, s.judgeWork(c)...)
 }
 
-// blockedFor is how long a reader may pause, whatever the user calls settled.
+// blockedFor is the minimum time without reading output that is reported, even if settled
+// is shorter.
 const blockedFor = time.Second
 
-// seldom is how often a service that asks for events by itself is expected to.
+// seldom is the longest interval at which a pulling service is expected to ask for events.
 const seldom = 30 * time.Second
 
-// wantsAll reports whether the position is on every event of channel c.
+// wantsAll reports whether the position is for every event of channel c.
 func (s *Subscription) wantsAll(c *Channel) bool {
 	return len(s.Filters) == 0 || slices.Equal(s.Filters, c.Subjects)
 }
 
-// on names the events of a position: its channel, or the filters of a consumer.
+// on names the events of a position: its channel, or the consumer's filters.
 func (s *Subscription) on(c *Channel) string {
 	if len(s.Filters) > 0 {
 		return Some(s.Filters)
@@ -233,7 +237,7 @@ func (s *Subscription) on(c *Channel) string {
 	return c.Name
 }
 
-// Some names up to three of several.
+// Some lists up to three names and counts the others.
 func Some(names []string) string {
 	const most = 3
 	if len(names) > most {

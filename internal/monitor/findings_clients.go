@@ -7,16 +7,16 @@ import (
 	"time"
 )
 
-// silent tells of clients that do not answer and hold events.
+// silent returns the findings on clients that don't answer and hold events.
 func (s *Snapshot) silent() []Finding {
 	type holding struct {
 		state  State
-		groups []string // as sentences name them
+		groups []string // in order of appearance
 		known  map[string]bool
 		events []string // "3 events of ticket:created"
 		n      uint64
-		awaits bool // others could have its events: of its group, or it when it is back
-		alone  bool // nobody else is there to take its events
+		awaits bool // its events matter to others of its group, or to itself when it returns
+		alone  bool // no other member could get its events
 		wait   time.Duration
 	}
 	found := make(map[string]*holding)
@@ -73,10 +73,6 @@ func (s *Snapshot) silent() []Finding {
 			j.Text += fmt.Sprintf("; other members get them after the ack wait of %v", h.wait)
 		}
 		j.Text += "; the server drops it when its heartbeats have failed: after 5 minutes by default, 15 s with -hbi 5s -hbt 5s -hbf 2"
-		j.Hint = fmt.Sprintf("`listen evict %s` closes it at once", typed(id))
-		if h.state == Hung {
-			j.Hint = fmt.Sprintf("look at it; `listen evict --force %s` closes its session", typed(id))
-		}
 		all = append(all, j)
 	}
 	return all

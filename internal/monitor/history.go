@@ -6,29 +6,29 @@ import (
 	"time"
 )
 
-// A History remembers earlier snapshots: how fast things went, and since when
-// something is as it is. A server tells neither.
+// A History remembers earlier snapshots. Servers report neither rates nor since when
+// something has been unchanged.
 type History struct {
 	last    time.Time
 	states  map[string]state
-	lost    map[string]int // the least since there were some
+	lost    map[string]int // lowest number of lost events since there were some
 	numbers map[string]numbers
 }
 
-// A state is how something was, and since when.
+// A state is a value, and since when it has been so.
 type state struct {
 	how   string
 	since time.Time
-	moved bool // it was otherwise in an earlier snapshot
+	moved bool // it differed in an earlier snapshot
 }
 
 type numbers struct{ delivered, lag uint64 }
 
-// Add fills in what of s takes an earlier snapshot to know.
+// Add sets the fields of s that depend on earlier snapshots.
 func (h *History) Add(s *Snapshot) {
 	next := History{last: s.Time, states: make(map[string]state), lost: make(map[string]int), numbers: make(map[string]numbers)}
-	// lasts returns for how long it has been so, as far as was looked, and
-	// whether it was otherwise before.
+	// lasts returns for how long a value has been unchanged, as far as was seen, and
+	// whether it was different before.
 	lasts := func(key string, how ...any) (lasted time.Duration, moved bool) {
 		now := state{how: fmt.Sprint(how...), since: s.Time}
 		if before, known := h.states[key]; known {
@@ -52,7 +52,7 @@ func (h *History) Add(s *Snapshot) {
 		}
 		return rate, int64(now.lag) - int64(before.lag)
 	}
-	twins := make(map[string]int) // of one client, several subscriptions may look alike
+	twins := make(map[string]int) // a client may have several identical subscriptions
 	for _, c := range s.Channels {
 		c.Rate, _ = change(c.Name, numbers{delivered: c.Last})
 		for _, sub := range c.Subscriptions {
@@ -62,8 +62,8 @@ func (h *History) Add(s *Snapshot) {
 			sub.Rate, sub.Growth = change(key, numbers{sub.Delivered, sub.Lag})
 			quiet, moved := lasts(key, sub.Delivered, sub.Unacked)
 			sub.Quiet, sub.moved = max(sub.Quiet, quiet), moved
-			// Acks in flight look like lost events, but the ack floor moves on;
-			// only where it stays are events lost.
+			// Acks in flight look like lost events, but then the ack floor moves. Only events
+			// below an ack floor that stays are lost.
 			if least, known := h.lost[key]; known {
 				sub.Lost = min(sub.Lost, least)
 			}
@@ -85,14 +85,14 @@ func (h *History) Add(s *Snapshot) {
 	*h = next
 }
 
-// silentFor is how long a client must not answer until it is called dead or
-// hung: one whose connection broke is back by then (stan.go and
-// node-nats-streaming connect again after 2 s), or has finished what blocked it.
+// silentFor is how long a client must be silent to be called dead or hung. A client whose
+// connection broke is back by then (stan.go and node-nats-streaming reconnect after 2 s),
+// or has finished the work that blocked it.
 const silentFor = 3 * time.Second
 
-// Doubtful reports whether something of s may be stuck, or only looks so at
-// this moment: another look, a little later, tells. What does not move for
-// settled is stuck; what moved since the first look is at work.
+// Doubtful reports whether something in s may be stuck or merely slow, so that another
+// snapshot is needed. A position without progress for settled is stuck; one that has moved
+// since the first snapshot is working.
 func (s *Snapshot) Doubtful(settled time.Duration) bool {
 	for _, c := range s.Channels {
 		for _, sub := range c.Subscriptions {

@@ -1,10 +1,9 @@
-// Package monitor judges how a broker stands: a snapshot of its channels, streams,
-// clients and consumers, what changed since the one before, and what is wrong. The
-// packages below it read what the brokers say: a folder for each of them, and port
-// for a server's monitoring port.
+// Package monitor assesses the state of a broker: it holds a snapshot of channels, streams,
+// clients and consumers, compares it with earlier ones, and returns findings. The packages
+// below it take the snapshots: streaming and jetstream, with port for monitoring ports.
 //
-// The packages' rule: they only look. Whatever answers may be anything, so every
-// read is bounded in bytes and time.
+// The packages' rule: they read only. Nothing in an answer is trusted, so every read is
+// limited in bytes and time.
 package monitor
 
 import (
@@ -14,22 +13,22 @@ import (
 	"time"
 )
 
-// A Snapshot is the state of a broker's channels or streams at one time, and of
-// those who subscribe to them.
+// A Snapshot is the state of a broker's channels or streams, and of their subscriptions,
+// at one time.
 type Snapshot struct {
 	Time    time.Time `json:"time"`
 	Backend string    `json:"backend"`           // "stan" or "jetstream"
-	Cluster string    `json:"cluster,omitempty"` // of NATS Streaming: its ID
-	Role    string    `json:"role,omitempty"`    // of a clustered NATS Streaming server: Leader, Follower, …
-	Clients int       `json:"clients,omitempty"` // of NATS Streaming: that are registered
-	Dead    int       `json:"dead,omitempty"`    // of these, those that do not answer any more
+	Cluster string    `json:"cluster,omitempty"` // NATS Streaming: cluster ID
+	Role    string    `json:"role,omitempty"`    // clustered NATS Streaming: Leader, Follower, …
+	Clients int       `json:"clients,omitempty"` // NATS Streaming: number of registered clients
+	Dead    int       `json:"dead,omitempty"`    // of these, those that no longer answer
 
-	Channels    []*Channel `json:"channels"`        // or streams, by name
-	Total       int        `json:"total,omitempty"` // channels of NATS Streaming, also those not asked for
+	Channels    []*Channel `json:"channels"`        // or streams, sorted by name
+	Total       int        `json:"total,omitempty"` // NATS Streaming: number of all channels, including those not asked for
 	MaxChannels int        `json:"max_channels,omitempty"`
-	Absent      []string   `json:"absent,omitempty"` // asked for, and not there
+	Absent      []string   `json:"absent,omitempty"` // names asked for that do not exist
 
-	// Notes say what could not be looked at.
+	// Notes say which parts could not be read.
 	Notes []string `json:"notes,omitempty"`
 }
 
@@ -42,57 +41,57 @@ type Channel struct {
 	First    uint64   `json:"first"` // sequence of the oldest event, 0 for none
 	Last     uint64   `json:"last"`
 
-	MaxEvents uint64 `json:"max_events,omitempty"` // 0: no limit
+	MaxEvents uint64 `json:"max_events,omitempty"` // 0 for no limit
 	MaxBytes  uint64 `json:"max_bytes,omitempty"`
-	Refuses   bool   `json:"refuses,omitempty"` // when full; else the oldest event is dropped
+	Refuses   bool   `json:"refuses,omitempty"` // new events are refused when full; else the oldest is dropped
 
 	Leaderless bool     `json:"leaderless,omitempty"`
-	Away       []string `json:"away,omitempty"` // replicas that were not heard of for long
+	Away       []string `json:"away,omitempty"` // replicas that are offline or have been silent for long
 
-	Rate          float64         `json:"rate"` // events stored per second since the snapshot before
+	Rate          float64         `json:"rate"` // events stored per second since the previous snapshot
 	Subscriptions []*Subscription `json:"subscriptions"`
 }
 
-// A Subscription is a position on a channel with all who share it: a queue
-// group, a durable, or one listener; on JetStream, a consumer.
+// A Subscription is a position on a channel with all who share it: a queue group, a
+// durable, a single subscription; on JetStream, a consumer.
 type Subscription struct {
 	Group    string   `json:"group,omitempty"`
 	Durable  string   `json:"durable,omitempty"`
-	Consumer string   `json:"consumer,omitempty"` // its name on JetStream
-	Filters  []string `json:"filters,omitempty"`  // of a consumer
+	Consumer string   `json:"consumer,omitempty"` // JetStream: consumer name
+	Filters  []string `json:"filters,omitempty"`  // JetStream: filter subjects
 
-	Created time.Time `json:"-"`       // of a consumer
-	Members []Member  `json:"members"` // as far as they are known
+	Created time.Time `json:"-"`       // JetStream
+	Members []Member  `json:"members"` // those that are known
 
-	Delivered uint64 `json:"delivered"` // sequence of the newest event that was sent to a member
-	Lag       uint64 `json:"lag"`       // events that were not sent to any member yet
-	Missed    uint64 `json:"missed"`    // events that were dropped before they could be sent
+	Delivered uint64 `json:"delivered"` // sequence of the newest delivered event
+	Lag       uint64 `json:"lag"`       // number of events not delivered to any member yet
+	Missed    uint64 `json:"missed"`    // number of events dropped before they were delivered
 	Unacked   int    `json:"unacked"`
-	Limit     int    `json:"limit,omitempty"` // of unacked events, for all members together; 0: none
-	Waiting   int    `json:"waiting"`         // requests for events that stand at the server, on JetStream
+	Limit     int    `json:"limit,omitempty"` // maximum of Unacked, for all members together; 0 for none
+	Waiting   int    `json:"waiting"`         // JetStream: number of open pull requests
 
-	Stalled bool `json:"stalled"` // one of the members, or all together, can't get more
-	Offline bool `json:"offline"` // nobody is there to take events
+	Stalled bool `json:"stalled"` // a member, or all together, have their maximum of unacked events
+	Offline bool `json:"offline"` // no member is there
 	Paused  bool `json:"paused,omitempty"`
 
 	AckWait time.Duration `json:"-"`
-	// Lost counts unacked events that no answering member holds, on JetStream.
-	// LostFor is for how long there were some while AckFloor, the sequence up to
-	// which all events are acked, did not move.
+	// JetStream: Lost is the number of unacked events that no answering member
+	// holds. LostFor is how long there have been some while AckFloor, the sequence up
+	// to which all events are acked, did not move.
 	Lost     int           `json:"lost,omitempty"`
 	LostFor  time.Duration `json:"-"`
 	AckFloor uint64        `json:"ack_floor,omitempty"`
-	// GivenUp is the last of the events that were delivered as often as allowed,
-	// and not acked, on JetStream; 0 if there are none.
+	// JetStream: GivenUp is the sequence of the last event that reached the limit of
+	// deliveries without an ack; 0 if there is none.
 	GivenUp uint64 `json:"given_up,omitempty"`
-	Push    bool   `json:"push,omitempty"` // the server sends events without being asked, on JetStream
-	// Quiet is for how long nothing was delivered or acked, as far as is known.
+	Push    bool   `json:"push,omitempty"` // JetStream: push consumer
+	// Quiet is how long nothing has been delivered or acked, as far as is known.
 	Quiet  time.Duration `json:"-"`
-	Rate   float64       `json:"rate"`   // events delivered per second since the snapshot before
-	Growth int64         `json:"growth"` // of the lag, since then
+	Rate   float64       `json:"rate"`   // events delivered per second since the previous snapshot
+	Growth int64         `json:"growth"` // change of Lag since then
 
-	moved     bool // something was delivered or acked since the first snapshot
-	lossMoved bool // likewise, since events are lost
+	moved     bool // an event was delivered or acked since the first snapshot
+	lossMoved bool // the same, since events were lost
 }
 
 // A Member is one client that shares a subscription.
@@ -105,32 +104,50 @@ type Member struct {
 	Stalled     bool   `json:"stalled"`
 
 	AckWait time.Duration `json:"-"`
-	// Quiet is for how long it has neither got nor acked an event, SilentFor for
-	// how long it has not answered.
+	// Quiet is how long it has neither received nor acked an event, SilentFor how
+	// long it has not answered.
 	Quiet     time.Duration `json:"-"`
 	SilentFor time.Duration `json:"-"`
-	// Blocked is for how long nobody has read its output.
+	// Blocked is how long its output has not been read.
 	Blocked time.Duration `json:"-"`
+	// Work is what it tells of its handlers, if it runs some.
+	Work *Work `json:"work,omitempty"`
 
-	moved bool // it got or acked an event since the first snapshot
+	moved bool // it received or acked an event since the first snapshot
 }
 
-// Silent reports whether the client was asked, and did not answer.
+// Work is what a worker tells: a listener that runs a handler for each event.
+type Work struct {
+	Retries     int     `json:"retries"`                       // number of failed events whose next run is still to come
+	Passed      int     `json:"-"`                             // of these, those that wait at the broker
+	Next        []Retry `json:"next,omitempty"`                // a few of them, that of the soonest run first
+	DeadLetters int     `json:"dead_letters"`                  // stored since it began
+	Letters     string  `json:"dead_letter_subject,omitempty"` // where
+}
+
+// A Retry is a failed event that is to be run again.
+type Retry struct {
+	Sequence uint64        `json:"sequence"`
+	Failed   int           `json:"failed"` // number of runs
+	Wait     time.Duration `json:"-"`      // until the next one
+}
+
+// Silent reports whether the client was asked and did not answer.
 func (m *Member) Silent() bool { return m.State == Dead || m.State == Hung }
 
-// A State tells whether a client is there.
+// A State says whether a client is alive.
 type State string
 
 // The states of a client.
 const (
 	Alive   State = "alive"   // it answered
-	Dead    State = "dead"    // nobody is at its address any more
-	Hung    State = "hung"    // it is there, or cut off, and does not answer
-	Gone    State = "gone"    // it left while it was looked at
+	Dead    State = "dead"    // nothing subscribes to its heartbeat inbox any more
+	Hung    State = "hung"    // it is subscribed or was cut off, but does not answer
+	Gone    State = "gone"    // it left meanwhile
 	Unasked State = "unknown" // it could not be asked
 )
 
-// Who names the subscription in a sentence.
+// Who names the subscription for a sentence.
 func (s *Subscription) Who() string {
 	switch {
 	case s.Group != "":
@@ -147,8 +164,7 @@ func (s *Subscription) Who() string {
 	return "a subscription"
 }
 
-// Present returns how many clients share the subscription at this moment, as
-// far as is known.
+// Present returns how many clients share the subscription now, as far as is known.
 func (s *Subscription) Present() int {
 	present := 0
 	for _, m := range s.Members {
@@ -159,17 +175,17 @@ func (s *Subscription) Present() int {
 	return max(present, s.Waiting)
 }
 
-// full reports whether all members together hold as much as they may, and
+// full reports whether the members together hold their maximum of unacked events, and more
 // events wait.
 func (s *Subscription) full() bool { return s.Limit > 0 && s.Unacked >= s.Limit && s.Lag > 0 }
 
 // Survives reports whether the position outlives its members.
 func (s *Subscription) Survives() bool { return s.Durable != "" }
 
-// Wanted reports whether a name is among those asked for: all, if none is. In
-// them, * stands for any text.
+// Wanted reports whether name matches one of asked, in which * stands for any text. It is
+// true if asked is empty.
 func Wanted(asked []string, name string) bool {
-	flat := strings.NewReplacer("/", "\x00") // which * would stop at
+	flat := strings.NewReplacer("/", "\x00") // * of path.Match does not match a slash
 	for _, a := range asked {
 		if !strings.Contains(a, "*") {
 			if a == name {

@@ -5,8 +5,8 @@ import (
 	"time"
 )
 
-// MarshalJSON adds what sentences rest on, in seconds, so that a program can
-// have limits of its own.
+// MarshalJSON adds the times that findings depend on, in seconds, so that a program can
+// use limits of its own.
 func (s *Subscription) MarshalJSON() ([]byte, error) {
 	type plain Subscription
 	return json.Marshal(struct {
@@ -16,13 +16,22 @@ func (s *Subscription) MarshalJSON() ([]byte, error) {
 	}{(*plain)(s), seconds(s.AckWait), seconds(s.Quiet)})
 }
 
-// MarshalJSON adds for how long the member has neither got nor acked an event.
+// MarshalJSON adds how long the member has neither received nor acked an event.
 func (m Member) MarshalJSON() ([]byte, error) {
 	type plain Member
 	return json.Marshal(struct {
 		plain
 		Quiet float64 `json:"quiet_seconds"`
 	}{plain(m), seconds(m.Quiet)})
+}
+
+// MarshalJSON adds how long it takes until the next run.
+func (r Retry) MarshalJSON() ([]byte, error) {
+	type plain Retry
+	return json.Marshal(struct {
+		plain
+		Wait float64 `json:"wait_seconds"`
+	}{plain(r), seconds(r.Wait)})
 }
 
 // seconds rounds to milliseconds.

@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"github.com/nats-io/stan.go"
 
@@ -17,14 +18,14 @@ import (
 	"nats-test/internal/brokertest/netsim"
 )
 
-// The brokers of a situation.
+// The brokers for situations.
 const (
 	streaming = "stan"
 	jetStream = "jetstream"
-	cluster   = "cluster" // of three, with JetStream
+	cluster   = "cluster" // three servers, with JetStream
 )
 
-// A field is the servers of a round. The zero value has none.
+// A field is the set of servers of a round, empty at first.
 type field struct {
 	url     string             // where the programs connect
 	server  *brokertest.Server // the only one, or any
@@ -36,7 +37,7 @@ type field struct {
 func (f *field) start(r *round) {
 	replicas := 1
 	switch r.situation.broker {
-	case streaming: // a dead client is noticed after some 2 s
+	case streaming: // a dead client is noticed after about 2 s
 		f.server = brokertest.Start(r, brokertest.Config{StreamingExtra: "hb_interval: \"1s\"\n  hb_timeout: \"1s\"\n  hb_fail_count: 1"})
 	case jetStream:
 		f.server = brokertest.Start(r, brokertest.Config{Plain: true, JetStream: true})
@@ -51,9 +52,11 @@ func (f *field) start(r *round) {
 	if r.situation.broker == streaming {
 		return
 	}
-	stream := jetstream.StreamConfig{Name: channel, Subjects: []string{channel}, Replicas: replicas}
-	if _, err := f.server.JetStream().CreateStream(r.ctx, stream); err != nil {
-		r.Fatal(err)
+	for _, name := range []string{channel, deadLetters} {
+		stream := jetstream.StreamConfig{Name: name, Subjects: []string{name}, Replicas: replicas}
+		if _, err := f.server.JetStream().CreateStream(r.ctx, stream); err != nil {
+			r.Fatal(err)
+		}
 	}
 }
 
@@ -69,38 +72,54 @@ func (f *field) restore() {
 	f.network.Lose(nil, 0)
 }
 
-// stored returns the whole channel, past the network and the programs.
+// A message is an event as a broker stores it.
+type message struct {
+	sequence uint64
+	header   nats.Header // none on NATS Streaming
+	data     []byte
+}
+
+// stored returns the whole channel, read without the network and the programs under
+// test.
 func (r *round) stored() (all []record) {
-	if r.situation.broker == streaming {
-		all = r.storedStreaming()
-	} else {
-		all = r.storedJetStream()
+	for _, m := range r.messages(channel) {
+		all = append(all, r.record(m))
 	}
-	r.Logf("%d events are stored", len(all))
 	return all
 }
 
-func (r *round) record(data []byte, sequence uint64) record {
+// messages returns all that is stored on a subject.
+func (r *round) messages(subject string) (all []message) {
+	if r.situation.broker == streaming {
+		all = r.storedStreaming(subject)
+	} else {
+		all = r.storedJetStream(subject)
+	}
+	r.Logf("%d events are stored on %s", len(all), subject)
+	return all
+}
+
+func (r *round) record(m message) record {
 	var event struct{ ID string }
-	if err := json.Unmarshal(data, &event); err != nil {
-		r.Fatalf("#%d: %v", sequence, err)
+	if err := json.Unmarshal(m.data, &event); err != nil {
+		r.Fatalf("#%d: %v", m.sequence, err)
 	}
 	number, err := strconv.Atoi(event.ID)
 	if err != nil {
-		r.Fatalf("#%d: %v", sequence, err)
+		r.Fatalf("#%d: %v", m.sequence, err)
 	}
-	return record{number, sequence}
+	return record{number, m.sequence}
 }
 
 const readTime = 30 * time.Second
 
-func (r *round) storedJetStream() (all []record) {
+func (r *round) storedJetStream(subject string) (all []message) {
 	server := r.server
 	if r.cluster != nil {
-		server = r.cluster.StreamLeader(channel)
+		server = r.cluster.StreamLeader(subject)
 	}
 	js := server.JetStream()
-	stream, err := js.Stream(r.ctx, channel)
+	stream, err := js.Stream(r.ctx, subject)
 	if err != nil {
 		r.Fatal(err)
 	}
@@ -126,15 +145,19 @@ func (r *round) storedJetStream() (all []record) {
 		if err != nil {
 			r.Fatal(err)
 		}
-		all = append(all, r.record(m.Data(), meta.Sequence.Stream))
+		all = append(all, message{meta.Sequence.Stream, m.Headers(), m.Data()})
 		if meta.Sequence.Stream >= last {
 			return all
 		}
 	}
 }
 
-func (r *round) storedStreaming() (all []record) {
-	last := r.lastStreaming()
+func (r *round) storedStreaming(subject string) (all []message) {
+	var stored struct {
+		LastSeq uint64 `json:"last_seq"`
+	}
+	r.channelsz(subject, &stored)
+	last := stored.LastSeq
 	if last == 0 {
 		return nil
 	}
@@ -144,13 +167,13 @@ func (r *round) storedStreaming() (all []record) {
 	}
 	defer func() { _ = sc.Close() }()
 	came := make(chan *stan.Msg, last)
-	if _, err := sc.Subscribe(channel, func(m *stan.Msg) { came <- m }, stan.DeliverAllAvailable(), stan.MaxInflight(1<<14)); err != nil {
+	if _, err := sc.Subscribe(subject, func(m *stan.Msg) { came <- m }, stan.DeliverAllAvailable(), stan.MaxInflight(1<<14)); err != nil {
 		r.Fatal(err)
 	}
 	for {
 		select {
 		case m := <-came:
-			all = append(all, r.record(m.Data, m.Sequence))
+			all = append(all, message{m.Sequence, nil, m.Data})
 			if m.Sequence >= last {
 				return all
 			}
@@ -160,22 +183,51 @@ func (r *round) storedStreaming() (all []record) {
 	}
 }
 
-// lastStreaming returns the last sequence of the channel, 0 if there is none.
-func (r *round) lastStreaming() uint64 {
+// left returns how many events the group of a channel has not acked, and how many it
+// has not got.
+func (r *round) left(subject string) (unacked, waiting int) {
+	if r.situation.broker != streaming {
+		stream, err := r.server.JetStream().Stream(r.ctx, subject)
+		if err != nil {
+			r.Fatal(err)
+		}
+		all := stream.ListConsumers(r.ctx)
+		for info := range all.Info() {
+			unacked, waiting = unacked+info.NumAckPending, waiting+int(info.NumPending)
+		}
+		if err := all.Err(); err != nil {
+			r.Fatal(err)
+		}
+		return unacked, waiting
+	}
+	var is struct {
+		LastSeq       int `json:"last_seq"`
+		Subscriptions []struct {
+			LastSent int `json:"last_sent"`
+			Pending  int `json:"pending_count"`
+		}
+	}
+	r.channelsz(subject, &is)
+	sent := 0
+	for _, s := range is.Subscriptions {
+		unacked += s.Pending
+		sent = max(sent, s.LastSent)
+	}
+	return unacked, is.LastSeq - sent
+}
+
+// channelsz asks NATS Streaming for a channel. answer stays as it is if there is none.
+func (r *round) channelsz(subject string, answer any) {
 	client := http.Client{Timeout: readTime, Transport: &http.Transport{DisableKeepAlives: true}}
-	answer, err := client.Get(fmt.Sprintf("%s/streaming/channelsz?channel=%s", r.server.Monitor, url.QueryEscape(channel)))
+	found, err := client.Get(fmt.Sprintf("%s/streaming/channelsz?subs=1&channel=%s", r.server.Monitor, url.QueryEscape(subject)))
 	if err != nil {
 		r.Fatal(err)
 	}
-	defer func() { _ = answer.Body.Close() }()
-	if answer.StatusCode == http.StatusNotFound {
-		return 0
+	defer func() { _ = found.Body.Close() }()
+	if found.StatusCode == http.StatusNotFound {
+		return
 	}
-	var found struct {
-		LastSeq uint64 `json:"last_seq"`
-	}
-	if err := json.NewDecoder(answer.Body).Decode(&found); err != nil {
+	if err := json.NewDecoder(found.Body).Decode(answer); err != nil {
 		r.Fatal(err)
 	}
-	return found.LastSeq
 }

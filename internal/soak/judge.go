@@ -17,36 +17,35 @@ type record struct {
 	sequence uint64
 }
 
-// A verdict is what a judge found.
+// A verdict is the result of a judge.
 type verdict struct {
-	lost     int      // events that were acked, and are not stored
+	lost     int      // acked, but not stored
 	repeated int      // events stored again, each time
-	untruths []string // why the program's exit code or words are not true
+	untruths []string // false exit codes and sentences
 }
 
 func (v *verdict) untrue(format string, args ...any) {
 	v.untruths = append(v.untruths, fmt.Sprintf(format, args...))
 }
 
-// A publication is one run of publish that nobody interrupted, and what the
-// broker has in the end.
+// A publication is an uninterrupted run of publish, and the broker's final state.
 type publication struct {
 	asked  int      // the events 1 to asked were to be published
-	exit   int      // its exit code; -1: it did not exit by itself
-	acked  []uint64 // the sequence of each acked event, in the order of the events; 0 on NATS Streaming
+	exit   int      // exit code; -1 after a signal
+	acked  []uint64 // the sequence of each acked event, in the order of events; 0 on NATS Streaming
 	said   string   // its stderr
 	stored []record // the whole channel, in order
-	once   bool     // the broker knows repeats: each event is stored once
+	once   bool     // the broker drops repeats: each event must be stored once
 }
 
-// The exit codes that the judges know, as the programs document them.
+// Exit codes used by the judges, as documented for the programs.
 const (
 	exitDone       = 0
 	exitUnfinished = 7
 	exitOrder      = 8
 )
 
-// What publish and listen say about numbers.
+// Sentences of publish and listen with numbers.
 var (
 	saysInDoubt = regexp.MustCompile(`(\d+) of (\d+) events? acked; of (\d+) it is not known`)
 	saysAcked   = regexp.MustCompile(`(\d+) events? acked before the error`)
@@ -56,7 +55,7 @@ var (
 	saysUnknown = regexp.MustCompile(`not known|unknown|can't be known|can't tell`)
 )
 
-// judge finds what is not true about a publication.
+// judge finds false claims of a publication.
 func (p publication) judge() (v verdict) {
 	times := make(map[int]int)
 	bySequence := make(map[uint64]int)
@@ -79,7 +78,7 @@ func (p publication) judge() (v verdict) {
 			v.untrue("line %d says that #%d was acked: it is not stored", i+1, sequence)
 		case acks[sequence]:
 			v.untrue("line %d says that #%d was acked: so says an earlier line of another event", i+1, sequence)
-		case bySequence[sequence] <= i: // there is a line for each event that was acked, in their order
+		case bySequence[sequence] <= i: // one line per acked event, in their order
 			v.untrue("line %d says that #%d was acked: it holds event %d", i+1, sequence, bySequence[sequence])
 		case bySequence[sequence] > i+1 && len(p.acked) == p.asked:
 			v.untrue("line %d says that #%d was acked: it holds event %d", i+1, sequence, bySequence[sequence])
@@ -100,7 +99,7 @@ func (p publication) judge() (v verdict) {
 	return v
 }
 
-// judgeDone judges an exit code that says that all events are stored.
+// judgeDone checks an exit code that claims that all events are stored.
 func (p publication) judgeDone(v *verdict, missing []int) {
 	if len(p.acked) != p.asked {
 		v.untrue("exit %d, and %d of %d events have a line", p.exit, len(p.acked), p.asked)
@@ -112,7 +111,7 @@ func (p publication) judgeDone(v *verdict, missing []int) {
 	if p.once && v.repeated > 0 {
 		v.untrue("exit %d, and %d events are stored more than once", p.exit, v.repeated)
 	}
-	behind := 1 // or the first that is stored behind a later one
+	behind := 1 // or the first one stored out of order
 	for behind < len(p.stored) && p.stored[behind-1].event <= p.stored[behind].event {
 		behind++
 	}
@@ -125,8 +124,8 @@ func (p publication) judgeDone(v *verdict, missing []int) {
 	}
 }
 
-// judgeFailed judges the numbers beside an exit code that says that not all
-// events are stored, or that it is not known.
+// judgeFailed checks the numbers with an exit code that claims that some events are
+// not stored, or may not be.
 func (p publication) judgeFailed(v *verdict, stored int, missing []int) {
 	acked, inDoubt := 0, 0
 	if m := saysInDoubt.FindStringSubmatch(p.said); m != nil {
@@ -158,18 +157,18 @@ func (p publication) judgeFailed(v *verdict, stored int, missing []int) {
 	}
 }
 
-// A listening is one run of listen that nobody killed.
+// A listening is a run of listen that was not killed.
 type listening struct {
 	untilEnd bool
-	exit     int      // its exit code; -1: it did not exit by itself
-	own      []record // what it wrote, in order
-	handled  []record // what it and all others had written when it ended
+	exit     int      // exit code; -1 after a signal
+	own      []record // its output, in order
+	handled  []record // output of all listeners by the time it ended
 	said     string   // its stderr
 	stored   []record // the channel before it began
 	ordered  bool     // a lone listener on JetStream: in order, nothing twice
 }
 
-// judge finds what is not true about a listening.
+// judge finds false claims of a listening.
 func (l listening) judge() (v verdict) {
 	events := make(map[uint64]int, len(l.stored))
 	for _, r := range l.stored {
@@ -209,8 +208,8 @@ func (l listening) judge() (v verdict) {
 	return v
 }
 
-// account returns how many of the stored events nobody has handled, and how
-// often events were handled again.
+// account returns the number of stored events that no listener handled, and of
+// repeated ones.
 func account(stored, handled []record) (lost, repeated int) {
 	times := make(map[int]int)
 	for _, r := range handled {
@@ -225,8 +224,8 @@ func account(stored, handled []record) (lost, repeated int) {
 	return lost, repeated
 }
 
-// judgeUnfinished judges what is said of events that were not handled: a number
-// that is not too small, or that it can't be known.
+// judgeUnfinished checks the claim about unhandled events: a number that is not too
+// small, or that it is unknown.
 func (l listening) judgeUnfinished(v *verdict, missing []int) {
 	named, most := false, 0
 	for _, line := range strings.Split(l.said, "\n") {
@@ -248,7 +247,7 @@ func (l listening) judgeUnfinished(v *verdict, missing []int) {
 	}
 }
 
-// judgeWords judges what no program may do, or leave out.
+// judgeWords checks rules for the output of all programs.
 func judgeWords(v *verdict, exit int, said string) {
 	switch {
 	case strings.Contains(said, "DATA RACE") || strings.Contains(said, "panic: "):
@@ -270,7 +269,7 @@ func missingFrom(times map[int]int, n int) (missing []int) {
 	return missing
 }
 
-// some names a number of events, and the first of them.
+// some describes a number of events, and the first of them.
 func some(events []int) string {
 	const most = 10
 	text := fmt.Sprint(events[:min(len(events), most)])
@@ -280,7 +279,7 @@ func some(events []int) string {
 	return fmt.Sprintf("%d events, %s", len(events), text)
 }
 
-// number reads digits. What is too large for an int is no number of events.
+// number parses digits. A number too large for an int can't be a number of events.
 func number(digits string) int {
 	n, err := strconv.Atoi(digits)
 	if err != nil {

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// publishing is a load: one publish, with faults in its midst.
+// publishing is the load of one publish, with faults in the middle.
 func publishing(r *round) {
 	args := []string{"publish", channel, "--data", "-", "--timeout", r.timeout()}
 	if rate := r.oneOf("", "2500", "5000"); rate != "" {
@@ -21,8 +21,8 @@ func publishing(r *round) {
 	r.judgePublication(p)
 }
 
-// draining is a load: events are there, and one or two members of a group, or
-// one listener alone, read them to the end.
+// draining is the load of one or two group members, or one lone listener, that read
+// existing events to the end.
 func draining(r *round) {
 	r.fill()
 	stored := r.stored()
@@ -33,7 +33,7 @@ func draining(r *round) {
 	} else {
 		args = append(args, "--group", "g", "--max-in-flight", r.oneOf("16", "256", "4096"))
 	}
-	if r.random.IntN(4) > 0 { // else it may be over before a fault
+	if r.random.IntN(4) > 0 { // otherwise it may end before a fault
 		args = append(args, "--delay", "1ms")
 	}
 	var all []*program
@@ -52,8 +52,8 @@ func draining(r *round) {
 	r.account(stored, !alone || all[0].exit() == exitDone)
 }
 
-// working returns a load: a publish, and three members that handle its events
-// while hit does something to one of them.
+// working returns the load of one publish and three members that handle its events,
+// while hit affects one of them.
 func working(ackWait string, hit func(r *round, p *program)) func(*round) {
 	return func(r *round) {
 		member := []string{"listen", channel, "--group", "g", "--ack-wait", ackWait}
@@ -83,7 +83,7 @@ func working(ackWait string, hit func(r *round, p *program)) func(*round) {
 			r.terminate(p)
 		}
 		for _, p := range r.listeners {
-			if !p.killed {
+			if p.killed.IsZero() {
 				r.judgeListening(p, false, false, stored)
 			}
 		}
@@ -95,7 +95,7 @@ func working(ackWait string, hit func(r *round, p *program)) func(*round) {
 	}
 }
 
-// fill stores the events, without a fault.
+// fill stores the events, without faults.
 func (r *round) fill() {
 	p := r.start("publish", channel, "--data", "-")
 	r.awaitEnds(p)
@@ -105,8 +105,8 @@ func (r *round) fill() {
 	}
 }
 
-// drain has a group's events read to their end by new members until one exits
-// 0: by then, all were handled. Those of dead members come after the ack wait.
+// drain starts new members until one exits with 0: then all the group's events are
+// handled. Events of dead members are redelivered after the ack wait.
 func (r *round) drain(stored []record) {
 	const most = 90 * time.Second
 	deadline := time.Now().Add(most)
@@ -125,8 +125,7 @@ func (r *round) drain(stored []record) {
 	}
 }
 
-// strike lets faults happen while programs work, when they have come to random
-// numbers of total.
+// strike causes faults when the programs have reached random numbers of total.
 func (r *round) strike(total int, programs ...*program) {
 	r.strikeWith(total, func() { r.situation.fault(r) }, func() int { return r.count(programs...) }, func() bool {
 		return slices.ContainsFunc(programs, (*program).running)
@@ -154,8 +153,8 @@ func (r *round) strikeWith(total int, fault func(), progress func() int, working
 	}
 }
 
-// awaitEnds waits until programs that have an end come to it. One that does
-// nothing for a long time hangs.
+// awaitEnds waits for programs that have an end. One without progress for a long
+// time hangs.
 func (r *round) awaitEnds(programs ...*program) {
 	still := newStillness()
 	for {
@@ -171,11 +170,11 @@ func (r *round) awaitEnds(programs ...*program) {
 	}
 }
 
-// stillness is longer than any documented time for which a program may wait
-// for a broker that is there.
+// stillness is longer than any documented time that a program waits for an
+// available broker.
 const stillness = time.Minute
 
-// A stillnessWatch notices that a number does not change any more.
+// A stillnessWatch detects that a number no longer changes.
 type stillnessWatch struct {
 	last  int
 	since time.Time
@@ -190,8 +189,8 @@ func (s *stillnessWatch) over(number int) bool {
 	return time.Since(s.since) > stillness
 }
 
-// count returns how many lines programs have written, and notes for those that
-// ended what was handled by then.
+// count returns the number of lines the programs have written, and records for
+// ended ones what was handled by then.
 func (r *round) count(programs ...*program) (n int) {
 	for _, p := range programs {
 		ended := !p.running()
@@ -204,7 +203,7 @@ func (r *round) count(programs ...*program) (n int) {
 	return n
 }
 
-// handled returns what all listeners have written so far.
+// handled returns the output of all listeners so far.
 func (r *round) handled() (all []record) {
 	for _, p := range r.listeners {
 		r.read(p)
@@ -226,8 +225,8 @@ func (r *round) judgeListening(p *program, untilEnd, alone bool, stored []record
 	r.judged(p, listening{untilEnd, p.exit(), p.handled, p.seen, r.said(p), stored, alone && r.situation.broker != streaming}.judge())
 }
 
-// account counts what was handled again, and what nobody has handled though
-// the listeners have come to the end.
+// account counts repeated events, and, if complete, events that no listener
+// handled.
 func (r *round) account(stored []record, complete bool) (repeated int) {
 	lost, repeated := account(stored, r.handled())
 	r.result.repeated += repeated

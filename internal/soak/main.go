@@ -1,13 +1,12 @@
 //go:build unix
 
-// Soak lets publish and listen work for a long time on real servers to which
-// things happen, and accounts for every event: what exits 0 must have done all
-// that it was asked for, what was acked must be there, and the numbers beside
-// any other exit code must be true.
+// Soak runs publish and listen for a long time against real servers with faults,
+// and accounts for every event: exit code 0 requires complete results, acked events
+// must be stored, and numbers reported with other exit codes must be true.
 //
-// The package's rule: it knows the programs from outside, by their arguments,
-// output and exit codes, and the brokers by libraries that the programs' own
-// code is no part of.
+// The package's rule: it knows the programs only by their arguments, output and
+// exit codes, and talks to brokers through libraries that the programs' own code is
+// not part of.
 package main
 
 import (
@@ -18,6 +17,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
+	"path/filepath"
 	"slices"
 	"strings"
 	"syscall"
@@ -40,15 +40,16 @@ const (
 	allTrue  = 0
 	notTrue  = 1
 	notRun   = 2
-	wasEnded = 130 // by a signal, and all was true so far
+	wasEnded = 130 // by a signal, without a false claim so far
 )
 
-// A campaign is what the flags ask for.
+// A campaign is a run with the given flags.
 type campaign struct {
 	duration time.Duration
 	rounds   int
 	seed     uint64
 	only     string
+	part     int
 	bin      string
 	goOn     bool
 
@@ -66,9 +67,10 @@ func soak(ctx context.Context, args []string, out, errors io.Writer) int {
 	flags.IntVar(&c.rounds, "rounds", 0, "run each situation at least `N` times")
 	flags.Uint64Var(&c.seed, "seed", rand.Uint64(), "choose as the campaign with the seed `N` did")
 	flags.StringVar(&c.only, "only", "", "run the situations, separated by commas, whose `NAME` or NAME/BROKER it is or begins so")
+	flags.IntVar(&c.part, "part", 1, "run an `N`th of a round with workers: of its events, and of each kind of fault")
 	flags.StringVar(&c.bin, "bin", "", "use the programs in `FOLDER` instead of building them")
 	flags.BoolVar(&c.goOn, "go-on", false, "do not end at the first untruth")
-	if err := flags.Parse(args); err != nil || flags.NArg() > 0 {
+	if err := flags.Parse(args); err != nil || flags.NArg() > 0 || c.part < 1 {
 		return notRun
 	}
 	if err := c.prepare(); err != nil {
@@ -79,13 +81,17 @@ func soak(ctx context.Context, args []string, out, errors io.Writer) int {
 	if err := c.table.write(out); err != nil {
 		return notRun
 	}
-	_ = os.Remove(c.dir) // unless something was kept
+	_ = os.Remove(filepath.Join(c.dir, handlerName))
+	_ = os.Remove(c.dir) // fails if something was kept
 	return code
 }
 
 func (c *campaign) prepare() (err error) {
 	for _, s := range situations() {
 		if c.only == "" || slices.ContainsFunc(strings.Split(c.only, ","), func(only string) bool { return strings.HasPrefix(s.String(), only) }) {
+			if s.handler != "" {
+				s.part, s.events = c.part, s.events/c.part
+			}
 			c.situations = append(c.situations, s)
 		}
 	}
@@ -102,11 +108,16 @@ func (c *campaign) prepare() (err error) {
 			return err
 		}
 	}
-	c.dir, err = os.MkdirTemp("", "soak-")
-	return err
+	if c.dir, err = os.MkdirTemp("", "soak-"); err != nil {
+		return err
+	}
+	if slices.ContainsFunc(c.situations, func(s situation) bool { return s.handler != "" }) {
+		return buildHandler(c.dir)
+	}
+	return nil
 }
 
-// run runs every situation again and again, each time in another order.
+// run repeats all situations, each time in another order.
 func (c *campaign) run(ctx context.Context) int {
 	c.say("seed %d, folder %s", c.seed, c.dir)
 	end := time.Now().Add(c.duration)
@@ -134,7 +145,7 @@ func (c *campaign) run(ctx context.Context) int {
 	}
 }
 
-// round runs one round, and says what is not true.
+// round runs one round, and reports false claims.
 func (c *campaign) round(ctx context.Context, s situation, number int) int {
 	r, err := newRound(ctx, s, c.bin, c.dir, c.seed, number)
 	if err != nil {
@@ -143,7 +154,7 @@ func (c *campaign) round(ctx context.Context, s situation, number int) int {
 	}
 	err = r.run()
 	switch {
-	case ctx.Err() != nil: // what it found may be due to its end
+	case ctx.Err() != nil: // the findings may be due to the signal
 		_ = os.RemoveAll(r.dir)
 		return allTrue
 	case err != nil && len(r.result.untruths) == 0:
@@ -151,6 +162,9 @@ func (c *campaign) round(ctx context.Context, s situation, number int) int {
 		return notRun
 	}
 	c.table.add(s, r.result)
+	if r.summary != "" {
+		c.say("%s, round %d: %s", s, number, r.summary)
+	}
 	if len(r.result.untruths) == 0 {
 		_ = os.RemoveAll(r.dir)
 		return allTrue

@@ -19,28 +19,35 @@ import (
 	"time"
 )
 
-// channel is where all events go. Its contract is built in.
+// channel is the subject of all events. Its contract is built in.
 const channel = "ticket:created"
+
+// deadLetters is where a worker stores its dead letters.
+const deadLetters = "ticket:created:dead"
 
 // A program is one run of publish or listen.
 type program struct {
-	name    string // unique in its round
-	cmd     *exec.Cmd
-	killed  bool     // by the round
-	ended   bool     // and that was noticed
-	seen    []record // what all listeners had written by then
-	exited  chan struct{}
-	stdout  *os.File // read up to the last complete line
-	rest    []byte
-	acked   []uint64 // publish
-	handled []record // listen
+	name     string // unique in its round
+	args     []string
+	cmd      *exec.Cmd
+	killed   time.Time // by the round
+	ended    bool      // the end was noticed
+	seen     []record  // output of all listeners by then
+	exited   chan struct{}
+	exitedAt time.Time // once exited is closed
+	stdout   *os.File  // read up to the last complete line
+	rest     []byte
+	acked    []uint64  // publish
+	handled  []record  // listen
+	runs     []outcome // listen with a handler
+	looked   int       // of these, by awaitSettled
 }
 
-// start starts a program with its output in the round's folder. It ends with
-// the round.
+// start starts a program with its output in the round's folder. It stops with the
+// round.
 func (r *round) start(args ...string) *program {
 	r.programs++
-	p := &program{name: fmt.Sprintf("%d-%s", r.programs, args[0]), exited: make(chan struct{})}
+	p := &program{name: fmt.Sprintf("%d-%s", r.programs, args[0]), args: args, exited: make(chan struct{})}
 	stdout, err := os.Create(filepath.Join(r.dir, p.name+".out"))
 	if err != nil {
 		r.Fatal(err)
@@ -74,7 +81,8 @@ func (r *round) start(args ...string) *program {
 	}
 	go func() {
 		defer close(p.exited)
-		_ = p.cmd.Wait() // exit asks for the code
+		_ = p.cmd.Wait() // exit returns the code
+		p.exitedAt = time.Now()
 	}()
 	r.Cleanup(func() {
 		_ = p.cmd.Process.Kill()
@@ -87,26 +95,31 @@ func (r *round) start(args ...string) *program {
 // kill ends a program as kill -9 does.
 func (r *round) kill(p *program) {
 	r.Logf("%s: SIGKILL", p.name)
-	p.killed = true
+	p.killed = time.Now()
 	_ = p.cmd.Process.Kill()
 	<-p.exited
 }
 
-// terminate ends a listener as a deployment does, once it listens: before,
-// nothing may catch the signal.
+// terminate stops a listener as a deployment does. It first waits until it listens:
+// before that, signals are not handled.
 func (r *round) terminate(p *program) {
-	for still := newStillness(); p.running() && !strings.Contains(r.said(p), "listening to "); r.pause(20 * time.Millisecond) {
-		if still.over(0) {
-			r.quit(p, fmt.Sprintf("it does not come to listen for %v", stillness))
-		}
-	}
+	r.awaitListening(p)
 	r.Logf("%s: SIGTERM", p.name)
 	_ = p.cmd.Process.Signal(syscall.SIGTERM)
 	const documented = 15 * time.Second
 	r.awaitExit(p, documented)
 }
 
-// awaitExit waits for a program that is to end within a time.
+// awaitListening waits until a listener has joined, or ended.
+func (r *round) awaitListening(p *program) {
+	for still := newStillness(); p.running() && !strings.Contains(r.said(p), "listening to "); r.pause(20 * time.Millisecond) {
+		if still.over(0) {
+			r.quit(p, fmt.Sprintf("it does not come to listen for %v", stillness))
+		}
+	}
+}
+
+// awaitExit waits for a program that must end within most.
 func (r *round) awaitExit(p *program, most time.Duration) {
 	select {
 	case <-p.exited:
@@ -118,7 +131,7 @@ func (r *round) awaitExit(p *program, most time.Duration) {
 	r.quit(p, fmt.Sprintf("it still runs %v after SIGTERM", most))
 }
 
-// quit ends a program that hangs; its stderr then says where.
+// quit ends a hanging program; its stderr then shows where it hangs.
 func (r *round) quit(p *program, why string) {
 	r.untrue(fmt.Sprintf("%s: %s", p.name, why))
 	_ = p.cmd.Process.Signal(syscall.SIGQUIT)
@@ -138,7 +151,7 @@ func (p *program) running() bool {
 	}
 }
 
-// exit is the exit code, or -1 if a signal ended the program.
+// exit returns the exit code, or -1 after a signal.
 func (p *program) exit() int { return p.cmd.ProcessState.ExitCode() }
 
 func (r *round) said(p *program) string {
@@ -149,8 +162,8 @@ func (r *round) said(p *program) string {
 	return string(text)
 }
 
-// read reads on in a program's output, up to the last complete line: of one
-// that was killed a part may follow. It returns how many lines came so far.
+// read reads a program's output, up to the last complete line, since a killed one
+// may leave a partial line. It returns the number of lines so far.
 func (r *round) read(p *program) int {
 	text, err := io.ReadAll(p.stdout)
 	if err != nil {
@@ -160,7 +173,7 @@ func (r *round) read(p *program) int {
 	for {
 		line, rest, found := bytes.Cut(p.rest, []byte("\n"))
 		if !found {
-			return len(p.acked) + len(p.handled)
+			return len(p.acked) + len(p.handled) + len(p.runs)
 		}
 		p.rest = rest
 		if err := p.parse(line); err != nil {
@@ -169,18 +182,22 @@ func (r *round) read(p *program) int {
 	}
 }
 
-// parse takes a line of publish or listen -o json.
+// parse parses a line of publish or listen -o json.
 func (p *program) parse(line []byte) error {
 	var line_ struct {
-		Subject  string
-		Sequence uint64
-		Data     *struct{ ID string }
+		Subject string
+		Data    *struct{ ID string }
+		outcome
 	}
 	if err := json.Unmarshal(line, &line_); err != nil {
 		return err
 	}
 	if line_.Subject != channel {
 		return errors.New("of another subject")
+	}
+	if line_.Outcome != "" {
+		p.runs = append(p.runs, line_.outcome)
+		return nil
 	}
 	if line_.Data == nil {
 		p.acked = append(p.acked, line_.Sequence)

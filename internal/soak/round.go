@@ -18,14 +18,14 @@ import (
 	"nats-test/internal/brokertest"
 )
 
-// A round is one run of a situation: servers of its own, programs, faults, and
-// what came of it. It is a [brokertest.T]. Its methods are for one goroutine.
+// A round is one run of a situation, with its own servers, programs and faults. It
+// is a [brokertest.T]. Its methods are for one goroutine.
 type round struct {
 	ctx       context.Context
 	situation situation
 	random    *rand.Rand
 	bin       string // folder of the programs
-	dir       string // of the round; kept if something is not true
+	dir       string // of the round; kept after a false claim
 	log       io.Writer
 	began     time.Time
 
@@ -33,15 +33,17 @@ type round struct {
 	programs  int // started
 	listeners []*program
 	folders   int
-	asked     int // events
-	size      int // bytes in each event's title
+	asked     int             // events
+	restarts  []span          // of the server
+	settled   map[uint64]bool // by workers, as they say
 
 	result   result
-	failure  error // why the round could not go on
+	summary  string // what there was to judge, if the table does not say it
+	failure  error  // why the round had to stop
 	cleanups []func()
 }
 
-// A result is what one round, or many, came to.
+// A result is the result of one round, or the sum of many.
 type result struct {
 	rounds, faults, events int
 	exits                  map[string]map[int]int // by program and code
@@ -49,8 +51,7 @@ type result struct {
 	untruths               []string
 }
 
-// newRound prepares a round. Equal seeds and numbers make equal rounds, as far
-// as that is up to them.
+// newRound prepares a round. The same seed and number give the same random choices.
 func newRound(ctx context.Context, s situation, bin, dir string, seed uint64, number int) (*round, error) {
 	dir = filepath.Join(dir, fmt.Sprintf("%s-%s-%d", s.name, s.broker, number))
 	if err := os.MkdirAll(dir, 0o700); err != nil {
@@ -61,16 +62,16 @@ func newRound(ctx context.Context, s situation, bin, dir string, seed uint64, nu
 		return nil, err
 	}
 	hash := fnv.New64()
-	_, _ = fmt.Fprint(hash, s.name, s.broker, number) // which never fails
+	_, _ = fmt.Fprint(hash, s.name, s.broker, number) // never fails
 	r := &round{
-		ctx: ctx, situation: s, random: rand.New(rand.NewPCG(seed, hash.Sum64())), bin: bin, dir: dir, log: log, began: time.Now(),
+		ctx: ctx, situation: s, random: rand.New(rand.NewPCG(seed, hash.Sum64())), bin: bin, dir: dir, log: log, began: time.Now(), settled: make(map[uint64]bool),
 		result: result{rounds: 1, exits: make(map[string]map[int]int)},
 	}
 	r.Cleanup(func() { _ = log.Close() })
 	return r, nil
 }
 
-// run runs the round to its end. An error says why it could not be run.
+// run runs the round. Its error is a reason why the round itself failed.
 func (r *round) run() error {
 	done := make(chan struct{})
 	go func() {
@@ -90,15 +91,12 @@ func (r *round) run() error {
 	return r.failure
 }
 
-// prepare chooses the round's measures, writes its events and starts its servers.
+// prepare chooses the sizes of the round, writes its events and starts its servers.
 func (r *round) prepare() {
-	r.size = []int{1, 1, 200, 2000}[r.random.IntN(4)]
-	r.asked = min(r.situation.events, 4_000_000/(r.size+100))
-	r.asked = r.asked/2 + r.random.IntN(r.asked/2)
+	title := r.titles()
 	var text bytes.Buffer
-	title := strings.Repeat("x", r.size)
 	for event := 1; event <= r.asked; event++ {
-		_, _ = fmt.Fprintf(&text, `{"id":"%d","title":%q,"price":1,"userId":"u"}`+"\n", event, title) // which never fails
+		_, _ = fmt.Fprintf(&text, `{"id":"%d","title":%q,"price":1,"userId":"u"}`+"\n", event, title()) // never fails
 	}
 	if err := os.WriteFile(r.eventsFile(), text.Bytes(), 0o600); err != nil {
 		r.Fatal(err)
@@ -108,15 +106,28 @@ func (r *round) prepare() {
 	r.field.start(r)
 }
 
+// titles chooses how many events there are, and returns what makes the title of each.
+func (r *round) titles() func() string {
+	if r.situation.handler != "" {
+		r.asked = r.situation.events
+		return r.plan
+	}
+	size := []int{1, 1, 200, 2000}[r.random.IntN(4)]
+	r.asked = min(r.situation.events, 4_000_000/(size+100))
+	r.asked = r.asked/2 + r.random.IntN(r.asked/2)
+	title := strings.Repeat("x", size)
+	return func() string { return title }
+}
+
 func (r *round) eventsFile() string { return filepath.Join(r.dir, "events.ndjson") }
 
-// untrue notes that something is not true.
+// untrue records a false claim.
 func (r *round) untrue(text string) {
 	r.Logf("UNTRUE: %s", text)
 	r.result.untruths = append(r.result.untruths, text)
 }
 
-// judged notes what was found about a program that ended.
+// judged records the verdict on a program that ended.
 func (r *round) judged(p *program, v verdict) {
 	const exitUsage = 2
 	if p.exit() == exitUsage {
@@ -134,7 +145,7 @@ func (r *round) judged(p *program, v verdict) {
 	}
 }
 
-// pause lets time pass, and looks after the listeners meanwhile.
+// pause waits, and watches the listeners meanwhile.
 func (r *round) pause(d time.Duration) {
 	const often = 20 * time.Millisecond
 	for end := time.Now().Add(d); ; {
@@ -168,7 +179,7 @@ func (r *round) Logf(format string, args ...any) {
 	_, _ = fmt.Fprintf(r.log, "%8.3f  %s\n", time.Since(r.began).Seconds(), fmt.Sprintf(format, args...))
 }
 
-// Fatal ends the round, which says nothing about the programs then.
+// Fatal ends the round without a result about the programs.
 func (r *round) Fatal(args ...any) {
 	r.failure = fmt.Errorf("%s", strings.TrimSuffix(fmt.Sprintln(args...), "\n"))
 	r.Logf("%v", r.failure)
@@ -178,10 +189,10 @@ func (r *round) Fatal(args ...any) {
 // Fatalf is Fatal with a format.
 func (r *round) Fatalf(format string, args ...any) { r.Fatal(fmt.Sprintf(format, args...)) }
 
-// Cleanup has f called at the round's end.
+// Cleanup registers f for the end of the round.
 func (r *round) Cleanup(f func()) { r.cleanups = append(r.cleanups, f) }
 
-// TempDir makes a folder in that of the round.
+// TempDir creates a folder in the round's folder.
 func (r *round) TempDir() string {
 	r.folders++
 	dir := filepath.Join(r.dir, fmt.Sprintf("server-%d", r.folders))

@@ -3,23 +3,27 @@
 package main
 
 import (
+	"strings"
 	"time"
 
 	"nats-test/internal/brokertest/netsim"
 )
 
-// A situation is what happens to programs at work, on one broker.
+// A situation is a load and a fault, on one broker.
 type situation struct {
 	name   string
 	broker string
-	events int // at most, in a round
-	faults int // in a round, unless the programs end before
+	events int // limit for a round
+	faults int // per round, unless the programs end earlier
 	load   func(*round)
-	fault  func(*round) // not with members, whom their load strikes
-	once   bool         // nothing is handled twice
+	fault  func(*round) // nil with members, whose load has faults of its own
+	once   bool         // no event may be handled twice
+
+	handler string // the flag with which workers run it
+	part    int    // faults, and events of workers, are divided by it
 }
 
-// situations returns all of them. A new one is a line here.
+// situations returns all situations. Add new ones here.
 func situations() (all []situation) {
 	const many, some, few = 10000, 6000, 3000
 	add := func(name string, events, faults int, load, fault func(*round), brokers ...string) {
@@ -32,7 +36,7 @@ func situations() (all []situation) {
 	add("members-stopped", many, 10, working("30s", (*round).terminate), nil, both...)
 	for i := range all {
 		s := &all[i]
-		// NATS Streaming has a race of its own, and hands out again what was acked.
+		// NATS Streaming has a race of its own: it redelivers acked events.
 		s.once = s.name == "members-stopped" && s.broker == jetStream
 	}
 	for _, fault := range []struct {
@@ -54,10 +58,17 @@ func situations() (all []situation) {
 	add("answers-lost-publish", many, 3, publishing, loseAnswers, both...)
 	add("leader-killed-publish", many, 2, publishing, killLeader, cluster)
 	add("leader-killed-drain", some, 2, draining, killLeader, cluster)
+	add("worker-"+execFlag, execEvents, workerFaults, handling, nil, both...)
+	add("worker-"+loopFlag, loopEvents, workerFaults, handling, nil, both...)
+	for i := range all {
+		if flag, ok := strings.CutPrefix(all[i].name, "worker-"); ok {
+			all[i].handler = flag
+		}
+	}
 	return all
 }
 
-// killServer ends the server as kill -9 does, and starts it again with its store.
+// killServer ends the server like kill -9, and restarts it with its store.
 func killServer(r *round) {
 	r.Logf("the server is killed")
 	r.server.Kill()
@@ -66,7 +77,7 @@ func killServer(r *round) {
 	r.Logf("the server runs again")
 }
 
-// killLeader ends the server that leads the stream, and starts it again.
+// killLeader kills the leader of the stream, and restarts it.
 func killLeader(r *round) {
 	leader := r.cluster.StreamLeader(channel)
 	r.Logf("%s, which leads, is killed", leader.Name)
@@ -82,7 +93,7 @@ func cut(r *round) {
 	r.network.Cut()
 }
 
-// freeze stops the server for a while; what comes meanwhile waits.
+// freeze suspends the server for a while; data sent meanwhile waits.
 func freeze(r *round) {
 	r.Logf("the server is frozen")
 	r.server.Freeze()
@@ -91,7 +102,7 @@ func freeze(r *round) {
 	r.Logf("the server is thawed")
 }
 
-// slow makes the network slow until the programs have ended.
+// slow throttles the network until the programs have ended.
 func slow(r *round) {
 	delay := r.between(0, 300*time.Millisecond)
 	rate := 100_000 + r.random.IntN(400_000)
@@ -100,7 +111,7 @@ func slow(r *round) {
 	r.network.Throttle(rate, rate)
 }
 
-// blackHole lets nothing pass for a while.
+// blackHole blocks all data for a while.
 func blackHole(r *round) {
 	r.Logf("nothing passes")
 	r.network.BlackHole(true)
@@ -118,14 +129,14 @@ func halfClose(r *round) {
 	r.network.HalfClose(direction)
 }
 
-// loseAnswers drops some messages to the program: for a publish, these are acks.
+// loseAnswers drops messages to the program; for publish, these are acks.
 func loseAnswers(r *round) {
 	n := 1 + r.random.IntN(20)
 	r.Logf("%d messages of the server are lost", n)
 	r.network.Lose(netsim.Holds("MSG "), n)
 }
 
-// shortOrLong returns a duration up to most, and now and then one up to longest.
+// shortOrLong returns a duration up to most, and sometimes one up to longest.
 func (r *round) shortOrLong(least, most, longest time.Duration) time.Duration {
 	if r.random.IntN(5) == 0 {
 		return r.between(most, longest)

@@ -49,7 +49,23 @@ func TestCampaign(t *testing.T) {
 	}
 }
 
-// Programs that lie: publish acks what it did not send.
+// A small round of workers of each kind, on both brokers.
+func TestCampaignOfWorkers(t *testing.T) {
+	code, out, _ := runSoak(t, t.Context(), "-duration", "1ns", "-rounds", "1", "-seed", "7", "-only", "worker", "-part", "50", "-go-on")
+	if code != allTrue {
+		t.Errorf("exit code %d", code)
+	}
+	for flag, events := range map[string]string{execFlag: "200", loopFlag: "400"} {
+		for _, broker := range []string{streaming, jetStream} {
+			row := regexp.MustCompile(`(?m)^worker-` + flag + ` +` + broker + ` +1 +5 +` + events + ` +0 +\d+ +0 +listen 0×\d, publish 0×1$`)
+			if !row.MatchString(out) {
+				t.Errorf("--%s on %s has no row", flag, broker)
+			}
+		}
+	}
+}
+
+// Programs that lie: publish acks events that it did not send.
 func TestCampaignFindsALie(t *testing.T) {
 	bin := t.TempDir()
 	lie := `#!/bin/sh

@@ -11,7 +11,7 @@ import (
 	"text/tabwriter"
 )
 
-// A table adds up the results of each situation on each broker.
+// A table sums up the results per situation and broker.
 type table struct {
 	rows    []situation
 	results map[string]result // by name and broker
@@ -43,10 +43,10 @@ func (t *table) add(s situation, r result) {
 	t.results[s.String()] = sum
 }
 
-// write writes a line per situation that was run.
+// write prints a line for each situation run.
 func (t *table) write(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0)
-	line := func(columns ...any) { _, _ = fmt.Fprintln(w, columns...) } // Flush returns the error
+	line := func(columns ...any) { _, _ = fmt.Fprintln(w, columns...) } // Flush returns errors
 	line("SITUATION\tBROKER\tROUNDS\tFAULTS\tEVENTS\tLOST\tREPEATED\tUNTRUE\tEXITS")
 	for _, s := range t.rows {
 		r := t.results[s.String()]
@@ -59,7 +59,7 @@ func (t *table) write(out io.Writer) error {
 	return w.Flush()
 }
 
-// exits is how often programs ended with which code: "publish 0×12 5×1".
+// exits formats how often programs ended with which exit code: "publish 0×12 5×1".
 func exits(all map[string]map[int]int) string {
 	var texts []string
 	for _, program := range slices.Sorted(maps.Keys(all)) {

@@ -8,18 +8,18 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// A connection of a client through a [Network], and the one to the server that
-// carries it on.
+// A connection is a client's connection through a [Network], with its counterpart
+// to the server.
 type connection struct {
 	network  *Network
 	near     *net.TCPConn  // the client's
-	far      *net.TCPConn  // the server's; nil until it was dialled; guarded by the network's mu
+	far      *net.TCPConn  // the server's; nil until dialled; guarded by the network's mu
 	ended    chan struct{} // closed by cut
 	cutOnce  sync.Once
 	up, down *line
 }
 
-// cut breaks the connection. The network's mu is held.
+// cut breaks the connection. The caller holds the network's mu.
 func (c *connection) cut() {
 	c.cutOnce.Do(func() {
 		close(c.ended)
@@ -30,8 +30,8 @@ func (c *connection) cut() {
 	})
 }
 
-// carry carries the connection until both directions have ended, or one breaks.
-// As with TCP, the end of one direction is not the end of the other.
+// carry runs the connection until both directions have ended, or one breaks. As
+// with TCP, the directions end separately.
 func (c *connection) carry() {
 	defer c.network.remove(c)
 	if !c.awaitPassable(time.Time{}) || !c.dial() {
@@ -68,8 +68,8 @@ func (c *connection) dial() bool {
 	return true
 }
 
-// smallBuffers lets the sender of what is throttled feel it: the kernel would
-// hold some MiB. The network's mu is held.
+// smallBuffers makes a throttled sender block: the kernel would buffer some MiB.
+// The caller holds the network's mu.
 func (c *connection) smallBuffers() {
 	const size = 64 << 10
 	_ = c.near.SetReadBuffer(size)
@@ -78,7 +78,7 @@ func (c *connection) smallBuffers() {
 	}
 }
 
-// halfClose closes a direction. The network's mu is held.
+// halfClose closes a direction. The caller holds the network's mu.
 func (c *connection) halfClose(d Direction) {
 	if c.far == nil {
 		return
@@ -91,8 +91,8 @@ func (c *connection) halfClose(d Direction) {
 	_ = l.to.CloseWrite()
 }
 
-// awaitPassable waits until due, and as long as the network lets nothing pass.
-// It returns false if the connection was cut.
+// awaitPassable waits until due, and while the network is a black hole. It returns
+// false if the connection was cut.
 func (c *connection) awaitPassable(due time.Time) bool {
 	for {
 		c.network.mu.Lock()
@@ -113,8 +113,8 @@ func (c *connection) awaitPassable(due time.Time) bool {
 	}
 }
 
-// awaitRate waits until the network's limit lets size bytes pass. It returns
-// how many of them may, or 0 if the connection was cut.
+// awaitRate waits for the rate limit. It returns how many of size bytes may pass,
+// or 0 if the connection was cut.
 func (c *connection) awaitRate(d Direction, size int) int {
 	for {
 		c.network.mu.Lock()
@@ -132,12 +132,12 @@ func (c *connection) awaitRate(d Direction, size int) int {
 		if time.Until(until) <= 0 {
 			return n
 		}
-		reservation.Cancel() // the network has changed
+		reservation.Cancel() // the limits have changed
 	}
 }
 
-// wait returns when the network changes, or after a time unless it is for ever.
-// It returns false if the connection was cut.
+// wait returns when the network changes, or after most unless forever is set. It
+// returns false if the connection was cut.
 func (c *connection) wait(changed <-chan struct{}, most time.Duration, forever bool) bool {
 	var over <-chan time.Time
 	if !forever {

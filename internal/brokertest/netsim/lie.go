@@ -7,10 +7,10 @@ import (
 	"strings"
 )
 
-// Lie has every message from the server, its greeting included, replaced by
-// what lie returns: the message itself, another, several, or nothing. The
-// server behind it is real, so all that is not lied about is true. It replaces
-// an earlier call; nil ends it. lie may be called by several goroutines.
+// Lie replaces every message from the server, including its greeting, with the
+// result of lie: the same message, another one, several or none. The server behind
+// it is real, so all other messages are true. It replaces an earlier call; nil ends
+// it. lie may be called by several goroutines.
 func (n *Network) Lie(lie func(message []byte) []byte) {
 	if !n.framed {
 		n.t.Fatal("messages inside TLS can't be told apart")
@@ -18,8 +18,8 @@ func (n *Network) Lie(lie func(message []byte) []byte) {
 	n.change(func() { n.lie = lie })
 }
 
-// Say sends words to all clients that are connected now, as if the server had.
-// A message of the server that is longer than 32 KiB may be broken by them.
+// Say sends words to all connected clients as if the server had sent them. They may
+// interrupt a server's message longer than 32 KiB.
 func (n *Network) Say(words string) {
 	n.mu.Lock()
 	var open []*connection
@@ -34,8 +34,8 @@ func (n *Network) Say(words string) {
 	}
 }
 
-// Claims is a lie: where a message holds text, its payload is another. Headers
-// stay.
+// Claims returns a lie that replaces the payload of messages that contain text.
+// Headers stay.
 func Claims(text, payload string) func(message []byte) []byte {
 	return func(message []byte) []byte {
 		if !bytes.Contains(message, []byte(text)) {
@@ -45,8 +45,8 @@ func Claims(text, payload string) func(message []byte) []byte {
 	}
 }
 
-// WithPayload returns a MSG or HMSG with another payload; other messages as
-// they are.
+// WithPayload returns a MSG or HMSG with another payload, and other messages
+// unchanged.
 func WithPayload(message []byte, payload string) []byte {
 	head, rest, _ := bytes.Cut(message, []byte("\r\n"))
 	words := strings.Fields(string(head))
@@ -68,7 +68,7 @@ func WithPayload(message []byte, payload string) []byte {
 	return fmt.Appendf(nil, "%s\r\n%s%s\r\n", strings.Join(words, " "), rest[:header], payload)
 }
 
-// lies returns what the client gets in place of a message.
+// lies returns the replacement of a message.
 func (n *Network) lies(message []byte) []byte {
 	n.mu.Lock()
 	lie := n.lie

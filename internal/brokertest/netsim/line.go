@@ -11,30 +11,30 @@ import (
 	"time"
 )
 
-// A line is one direction of a connection: it reads, limits the rate, holds
-// back by the delay, and writes.
+// A line is one direction of a connection: it reads, limits the rate, delays and
+// writes.
 type line struct {
 	connection *connection
 	direction  Direction
 	from, to   *net.TCPConn
-	shut       atomic.Bool // the receiver was told the end before
+	shut       atomic.Bool // the receiver has seen the end already
 
 	mu      sync.Mutex
 	chunks  []chunk
-	written chan struct{} // has room for one sign that chunks are fewer
-	added   chan struct{} // has room for one sign that chunks are more
+	written chan struct{} // capacity 1: signals that chunks were removed
+	added   chan struct{} // capacity 1: signals that chunks were added
 }
 
-// A chunk is bytes on their way.
+// A chunk is data in transit.
 type chunk struct {
 	data []byte
-	due  time.Time // when they arrive
+	due  time.Time // time of arrival
 }
 
 const (
 	maxChunk = 32 << 10
-	// maxRipe is how many bytes may wait that have come to the other end, where
-	// nobody reads them.
+	// maxRipe is the most bytes that may have arrived without being read by the
+	// receiver.
 	maxRipe = 256 << 10
 )
 
@@ -42,7 +42,7 @@ func newLine(c *connection, d Direction) *line {
 	return &line{connection: c, direction: d, written: make(chan struct{}, 1), added: make(chan struct{}, 1)}
 }
 
-// read takes what is sent until its end.
+// read receives data until the sender's end.
 func (l *line) read() {
 	defer l.push(nil)
 	if l.direction == Up || !l.connection.network.framed {
@@ -65,7 +65,7 @@ func (l *line) read() {
 			out = append(out, l.connection.network.lies(message)...)
 		}
 		if err == nil && in.Buffered() > 0 && len(out) < maxChunk {
-			continue // what came together goes together
+			continue // data received together is sent together
 		}
 		if !l.pass(out) || err != nil {
 			return
@@ -75,7 +75,7 @@ func (l *line) read() {
 }
 
 // readMessage reads a message of the server: a line and, after MSG and HMSG, a
-// payload. At an error it returns what has come.
+// payload. On an error, it returns the partial message.
 func readMessage(in *bufio.Reader) ([]byte, error) {
 	message, err := in.ReadBytes('\n')
 	if err != nil {
@@ -94,8 +94,8 @@ func readMessage(in *bufio.Reader) ([]byte, error) {
 	return append(message, payload[:n]...), err
 }
 
-// pass hands data on as fast as the network's limit permits. It returns false
-// if the connection was cut.
+// pass forwards data within the rate limit. It returns false if the connection was
+// cut.
 func (l *line) pass(data []byte) bool {
 	for len(data) > 0 {
 		n := l.connection.awaitRate(l.direction, min(len(data), maxChunk))
@@ -119,7 +119,7 @@ func (l *line) push(data []byte) {
 	signal(l.added)
 }
 
-// awaitRoom waits while too much has arrived that was not written.
+// awaitRoom waits while too much data has arrived without being written.
 func (l *line) awaitRoom() bool {
 	for l.ripe() > maxRipe {
 		select {
@@ -131,8 +131,8 @@ func (l *line) awaitRoom() bool {
 	return true
 }
 
-// ripe returns how many bytes wait only for the receiver, or a little more
-// than there may be.
+// ripe returns the number of bytes ready for the receiver, or slightly more than
+// the limit.
 func (l *line) ripe() (size int) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -167,7 +167,7 @@ func (l *line) write() {
 	}
 }
 
-// first waits for the chunk that is delivered next.
+// first waits for the next chunk due.
 func (l *line) first() (chunk, bool) {
 	for {
 		l.mu.Lock()
@@ -184,7 +184,7 @@ func (l *line) first() (chunk, bool) {
 	}
 }
 
-// done removes the chunk that was delivered.
+// done removes a delivered chunk.
 func (l *line) done(size int) {
 	l.connection.network.count(l.direction, size)
 	l.mu.Lock()

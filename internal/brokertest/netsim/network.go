@@ -1,4 +1,4 @@
-// Package netsim is a network for tests, which fails on demand.
+// Package netsim simulates network faults in tests.
 package netsim
 
 import (
@@ -11,7 +11,7 @@ import (
 	"golang.org/x/time/rate"
 )
 
-// A Direction is one of the two ways through a [Network].
+// A Direction is one direction through a [Network].
 type Direction int
 
 const (
@@ -19,47 +19,47 @@ const (
 	Down                  // from the server to the client
 )
 
-// A Network lies between programs and a server, and fails on demand while both
-// live. All methods may be called at any time, by several goroutines, and
-// concern what passes from then on. Together with a server that is frozen or killed
-// it does to a program what real networks do.
+// A Network connects programs to a server, and fails on demand while both keep
+// running. Its methods are safe for concurrent use at any time, and apply to data
+// that passes from then on. Combined with a frozen or killed server, it behaves
+// like a real faulty network.
 //
-// A cluster's servers advertise each other's addresses to clients, which do not
-// lead through a Network: set "cluster { no_advertise: true }" there.
+// Servers of a cluster advertise each other's addresses to clients, which bypass a
+// Network: set "cluster { no_advertise: true }".
 type Network struct {
 	URL string // client URL of the server, through this network
 
 	t       T
 	address string
 	server  string // host and port
-	framed  bool   // whole protocol messages pass, and can be lost
+	framed  bool   // handles whole protocol messages, which can then be lost
 	running sync.WaitGroup
 
 	mu          sync.Mutex
-	changed     chan struct{} // closed, and replaced, when one of these changes:
+	changed     chan struct{} // closed and replaced when one of these changes:
 	listener    net.Listener  // nil while connections are refused
 	hole        bool
 	delay       time.Duration
-	limits      [2]*rate.Limiter // nil: none
+	limits      [2]*rate.Limiter // nil: no limit
 	match       func(message []byte) bool
 	toLose      int
 	lost        int
-	lie         func(message []byte) []byte // nil: the truth
+	lie         func(message []byte) []byte // nil: no lies
 	passed      [2]int64
 	connections map[*connection]bool
 	closed      bool
 }
 
-// T is who uses a network, such as a *testing.T.
+// T is the user of a network, such as a *testing.T.
 type T interface {
 	Helper()
 	Fatal(args ...any)
 	Cleanup(f func())
 }
 
-// New returns a network that listens at an address and leads to the server at
-// url, at first without fault. It ends with the test. framed tells that what
-// passes is the clear text of the protocol, so that messages can be lost.
+// New returns a network that listens at address and connects to the server at url,
+// without faults at first. It ends with the test. framed is set if the traffic is
+// the protocol's clear text; then messages can be lost.
 func New(t T, address, url string, framed bool) *Network {
 	t.Helper()
 	scheme, server, _ := strings.Cut(url, "://")
@@ -72,7 +72,7 @@ func New(t T, address, url string, framed bool) *Network {
 	return n
 }
 
-// Cut breaks all connections. New ones are made as before.
+// Cut breaks all connections. New ones are accepted.
 func (n *Network) Cut() {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -81,12 +81,11 @@ func (n *Network) Cut() {
 	}
 }
 
-// Delay lets everything arrive later, by d in each direction. Order and
-// throughput stay what they are.
+// Delay delays all data by d in each direction. Order and throughput stay the same.
 func (n *Network) Delay(d time.Duration) { n.change(func() { n.delay = d }) }
 
-// Throttle limits what all connections together carry in each direction, in
-// bytes per second; 0 is no limit. Little is buffered: who sends faster must wait.
+// Throttle limits the total rate of all connections in each direction, in bytes per
+// second; 0 is no limit. Buffers are small, so faster senders block.
 func (n *Network) Throttle(up, down int) {
 	limit := func(perSecond int) *rate.Limiter {
 		if perSecond <= 0 {
@@ -102,13 +101,13 @@ func (n *Network) Throttle(up, down int) {
 	})
 }
 
-// BlackHole lets nothing pass while it is on, and tells neither side:
-// connections stay, new ones are accepted and hang. When it is off again, what
-// was held back arrives, as TCP sends it again.
+// BlackHole stops all data while it is on, without closing connections; new ones
+// are accepted, and hang. Once it is off, the data held back arrives, like TCP's
+// retransmissions.
 func (n *Network) BlackHole(on bool) { n.change(func() { n.hole = on }) }
 
-// HalfClose closes one direction of every connection: its receiver reads an
-// end, and what is sent there is dropped. The other direction stays.
+// HalfClose closes one direction of every connection: its receiver reads EOF, and
+// further data is dropped. The other direction stays open.
 func (n *Network) HalfClose(d Direction) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -117,9 +116,9 @@ func (n *Network) HalfClose(d Direction) {
 	}
 }
 
-// Lose drops the next count messages of the server that match: each a whole
-// message of the NATS protocol, with its line and payload, so that the
-// connection goes on. It replaces an earlier call; see [Network.Lost].
+// Lose drops the next count messages of the server that match. Each is a whole
+// message of the NATS protocol, with its payload, so the connection continues. It
+// replaces an earlier call; see [Network.Lost].
 func (n *Network) Lose(match func(message []byte) bool, count int) {
 	if !n.framed {
 		n.t.Fatal("messages inside TLS can't be told apart")
@@ -127,13 +126,13 @@ func (n *Network) Lose(match func(message []byte) bool, count int) {
 	n.change(func() { n.match, n.toLose = match, count })
 }
 
-// Holds matches messages that hold text, for [Network.Lose].
+// Holds matches messages that contain text, for [Network.Lose].
 func Holds(text string) func(message []byte) bool {
 	return func(message []byte) bool { return bytes.Contains(message, []byte(text)) }
 }
 
-// Refuse refuses new connections while it is on, as a host does where nothing
-// listens. Those that are there stay.
+// Refuse refuses new connections while it is on, like a host without a listener.
+// Existing ones stay open.
 func (n *Network) Refuse(on bool) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -146,14 +145,14 @@ func (n *Network) Refuse(on bool) {
 	}
 }
 
-// Lost returns the number of messages that were dropped by Lose.
+// Lost returns the number of messages dropped by Lose.
 func (n *Network) Lost() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.lost
 }
 
-// Open returns the number of connections that reach the server.
+// Open returns the number of connections to the server.
 func (n *Network) Open() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -166,15 +165,15 @@ func (n *Network) Open() int {
 	return open
 }
 
-// Passed returns the number of bytes that arrived so far in a direction: a test
-// waits for it to act in the midst of something.
+// Passed returns the number of bytes delivered so far in a direction. Tests wait
+// for it to act in the middle of a transfer.
 func (n *Network) Passed(d Direction) int64 {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return n.passed[d]
 }
 
-// change changes the state, and lets everybody who waits look at it again.
+// change changes the state, and wakes everything that waits for a change.
 func (n *Network) change(set func()) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -205,7 +204,7 @@ func (n *Network) listen() {
 	})
 }
 
-// add notes a new connection, unless the network has ended.
+// add registers a new connection, unless the network has ended.
 func (n *Network) add(c *connection) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()

@@ -17,9 +17,9 @@ func NewEvents(s *console.System, c *Catalogue) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "events [SUBJECT]",
 		Short: "list the catalogue of events, or show one event's contract and example",
-		Long: `events lists the catalogue: subject, the contract's format, description. With a
-subject it shows the contract and an example. The catalogue is that of the
-ticketing services, or your own, which --catalog names.`,
+		Long: `events lists the catalogue: subject, format of the contract, description. With a
+subject, it shows the contract and an example. The catalogue is the built-in one of
+the ticketing services, or your own, named by --catalog.`,
 		Example: `  publish events
   publish events ticket:created
   publish events export ./contracts --as proto
@@ -27,7 +27,7 @@ ticketing services, or your own, which --catalog names.`,
   publish events diff ./contracts-of-main ./contracts`,
 		ValidArgsFunction: c.Complete(s, 1),
 		Annotations:       map[string]string{console.ReachesNone: "true"},
-		Args:              console.AtMost(1, "subject"),
+		Args:              console.Args(0, 1, "subject"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			all, err := c.Load(s)
 			if err != nil {
@@ -46,8 +46,8 @@ ticketing services, or your own, which --catalog names.`,
 	return cmd
 }
 
-// untilSignal lets a signal end a command that watches no context. The command
-// itself ends with the process.
+// untilSignal ends a command on a signal even if it does not watch its context. The
+// command itself then ends with the process.
 func untilSignal(run func(*cobra.Command, []string) error) func(*cobra.Command, []string) error {
 	return func(cmd *cobra.Command, args []string) error {
 		over, err := console.Soon(cmd.Context(), func() error { return run(cmd, args) })

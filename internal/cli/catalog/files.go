@@ -18,13 +18,13 @@ func newEventsCheck(s *console.System, c *Catalogue) *cobra.Command {
 	return &cobra.Command{
 		Use:   "check [PATH]",
 		Short: "check a whole catalogue, for your CI: exit code 4 with every fault",
-		Long: `check reads the catalogue at PATH, or that of --catalog (EVENTS_CATALOG), and tells
-every fault: a manifest that is no good, a contract that does not compile, an
-example that breaks its contract, subjects that differ only in case, names that
-NATS Streaming or JetStream refuse.`,
+		Long: `check reads the catalogue at PATH, or that of --catalog (EVENTS_CATALOG), and lists
+every fault: an invalid manifest, a contract that does not compile, an example that
+breaks its contract, subjects that differ only in case, names that NATS Streaming or
+JetStream refuse.`,
 		Example: `  publish events check ./contracts
   EVENTS_CATALOG=./contracts publish events check`,
-		Args: console.AtMost(1, "path"),
+		Args: console.Args(0, 1, "path"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			path := cmp.Or(append(args, c.where(s))...)
 			if path == "" {
@@ -35,7 +35,7 @@ NATS Streaming or JetStream refuse.`,
 				return err
 			}
 			if len(faults) > 0 {
-				return console.Explained(&events.LoadError{Path: path, Faults: faults}, console.ErrContract, "mend these, and check again")
+				return console.Explained(&events.LoadError{Path: path, Faults: faults}, console.ErrContract, "fix these, and check again")
 			}
 			_, err = fmt.Fprintf(s.Stdout, "%d %s, no faults\n", n, console.Plural(n, "event"))
 			return err
@@ -47,16 +47,11 @@ NATS Streaming or JetStream refuse.`,
 func newEventsDiff(s *console.System) *cobra.Command {
 	return &cobra.Command{
 		Use:   "diff OLD NEW",
-		Short: "tell what changed between two catalogues, exit code 4 if it breaks someone",
-		Long: `diff compares two catalogues, and says of each change whether it breaks those who
-still have the old contract: listeners, or publishers.`,
+		Short: "list the changes between two catalogues; exit code 4 if one breaks listeners or publishers",
+		Long: `diff compares two catalogues, and says for each change whether it breaks listeners
+or publishers that still have the old contract.`,
 		Example: `  git worktree add /tmp/main main && publish events diff /tmp/main/contracts ./contracts`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 2 {
-				return console.Usage(cmd, "%d catalogues, and it takes two: the old and the new one", len(args))
-			}
-			return nil
-		},
+		Args:    console.Args(2, 2, "catalogue"),
 		RunE: func(_ *cobra.Command, args []string) error {
 			before, err := events.Load(args[0])
 			if err != nil {
@@ -80,7 +75,7 @@ still have the old contract: listeners, or publishers.`,
 				}
 			}
 			if breaking > 0 {
-				return console.Explained(fmt.Errorf("%d of %d %s", breaking, len(changes), console.Plural(len(changes), "change")+" would break those who have the old contract"),
+				return console.Explained(fmt.Errorf("%d of %d %s", breaking, len(changes), console.Plural(len(changes), "change")+" would break listeners or publishers that have the old contract"),
 					console.ErrContract, "add fields that are optional, and keep those that are there; or give the new contract a subject of its own")
 			}
 			return nil
@@ -94,21 +89,16 @@ func newEventsExport(s *console.System) *cobra.Command {
 	as := ""
 	cmd := &cobra.Command{
 		Use:   "export DIR --as " + strings.Join(kinds, "|"),
-		Short: "write the ticketing catalogue out: the beginning of your own",
-		Long: `export writes the built-in catalogue into DIR, which it makes if need be: as a
-catalogue of its own (jsonschema, proto, avro), or as types for services in
-TypeScript. Files that are there are never overwritten.`,
+		Short: "write the built-in catalogue into a folder, to start your own from",
+		Long: `export writes the built-in catalogue into DIR, which it creates if needed: as a
+catalogue of its own (jsonschema, proto, avro), or as TypeScript types for services.
+Existing files are never overwritten.`,
 		Example: `  publish events export ./contracts --as proto
   publish order:created --sample --catalog ./contracts`,
-		Args: func(cmd *cobra.Command, args []string) error {
-			if len(args) != 1 {
-				return console.Usage(cmd, "%d folders, and it takes one", len(args))
-			}
-			return nil
-		},
+		Args: console.Args(1, 1, "folder"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			if as == "" {
-				return console.Usage(cmd, "--as %q: must be one of %s", as, strings.Join(kinds, ", "))
+				return console.Usage(cmd, "no format to export: name it with --as %s", events.Either(kinds))
 			}
 			files, err := events.ExportTicketing(as)
 			if err != nil {

@@ -12,7 +12,7 @@ import (
 	"nats-test/internal/conn/link"
 )
 
-// A Broker is the one that flags, environment and NATS context name together.
+// A Broker is the broker selected by flags, environment and NATS context.
 type Broker struct {
 	Options       link.Options
 	ClientIDGiven bool // --client-id
@@ -21,8 +21,8 @@ type Broker struct {
 	clusterGiven bool   // --cluster
 }
 
-// MonitorURL returns where the monitoring port is: port 8222 of the first server's
-// host, unless another is given.
+// MonitorURL returns the URL of the monitoring port; the default is port 8222 of
+// the first server's host.
 func (b *Broker) MonitorURL() string {
 	if b.monitor != "" {
 		return b.monitor
@@ -34,7 +34,7 @@ func (b *Broker) MonitorURL() string {
 	return "http://" + net.JoinHostPort(host, "8222")
 }
 
-// Dial opens the connection, and explains it if that can't be done.
+// Dial connects, and explains the error if that fails.
 func (b *Broker) Dial(ctx context.Context, tell *console.Console) (*conn.Conn, error) {
 	session, err := conn.Dial(ctx, b.Options)
 	if err != nil {
@@ -44,23 +44,31 @@ func (b *Broker) Dial(ctx context.Context, tell *console.Console) (*conn.Conn, e
 	return session, nil
 }
 
+// Title returns the name of a backend for people.
+func Title(kind broker.Backend) string {
+	if kind == broker.JetStream {
+		return "JetStream"
+	}
+	return "NATS Streaming"
+}
+
 // TellBackend prints which broker was reached, and which flags are ignored there.
 func (b *Broker) TellBackend(tell *console.Console, kind broker.Backend) {
 	switch kind {
 	case broker.STAN:
-		tell.Say("NATS Streaming, cluster %s, at %s", cmp.Or(b.Options.Cluster, link.DefaultCluster), b.Options.Where())
+		tell.Say("%s, cluster %s, at %s", Title(kind), cmp.Or(b.Options.Cluster, link.DefaultCluster), b.Options.Where())
 		if b.Options.CreateStream {
 			tell.Say("--create-stream is ignored: NATS Streaming makes its channels by itself")
 		}
 	case broker.JetStream:
-		tell.Say("JetStream at %s", b.Options.Where())
+		tell.Say("%s at %s", Title(kind), b.Options.Where())
 		if b.clusterGiven {
 			tell.Say("--cluster is ignored: JetStream has no cluster ID")
 		}
 	}
 }
 
-// Timeout returns how long to wait for an answer.
+// Timeout returns the time limit for a reply.
 func (b *Broker) Timeout() time.Duration {
 	if b.Options.Timeout > 0 {
 		return b.Options.Timeout

@@ -13,7 +13,7 @@ import (
 	"nats-test/internal/conn/link"
 )
 
-// Limits of a diagnosis after a failed connection: for all of it, and for a step.
+// Time limits of the diagnosis after a failed connection: in all, and for one step.
 const (
 	checkAll  = 2 * time.Second
 	checkStep = 500 * time.Millisecond
@@ -42,13 +42,13 @@ func (b *Broker) diagnose(ctx context.Context, err error) (found doctor.Diagnosi
 	if ctx.Err() != nil || len(s.servers) == 0 {
 		return doctor.Diagnosis{}, ""
 	}
-	return found, "checked: " + s.String() + " (`listen doctor` tells more)"
+	return found, "checked: " + s.String() + " (`listen doctor` shows more)"
 }
 
-// A summary puts findings into a line.
+// A summary collects findings for one line.
 type summary struct {
 	servers []string   // URLs
-	found   [][]string // for each
+	found   [][]string // for each server
 }
 
 // mostSummed is the number of servers that a summary names.

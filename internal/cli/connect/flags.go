@@ -1,7 +1,7 @@
 // Package connect turns flags, environment variables and NATS contexts into a
-// connection to a broker, and explains why there is none.
+// connection to a broker, and explains why one fails.
 //
-// The package's rule: [Flags] are as typed, [Broker] is checked.
+// The package's rule: [Flags] are unchecked, a [Broker] is checked.
 package connect
 
 import (
@@ -17,7 +17,7 @@ import (
 	"nats-test/internal/monitor/port"
 )
 
-// Flags are the flags of both programs that say how a broker is reached.
+// Flags are the connection flags of both programs.
 type Flags struct {
 	given   link.Options
 	backend string
@@ -36,35 +36,36 @@ func (f *Flags) Add(cmd *cobra.Command) {
 	set.StringVar(&f.given.Domain, "domain", "", "JetStream domain `NAME`, to reach it through a leaf node (NATS_DOMAIN)")
 	set.StringVar(&f.given.ClientID, "client-id", "", "client `ID` (default "+cmd.Name()+"- and random characters)")
 	console.AddChoice(cmd, set, &f.backend, "backend", "", "`KIND` of broker: ", string(broker.Auto), string(broker.STAN),
-		string(broker.JetStream)+" (NATS_BACKEND; default auto). auto takes NATS Streaming where the\n"+
-			"cluster answers; JetStream only where no NATS Streaming answers and none was asked for")
+		string(broker.JetStream)+" (NATS_BACKEND; default auto). auto takes NATS Streaming if the\n"+
+			"cluster answers, and JetStream only if no NATS Streaming answers and no cluster was given")
 	set.StringVar(&f.context, "context", "", "NATS context `NAME`, as the nats CLI keeps them (NATS_CONTEXT)")
 	set.StringVar(&f.given.Auth.User, "user", "", "user `NAME`, or a token, where no password is given (NATS_USER)")
-	set.StringVar(&f.given.Auth.Password, "password", "", "`PASSWORD`; others on this machine can see it, NATS_PASSWORD they can't")
-	set.StringVar(&f.given.Auth.Token, "token", "", "`TOKEN`; as with --password, rather NATS_TOKEN")
+	set.StringVar(&f.given.Auth.Password, "password", "", "`PASSWORD`; other users of this machine can see it, but not NATS_PASSWORD")
+	set.StringVar(&f.given.Auth.Token, "token", "", "`TOKEN`; other users of this machine can see it, but not NATS_TOKEN")
 	set.StringVar(&f.given.Auth.Creds, "creds", "", "credentials `FILE` (NATS_CREDS)")
-	set.StringVar(&f.given.Auth.NKey, "nkey", "", "`FILE` with a nkey seed (NATS_NKEY)")
+	set.StringVar(&f.given.Auth.NKey, "nkey", "", "`FILE` with an nkey seed (NATS_NKEY)")
 	set.StringVar(&f.given.TLS.Cert, "tlscert", "", "client certificate `FILE` (NATS_CERT)")
 	set.StringVar(&f.given.TLS.Key, "tlskey", "", "client certificate's key `FILE` (NATS_KEY)")
-	set.StringVar(&f.given.TLS.CA, "tlsca", "", "`FILE` with the authority of the server's certificate, and of an https monitoring port's (NATS_CA)")
-	set.BoolVar(&f.given.TrustAdvertised, "trust-advertised", false, "send a password or token also to servers that only a server named, without TLS\n"+
-		"that proves a name of yours (NATS_TRUST_ADVERTISED=1)")
-	set.StringVar(&f.given.InboxPrefix, "inbox-prefix", "", "`PREFIX` of the subjects of answers, where permissions ask for it\n(NATS_INBOX_PREFIX; default _INBOX)")
-	set.DurationVar(&f.given.Timeout, "timeout", 0, "limit for connecting, for each answer, and for a pause between acks (NATS_TIMEOUT; default 5s)")
+	set.StringVar(&f.given.TLS.CA, "tlsca", "", "`FILE` with the CA of the server's certificate, and of an https monitoring port's (NATS_CA)")
+	set.BoolVar(&f.given.TrustAdvertised, "trust-advertised", false, "send a password or token also to servers advertised by a server, without TLS\n"+
+		"that proves a name you gave (NATS_TRUST_ADVERTISED=1)")
+	set.StringVar(&f.given.InboxPrefix, "inbox-prefix", "", "`PREFIX` of reply subjects, if permissions require one\n(NATS_INBOX_PREFIX; default _INBOX)")
+	set.DurationVar(&f.given.Timeout, "timeout", 0, "time limit for connecting, for each reply, and for a pause between acks (NATS_TIMEOUT; default 5s)")
 	set.StringVar(&f.monitor, "monitor", "", "`URL` of the monitoring port (NATS_MONITOR_URL; default port 8222 of the server's host)")
 	set.SortFlags = false
 }
 
-// AddStream puts the flags on cmd that create a missing stream.
+// AddStream adds the flags that create a missing stream to cmd.
 func (f *Flags) AddStream(cmd *cobra.Command) {
 	set := cmd.Flags()
-	set.BoolVar(&f.given.CreateStream, "create-stream", false, "make a JetStream stream of its own for a subject that no stream covers:\n"+
-		"file storage, limits retention without limits, repeats known for 2 minutes")
-	set.IntVar(&f.given.Replicas, "replicas", 1, "with --create-stream: keep it on `N` servers")
-	set.Var((*byteSize)(&f.given.MaxBytes), "max-bytes", "with --create-stream: at most `SIZE` bytes, such as 10MB or 1GiB; then it takes no more (default none)")
+	set.BoolVar(&f.given.CreateStream, "create-stream", false, "create a JetStream stream for a subject that no stream covers:\n"+
+		"file storage, limits retention without limits, a duplicate window of 2 minutes")
+	set.IntVar(&f.given.Replicas, "replicas", 1, "with --create-stream: keep `N` replicas")
+	set.Var((*byteSize)(&f.given.MaxBytes), "max-bytes", "with --create-stream: limit of `SIZE` bytes, such as 10MB or 1GiB; a full stream accepts no more (default no limit)")
 }
 
-// Resolve checks the flags and ranks them: flag, environment, context.
+// Resolve checks the flags, and applies the precedence of flag, environment and
+// context.
 func (f *Flags) Resolve(s *console.System, cmd *cobra.Command) (*Broker, error) {
 	for _, first := range []string{"user", "password"} {
 		if err := console.Exclusive(cmd, first, "token", "creds", "nkey"); err != nil {
@@ -106,7 +107,8 @@ func (f *Flags) Resolve(s *console.System, cmd *cobra.Command) (*Broker, error) 
 		}
 		r.Options = r.Options.Or(lower)
 	}
-	// JetStream has none. A cluster in a flag outranks "auto" in the environment.
+	// JetStream has no cluster ID. A cluster in a flag overrides "auto" in the
+	// environment.
 	outranked := r.clusterGiven && f.backend == "" && r.Options.Backend == broker.Auto
 	if r.Options.Cluster != "" && (r.Options.Backend == "" || outranked) {
 		r.Options.Backend = broker.STAN
@@ -120,7 +122,7 @@ func (f *Flags) Resolve(s *console.System, cmd *cobra.Command) (*Broker, error) 
 	return r, nil
 }
 
-// environment reads the variables that stand for flags.
+// environment reads the variables that correspond to flags.
 func environment(s *console.System, cmd *cobra.Command) (link.Options, error) {
 	env := link.Options{
 		Servers: s.Getenv("NATS_URL"),
@@ -150,7 +152,7 @@ func environment(s *console.System, cmd *cobra.Command) (link.Options, error) {
 	return env, nil
 }
 
-// A serverList is the value of --server: given several times, each adds to it.
+// A serverList is the value of --server, to which each further --server adds.
 type serverList struct{ list *string }
 
 func (l serverList) String() string {

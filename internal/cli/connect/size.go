@@ -12,8 +12,8 @@ type byteSize int64
 
 var errSize = errors.New("must be a number of bytes of at least 1, such as 500000, 10MB or 1GiB")
 
-// Set reads a number with or without a unit: kB, MB, GB and TB are powers of
-// 1000, as elsewhere; k, M, G and T, and KiB and so on, are powers of 1024.
+// Set parses a number with an optional unit: kB, MB, GB and TB are powers of 1000;
+// k, M, G and T, and KiB and so on, powers of 1024.
 func (b *byteSize) Set(text string) error {
 	digits := strings.TrimRight(text, "kKMGTiB")
 	n, err := strconv.ParseInt(digits, 10, 64)
@@ -51,5 +51,5 @@ func (b *byteSize) String() string {
 	return strconv.FormatInt(int64(*b), 10)
 }
 
-// Type is what --help calls it.
+// Type is the placeholder shown by --help.
 func (b *byteSize) Type() string { return "SIZE" }

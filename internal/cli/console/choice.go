@@ -6,6 +6,8 @@ import (
 	"slices"
 	"strings"
 
+	"nats-test/internal/events"
+
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 )
@@ -17,8 +19,8 @@ type choice struct {
 	words  []string
 }
 
-// AddChoice puts a flag on cmd, in f, that takes one of a few words, and completes
-// it in the shell. --help shows usage followed by choices: each is a word with an
+// AddChoice adds to f, the flags of cmd, a flag that takes one of a few words, with
+// shell completion. --help shows usage followed by choices, each a word with an
 // optional remark.
 func AddChoice(cmd *cobra.Command, f *pflag.FlagSet, value *string, name, shorthand, usage string, choices ...string) {
 	c := &choice{value: value, preset: *value}
@@ -26,7 +28,7 @@ func AddChoice(cmd *cobra.Command, f *pflag.FlagSet, value *string, name, shorth
 		word, _, _ := strings.Cut(text, " ")
 		c.words = append(c.words, word)
 	}
-	f.VarP(c, name, shorthand, usage+listed(choices))
+	f.VarP(c, name, shorthand, usage+events.Either(choices))
 	Complete(cmd, name, c.words...)
 }
 
@@ -38,10 +40,10 @@ func (c *choice) Set(text string) error {
 	return nil
 }
 
-// check refuses any other word. The default, which may be none, is always legal.
+// check refuses any other word. The default, which may be empty, is always valid.
 func (c *choice) check(text string) error {
 	if text != c.preset && !slices.Contains(c.words, text) {
-		return errors.New("must be " + listed(c.words))
+		return errors.New("must be " + events.Either(c.words))
 	}
 	return nil
 }
@@ -53,23 +55,15 @@ func (c *choice) String() string {
 	return *c.value
 }
 
-// Type makes --help show a choice as other strings.
+// Type makes --help show a choice like a string.
 func (*choice) Type() string { return "string" }
 
-// listed joins words as "a, b or c".
-func listed(words []string) string {
-	last := len(words) - 1
-	if last < 1 {
-		return strings.Join(words, "")
-	}
-	return strings.Join(words[:last], ", ") + " or " + words[last]
-}
-
-// CheckEnv checks an environment variable that stands for a flag made by AddChoice.
+// CheckEnv checks an environment variable that corresponds to a flag made by
+// AddChoice.
 func CheckEnv(cmd *cobra.Command, flag, variable, text string) error {
 	c, ok := cmd.Flag(flag).Value.(*choice)
 	if !ok {
-		panic(fmt.Sprintf("--%s is no choice", flag)) // a slip in this program
+		panic(fmt.Sprintf("--%s is no choice", flag)) // a bug in this program
 	}
 	if err := c.check(text); err != nil {
 		return Usage(cmd, "%s=%q: %w", variable, text, err)

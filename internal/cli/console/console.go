@@ -1,9 +1,8 @@
-// Package console holds everything about a terminal and a command line: streams,
-// messages, colours, escaping, kinds of flags, and the one table of errors, exit
-// codes and hints.
+// Package console is the terminal and the command line: streams, messages, colours,
+// escaping, kinds of flags, and the one table of errors, exit codes and hints.
 //
-// The package's rule: errors are printed here alone. The exit code of an error, and the
-// hint for one that is known, are in one table (exit.go).
+// The package's rule: only this package prints errors. Exit codes, and hints for
+// known errors, are in one table (reasons.go).
 package console
 
 import (
@@ -20,7 +19,7 @@ import (
 // by several goroutines.
 type Console struct {
 	Quiet  bool   // errors and warnings only
-	Before func() // clears what stands on the terminal's line; may be nil
+	Before func() // clears the line in progress on the terminal; may be nil
 
 	mu        sync.Mutex
 	out       io.Writer
@@ -38,7 +37,7 @@ func AddFlags(cmd *cobra.Command) {
 	f.BoolP("quiet", "q", false, "errors and warnings only on stderr")
 }
 
-// New returns the console of a command that runs, as its flags ask for.
+// New returns the console of a running command, with its --color and --quiet.
 func New(s *System, cmd *cobra.Command) *Console {
 	c := &Console{out: s.Stderr, program: cmd.Root().Name(), system: s}
 	c.mode, _ = cmd.Root().PersistentFlags().GetString("color")
@@ -48,8 +47,8 @@ func New(s *System, cmd *cobra.Command) *Console {
 	return c
 }
 
-// Paint returns a colour for stdout. It is off where --color or NO_COLOR ask for
-// that, or where stdout is no terminal.
+// Paint returns a colour for stdout. It is off if --color or NO_COLOR turn it off,
+// or if stdout is not a terminal.
 func (c *Console) Paint(attributes ...color.Attribute) *color.Color {
 	return c.shade(c.system.StdoutTTY, attributes...)
 }
@@ -71,11 +70,20 @@ func (c *Console) Say(format string, args ...any) {
 	}
 }
 
-// Warn prints a line in any case.
+// Warn prints a line, also with --quiet.
 func (c *Console) Warn(format string, args ...any) { c.print(fmt.Sprintf(format, args...)) }
 
-// Fail prints err, each fault of a broken contract on a line of its own, and
-// the hint for it.
+// WarnOf prints err, which does not end the command, and the hint for it.
+func (c *Console) WarnOf(err error) {
+	lines := []string{Printable(err.Error())}
+	if h := HintFor(err); h != "" {
+		lines = append(lines, c.hint.Sprint("hint: "+Printable(h)))
+	}
+	c.lines(lines)
+}
+
+// Fail prints err with its hint. Each fault of an invalid event has a line of its
+// own.
 func (c *Console) Fail(err error) {
 	lines := faultLines(err)
 	for i, l := range lines {
@@ -99,6 +107,6 @@ func (c *Console) lines(lines []string) {
 		c.Before()
 	}
 	for _, l := range lines {
-		_, _ = fmt.Fprintf(c.out, "%s: %s\n", c.program, l) // there is nobody to tell
+		_, _ = fmt.Fprintf(c.out, "%s: %s\n", c.program, l) // an error of stderr can't be reported
 	}
 }

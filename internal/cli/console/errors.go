@@ -11,7 +11,7 @@ import (
 	"nats-test/internal/events"
 )
 
-// An explainedError has a hint.
+// An explainedError is an error with a hint.
 type explainedError struct {
 	error
 	kind error // one of the errors in ends, or nil
@@ -34,7 +34,7 @@ func HasHint(err error) bool {
 	return has
 }
 
-// Usage returns an error for a command line that can't be run.
+// Usage returns a usage error of cmd.
 func Usage(cmd *cobra.Command, format string, args ...any) error {
 	return Explained(fmt.Errorf(format, args...), ErrUsage, fmt.Sprintf("see %s --help", cmd.CommandPath()))
 }
@@ -49,7 +49,7 @@ func Hinted(err error, format string, args ...any) error {
 	return Explained(err, nil, fmt.Sprintf(format, args...))
 }
 
-// A diagnosedError comes with the findings of a diagnosis, shortened to a line.
+// A diagnosedError is an error with the findings of a diagnosis, in one line.
 type diagnosedError struct {
 	error
 	line string
@@ -57,7 +57,7 @@ type diagnosedError struct {
 
 func (d *diagnosedError) Unwrap() error { return d.error }
 
-// Diagnosed returns err with the findings of a diagnosis in a line.
+// Diagnosed adds the findings of a diagnosis, in one line, to err.
 func Diagnosed(err error, line string) error { return &diagnosedError{err, line} }
 
 // HintFor returns the hint for err, which says what to type next, or "".
@@ -81,20 +81,20 @@ func HintFor(err error) string {
 		}
 	}
 	if isCatalogueError(err) {
-		return "`publish events check PATH` tells all that is wrong with a catalogue (--catalog, EVENTS_CATALOG); " +
-			"`publish events export DIR --as proto` writes one to begin with"
+		return "`publish events check PATH` lists every fault of a catalogue (--catalog, EVENTS_CATALOG); " +
+			"`publish events export DIR --as proto` writes one to start from"
 	}
 	return ""
 }
 
-// isCatalogueError reports whether a catalogue or one of its files can't be used.
+// isCatalogueError reports whether err is about a catalogue or one of its files.
 func isCatalogueError(err error) bool {
 	_, load := errors.AsType[*events.LoadError](err)
 	_, source := errors.AsType[*events.SourceError](err)
 	return load || source
 }
 
-// faultLines are the lines of an error: a head and a line for each fault, if it
+// faultLines returns the lines of an error: a heading and one line per fault, if it
 // lists several.
 func faultLines(err error) []string {
 	text, head, faults := err.Error(), "", []string(nil)
@@ -106,7 +106,7 @@ func faultLines(err error) []string {
 		}
 	} else if invalid, ok := errors.AsType[*events.InvalidError](err); ok {
 		head, _, _ = strings.Cut(text, invalid.Error())
-		head += fmt.Sprintf("the data is no %q event:", invalid.Subject)
+		head += fmt.Sprintf("the data is not a valid %q event:", invalid.Subject)
 		for _, f := range invalid.Faults {
 			faults = append(faults, "  "+f.String())
 		}

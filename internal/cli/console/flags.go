@@ -17,48 +17,42 @@ func Exclusive(cmd *cobra.Command, names ...string) error {
 			continue
 		}
 		if given != "" {
-			return Usage(cmd, "--%s and --%s exclude each other", given, name)
+			return Usage(cmd, "--%s and --%s can't be used together", given, name)
 		}
 		given = name
 	}
 	return nil
 }
 
-// Complete makes the shell offer values for a flag.
+// Complete adds shell completion of values to a flag.
 func Complete(cmd *cobra.Command, flag string, values ...string) {
 	err := cmd.RegisterFlagCompletionFunc(flag, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
 	if err != nil {
-		panic(fmt.Sprintf("completing --%s: %v", flag, err)) // no such flag: a slip in this program
+		panic(fmt.Sprintf("completing --%s: %v", flag, err)) // no such flag: a bug in this program
 	}
 }
 
-// LocalFlags returns the flags of cmd for its own options, in help order.
+// LocalFlags returns the flags of cmd itself, unsorted, for --help.
 func LocalFlags(cmd *cobra.Command) *pflag.FlagSet {
 	cmd.Flags().SortFlags = false
 	return cmd.Flags()
 }
 
-// Exactly refuses another number of arguments than one.
-func Exactly(what string) cobra.PositionalArgs {
+// Args accepts from least to most arguments.
+func Args(least, most int, noun string) cobra.PositionalArgs {
 	return func(cmd *cobra.Command, args []string) error {
-		if len(args) != 1 {
-			return Usage(cmd, "%d arguments: one %s is needed", len(args), what)
+		switch n := len(args); {
+		case n >= least && n <= most:
+			return nil
+		case least == most:
+			return Usage(cmd, "%d %s given, %d needed", n, Plural(n, noun), most)
+		default:
+			return Usage(cmd, "%d %s given, at most %d allowed", n, Plural(n, noun), most)
 		}
-		return nil
 	}
 }
 
-// AtMost refuses more than n arguments.
-func AtMost(n int, noun string) cobra.PositionalArgs {
-	return func(cmd *cobra.Command, args []string) error {
-		if len(args) > n {
-			return Usage(cmd, "%d %ss, and %d is possible", len(args), noun, n)
-		}
-		return nil
-	}
-}
-
-// FlagError says in plain words what is wrong with the flags of a command line.
+// FlagError describes errors of flags in plain words.
 func FlagError(cmd *cobra.Command, err error) error {
 	if e, ok := errors.AsType[*pflag.InvalidValueError](err); ok {
 		return Usage(cmd, "--%s %q: %s", e.GetFlag().Name, e.GetValue(), wrongValue(e))
@@ -75,7 +69,7 @@ func FlagError(cmd *cobra.Command, err error) error {
 	return Usage(cmd, "%w", err)
 }
 
-// wrongValue says what a flag's value must be.
+// wrongValue describes the values that a flag accepts.
 func wrongValue(e *pflag.InvalidValueError) string {
 	switch e.GetFlag().Value.Type() {
 	case "int":

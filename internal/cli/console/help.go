@@ -2,7 +2,6 @@ package console
 
 import (
 	"fmt"
-	"runtime/debug"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -22,8 +21,8 @@ func AddExitHelp(cmd *cobra.Command) {
 	})
 }
 
-// hideConnection hides the flags of the connection in the help of commands that
-// reach no broker.
+// hideConnection hides connection flags from the help of commands that use no
+// broker.
 func hideConnection(c *cobra.Command) {
 	offline := false
 	for at := c; at != nil; at = at.Parent() {
@@ -37,19 +36,5 @@ func hideConnection(c *cobra.Command) {
 	})
 }
 
-// ReachesNone annotates a command that reaches no broker.
+// ReachesNone annotates a command that uses no broker.
 const ReachesNone = "reaches no broker"
-
-// release is set by the linker for a released version.
-var release string
-
-// Version returns the version of the program.
-func Version() string {
-	if release != "" {
-		return release
-	}
-	if info, ok := debug.ReadBuildInfo(); ok {
-		return info.Main.Version
-	}
-	return "unknown"
-}

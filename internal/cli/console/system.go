@@ -14,22 +14,22 @@ import (
 	"nats-test/internal/cli/stdio"
 )
 
-// A System is the process as a command sees it.
+// A System is the process from a command's point of view.
 type System struct {
 	Stdin          io.Reader
 	Stdout, Stderr io.Writer
 	Getenv         func(string) string
 
-	StdinShut, StdoutShut bool // a shell closed it (<&-, >&-)
+	StdinShut, StdoutShut bool // closed by a shell (<&-, >&-)
 
-	// Which of them is a terminal.
+	// Whether each is a terminal.
 	StdinTTY, StdoutTTY, StderrTTY bool
-	// Width is how many columns stdout has, 0 if it is no terminal.
+	// Width is the number of columns of stdout, 0 if it is not a terminal.
 	Width int
 }
 
-// Process returns this process's System. Once ctx is done and nobody reads
-// stderr, the process ends: nothing more can be said.
+// Process returns the System of this process. Once ctx is done and stderr is
+// blocked, it ends the process, since no more can be reported.
 func Process(ctx context.Context) *System {
 	stdio.AllowBackground()
 	tty := func(f *os.File) bool { return isatty.IsTerminal(f.Fd()) || isatty.IsCygwinTerminal(f.Fd()) }
@@ -39,9 +39,9 @@ func Process(ctx context.Context) *System {
 		StdinTTY: tty(os.Stdin), StdoutTTY: tty(os.Stdout), StderrTTY: tty(os.Stderr),
 	}
 	if s.StdoutTTY {
-		s.Width, _, _ = term.GetSize(int(os.Stdout.Fd())) // 0 if it can't be told
+		s.Width, _, _ = term.GetSize(int(os.Stdout.Fd())) // 0 if unknown
 	}
-	if s.StdoutTTY { // on Windows, these understand colours
+	if s.StdoutTTY { // Windows needs this for colours
 		s.Stdout = colorable.NewColorable(os.Stdout)
 	}
 	if s.StderrTTY {
@@ -53,12 +53,12 @@ func Process(ctx context.Context) *System {
 	return s
 }
 
-// Secret is a user, password or token in the environment. A secret mounted from
-// a file ends in a newline, often, and none of them holds one.
+// Secret returns a user, password or token from the environment. Secrets mounted
+// from files often end in a newline, which is never part of them.
 func (s *System) Secret(name string) string { return strings.TrimRight(s.Getenv(name), "\r\n") }
 
-// Path is that of a file, with ~ for the home folder: a shell replaces it only
-// where it begins a word.
+// Path returns a file name with ~ expanded to the home folder: shells expand it
+// only at the beginning of a word.
 func (s *System) Path(name string) string {
 	if rest, ok := strings.CutPrefix(name, "~/"); ok && s.Getenv("HOME") != "" {
 		return filepath.Join(s.Getenv("HOME"), rest)

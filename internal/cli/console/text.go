@@ -11,8 +11,8 @@ import (
 )
 
 // Printable escapes characters that move the cursor, hide text or end the line:
-// control characters, bytes that are not UTF-8, and invisible marks, such as those
-// that change the direction of text. Escaped JSON means the same as before.
+// control characters, invalid UTF-8, and invisible marks such as those that change
+// the direction of text. JSON keeps its meaning.
 func Printable(s string) string {
 	if strings.IndexFunc(s, unprintable) < 0 && utf8.ValidString(s) {
 		return s
@@ -42,7 +42,7 @@ func unprintable(r rune) bool {
 	return unicode.In(r, unicode.Cc, unicode.Cf, unicode.Zl, unicode.Zp, unicode.Other_Default_Ignorable_Code_Point)
 }
 
-// Plural returns noun, a regular one, for n things.
+// Plural returns noun, which must be regular, for n things.
 func Plural(n int, noun string) string {
 	if n == 1 {
 		return noun
@@ -50,7 +50,7 @@ func Plural(n int, noun string) string {
 	return noun + "s"
 }
 
-// Clipped bounds the length of a text from a server.
+// Clipped limits the length of a server's text.
 func Clipped(s string) string {
 	const most = 200
 	if len(s) <= most {
@@ -59,11 +59,11 @@ func Clipped(s string) string {
 	return strings.ToValidUTF8(s[:most], "") + "…"
 }
 
-// Pad fills s with spaces up to width.
+// Pad appends spaces to s up to width.
 func Pad(s string, width int) string { return s + strings.Repeat(" ", max(0, width-len(s))) }
 
-// Wrap breaks text into lines of at most columns columns, between words where it
-// can; 0 or less is no limit.
+// Wrap breaks text into lines of at most columns columns, if possible between
+// words; 0 or less is no limit.
 func Wrap(text string, columns int) []string {
 	if columns <= 0 {
 		return []string{text}

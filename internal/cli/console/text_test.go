@@ -7,8 +7,8 @@ import (
 	"unicode/utf8"
 )
 
-// What is escaped for a terminal is the same JSON as before; and only what is
-// not seen is escaped.
+// JSON keeps its meaning when escaped for a terminal, and only invisible characters
+// are escaped.
 func TestPrintable(t *testing.T) {
 	t.Parallel()
 	hidden := "\a\x7f\u0085\u009b\u061c\u200b\u200d\u202e\u2028\ufeff\u3164\U000e0041"
@@ -39,7 +39,7 @@ func TestPrintable(t *testing.T) {
 	}
 }
 
-// What is printable stays as it is; everything else is escaped.
+// Printable text is unchanged; everything else is escaped.
 func FuzzPrintable(f *testing.F) {
 	for _, s := range []string{"plain", "\x1b]0;x\x07", "\u202e", "\u009b", "\xff", "日本 🎫", "a\u2028b"} {
 		f.Add(s)

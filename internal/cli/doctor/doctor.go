@@ -11,9 +11,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -28,7 +26,7 @@ import (
 	"nats-test/internal/monitor/port"
 )
 
-// stepMonitoring is the last step, which is not part of a connection.
+// stepMonitoring is the last step; it is not part of a connection.
 const stepMonitoring steps.Step = "monitoring"
 
 // A doctor is one run of listen doctor.
@@ -40,9 +38,9 @@ type doctor struct {
 	output string
 	show   func(steps.Finding) error
 	stop   context.CancelFunc
-	broken error // of stdout
+	broken error // the error of stdout
 	faults int   // so far
-	first  error // that of the first
+	first  error // the first fault
 	hints  map[error]string
 
 	reached []string // IDs of the servers that greeted
@@ -53,16 +51,16 @@ func New(s *console.System, flags *connect.Flags, k *catalog.Catalogue) *cobra.C
 	d := &doctor{flags: flags, output: "text", Catalogue: k, hints: make(map[error]string)}
 	cmd := &cobra.Command{
 		Use:   "doctor [SUBJECT...]",
-		Short: "say step by step how the connection goes, and what to type where it does not",
-		Long: `doctor goes through the steps of a connection and says what it finds: the
+		Short: "check the connection step by step, and say how to fix each fault",
+		Long: `doctor goes through the steps of a connection and shows the result of each: the
 server's name, TCP, its greeting, TLS, the log-in, the NATS Streaming cluster,
-JetStream, the streams of the subjects (without any: all of the catalogue), and
-the monitoring port. It changes nothing at the broker.
+JetStream, the streams of the subjects (default: all of the catalogue), and the
+monitoring port. It changes nothing at the broker.
 
-Each step is ok, a fault, none (not there, and not needed) or unknown (could
-not be found out). The exit code is 0 if a publish and a listen would work; else
-it is theirs, and the first fault is told again, with what to type.
-With several servers each is told, and one that works is enough.`,
+Each step is ok, a fault, none (missing, but not needed) or unknown (could not be
+checked). The exit code is 0 if publish and listen would work; otherwise it is
+theirs, and the first fault is repeated with a hint. With several servers, each is
+shown, and one that works is enough.`,
 		Example: `  listen doctor
   listen doctor ticket:created --server nats://127.0.0.1:4222 --cluster ticketing
   listen doctor --context production -o json | jq 'select(.state == "fault")'
@@ -84,7 +82,7 @@ With several servers each is told, and one that works is enough.`,
 			} else {
 				sheet := newTextWriter(s, tell, len(d.Options.Hosts()) > 1)
 				d.show = func(f steps.Finding) error {
-					if f.Err != nil && d.faults == 1 { // its hint is told in the end
+					if f.Err != nil && d.faults == 1 { // its hint is printed at the end
 						f.Hint = ""
 					}
 					return sheet.show(f)
@@ -97,8 +95,8 @@ With several servers each is told, and one that works is enough.`,
 	return cmd
 }
 
-// subjects are those asked for, or those of the catalogue. Any legal one will
-// do: whether the catalogue has it makes no difference to a broker.
+// subjects returns the subjects given, or those of the catalogue. They need not be
+// in the catalogue, since that makes no difference to a broker.
 func (d *doctor) subjects(s *console.System, args []string) ([]string, error) {
 	var subjects []string
 	add := func(subject string) error {
@@ -128,7 +126,7 @@ func (d *doctor) subjects(s *console.System, args []string) ([]string, error) {
 	}
 	for _, a := range args {
 		next := add
-		if strings.Contains(a, "*") && !strings.ContainsAny(a, `>?[\`) {
+		if broker.IsPattern(a) {
 			next = addAll
 		}
 		if err := next(a); err != nil {
@@ -150,29 +148,22 @@ func (d *doctor) run(ctx context.Context, tell *console.Console, subjects []stri
 	switch {
 	case d.broken != nil:
 		return d.broken
-	case ctx.Err() != nil && d.first != nil: // its hint was to be told in the end
-		return console.Hinted(fmt.Errorf("%w before all steps were looked at; the first fault: %s", console.ErrInterrupted, d.first.Error()), "%s", d.hints[d.first])
+	case ctx.Err() != nil && d.first != nil: // its hint was due at the end
+		return console.Hinted(fmt.Errorf("%w before all steps were checked; the first fault: %s", console.ErrInterrupted, d.first.Error()), "%s", d.hints[d.first])
 	case ctx.Err() != nil:
-		return fmt.Errorf("%w before all steps were looked at: whether a publish and a listen would work is not known", console.ErrInterrupted)
+		return fmt.Errorf("%w before all steps were checked: whether a publish and a listen would work is not known", console.ErrInterrupted)
 	}
 	if d.first != nil && (found.Fault == nil || !errors.Is(found.Fault.Err, d.first)) {
-		tell.Fail(console.Hinted(d.first, "%s", d.hints[d.first])) // of a server that another one stands in for
+		tell.Fail(console.Hinted(d.first, "%s", d.hints[d.first])) // the fault of a server that another one replaced
 	}
 	if found.Fault == nil {
-		tell.Say("a publish and a listen would work: %s at %s", title(found.Backend), found.Server)
+		tell.Say("a publish and a listen would work: %s at %s", connect.Title(found.Backend), found.Server)
 		return nil
 	}
 	return console.Hinted(found.Fault.Err, "%s", d.hints[found.Fault.Err])
 }
 
-func title(b broker.Backend) string {
-	if b == broker.JetStream {
-		return "JetStream"
-	}
-	return "NATS Streaming"
-}
-
-// tell prints one finding. It stops the diagnosis once stdout fails.
+// tell prints a finding. It stops the diagnosis if stdout fails.
 func (d *doctor) tell(ctx context.Context, f steps.Finding) {
 	if d.broken != nil {
 		return
@@ -201,8 +192,8 @@ func (d *doctor) hint(ctx context.Context, f steps.Finding) string {
 }
 
 // howToMonitor is the hint for a missing monitoring port.
-const howToMonitor = "open it with -m 8222 at the server's start, forward it from Kubernetes with make pf MONITOR=1, " +
-	"or say where it is with --monitor URL (NATS_MONITOR_URL)"
+const howToMonitor = "start the server with -m 8222, forward the port from Kubernetes with make pf MONITOR=1, " +
+	"or set --monitor URL (NATS_MONITOR_URL)"
 
 // monitoring checks which server the monitoring port belongs to. Neither publish
 // nor listen needs one.
@@ -216,24 +207,21 @@ func (d *doctor) monitoring(ctx context.Context, found steps.Diagnosis) steps.Fi
 	case errors.Is(err, port.ErrForeign):
 		f.What, f.Hint = fmt.Sprintf("%s answers, but it is %s", base, console.Clipped(err.Error())), howToMonitor
 	case errors.As(err, new(x509.UnknownAuthorityError)):
-		f.What, f.Hint = base+" shows a certificate whose authority is not trusted here", "name the file with its authority: --tlsca FILE (NATS_CA)"
+		f.What, f.Hint = base+" has a certificate from a CA that is not trusted here", "name the file with the CA: --tlsca FILE (NATS_CA)"
 	case err != nil:
-		if u, ok := errors.AsType[*url.Error](err); ok {
-			err = u.Err
-		}
-		f.What, f.Hint = fmt.Sprintf("%s does not answer (%v): publish and listen do without, `listen status` on NATS Streaming does not", base, err), ""
+		f.What, f.Hint = fmt.Sprintf("%s does not answer (%s): publish and listen do without, `listen status` on NATS Streaming does not", base, port.Reason(err)), ""
 		if reached { // else there is something else to mend first
 			f.Hint = howToMonitor
 		}
 	case !reached:
 		f.State = steps.StateUnknown
-		f.What = fmt.Sprintf("%s is that of the server %q; whether it is this one can't be told", base, console.Clipped(about.Name))
+		f.What = fmt.Sprintf("%s belongs to the server %q; whether that is this one is not known", base, console.Clipped(about.Name))
 	case !slices.Contains(found.Servers, about.ID):
-		f.What = fmt.Sprintf("%s is that of another server, %q", base, console.Clipped(about.Name))
+		f.What = fmt.Sprintf("%s belongs to another server, %q", base, console.Clipped(about.Name))
 		f.Hint = "check --monitor (NATS_MONITOR_URL) and --server: both should lead to the same server"
 	case found.Backend == broker.STAN && about.Streaming == "":
 		f.State = steps.StateOK
-		f.What = base + " belongs to this server, but tells nothing of NATS Streaming, whose own monitoring port is elsewhere; `listen status` needs that"
+		f.What = base + " belongs to this server, but has nothing about NATS Streaming, which has a monitoring port of its own; `listen status` needs that one"
 		f.Hint = howToMonitor
 	default:
 		f.State, f.What = steps.StateOK, base+" belongs to this server"

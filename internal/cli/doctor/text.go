@@ -12,12 +12,12 @@ import (
 	steps "nats-test/internal/conn/doctor"
 )
 
-// A textWriter shows findings to people, a line each.
+// A textWriter prints findings for people, one per line.
 type textWriter struct {
 	out     io.Writer
 	width   int // columns, 0 for no limit
 	several bool
-	server  string // the one of the last line
+	server  string // of the previous line
 	colors  map[steps.State]*color.Color
 }
 
@@ -30,19 +30,20 @@ func newTextWriter(s *console.System, tell *console.Console, several bool) *text
 	}}
 }
 
-// The columns: state and step. On a narrow terminal there are none.
+// The columns for state and step. A narrow terminal has none.
 const (
 	stateColumn = len("unknown") + 1
 	stepColumn  = len("monitoring") + 2
 	narrow      = 60
 )
 
-// names are the steps as people write them.
+// names are the displayed names of steps.
 var names = map[steps.Step]string{
 	steps.StepTCP: "TCP", steps.StepNATS: "NATS", steps.StepTLS: "TLS", steps.StepJetStream: "JetStream",
 }
 
-// show writes a finding, and its hint on a line of its own. Its state is a word, so that nothing hangs on colour.
+// show prints a finding, and its hint on a line of its own. The state is a word, so
+// nothing depends on colour.
 func (s *textWriter) show(f steps.Finding) error {
 	var b strings.Builder
 	if s.several && f.Server != "" && f.Server != s.server {

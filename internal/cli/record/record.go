@@ -1,7 +1,7 @@
-// Package record is how listen prints an event, as text, JSON or bytes, and how
-// publish reads such a record again.
+// Package record formats events as listen prints them, in text, JSON or bytes, and
+// reads such records for publish.
 //
-// The package's rule: on a terminal, nothing is printed that it would obey.
+// The package's rule: control sequences never reach a terminal.
 package record
 
 import (
@@ -39,11 +39,11 @@ func Compact(data []byte) []byte {
 	return b.Bytes()
 }
 
-// IsJSON reports whether data can stand in a JSON document as it is.
+// IsJSON reports whether data can be embedded in JSON unchanged.
 func IsJSON(data []byte) bool { return json.Valid(data) && utf8.Valid(data) }
 
-// Unwrap returns the data inside a record of `listen -o json`, and other data
-// as it is. A record of another subject is refused.
+// Unwrap returns the data of a record of `listen -o json`, and any other data
+// unchanged. A record of another subject is an error.
 func Unwrap(data []byte, subject string) ([]byte, error) {
 	if !bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte(`{"subject":`)) {
 		return data, nil
@@ -59,7 +59,7 @@ func Unwrap(data []byte, subject string) ([]byte, error) {
 	d.DisallowUnknownFields()
 	err := d.Decode(&record)
 	if err != nil || record.Subject == nil || record.Sequence == nil || record.Time == nil || record.Deliveries == nil || record.Data == nil {
-		return data, nil // no record: the contract will say what is wrong with it
+		return data, nil // not a record: the contract reports its faults
 	}
 	if *record.Subject != subject {
 		return nil, console.Broken("a record of subject %q can't be published to %q", *record.Subject, subject)
@@ -71,8 +71,8 @@ func Unwrap(data []byte, subject string) ([]byte, error) {
 // data is the message's data as compact JSON, nil if it is not JSON.
 type Format func(out []byte, m *broker.Message, data []byte) []byte
 
-// FormatOf returns the format of listen's --output. safe escapes what a
-// terminal would obey.
+// FormatOf returns the format named by listen's --output. safe escapes control
+// sequences.
 func FormatOf(output string, safe bool, style Style) Format {
 	switch output {
 	case "json":
@@ -95,7 +95,7 @@ func FormatOf(output string, safe bool, style Style) Format {
 	return style.appendText
 }
 
-// A Style colours the parts of a line of text.
+// A Style colours the parts of a text line.
 type Style struct {
 	Number, Subject, Again func(a ...any) string
 }

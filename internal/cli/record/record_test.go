@@ -12,7 +12,7 @@ import (
 	"nats-test/internal/conn/broker"
 )
 
-// A record is one line of JSON, whatever it holds, and reads back.
+// A record is one line of JSON for any event, and can be read back.
 func FuzzRecord(f *testing.F) {
 	f.Add("ticket:created", uint64(1), []byte(`{"id":"1"}`), 1)
 	f.Add("a\"b", uint64(1<<63), []byte("\x1b[31m\x00\xff"), 3)
@@ -41,7 +41,7 @@ func FuzzRecord(f *testing.F) {
 	})
 }
 
-// What only looks like a record is an event's data, for its contract to judge.
+// Data that only resembles a record is an event's data, checked by its contract.
 func TestUnwrapNoRecord(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{

@@ -7,6 +7,7 @@ package source
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,16 +16,18 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"nats-test/internal/cli/console"
 	"nats-test/internal/cli/stdio"
 	"nats-test/internal/events"
 )
 
 // A Source gives the data of one event after the other, then [io.EOF]. The
-// data is valid until the next call. where names the place for people; it is
-// "" where there is just one.
+// data is valid until the next call. line is where it stands in the input, from
+// 1 on; 0 where there is just one event.
 type Source interface {
-	Next() (data []byte, where string, err error)
+	Next() (data []byte, line int, err error)
 }
 
 // maxEvent is the largest event that is read, in bytes, white space included.
@@ -65,9 +68,9 @@ type Repeated struct {
 	Left int
 }
 
-func (r *Repeated) Next() ([]byte, string, error) {
+func (r *Repeated) Next() ([]byte, int, error) {
 	if r.Left == 0 {
-		return nil, "", io.EOF
+		return nil, 0, io.EOF
 	}
 	r.Left--
 	var err error
@@ -75,7 +78,7 @@ func (r *Repeated) Next() ([]byte, string, error) {
 		r.data, err = r.Load()
 		r.Load = nil
 	}
-	return r.data, "", err
+	return r.data, 0, err
 }
 
 // prompt is one event at once, and again at each "rs" or empty line.
@@ -91,7 +94,7 @@ func NewPrompt(load func() ([]byte, error), in io.Reader, say func(format string
 	return &prompt{Repeated: Repeated{Load: load, Left: -1}, lines: bufio.NewScanner(in), say: say}
 }
 
-func (p *prompt) Next() ([]byte, string, error) {
+func (p *prompt) Next() ([]byte, int, error) {
 	if !p.begun {
 		p.begun = true
 		return p.Repeated.Next()
@@ -104,9 +107,9 @@ func (p *prompt) Next() ([]byte, string, error) {
 		p.say("%s is ignored: rs or Enter publishes again, Ctrl-D ends", console.Clipped(strconv.Quote(word)))
 	}
 	if err := p.lines.Err(); err != nil {
-		return nil, "", unreadStdin(err)
+		return nil, 0, unreadStdin(err)
 	}
-	return nil, "", io.EOF
+	return nil, 0, io.EOF
 }
 
 // lines has an event on every line that is not empty.
@@ -122,63 +125,66 @@ func NewLines(in io.Reader) Source {
 	return &lines{in: s}
 }
 
-func (l *lines) Next() ([]byte, string, error) {
+func (l *lines) Next() ([]byte, int, error) {
 	for l.in.Scan() {
 		l.n++
 		if len(l.in.Bytes()) > 0 {
-			return l.in.Bytes(), fmt.Sprintf("line %d", l.n), nil
+			return l.in.Bytes(), l.n, nil
 		}
 	}
 	switch err := l.in.Err(); {
 	case errors.Is(err, bufio.ErrTooLong):
-		return nil, fmt.Sprintf("line %d", l.n+1), errLongEvent
+		return nil, l.n + 1, errLongEvent
 	case err != nil:
-		return nil, "", unreadStdin(err)
+		return nil, 0, unreadStdin(err)
 	}
-	return nil, "", io.EOF
+	return nil, 0, io.EOF
 }
 
 // values is a stream of JSON values, however they are spread over lines.
 type values struct {
 	in  *lineReader
-	dec *json.Decoder
-	raw json.RawMessage
+	dec *jsontext.Decoder
 }
 
-// NewValues returns an event for each JSON value, however they are spread over lines.
+// NewValues returns an event for each JSON value, however they are spread over
+// lines. Duplicate names and bytes that are not UTF-8 are left to the contract.
 func NewValues(in io.Reader) Source {
 	counted := &lineReader{in: in}
-	return &values{in: counted, dec: json.NewDecoder(counted)}
+	return &values{in: counted, dec: jsontext.NewDecoder(counted, jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true))}
 }
 
-func (v *values) Next() ([]byte, string, error) {
-	v.raw = v.raw[:0]
-	err := v.dec.Decode(&v.raw)
-	var syntax *json.SyntaxError
+func (v *values) Next() ([]byte, int, error) {
+	raw, err := v.dec.ReadValue()
+	var syntax *jsontext.SyntacticError
 	switch {
 	case err == nil:
 		end := v.dec.InputOffset()
 		v.in.consumed = end
-		return v.raw, v.in.at(end - int64(len(v.raw))), nil
-	case err == io.EOF:
-		return nil, "", io.EOF
+		return raw, v.in.at(end - int64(len(raw))), nil
+	case errors.Is(err, io.EOF):
+		return nil, 0, io.EOF
 	case errors.Is(err, errLongEvent):
-		return nil, v.in.at(v.in.consumed + 1), err
+		return nil, v.in.at(v.in.consumed + 1), errLongEvent
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return nil, v.in.at(v.in.read - 1), console.Broken("not JSON: the input ends in the middle of a value")
 	case errors.As(err, &syntax):
-		return nil, v.in.at(syntax.Offset - 1), v.problem(syntax)
+		at, err := v.problem(syntax)
+		return nil, v.in.at(at), err
 	}
-	return nil, "", unreadStdin(err)
+	return nil, 0, unreadStdin(err)
 }
 
-// problem says why the input is no JSON.
-func (v *values) problem(syntax *json.SyntaxError) error {
-	unread, err := io.ReadAll(v.dec.Buffered())
-	if odd := events.NotPlain(unread, int(syntax.Offset-1-v.dec.InputOffset())); err == nil && odd != "" {
-		return console.Broken("not JSON: %s", odd)
+// problem returns where the input is not JSON, and why.
+func (v *values) problem(syntax *jsontext.SyntacticError) (at int64, err error) {
+	unread := v.dec.UnreadBuffer()
+	var known *json.SyntaxError
+	if !errors.As(json.NewDecoder(bytes.NewReader(unread)).Decode(new(json.RawMessage)), &known) {
+		return syntax.ByteOffset, console.Broken("not JSON: %w", syntax.Err)
 	}
-	return console.Broken("not JSON: %w", syntax)
+	offset := known.Offset - 1
+	problem := cmp.Or(events.NotPlain(unread, int(offset)), events.PlainSyntax(known))
+	return v.dec.InputOffset() + offset, console.Broken("not JSON: %s", problem)
 }
 
 // A lineReader knows the line of each byte that went through it and is not
@@ -208,13 +214,13 @@ func (l *lineReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// at names the line of the byte at offset, which must not go backwards.
-func (l *lineReader) at(offset int64) string {
+// at returns the line of the byte at offset, which must not go backwards.
+func (l *lineReader) at(offset int64) int {
 	passed := 0
 	for passed < len(l.breaks) && l.breaks[passed] < offset {
 		passed++
 	}
 	l.line += passed
 	l.breaks = append(l.breaks[:0], l.breaks[passed:]...)
-	return fmt.Sprintf("line %d", l.line+1)
+	return l.line + 1
 }

@@ -26,21 +26,21 @@ type Templated struct {
 	n      int
 }
 
-func (t *Templated) Next() ([]byte, string, error) {
-	data, where, err := t.Source.Next()
+func (t *Templated) Next() ([]byte, int, error) {
+	data, line, err := t.Source.Next()
 	if err != nil {
-		return nil, where, err
+		return nil, line, err
 	}
 	if t.parsed == nil || t.text != string(data) {
 		t.text = string(data)
 		if t.parsed, err = parseTemplate(t.text); err != nil {
-			return nil, where, err
+			return nil, line, err
 		}
 	}
 	t.n++
 	t.out.Reset()
 	err = expand(t.parsed, &t.out, t.n)
-	return t.out.Bytes(), where, err
+	return t.out.Bytes(), line, err
 }
 
 // parseTemplate parses a template for --template. Go's text/template could call

@@ -25,16 +25,16 @@ func NewEvict(s *console.System, flags *connect.Flags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "evict CLIENT-ID",
 		Short: "close a dead client of NATS Streaming, so that others get its events at once",
-		Long: `evict closes the session of a client that is dead, as the server does when the
-client's heartbeats have failed: what it holds unacked goes to others at once, and
-durable positions stay. It refuses a client that answers, or that may just hang,
-unless --force is given: such a one is cut off, and what it has in hand is handled
+		Long: `evict closes the session of a dead client, as the server does when the client's
+heartbeats have failed: its unacked events go to others at once, and durable
+positions stay. It refuses a client that answers, or that may only hang, unless
+--force is given: such a client is cut off, and its events in progress are handled
 twice.
 
-JetStream has no clients: there, what a dead member holds comes again after the
-ack wait.`,
+JetStream has no clients: there, the events of a dead member are redelivered after
+the ack wait.`,
 		Example: `  listen evict listen-3f1c9c9e-7c0e-4e0e-8d55-0d4e2b1d7c11`,
-		Args:    console.Exactly("client ID"),
+		Args:    console.Args(1, 1, "client ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			b, err := flags.Resolve(s, cmd)
 			if err != nil {
@@ -46,17 +46,17 @@ ack wait.`,
 			return evict(cmd.Context(), s, view{b}, console.New(s, cmd), args[0], force)
 		},
 	}
-	console.LocalFlags(cmd).BoolVar(&force, "force", false, "also one that is alive, or can't be asked")
+	console.LocalFlags(cmd).BoolVar(&force, "force", false, "also close a client that is alive, or that can't be asked")
 	return cmd
 }
 
-// evictPatience is how long a client that looks dead is asked again: one whose
-// connection broke may be on its way back (stan.go and node-nats-streaming
-// connect again after 2 s).
+// evictPatience is how long evict waits for a client that looks dead: if its
+// connection broke, it may be reconnecting (stan.go and node-nats-streaming
+// reconnect after 2 s).
 const evictPatience = 4 * time.Second
 
 func evict(ctx context.Context, s *console.System, v view, tell *console.Console, id string, force bool) (err error) {
-	asked := false // the server, to close it
+	asked := false // whether the server was asked to close it
 	defer func() {
 		if err = console.CutShort(ctx, err, "client %q was not closed", id); asked && errors.Is(err, console.ErrInterrupted) {
 			err = console.Hinted(fmt.Errorf("%w: whether client %q was closed is not known", console.ErrInterrupted, id), "`listen status` shows whether it is there")
@@ -68,18 +68,18 @@ func evict(ctx context.Context, s *console.System, v view, tell *console.Console
 	}
 	defer observer.Close()
 	if !observer.Traits().Clients {
-		return console.Hinted(errors.New("JetStream has no clients that could be closed"),
-			"what a dead member holds comes again after the ack wait")
+		return console.Hinted(errors.New("JetStream has no clients to close"),
+			"events of a dead member are redelivered after the ack wait")
 	}
-	visit, err := observer.Visit(ctx)
+	temp, err := observer.TempClient(ctx)
 	if err != nil {
 		return err
 	}
-	defer visit.Leave()
+	defer temp.Leave()
 	client := &streaming.Client{ID: id}
 	if from := v.streaming(observer); !force {
-		client, err = v.deadClient(ctx, from, visit, tell, id)
-	} else if v.sameServer(ctx, from, visit) == nil { // else it does not know what the client holds
+		client, err = v.deadClient(ctx, from, temp, tell, id)
+	} else if v.sameServer(ctx, from, temp) == nil { // else it does not know what the client holds
 		if known, asking := from.Client(ctx, id); asking == nil {
 			client = known
 		}
@@ -95,16 +95,16 @@ func evict(ctx context.Context, s *console.System, v view, tell *console.Console
 		return ctx.Err()
 	}
 	tell.Say("closing client %s of the cluster %s at %s", id, cmp.Or(v.Options.Cluster, link.DefaultCluster), v.Options.Where())
-	closing := visit.EvictDead // by the server's own word
+	closing := temp.EvictDead // by the server's own word
 	if force {
-		closing = visit.Evict
+		closing = temp.Evict
 	}
 	asked = true
 	switch err := closing(ctx, id); {
 	case errors.Is(err, broker.ErrNoClient):
-		return console.Hinted(err, "`listen status` shows who is there")
+		return console.Hinted(err, "`listen status` lists the clients")
 	case errors.Is(err, broker.ErrClientIDTaken):
-		return console.Hinted(fmt.Errorf("client %q is alive: it answered its server, whatever the monitoring port says", id), stopOrForce)
+		return console.Hinted(fmt.Errorf("client %q is alive: it answered the server's heartbeat", id), stopOrForce)
 	case err != nil:
 		return err
 	case !force:
@@ -116,25 +116,25 @@ func evict(ctx context.Context, s *console.System, v view, tell *console.Console
 	return err
 }
 
-// isClosed returns an error if a client that was closed is still known, or if
-// that can't be told.
+// isClosed returns an error if a closed client is still known, or if that can't be
+// determined.
 func (v view) isClosed(ctx context.Context, from *streaming.Reader, id string) error {
 	switch _, err := from.Client(ctx, id); {
 	case errors.Is(err, streaming.ErrNoClient):
 		return nil
 	case err == nil:
-		return console.Hinted(fmt.Errorf("client %q was not closed: the server still has one of that ID", id), "`listen status` shows who is there")
+		return console.Hinted(fmt.Errorf("client %q was not closed: the server still has one of that ID", id), "`listen status` lists the clients")
 	default:
 		return v.explainMonitor(fmt.Errorf("asking whether client %q is closed: %w", id, err), from)
 	}
 }
 
-// errClosedMeanwhile: the server itself closed the client.
+// errClosedMeanwhile is returned when the server closed the client itself.
 var errClosedMeanwhile = errors.New("closed meanwhile")
 
 // deadClient returns a client that is dead for sure, or an error.
-func (v view) deadClient(ctx context.Context, from *streaming.Reader, visit *conn.Visit, tell *console.Console, id string) (*streaming.Client, error) {
-	if err := v.sameServer(ctx, from, visit); err != nil {
+func (v view) deadClient(ctx context.Context, from *streaming.Reader, temp *conn.TempClient, tell *console.Console, id string) (*streaming.Client, error) {
+	if err := v.sameServer(ctx, from, temp); err != nil {
 		return nil, err
 	}
 	for begin, seen := time.Now(), false; ; seen = true {
@@ -143,7 +143,7 @@ func (v view) deadClient(ctx context.Context, from *streaming.Reader, visit *con
 		case errors.Is(err, streaming.ErrNoClient) && seen:
 			return nil, errClosedMeanwhile
 		case errors.Is(err, streaming.ErrNoClient):
-			return nil, console.Hinted(fmt.Errorf("client %q: %w", id, err), "`listen status` shows who is there")
+			return nil, console.Hinted(fmt.Errorf("client %q: %w", id, err), "`listen status` lists the clients")
 		case err != nil:
 			return nil, v.explainMonitor(fmt.Errorf("asking whether client %q is alive: %w", id, err), from)
 		case client.State != monitor.Dead:
@@ -152,7 +152,7 @@ func (v view) deadClient(ctx context.Context, from *streaming.Reader, visit *con
 			return client, nil
 		}
 		if !seen {
-			tell.Say("client %s does not answer; it is asked for %v more, since it may be connecting again", id, evictPatience)
+			tell.Say("client %s does not answer; asking it for another %v, since it may be reconnecting", id, evictPatience)
 		}
 		if !console.Pause(ctx, 2*doubtEvery) {
 			return nil, ctx.Err()
@@ -162,8 +162,8 @@ func (v view) deadClient(ctx context.Context, from *streaming.Reader, visit *con
 
 // sameServer refuses a monitoring port of another server than the one connected
 // to, which may have a cluster of the same ID: the clients there are others.
-func (v view) sameServer(ctx context.Context, from *streaming.Reader, visit *conn.Visit) error {
-	known, err := from.Knows(ctx, visit.ID, visit.Inbox)
+func (v view) sameServer(ctx context.Context, from *streaming.Reader, temp *conn.TempClient) error {
+	known, err := from.Knows(ctx, temp.ID, temp.Inbox)
 	if err != nil {
 		return v.explainMonitor(err, from)
 	}
@@ -174,19 +174,19 @@ func (v view) sameServer(ctx context.Context, from *streaming.Reader, visit *con
 	return nil
 }
 
-// stillThere refuses to close a client that is not dead for sure.
+// stillThere returns the error for a client that is not certainly dead.
 func stillThere(client *streaming.Client) error {
 	text := map[monitor.State]string{
 		monitor.Alive:   "is alive: it answered its heartbeat",
-		monitor.Hung:    "hangs, or is cut off, but its connection is there: it may come back",
+		monitor.Hung:    "hangs, or is cut off, but is still connected: it may come back",
 		monitor.Unasked: "can't be asked whether it is alive",
 	}[client.State]
 	return console.Hinted(fmt.Errorf("client %q %s", client.ID, text), stopOrForce)
 }
 
-const stopOrForce = "stop it, or close it all the same with --force"
+const stopOrForce = "stop it, or close it anyway with --force"
 
-// holdings says which events of a closed client can go to others.
+// holdings lists the events of a closed client that go to others.
 func holdings(c *streaming.Client) string {
 	var parts []string
 	for _, h := range c.Holds {

@@ -39,12 +39,13 @@ func NewForget(s *console.System, flags *connect.Flags) *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "forget SUBJECT (--group NAME [--durable NAME] | --durable NAME)",
 		Short: "delete the position of a durable, so that its next listener begins anew",
-		Long: `forget deletes how far a durable has come on a subject. It shows first which events
-would come again, and asks; without a terminal it needs --yes. Whoever shares the
-position must have stopped. (Closing a listener never deletes its position.)`,
+		Long: `forget deletes the position of a durable on a subject. It first shows which events
+would be delivered again, and asks; without a terminal it needs --yes. All members
+that share the position must have stopped. (Closing a listener never deletes its
+position.)`,
 		Example: `  listen forget --group orders-service-queue-group ticket:created
   listen forget --durable audit ticket:created --yes`,
-		Args: console.Exactly("subject"),
+		Args: console.Args(1, 1, "subject"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.subject = args[0]
 			if err := o.check(s, cmd); err != nil {
@@ -71,14 +72,14 @@ func (o *forgetOptions) check(s *console.System, cmd *cobra.Command) error {
 	}
 	switch {
 	case o.Durable == "":
-		return console.Usage(cmd, "--group or --durable names the position that is to be forgotten")
+		return console.Usage(cmd, "no position to forget: name it with --group or --durable")
 	case !o.yes && !s.StdinTTY:
-		return console.Usage(cmd, "forgetting a position can't be undone: --yes is needed where no terminal can be asked")
+		return console.Usage(cmd, "forgetting a position can't be undone: without a terminal to confirm it, give --yes")
 	}
 	return nil
 }
 
-// who names the position.
+// who describes the group or durable.
 func (o *forgetOptions) who() string {
 	if o.Group == "" {
 		return "durable " + o.Durable
@@ -90,7 +91,7 @@ func (o *forgetOptions) who() string {
 }
 
 func forget(ctx context.Context, s *console.System, tell *console.Console, o *forgetOptions) (err error) {
-	asked := false // the broker, to forget it
+	asked := false // whether the broker was asked to forget it
 	defer func() {
 		if err = console.CutShort(ctx, err, "nothing was forgotten"); asked && errors.Is(err, console.ErrInterrupted) {
 			err = console.Hinted(fmt.Errorf("%w: whether %s of %s was forgotten is not known", console.ErrInterrupted, strings.TrimSuffix(o.who(), ","), o.subject),
@@ -103,15 +104,15 @@ func forget(ctx context.Context, s *console.System, tell *console.Console, o *fo
 	}
 	defer observer.Close()
 	if o.Options.ClientID == "" && o.Group == "" {
-		o.Options.ClientID = o.ClientID() // the durable's, on NATS Streaming
+		o.Options.ClientID = o.ClientID() // derived from the durable, on NATS Streaming
 	}
 	sub := broker.Subscription{Subject: o.subject, Group: o.Group, Durable: o.Durable}
-	var visit *conn.Visit
+	var temp *conn.TempClient
 	if server, ok := from.(*streaming.Reader); ok {
-		if visit, err = o.visit(ctx, observer, server, broker.NewClientID("visit")); err != nil {
+		if temp, err = o.register(ctx, observer, server, broker.NewClientID("temp")); err != nil {
 			return err
 		}
-		defer visit.Leave()
+		defer temp.Leave()
 	} else if o.stream, err = observer.StreamOf(ctx, o.subject); errors.Is(err, broker.ErrNoStream) {
 		return o.notThere()
 	} else if err != nil {
@@ -125,10 +126,10 @@ func forget(ctx context.Context, s *console.System, tell *console.Console, o *fo
 	if err != nil {
 		return o.explainMonitor(err, from)
 	}
-	tell.Warn("%s of %s has come to #%d, %d of them unacked. Once it is forgotten, a new listener begins where --deliver says: "+
-		"with all, the default, %d %s up to #%d come, also those that it had got",
+	tell.Warn("%s of %s is at #%d, with %d unacked. Once it is forgotten, a new listener starts where --deliver says: "+
+		"with all, the default, it gets %d %s up to #%d, including those already handled",
 		o.who(), o.subject, position.Delivered, position.Unacked, replay, console.Plural(int(replay), "event"), position.Delivered)
-	tell.Warn("what is deleted is %s at %s", o.what(position), o.Options.Where())
+	tell.Warn("this deletes %s at %s", o.what(position), o.Options.Where())
 	if !o.yes && !ask(ctx, s, tell) {
 		return errors.New("nothing was forgotten")
 	}
@@ -136,31 +137,31 @@ func forget(ctx context.Context, s *console.System, tell *console.Console, o *fo
 		return ctx.Err()
 	}
 	asked = true
-	if err := o.remove(ctx, observer, from, sub, visit, position); err != nil {
+	if err := o.remove(ctx, observer, from, sub, temp, position); err != nil {
 		return err
 	}
 	if _, left, err := o.current(ctx, from, sub); err != nil || left != nil {
-		return console.Hinted(fmt.Errorf("%s of %s was not forgotten for sure: somebody joined meanwhile, or it can't be looked at", o.who(), o.subject),
+		return console.Hinted(fmt.Errorf("whether %s of %s was forgotten is not known: a member joined meanwhile, or its state can't be read", o.who(), o.subject),
 			"`listen status %s` shows it", shellescape.Quote(o.subject))
 	}
 	_, err = fmt.Fprintf(s.Stdout, "Position of %s on %s forgotten\n", console.Printable(strings.TrimSuffix(o.who(), ",")), console.Printable(o.subject))
 	return err
 }
 
-// visit registers with the server that the monitoring port belongs to.
-func (o *forgetOptions) visit(ctx context.Context, observer *conn.Observer, from *streaming.Reader, id string) (*conn.Visit, error) {
-	visit, err := observer.VisitAs(ctx, id)
+// register registers a client with the server that the monitoring port belongs to.
+func (o *forgetOptions) register(ctx context.Context, observer *conn.Observer, from *streaming.Reader, id string) (*conn.TempClient, error) {
+	temp, err := observer.TempClientAs(ctx, id)
 	if err != nil {
 		return nil, err
 	}
-	if err := o.sameServer(ctx, from, visit); err != nil {
-		visit.Leave()
+	if err := o.sameServer(ctx, from, temp); err != nil {
+		temp.Leave()
 		return nil, err
 	}
-	return visit, nil
+	return temp, nil
 }
 
-// what describes the position as the broker stores it.
+// what describes the position as stored by the broker.
 func (o *forgetOptions) what(p *monitor.Subscription) string {
 	switch {
 	case p.Consumer != "":
@@ -172,28 +173,28 @@ func (o *forgetOptions) what(p *monitor.Subscription) string {
 }
 
 // remove deletes the position that was shown, if it still is as it was.
-func (o *forgetOptions) remove(ctx context.Context, observer *conn.Observer, from reader, sub broker.Subscription, visit *conn.Visit, shown *monitor.Subscription) error {
+func (o *forgetOptions) remove(ctx context.Context, observer *conn.Observer, from reader, sub broker.Subscription, temp *conn.TempClient, shown *monitor.Subscription) error {
 	if server, ok := from.(*streaming.Reader); ok && o.Group == "" {
-		own, err := o.visit(ctx, observer, server, o.Options.ClientID)
+		own, err := o.register(ctx, observer, server, o.Options.ClientID)
 		if err != nil {
 			return o.Explain(ctx, err)
 		}
 		defer own.Leave()
-		visit = own
+		temp = own
 	}
-	_, now, err := o.unused(ctx, from, sub) // somebody may have joined meanwhile
+	_, now, err := o.unused(ctx, from, sub) // a member may have joined meanwhile
 	if err != nil {
 		return err
 	}
 	if !now.Created.Equal(shown.Created) || now.Delivered != shown.Delivered {
-		err = fmt.Errorf("%s of %s has come to #%d: %w", o.who(), o.subject, now.Delivered, broker.ErrChanged)
-	} else if visit != nil {
-		err = visit.Forget(ctx, sub)
+		err = fmt.Errorf("%s of %s is now at #%d: %w", o.who(), o.subject, now.Delivered, broker.ErrChanged)
+	} else if temp != nil {
+		err = temp.Forget(ctx, sub)
 	} else {
 		err = observer.Forget(ctx, broker.Seen{Stream: o.stream, Consumer: shown.Consumer, Created: shown.Created, Delivered: shown.Delivered})
 	}
 	if errors.Is(err, broker.ErrChanged) {
-		return console.Hinted(fmt.Errorf("nothing was forgotten: %w", err), "look again")
+		return console.Hinted(fmt.Errorf("nothing was forgotten: %w", err), "check the position, and try again")
 	}
 	if err != nil {
 		return o.Explain(ctx, err)
@@ -201,7 +202,7 @@ func (o *forgetOptions) remove(ctx context.Context, observer *conn.Observer, fro
 	return nil
 }
 
-// unused returns the position, and an error if it is not there or in use.
+// unused returns the position, or an error if it does not exist or is in use.
 func (o *forgetOptions) unused(ctx context.Context, from reader, sub broker.Subscription) (*monitor.Channel, *monitor.Subscription, error) {
 	channel, found, err := o.current(ctx, from, sub)
 	switch {
@@ -214,13 +215,13 @@ func (o *forgetOptions) unused(ctx context.Context, from reader, sub broker.Subs
 	case !found.Offline:
 		err = console.Hinted(fmt.Errorf("%s of %s may be in use: %d %s, delivered within the ack wait of %v, %s not acked yet", o.who(), o.subject,
 			found.Unacked, console.Plural(found.Unacked, "event"), found.AckWait, isAre(found.Unacked)),
-			"wait until the ack wait is over; `listen status %s` calls it offline then", shellescape.Quote(o.subject))
+			"wait until the ack wait is over; `listen status %s` then shows it as offline", shellescape.Quote(o.subject))
 	}
 	return channel, found, err
 }
 
 func (o *forgetOptions) notThere() error {
-	return console.Hinted(fmt.Errorf("%s of %s: %w", o.who(), o.subject, broker.ErrNoPosition), "`listen status %s` shows those that are there", shellescape.Quote(o.subject))
+	return console.Hinted(fmt.Errorf("%s of %s: %w", o.who(), o.subject, broker.ErrNoPosition), "`listen status %s` lists the positions", shellescape.Quote(o.subject))
 }
 
 func isAre(n int) string {
@@ -230,7 +231,7 @@ func isAre(n int) string {
 	return "are"
 }
 
-// evicts adds to a hint the command that helps only on NATS Streaming.
+// evicts names `listen evict` in a hint, which exists on NATS Streaming only.
 func (o *forgetOptions) evicts(from reader) string {
 	if _, ok := from.(*streaming.Reader); ok {
 		return ", and `listen evict` closes a dead one"
@@ -238,7 +239,7 @@ func (o *forgetOptions) evicts(from reader) string {
 	return ""
 }
 
-// current returns the position as it is now, or nil if it is not there.
+// current returns the current position, or nil if it does not exist.
 func (o *forgetOptions) current(ctx context.Context, from reader, sub broker.Subscription) (*monitor.Channel, *monitor.Subscription, error) {
 	snapshot, err := o.read(ctx, from, []string{o.subject})
 	if err != nil {
@@ -265,11 +266,11 @@ func (o *forgetOptions) find(s *monitor.Snapshot, sub broker.Subscription) (*mon
 	return nil, nil
 }
 
-// ask asks on the terminal, and reports whether the answer is yes.
+// ask prompts on the terminal, and reports whether the answer is yes.
 func ask(ctx context.Context, s *console.System, tell *console.Console) bool {
 	tell.Warn("forget it? yes or no:")
 	answer := make(chan string, 1)
-	go func() { // ends with the input, or with the process
+	go func() { // ends with stdin or the process
 		defer fault.Exit()
 		line, _ := bufio.NewReader(io.LimitReader(s.Stdin, 64)).ReadString('\n')
 		answer <- strings.ToLower(strings.TrimSpace(line))

@@ -17,16 +17,17 @@ import (
 	"nats-test/internal/monitor/streaming"
 )
 
-// A reader reads the state of a broker. Its requests end only with their context.
+// A reader reads the state of a broker. Only its context limits the time of a
+// request.
 type reader interface {
 	Read(ctx context.Context, subjects []string) (*monitor.Snapshot, error)
 
-	// Replayed returns how many events of subject, in c, were delivered to position
-	// s, and would be delivered again if it were forgotten.
+	// Replayed returns the number of events of subject in c already delivered to
+	// position s: they would be delivered again if it were forgotten.
 	Replayed(ctx context.Context, c *monitor.Channel, s *monitor.Subscription, subject string) (uint64, error)
 }
 
-// A view reads a broker's state, over a connection and from its monitoring port.
+// A view reads the state of a broker, from its connection and its monitoring port.
 type view struct{ *connect.Broker }
 
 // observe connects, and returns a reader of the broker.
@@ -43,27 +44,28 @@ func (v view) observe(ctx context.Context) (*conn.Observer, reader, error) {
 		observer.Close()
 		return nil, nil, err
 	}
-	return observer, &jetstream.Reader{JS: js, Ask: observer.Ask, Members: members(observer), GroupOf: conn.GroupOf}, nil
+	return observer, &jetstream.Reader{JS: js, Ask: observer.Ask, Members: answering(observer.Consumers), GroupOf: conn.GroupOf}, nil
 }
 
 // streaming returns a reader of a NATS Streaming server.
 func (v view) streaming(observer *conn.Observer) *streaming.Reader {
 	return &streaming.Reader{
 		Base: v.MonitorURL(), Cluster: cmp.Or(v.Options.Cluster, link.DefaultCluster), Timeout: v.Timeout(),
-		Ask: &streaming.Heartbeats{NC: observer.NATS(), Prefix: v.Options.InboxPrefix},
+		Ask:     &streaming.Heartbeats{NC: observer.NATS(), Prefix: v.Options.InboxPrefix},
+		Workers: answering(observer.Subscribers),
 	}
 }
 
-// members returns a function that asks for the members of consumers.
-func members(observer *conn.Observer) func(context.Context, [][2]string) ([][]monitor.Member, error) {
-	return func(ctx context.Context, consumers [][2]string) ([][]monitor.Member, error) {
-		answers, err := observer.Consumers(ctx, consumers)
+// answering returns a function that calls the roll by ask.
+func answering[T any](ask func(context.Context, []T) ([][]link.Member, error)) func(context.Context, []T) ([][]monitor.Member, error) {
+	return func(ctx context.Context, asked []T) ([][]monitor.Member, error) {
+		answers, err := ask(ctx, asked)
 		all := make([][]monitor.Member, len(answers))
 		for i, list := range answers {
 			for _, m := range list {
 				all[i] = append(all[i], monitor.Member{
 					Client: m.Client, State: monitor.Alive, Unacked: m.Held, MaxInFlight: m.Limit,
-					Stalled: m.Limit > 0 && m.Held >= m.Limit, Quiet: time.Duration(m.Quiet) * time.Millisecond, Blocked: time.Duration(m.Blocked) * time.Millisecond,
+					Stalled: m.Limit > 0 && m.Held >= m.Limit, Quiet: milliseconds(m.Quiet), Blocked: milliseconds(m.Blocked), Work: workOf(m.Work),
 				})
 			}
 		}
@@ -71,26 +73,39 @@ func members(observer *conn.Observer) func(context.Context, [][2]string) ([][]mo
 	}
 }
 
+func workOf(told *broker.Work) *monitor.Work {
+	if told == nil {
+		return nil
+	}
+	work := &monitor.Work{Retries: told.Retries, Passed: told.Passed, DeadLetters: told.Dead, Letters: told.Letters}
+	for _, r := range told.Next {
+		work.Next = append(work.Next, monitor.Retry{Sequence: r.Sequence, Failed: r.Failed, Wait: milliseconds(r.Wait)})
+	}
+	return work
+}
+
+func milliseconds(n int64) time.Duration { return time.Duration(n) * time.Millisecond }
+
 // explainMonitor adds a hint to the error of a reader.
 func (v view) explainMonitor(err error, from reader) error {
 	if errors.Is(err, broker.ErrAuth) {
 		return console.Hinted(err, "the user needs the permission to publish to $JS.API.STREAM.NAMES, $JS.API.STREAM.LIST, $JS.API.STREAM.INFO.* and $JS.API.CONSUMER.LIST.*")
 	}
 	if errors.Is(err, streaming.ErrClients) {
-		return console.Explained(fmt.Errorf("looking at %s: %w", v.Options.Where(), err), broker.ErrLost, "`listen doctor` tells how far the connection comes")
+		return console.Explained(fmt.Errorf("looking at %s: %w", v.Options.Where(), err), broker.ErrLost, "`listen doctor` checks the connection step by step")
 	}
 	if console.IsKnown(err) {
 		return err
 	}
 	if _, ok := from.(*streaming.Reader); !ok {
-		return console.Explained(fmt.Errorf("looking at %s: %w", v.Options.Where(), err), console.ErrMonitor, "`listen doctor` tells more")
+		return console.Explained(fmt.Errorf("looking at %s: %w", v.Options.Where(), err), console.ErrMonitor, "`listen doctor` shows more")
 	}
 	return console.Explained(fmt.Errorf("looking at %s: %w", v.Options.Where(), err), console.ErrMonitor,
-		fmt.Sprintf("NATS Streaming tells how it stands on its monitoring port, asked at %s: start the server with -m 8222, "+
-			"forward the port (make pf MONITOR=1), or say where it is with --monitor (NATS_MONITOR_URL)", link.ShownURL(v.MonitorURL())))
+		fmt.Sprintf("NATS Streaming shows its state on the monitoring port only, tried at %s: start the server with -m 8222, "+
+			"forward the port (make pf MONITOR=1), or set --monitor (NATS_MONITOR_URL)", link.ShownURL(v.MonitorURL())))
 }
 
-// read reads the state of a broker in bounded time.
+// read reads the state of a broker, with a time limit.
 func (v view) read(ctx context.Context, from reader, subjects []string) (*monitor.Snapshot, error) {
 	late, cancel := context.WithTimeout(ctx, 6*v.Timeout())
 	defer cancel()

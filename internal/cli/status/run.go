@@ -12,7 +12,7 @@ import (
 	"nats-test/internal/monitor"
 )
 
-// A report is a snapshot with the findings on it.
+// A report is a snapshot and its findings.
 type report struct {
 	*monitor.Snapshot
 	Healthy  bool              `json:"healthy"`
@@ -27,6 +27,10 @@ func (o *statusOptions) snapshot(ctx context.Context, from reader, h *monitor.Hi
 	}
 	h.Add(snapshot)
 	r := &report{Snapshot: snapshot, Healthy: true, Findings: snapshot.Judge(o.settle)}
+	addHints(r.Findings)
+	if r.Role != "" && r.Role != "Leader" {
+		r.Notes = append(r.Notes, "name the leader's monitoring port with --monitor (NATS_MONITOR_URL)")
+	}
 	for _, j := range r.Findings {
 		r.Healthy = r.Healthy && !j.Stuck
 	}
@@ -36,8 +40,8 @@ func (o *statusOptions) snapshot(ctx context.Context, from reader, h *monitor.Hi
 	return r, nil
 }
 
-// How often a watch looks, how soon a doubtful look is repeated, and for how long
-// beyond --settle.
+// Interval of a watch, interval of repeats of a snapshot in doubt, and how long
+// beyond --settle these go on.
 const (
 	watchEvery = time.Second
 	doubtEvery = 250 * time.Millisecond
@@ -54,7 +58,7 @@ func run(ctx context.Context, s *console.System, tell *console.Console, o *statu
 	}
 	defer observer.Close()
 	h := &monitor.History{}
-	var shown atomic.Bool // a watch that showed something has done what it is for
+	var shown atomic.Bool // once something was shown, an interruption is a normal end
 	look := func(ctx context.Context) (*report, error) {
 		r, err := o.snapshot(ctx, from, h)
 		if err == nil && ctx.Err() == nil {
@@ -80,10 +84,10 @@ func run(ctx context.Context, s *console.System, tell *console.Console, o *statu
 	return err
 }
 
-// once shows one look.
+// once prints one report.
 func once(ctx context.Context, s *console.System, tell *console.Console, o *statusOptions, look func(context.Context) (*report, error)) error {
 	r, err := look(ctx)
-	// A member that looks stuck may just be at work: look again.
+	// A member that looks stuck may be handling an event: read again.
 	for begin := time.Now(); err == nil && r.Doubtful(o.settle) && time.Since(begin) < o.settle+doubtMost; {
 		if !console.Pause(ctx, doubtEvery) {
 			return errCutShort
@@ -107,7 +111,8 @@ func once(ctx context.Context, s *console.System, tell *console.Console, o *stat
 	return err
 }
 
-// stream writes a report each second. A look that fails is reported and repeated.
+// stream prints a report each second. Errors are printed, and the next snapshot
+// follows.
 func stream(parent context.Context, s *console.System, tell *console.Console, look func(context.Context) (*report, error)) error {
 	ctx, stop := context.WithCancelCause(parent)
 	defer stop(nil)

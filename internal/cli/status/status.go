@@ -1,14 +1,13 @@
-// Package status holds the commands that look at a broker and mend its state: listen
-// status, listen evict and listen forget.
+// Package status holds the commands that inspect a broker and repair its state:
+// listen status, listen evict and listen forget.
 //
-// The package's rule: status only looks; evict and forget check the state again
-// before they change anything.
+// The package's rule: status changes nothing; evict and forget check the state
+// again before a change.
 package status
 
 import (
 	"errors"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -28,10 +27,10 @@ type statusOptions struct {
 	output   string
 }
 
-// Errors of a status that is not known to be healthy.
+// Errors of a state not known to be healthy.
 var (
 	errStuck    = errors.New("something is stuck")
-	errCutShort = fmt.Errorf("%w before the look was over", console.ErrInterrupted)
+	errCutShort = fmt.Errorf("%w before the state was read", console.ErrInterrupted)
 )
 
 // New returns the command listen status.
@@ -39,17 +38,17 @@ func New(s *console.System, flags *connect.Flags) *cobra.Command {
 	o := &statusOptions{flags: flags, output: "text"}
 	cmd := &cobra.Command{
 		Use:   "status [SUBJECT...]",
-		Short: "tell who listens, who is stuck, what waits",
-		Long: `status shows the channels of NATS Streaming or the streams of JetStream, who takes
-events from them, and how far each has come; and says in plain sentences what is
-wrong, the worst first. With subjects it looks at these alone; * stands for any
-text. NATS Streaming tells all this on its monitoring port (--monitor), and who
-is dead or hangs is found out by asking every client.
+		Short: "show who listens, who is stuck, and which events wait",
+		Long: `status shows the channels of NATS Streaming or the streams of JetStream, who
+listens to them, and the position of each listener; then what is wrong, the worst
+first. With subjects it shows only these; * stands for any text. On NATS Streaming,
+the state comes from the monitoring port (--monitor), and every client is asked
+whether it is alive.
 
-It exits with 0 if nothing is stuck, and with 1 if something is; a watch with 0.
-What does not move for --settle is stuck: say how long your slowest service may
-work on an event. A channel called as a command is listened to with:
-listen --raw -- status`,
+The exit code is 0 if nothing is stuck, and 1 if something is; for a watch, 0.
+Members without progress for --settle are stuck: set it to the longest time that
+your slowest service works on an event. To listen to a channel that is named like
+a command: listen --raw -- status`,
 		Example: `  listen status
   listen status ticket:created 'order:*'
   listen status --watch
@@ -64,10 +63,10 @@ listen --raw -- status`,
 		},
 	}
 	f := console.LocalFlags(cmd)
-	f.BoolVarP(&o.watch, "watch", "w", false, "look again every second: on a terminal in place (q quits, arrows scroll), with -o json a line each")
-	f.DurationVar(&o.settle, "settle", 2*time.Second, "a member that holds events and does not move for this long is stuck;\n"+
+	f.BoolVarP(&o.watch, "watch", "w", false, "refresh every second: in place on a terminal (q quits, arrows scroll), with -o json a line each")
+	f.DurationVar(&o.settle, "settle", 2*time.Second, "a member that holds events and makes no progress for this long is stuck;\n"+
 		"without --watch, status waits this long to find out")
-	console.AddChoice(cmd, f, &o.output, "output", "o", "", "text", "json (a line for each look)")
+	console.AddChoice(cmd, f, &o.output, "output", "o", "", "text", "json (a line per snapshot)")
 	return cmd
 }
 
@@ -77,7 +76,7 @@ func (o *statusOptions) check(s *console.System, cmd *cobra.Command) error {
 		return err
 	}
 	for _, subject := range o.subjects {
-		if strings.Contains(subject, "*") && !strings.ContainsAny(subject, `>?[\`) {
+		if broker.IsPattern(subject) {
 			continue
 		}
 		if err := broker.CheckSubject(subject); err != nil {
@@ -88,7 +87,7 @@ func (o *statusOptions) check(s *console.System, cmd *cobra.Command) error {
 	case o.settle < 0 || o.settle > time.Hour:
 		return console.Usage(cmd, "--settle %v: must be from 0 to 1h", o.settle)
 	case o.watch && o.output == "text" && !s.StdoutTTY:
-		return console.Usage(cmd, "--watch draws on a terminal, and stdout is none: add -o json for a stream of lines")
+		return console.Usage(cmd, "--watch needs a terminal on stdout: add -o json for a stream of lines")
 	}
 	return nil
 }

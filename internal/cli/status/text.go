@@ -14,15 +14,15 @@ import (
 	"nats-test/internal/monitor"
 )
 
-// Limits of the text output; -o json has all.
+// Limits of the text output; -o json has none.
 const (
 	mostRows       = 500
 	mostMembers    = 5 // of one group
 	mostJudgements = 50
-	narrowest      = 72 // columns that the table needs
+	narrowest      = 72 // columns needed by the table
 )
 
-// A reportPaint shows reports to people.
+// A reportPaint formats reports for people.
 type reportPaint struct {
 	head, bad, warn, good, faint *color.Color
 }
@@ -35,8 +35,8 @@ func paintReport(tell *console.Console) *reportPaint {
 	}
 }
 
-// text returns a report, width columns wide, 0 for no limit. The findings stand
-// first if it is watched; else last, near the prompt.
+// text formats a report for width columns, 0 for no limit. The findings come first
+// in a watch; otherwise last, near the prompt.
 func (p *reportPaint) text(r *report, width int, watched bool) string {
 	rows, more := reportRows(r, watched)
 	shown := p.table(rows, width, watched)
@@ -103,10 +103,11 @@ type reportRow struct {
 	channel                           string // "" if it is that of the row before
 	events, span, who, delivered, lag string
 	unacked, rate, state              string
-	isMember, isStuck, isFirst        bool // isFirst: of its channel
+	isMember, isStuck, isFirst        bool // isFirst: first of its channel
 }
 
-// reportRows are the rows of a report, and how many subscriptions are left out.
+// reportRows returns the rows of a report, and the number of subscriptions left
+// out.
 func reportRows(r *report, rates bool) (rows []reportRow, more int) {
 	for _, c := range r.Channels {
 		head := reportRow{
@@ -139,7 +140,7 @@ func reportRows(r *report, rates bool) (rows []reportRow, more int) {
 			rows = append(rows, row)
 			for n, m := range sub.Members {
 				if len(sub.Members) == 1 && sub.Group == "" && (sub.Consumer == "" || sub.Durable == "") {
-					break // it is named already
+					break // the row above names it
 				}
 				if n == mostMembers {
 					rows = append(rows, reportRow{isMember: true, who: fmt.Sprintf("  and %d more", len(sub.Members)-n)})
@@ -207,7 +208,7 @@ func perSecond(rate float64) string {
 	return fmt.Sprintf("+%.3g/s", rate)
 }
 
-// table draws the rows with columns.
+// table formats the rows in columns.
 func (p *reportPaint) table(rows []reportRow, width int, rates bool) string {
 	if len(rows) == 0 {
 		return ""
@@ -251,7 +252,8 @@ func (p *reportPaint) table(rows []reportRow, width int, rates bool) string {
 	return b.String()
 }
 
-// list shows the rows where a table has no room: a line or two each.
+// list formats the rows for a terminal too narrow for the table, in one or two
+// lines each.
 func (p *reportPaint) list(rows []reportRow, width int) string {
 	var b strings.Builder
 	line := func(indent int, c *color.Color, text string) {

@@ -16,22 +16,22 @@ import (
 	"nats-test/internal/fault"
 )
 
-// watch draws a look each second in place, until q, Ctrl-C or ctx is done. The
-// last two are an interruption if there was nothing to see yet.
+// watch shows a report each second, in place, until q, Ctrl-C or ctx is done. The
+// last two are an interruption if no report was shown yet.
 func watch(parent context.Context, s *console.System, p *reportPaint, look func(context.Context) (*report, error)) error {
 	ctx, stop := context.WithCancel(parent)
 	defer stop()
 	screen := &screen{ctx: ctx, paint: p, snapshot: look, width: s.Width}
 	options := []tea.ProgramOption{tea.WithOutput(s.Stdout), tea.WithoutSignalHandler(),
-		tea.WithColorProfile(colorprofile.ANSI)} // what is to have no colour has none already
+		tea.WithColorProfile(colorprofile.ANSI)} // text without colour arrives without it
 	if s.StdinTTY && !stdio.InBackground(s.Stdin) {
 		options = append(options, tea.WithInput(s.Stdin))
 	} else {
-		options = append(options, tea.WithInput(nil)) // a loop's stdin, or another program's terminal, is not for keys
+		options = append(options, tea.WithInput(nil)) // the stdin of a shell loop, or the terminal of a foreground process, is not for keys
 	}
 	program := tea.NewProgram(screen, options...)
 	screen.leave = program.ReleaseTerminal
-	// Not tea.WithContext: that does not wait for the reader of the keys.
+	// Not tea.WithContext: it does not wait for the goroutine that reads keys.
 	quit := context.AfterFunc(ctx, program.Quit)
 	_, err := program.Run()
 	quit()
@@ -45,31 +45,31 @@ func watch(parent context.Context, s *console.System, p *reportPaint, look func(
 
 // A screen is the state of a watch. Bubble Tea calls its methods one at a time.
 type screen struct {
-	ctx      context.Context // of the watch: a look outlives the call that begins it
+	ctx      context.Context // of the watch: a snapshot outlives the method call that starts it
 	paint    *reportPaint
 	snapshot func(context.Context) (*report, error)
-	leave    func() error // gives the terminal back
+	leave    func() error // restores the terminal
 
 	width, height int
 	offset        int // lines scrolled away
 	report        *report
 	err           error
-	lines         []string // all that there is to show
+	lines         []string // the whole report
 	cut           bool     // by Ctrl-C
 
-	looking sync.Mutex // held during a look
-	over    bool       // no look begins any more
+	looking sync.Mutex // held while a snapshot is taken
+	over    bool       // no more snapshots
 }
 
-// end waits for a look that is under way.
+// end waits for the snapshot in progress.
 func (s *screen) end() {
 	s.looking.Lock()
 	defer s.looking.Unlock()
 	s.over = true
 }
 
-// restore, deferred, gives the terminal back before a panic goes on: nothing
-// could be read on it.
+// restore, deferred, restores the terminal before a panic continues: its message
+// would be unreadable otherwise.
 func (s *screen) restore() {
 	if what := recover(); what != nil {
 		_ = s.leave()
@@ -77,7 +77,7 @@ func (s *screen) restore() {
 	}
 }
 
-// A snapshotMsg is the result of a look.
+// A snapshotMsg is the result of a snapshot.
 type snapshotMsg struct {
 	report *report
 	err    error
@@ -135,10 +135,10 @@ func (s *screen) Update(message tea.Msg) (tea.Model, tea.Cmd) {
 	return s, nil
 }
 
-// scroll keeps the last page full.
+// scroll limits the offset to the last full page.
 func (s *screen) scroll() { s.offset = max(0, min(s.offset, len(s.lines)-s.height+1)) }
 
-// draw makes the lines.
+// draw splits the report into lines.
 func (s *screen) draw() {
 	var text strings.Builder
 	if s.err != nil {
@@ -162,7 +162,7 @@ func (s *screen) View() tea.View {
 	}
 	foot := fmt.Sprintf("lines %d-%d of %d; q quits, arrows scroll", min(s.offset+1, len(lines)), s.offset+len(out), len(lines))
 	if s.report != nil {
-		foot += s.report.Time.Format("; looked at 15:04:05")
+		foot += s.report.Time.Format("; as of 15:04:05")
 	}
 	for len(out) < s.height-1 {
 		out = append(out, "")

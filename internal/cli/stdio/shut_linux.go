@@ -10,10 +10,10 @@ import (
 )
 
 // Shut reports whether a shell started this process with f, a standard stream,
-// closed (`>&-`). Go has opened /dev/null in its place by now, for reading and
-// writing, so that no other file gets its number. Some programs give the same
-// to those that they start, to have no output; a shell does not, but may pass
-// on what it has itself. Where this can't be known, f is not shut.
+// closed (`>&-`). Go has opened /dev/null in its place, for reading and writing, so
+// that no other file gets its number. Other programs may start a process with
+// /dev/null opened the same way, to discard its output; shells don't, but may pass
+// on their own. In doubt, Shut returns false.
 func Shut(f *os.File) bool {
 	fd := int(f.Fd())
 	var is, null unix.Stat_t
@@ -24,7 +24,7 @@ func Shut(f *os.File) bool {
 	if err != nil || flags&unix.O_ACCMODE != unix.O_RDWR || !startedByShell() {
 		return false
 	}
-	for other := range 10 { // as many as a shell's redirections name
+	for other := range 10 { // descriptors that a shell can redirect
 		if other != fd && !differs(fd, os.Getpid(), other) || !differs(fd, os.Getppid(), other) {
 			return false
 		}
@@ -32,8 +32,8 @@ func Shut(f *os.File) bool {
 	return true
 }
 
-// differs reports whether a file of this process is known to be another one
-// than that of a process, which may have none of that number.
+// differs reports whether file fd of this process is certainly not file other of
+// process pid, which may not exist.
 func differs(fd, pid, other int) bool {
 	const kcmpFile = 0
 	order, _, errno := unix.Syscall6(unix.SYS_KCMP, uintptr(os.Getpid()), uintptr(pid), kcmpFile, uintptr(fd), uintptr(other), 0)

@@ -4,5 +4,6 @@ package stdio
 
 import "os"
 
-// Shut can't be known here: Go has opened /dev/null in place of a closed stream.
+// Shut returns false: Go has opened /dev/null in place of a closed stream, and that
+// can't be detected here.
 func Shut(*os.File) bool { return false }

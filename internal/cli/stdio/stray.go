@@ -11,15 +11,15 @@ import (
 	"nats-test/internal/fault"
 )
 
-// A Stray catches the lines that a library prints on stdout, where only records
-// belong: stan.go prints a message that it can't read, and drops it.
+// A Stray intercepts output of libraries on stdout, which is for records only:
+// stan.go prints messages that it can't decode, and drops them.
 type Stray struct {
 	stdout, pipe *os.File
 	over         chan struct{}
-	lines        int // to be read once over is closed
+	lines        int // valid once over is closed
 }
 
-// Divert passes to warn whatever a library prints on stdout from now on.
+// Divert passes all output of libraries on stdout to warn from now on.
 func Divert(warn func(format string, args ...any)) *Stray {
 	s := &Stray{stdout: os.Stdout, over: make(chan struct{})}
 	from, to, err := os.Pipe()
@@ -46,7 +46,7 @@ func (s *Stray) read(from io.ReadCloser, warn func(format string, args ...any)) 
 			return
 		}
 		if s.lines++; len(line) > 0 {
-			told.Say(fmt.Sprintf("what the broker sent can't be read, and is dropped: %s", line))
+			told.Say(fmt.Sprintf("dropping a message from the broker that can't be read: %s", line))
 		}
 		for more && err == nil {
 			_, more, err = in.ReadLine()
@@ -54,7 +54,7 @@ func (s *Stray) read(from io.ReadCloser, warn func(format string, args ...any)) 
 	}
 }
 
-// End gives stdout back, and returns an error if anything was printed there.
+// End restores stdout, and returns an error if a library printed to it.
 func (s *Stray) End() error {
 	os.Stdout = s.stdout
 	if s.pipe != nil {
@@ -64,5 +64,5 @@ func (s *Stray) End() error {
 	if s.lines == 0 {
 		return nil
 	}
-	return fmt.Errorf("%d of the broker's messages were dropped, and not handled: %w", s.lines, broker.ErrGarbled)
+	return fmt.Errorf("%d of the broker's messages could not be read and were dropped: %w", s.lines, broker.ErrGarbled)
 }

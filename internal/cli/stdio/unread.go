@@ -1,6 +1,6 @@
-// Package stdio watches the standard streams of this process: which of them a shell
-// has closed, whether anyone reads stdout and stderr, and whether a library writes
-// there.
+// Package stdio watches the standard streams of this process: whether a shell
+// closed them, whether stdout and stderr are read, and whether a library writes to
+// stdout.
 //
 // The package's rule: it prints nothing.
 package stdio
@@ -18,17 +18,17 @@ import (
 	"nats-test/internal/fault"
 )
 
-// Reasons why stdout can't be written any more.
+// Reasons why a write to stdout fails.
 var (
-	ErrClosed = errors.New("writing to stdout: it was closed at the other end")
-	ErrUnread = errors.New("writing to stdout: nobody reads it")
+	ErrClosed = errors.New("writing to stdout: its reader closed it")
+	ErrUnread = errors.New("writing to stdout: its reader has stopped reading")
 )
 
-// A Timed writer knows for how long a write has blocked, as it does when nobody
-// reads.
+// A Timed writer knows how long its current write has been blocked, which happens
+// when the output is not read.
 type Timed struct {
 	io.Writer
-	since atomic.Int64 // when the write began, in ns; 0 while there is none
+	since atomic.Int64 // start of the write, in ns; 0 between writes
 }
 
 func (w *Timed) Write(p []byte) (int, error) {
@@ -37,7 +37,7 @@ func (w *Timed) Write(p []byte) (int, error) {
 	return w.Writer.Write(p)
 }
 
-// Blocked returns for how long the current write has blocked.
+// Blocked returns how long the current write has been blocked.
 func (w *Timed) Blocked() time.Duration {
 	if since := w.since.Load(); since > 0 {
 		return time.Since(time.Unix(0, since))
@@ -45,7 +45,7 @@ func (w *Timed) Blocked() time.Duration {
 	return 0
 }
 
-// unreadLimit is how long a write may block once the program is to stop.
+// unreadLimit is how long a write may block after the signal to stop.
 const unreadLimit = 3 * time.Second
 
 // Unwritten returns the error for a failed write to stdout.
@@ -56,7 +56,8 @@ func Unwritten(err error) error {
 	return fmt.Errorf("writing to stdout: %w", Reason(err))
 }
 
-// Reason returns why a standard stream failed, without the name that it has for Go.
+// Reason returns the cause of a stream's error, without the operation and file
+// name.
 func Reason(err error) error {
 	if e, ok := errors.AsType[*fs.PathError](err); ok {
 		return e.Err
@@ -64,8 +65,8 @@ func Reason(err error) error {
 	return err
 }
 
-// WhenUnread calls end once ctx is done and a write to w has blocked for
-// unreadLimit. It returns when over is closed; a nil over never is.
+// WhenUnread calls end once ctx is done and a write to w has been blocked for
+// unreadLimit. It returns when over is closed, which may be nil.
 func WhenUnread(ctx context.Context, w *Timed, over <-chan struct{}, end func()) {
 	defer fault.Exit()
 	select {

@@ -7,7 +7,7 @@ import (
 	"testing"
 )
 
-// A failed write names stdout once, and a closed pipe by what happened.
+// An error of stdout names it once, and a closed pipe is described.
 func TestUnwritten(t *testing.T) {
 	err := Unwritten(&fs.PathError{Op: "write", Path: "/dev/stdout", Err: syscall.ENOSPC})
 	if err.Error() != "writing to stdout: "+syscall.ENOSPC.Error() || !errors.Is(err, syscall.ENOSPC) {

@@ -10,8 +10,8 @@ import (
 	"github.com/google/uuid"
 )
 
-// maxName bounds every name, in bytes. The file store of NATS Streaming makes
-// a folder of a channel's name, and file systems end at 255.
+// maxName is the maximum length of a name, in bytes. The file store of NATS Streaming
+// makes a folder of each channel, and file systems allow 255.
 const maxName = 255
 
 var clientID = regexp.MustCompile(`^[a-zA-Z0-9_-]+$`) // the rule of nats-streaming-server (server/client.go)
@@ -19,7 +19,7 @@ var clientID = regexp.MustCompile(`^[a-zA-Z0-9_-]+$`) // the rule of nats-stream
 // NewClientID returns a random client ID that begins with program.
 func NewClientID(program string) string { return program + "-" + uuid.NewString() }
 
-// CheckClientID returns an error that wraps [ErrName] if id is no client ID.
+// CheckClientID returns an error that wraps [ErrName] if id is not a legal client ID.
 func CheckClientID(id string) error {
 	if len(id) > maxName || !clientID.MatchString(id) {
 		return fmt.Errorf("client ID %s: %w: letters, digits, - and _ only", Clip(id), ErrName)
@@ -27,14 +27,13 @@ func CheckClientID(id string) error {
 	return nil
 }
 
-// maxSubject bounds a subject: a server takes lines of 4096 bytes, and there
-// are others on it.
+// maxSubject is the maximum length of a subject, in bytes. A protocol line, which has
+// other subjects on it, may have 4096.
 const maxSubject = 2048
 
-// CheckSubject returns an error that wraps [ErrName] unless events can be
-// published to subject on one of the brokers. NATS Streaming answers some
-// illegal names by not answering at all ("a..b", ".a", "a."), so this must come
-// first.
+// CheckSubject returns an error that wraps [ErrName] if no broker accepts events on
+// subject. NATS Streaming does not answer requests for some illegal names ("a..b",
+// ".a", "a."), so names are checked before they are sent.
 func CheckSubject(subject string) error {
 	problem := ""
 	switch {
@@ -55,27 +54,33 @@ func CheckSubject(subject string) error {
 	return nil
 }
 
-// reserved are the first tokens of the subjects by which brokers are asked and
-// changed, and by which they answer. What is published there is carried out, or
-// misleads who waits for an answer; a stream on them does not change that.
-// Those of key-value and object stores ($KV, $O) are subjects of streams like any other.
+// IsPattern reports whether text is a pattern of subjects: it has a *, and no other
+// sign with a meaning in subjects or in patterns.
+func IsPattern(text string) bool {
+	return strings.Contains(text, "*") && !strings.ContainsAny(text, `>?[\`)
+}
+
+// reserved are the first tokens of subjects that carry the brokers' requests and
+// answers. An event published there would be executed as a request, or taken for an
+// answer, even if a stream covers the subject. Key-value and object stores ($KV, $O)
+// use subjects of ordinary streams.
 var reserved = []string{"$JS", "$JSC", "$NRG", "$SYS", "$MQTT", "_INBOX", "_STAN", "_R_", "_GR_"}
 
-// CheckPublish returns an error that wraps [ErrName] unless events can be
-// published to subject; [ErrReserved], too, where it is the broker's own.
+// CheckPublish returns an error that wraps [ErrName] if events can't be published to
+// subject, and [ErrReserved] if it is reserved for the broker.
 func CheckPublish(subject string) error {
 	return cmp.Or(CheckSubject(subject), notReserved("subject", subject))
 }
 
 func notReserved(what, subject string) error {
 	if first, _, _ := strings.Cut(subject, "."); slices.Contains(reserved, first) {
-		return fmt.Errorf("%s %s: %w: what is sent to %s is a request to the broker, or an answer to one", what, Clip(subject), ErrReserved, first)
+		return fmt.Errorf("%s %s: %w: messages to %s are requests to the broker, or answers to them", what, Clip(subject), ErrReserved, first)
 	}
 	return nil
 }
 
-// CheckChannel returns an error that wraps [ErrName] if subject can't be a
-// channel of NATS Streaming, though it may be a subject of JetStream.
+// CheckChannel returns an error that wraps [ErrName] if NATS Streaming does not accept
+// subject as a channel, though JetStream may.
 func CheckChannel(subject string) error {
 	problem := ""
 	switch {
@@ -94,8 +99,8 @@ func tooLong(name string, most int) string {
 	return fmt.Sprintf("it has %d bytes, at most %d are possible", len(name), most)
 }
 
-// CheckDurable returns an error that wraps [ErrName] if name can't name a
-// durable position; "" is none, and legal.
+// CheckDurable returns an error that wraps [ErrName] if name is not a legal durable.
+// "" stands for none.
 func CheckDurable(name string) error {
 	if strings.Contains(name, ":") {
 		return fmt.Errorf("durable %s: %w: NATS Streaming allows no : in it", Clip(name), ErrName)
@@ -103,16 +108,17 @@ func CheckDurable(name string) error {
 	return CheckPlain("durable", name)
 }
 
-// CheckConsumer returns an error that wraps [ErrName] if durable can't be part
+// CheckConsumer returns an error that wraps [ErrConsumerName] if durable can't be part
 // of a JetStream consumer's name.
 func CheckConsumer(durable string) error {
 	if strings.ContainsAny(durable, `./\`) {
-		return fmt.Errorf("durable %s: %w: JetStream allows no . / \\ in it (--durable NAME chooses another)", Clip(durable), ErrName)
+		return fmt.Errorf("durable %s: %w: JetStream allows no . / \\ in it", Clip(durable), ErrConsumerName)
 	}
 	return nil
 }
 
-// LegalName makes a stream's or consumer's name of a subject.
+// LegalName returns subject with the characters replaced that a stream's or consumer's
+// name can't have.
 func LegalName(subject string) string {
 	return strings.Map(func(r rune) rune {
 		if strings.ContainsRune(`./\`, r) {
@@ -122,8 +128,8 @@ func LegalName(subject string) string {
 	}, subject)
 }
 
-// Covers reports whether a subject filter of NATS, in which * stands for one
-// token and > for all that follow, matches subject.
+// Covers reports whether a subject filter matches subject. In it, * stands for one
+// token and > for all that follow.
 func Covers(filter, subject string) bool {
 	f, s := strings.Split(filter, "."), strings.Split(subject, ".")
 	for i, token := range f {
@@ -137,12 +143,12 @@ func Covers(filter, subject string) bool {
 	return len(f) == len(s)
 }
 
-// CheckGroup returns an error that wraps [ErrName] if name can't name a queue
-// group; "" is none, and legal.
+// CheckGroup returns an error that wraps [ErrName] if name is not a legal queue group.
+// "" stands for none.
 func CheckGroup(name string) error { return CheckPlain("queue group", name) }
 
-// CheckCluster returns an error that wraps [ErrName] if id can't be the ID of
-// a NATS Streaming cluster.
+// CheckCluster returns an error that wraps [ErrName] if id is not a legal ID of a NATS
+// Streaming cluster.
 func CheckCluster(id string) error {
 	if id == "" {
 		return fmt.Errorf("cluster \"\": %w: it is empty", ErrName)
@@ -150,8 +156,8 @@ func CheckCluster(id string) error {
 	return CheckPlain("cluster", id)
 }
 
-// CheckPlain returns an error that wraps [ErrName] if name is too long, or has
-// spaces, control characters or wildcards. what says what it names.
+// CheckPlain returns an error that wraps [ErrName] if name is too long, or has spaces,
+// control characters or wildcards. The error calls it what.
 func CheckPlain(what, name string) error {
 	if len(name) > maxName {
 		return fmt.Errorf("%s %s: %w: more than %d bytes", what, Clip(name), ErrName, maxName)
@@ -166,7 +172,7 @@ func hasSpaceOrControl(s string) bool {
 	return strings.ContainsFunc(s, func(r rune) bool { return r <= ' ' || (r >= 0x7f && r <= 0xa0) || r == '\uFFFD' })
 }
 
-// Clip quotes name for an error, and shortens it.
+// Clip quotes name for a message and shortens it to 60 bytes.
 func Clip(name string) string {
 	const longest = 60
 	if len(name) > longest {
@@ -175,7 +181,7 @@ func Clip(name string) string {
 	return fmt.Sprintf("%q", name)
 }
 
-// Size is a number of bytes in words.
+// Size formats a number of bytes, such as "1.5 MiB".
 func Size(n uint64) string {
 	value, units := float64(n), []string{"bytes", "KiB", "MiB", "GiB", "TiB"}
 	for value >= 1024 && len(units) > 1 {

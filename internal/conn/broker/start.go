@@ -8,28 +8,28 @@ import (
 	"time"
 )
 
-// Start is where a new subscription begins. The zero value is the first event
-// that the broker still has.
+// Start is where a new subscription starts. The zero value is the first event that
+// the broker still has.
 type Start struct {
 	Kind     StartKind
-	Sequence uint64    // for StartSequence: the first event wanted
+	Sequence uint64    // for StartSequence: that of the first event
 	Time     time.Time // for StartTime
 }
 
-// StartKind says how a Start finds its event.
+// StartKind is the way a Start is given.
 type StartKind int
 
 // The kinds of Start.
 const (
-	StartAll      StartKind = iota // the first event that the broker has
-	StartNew                       // the next one to be published
-	StartLast                      // the newest one stored
-	StartSequence                  // the one with a sequence number
-	StartTime                      // the first one stored at or after a time
+	StartAll      StartKind = iota // the first stored event
+	StartNew                       // the next event to be published
+	StartLast                      // the newest stored event
+	StartSequence                  // the event with a given sequence
+	StartTime                      // the first event stored at or after a given time
 )
 
-// ParseStart reads "all", "new", "last", "seq:12", "since:1h30m" (an hour and
-// a half before now) or "time:2026-01-02T03:04:05Z".
+// ParseStart parses "all", "new", "last", "seq:12", "since:1h30m" (one and a half hours
+// before now) or "time:2026-01-02T03:04:05Z".
 func ParseStart(s string, now time.Time) (Start, error) {
 	kind, value, _ := strings.Cut(s, ":")
 	switch {
@@ -64,12 +64,12 @@ func ParseStart(s string, now time.Time) (Start, error) {
 	return Start{}, errors.New("must be all, new, last, seq:N, since:DURATION or time:RFC3339")
 }
 
-// clockAhead is how far the broker's clock may be ahead of this one: a time
-// beyond it is in the future for both.
+// clockAhead is how far the broker's clock may be ahead of this machine's. A time
+// beyond that is rejected as being in the future.
 const clockAhead = 24 * time.Hour
 
-// startAt is a start at a time. Brokers count nanoseconds in 64 bits, which
-// wrap around for a time before 1678; none has events from before 1970.
+// startAt returns the Start for a time. Brokers count nanoseconds in 64 bits, which
+// overflow before 1678; no event is older than 1970.
 func startAt(t time.Time) Start {
 	if t.Before(time.Unix(0, 0)) {
 		return Start{Kind: StartAll}

@@ -21,9 +21,8 @@ import (
 	"nats-test/internal/conn/stan"
 )
 
-// broker finds out which broker is there, whether it is the one that would be
-// used, and what it has for subjects. Both are asked first: whether one is
-// needed depends on the other.
+// broker finds out which broker is there, whether it would be used, and whether it covers
+// the subjects. It asks for both kinds first, as whether one is needed depends on the other.
 func (d *diagnosing) broker(ctx context.Context, subjects []string) {
 	l := d.link
 	begin := time.Now()
@@ -39,7 +38,7 @@ func (d *diagnosing) broker(ctx context.Context, subjects []string) {
 	}
 	backend, err := judge(l.Options, streaming, missing)
 	if backend == broker.STAN && err == nil && subjects != nil {
-		// What comes after the ping may be forbidden, or hang.
+		// A ping is answered even where registering is not permitted, or hangs.
 		var session broker.Session
 		if session, err = stan.Open(ctx, l, true); err == nil {
 			defer func() { _ = session.Close() }()
@@ -64,8 +63,7 @@ func (d *diagnosing) broker(ctx context.Context, subjects []string) {
 	}
 }
 
-// judge says which backend would be used, or why none. Its error is that of
-// Dial.
+// judge returns the backend that would be used. Its error is that of Dial.
 func judge(o link.Options, streaming, jetStream error) (broker.Backend, error) {
 	absent := errors.Is(streaming, nats.ErrNoResponders)
 	switch {
@@ -73,7 +71,7 @@ func judge(o link.Options, streaming, jetStream error) (broker.Backend, error) {
 		return "", broker.Because(broker.ErrNoCluster, streaming)
 	case o.Backend == broker.STAN:
 		return broker.STAN, streaming
-	case o.Backend == broker.JetStream && errors.Is(jetStream, broker.ErrAuth): // only asking is forbidden, perhaps
+	case o.Backend == broker.JetStream && errors.Is(jetStream, broker.ErrAuth): // perhaps only asking is not permitted
 		return broker.JetStream, nil
 	case o.Backend == broker.JetStream:
 		return broker.JetStream, jetStream
@@ -86,7 +84,7 @@ func judge(o link.Options, streaming, jetStream error) (broker.Backend, error) {
 	return conn.Choose(o, []error{streaming, jetStream})
 }
 
-// cluster tells of the NATS Streaming cluster. fault is why that won't do.
+// cluster reports the NATS Streaming cluster. fault is why it can't be used, or nil.
 func (d *diagnosing) cluster(streaming error, took string, fault error, opened bool) {
 	id := wire.ClipWord(d.link.Options.Cluster)
 	opens := ""
@@ -116,7 +114,7 @@ func (d *diagnosing) cluster(streaming error, took string, fault error, opened b
 	d.tell(f)
 }
 
-// jetStream tells of the account's JetStream. fault is why that won't do.
+// jetStream reports the account's JetStream. fault is why it can't be used, or nil.
 func (d *diagnosing) jetStream(account *jetstream.AccountInfo, missing, fault error) {
 	f := Finding{Step: StepJetStream, Err: fault}
 	switch {
@@ -139,10 +137,10 @@ func (d *diagnosing) jetStream(account *jetstream.AccountInfo, missing, fault er
 	d.tell(f)
 }
 
-// describe says what an account has of JetStream.
+// describe summarizes an account's use of JetStream.
 func describe(a *jetstream.AccountInfo) string {
 	use, limits := a.Tier, a.Limits
-	for _, t := range a.Tiers { // of an account whose limits depend on the number of replicas
+	for _, t := range a.Tiers { // tiers: limits that depend on the number of replicas
 		use.Streams, use.Consumers = use.Streams+t.Streams, use.Consumers+t.Consumers
 		use.Store, use.Memory = use.Store+t.Store, use.Memory+t.Memory
 		limits = t.Limits
@@ -170,7 +168,7 @@ func ofCount(limit int) string {
 	return fmt.Sprintf(" of %d", limit)
 }
 
-// ofSize has no word for 0: on some servers that is no limit, too.
+// ofSize omits a limit of 0, which on some servers means none.
 func ofSize(limit int64) string {
 	if limit <= 0 {
 		return ""
@@ -178,14 +176,14 @@ func ofSize(limit int64) string {
 	return " of " + broker.Size(uint64(limit))
 }
 
-// So many subjects are told with their streams, and so many without one.
+// Numbers of subjects that are listed: with their streams, and without one.
 const (
 	fewSubjects  = 3
 	manySubjects = 10
 )
 
-// streams tells which streams store the subjects: in one line if all are
-// stored, and naming those that are not.
+// streams reports which streams store the subjects: in one line if all are stored, else
+// with the names of the missing ones.
 func (d *diagnosing) streams(ctx context.Context, js jetstream.JetStream, subjects []string) {
 	s := jet.NewSession(d.link, js)
 	var stored, missing, notes []string

@@ -1,5 +1,5 @@
-// Package doctor goes through the steps of a connection, and says in words what it
-// finds at each and what to do about a fault: it may name flags.
+// Package doctor checks a connection step by step, and explains each result and how to fix
+// a fault. Its texts may name flags and commands.
 package doctor
 
 import (
@@ -16,26 +16,25 @@ import (
 	"nats-test/internal/conn/link/wire"
 )
 
-// A Finding is the result of one step of a diagnosis. Its texts may hold what
-// a server said, but never a secret.
+// A Finding is the result of one step. Its texts may quote the server, but never contain a
+// secret.
 type Finding struct {
 	Step   Step
 	Server string // URL
-	ID     string // of the server, in StepNATS, once it greeted
+	ID     string // server ID; set in StepNATS, after the greeting
 	State  State
 	What   string // a sentence
-	Short  string // a few words; empty where there is nothing to tell in short
-	Hint   string // what to type next, where more is known than Err tells
-	Err    error  // of a fault: one of those that [conn.Dial] returns
+	Short  string // a few words for a summary; may be empty
+	Hint   string // what to type next, if it is more specific than the hint for Err
+	Err    error  // set for a fault; wraps an error of [conn.Dial]
 }
 
-// A Step is one that a connection goes through.
+// A Step is a step of connecting.
 type Step string
 
-// The steps, in their order. With a handshake before the greeting, NATS comes
-// after TLS.
+// The steps, in order. If TLS comes before the greeting, StepNATS follows StepTLS.
 const (
-	StepSettings  Step = "settings" // found only as a fault or a note
+	StepSettings  Step = "settings" // reported only as a fault or a note
 	StepName      Step = "name"
 	StepTCP       Step = "tcp"
 	StepNATS      Step = "nats"
@@ -46,42 +45,40 @@ const (
 	StepStream    Step = "stream"
 )
 
-// A State is how a step went.
+// A State is the outcome of a step.
 type State string
 
 // The states.
 const (
 	StateOK      State = "ok"
 	StateFault   State = "fault"
-	StateNone    State = "none"    // not there, and not needed
-	StateNote    State = "note"    // works, but not as one might expect
-	StateUnknown State = "unknown" // could not be found out
+	StateNone    State = "none"    // absent and not needed
+	StateNote    State = "note"    // works, with a caveat
+	StateUnknown State = "unknown" // could not be determined
 )
 
-// A Diagnosis is what all findings amount to.
+// A Diagnosis is the overall result.
 type Diagnosis struct {
-	Backend broker.Backend // that would be used; "" if there is none
+	Backend broker.Backend // backend that would be used; "" if none
 	Server  string         // URL of the server that would be used
 	Servers []string       // IDs of the servers that greeted
 
-	// Fault is the first that keeps a publish or a listen from working; nil if
-	// they would work. What is wrong with one of several servers does not count
-	// while another works.
+	// Fault is the first fault that keeps publishing and listening from working, or
+	// nil. A fault of one of several servers does not count if another server works.
 	Fault *Finding
 }
 
-// Diagnose goes through the steps of a connection to each server of o, and
-// through what is behind the first that works, and hands each finding to
-// found. It changes nothing there. Each step takes at most o.Timeout, and ctx
-// ends it all.
+// Diagnose goes through the steps of connecting to each server of o, and through the
+// remaining steps at the first that works. It passes each finding to found, and changes
+// nothing at the server. Each step takes at most o.Timeout; ctx interrupts all.
 //
-// Without subjects, it looks no further than which broker is there. Else it
-// opens a session of NATS Streaming, and looks for the streams of JetStream.
+// Without subjects, it stops once the backend is known. Otherwise it also opens a session
+// with NATS Streaming, or looks for the JetStream streams.
 func Diagnose(ctx context.Context, o link.Options, subjects []string, found func(Finding)) Diagnosis {
 	o = o.Or(link.Defaults)
 	o.ClientID = cmp.Or(o.ClientID, broker.NewClientID("client"))
 	o.NoReconnect, o.CreateStream = true, false
-	o.Notify = func(string) {} // what matters is found in the errors
+	o.Notify, o.NotifyError = func(string) {}, nil // the errors have what matters
 	d := &diagnosing{report: found}
 	o, err := check(ctx, o)
 	if err != nil {
@@ -112,15 +109,15 @@ func Diagnose(ctx context.Context, o link.Options, subjects []string, found func
 		return d.Diagnosis
 	}
 	defer d.link.Abandon()
-	d.Fault, d.server = nil, d.Server // another one's is none
+	d.Fault, d.server = nil, d.Server // faults of other servers don't count
 	if ctx.Err() == nil {
 		d.broker(ctx, subjects)
 	}
 	return d.Diagnosis
 }
 
-// check looks at what needs no server, and returns o as Dial uses it. Its error
-// is that of Dial.
+// check checks the options without a server, and returns o as Dial uses it. Its error is
+// that of Dial.
 func check(ctx context.Context, o link.Options) (link.Options, error) {
 	o, err := o.Normal()
 	if err != nil {
@@ -130,7 +127,7 @@ func check(ctx context.Context, o link.Options) (link.Options, error) {
 	if err != nil {
 		return o, err
 	}
-	for _, set := range opts { // some read files
+	for _, set := range opts { // some options read files
 		if err := explainOption(set(&nats.Options{})); err != nil {
 			return o, err
 		}
@@ -138,7 +135,7 @@ func check(ctx context.Context, o link.Options) (link.Options, error) {
 	return o, nil
 }
 
-// explainOption finds the reason behind an error of an option for nats.go.
+// explainOption wraps an error of an option for nats.go in its reason.
 func explainOption(err error) error {
 	if err == nil {
 		return nil
@@ -149,12 +146,12 @@ func explainOption(err error) error {
 	return broker.Because(broker.ErrConfig, err)
 }
 
-// diagnosing is a diagnosis under way.
+// diagnosing is a diagnosis in progress.
 type diagnosing struct {
 	Diagnosis
 	report func(Finding)
-	server string     // the one that is looked at
-	link   *link.Link // to the first that works
+	server string     // URL of the current server
+	link   *link.Link // link to the first server that works
 }
 
 func (d *diagnosing) found(step Step, state State, short, format string, args ...any) {
@@ -166,7 +163,7 @@ func (d *diagnosing) tell(f Finding) {
 	d.report(f)
 }
 
-// fault tells of a fault, and notes it if it is the first.
+// fault reports a fault, and keeps it if it is the first.
 func (d *diagnosing) fault(f Finding) {
 	f.State = StateFault
 	f.Err = fmt.Errorf("%s: %w", f.doing(d.server), f.Err)
@@ -177,7 +174,7 @@ func (d *diagnosing) fault(f Finding) {
 	d.report(f)
 }
 
-// doing says what a step attempts, for an error.
+// doing describes the step, for an error.
 func (f Finding) doing(server string) string {
 	switch f.Step {
 	case StepSettings:
@@ -198,14 +195,13 @@ func (f Finding) doing(server string) string {
 	return "connecting to " + server
 }
 
-// words is a library's error without the reason that stands before it, and
-// without an end if it has none.
+// words returns an error's text without its reason, cut to 300 bytes.
 func words(err error) string {
 	const most = 300
 	if f, ok := errors.AsType[*broker.Failure](err); ok {
 		err = f.Cause
 	}
-	text := err.Error()
+	text := broker.Plain(err)
 	if len(text) > most {
 		return strings.ToValidUTF8(text[:most], "") + "…"
 	}

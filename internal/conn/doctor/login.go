@@ -18,21 +18,20 @@ import (
 	"nats-test/internal/conn/link/wire"
 )
 
-// A handshake is what is known of a server before the log-in.
+// A handshake holds what is known about a server before the log-in.
 type handshake struct {
 	options  link.Options
 	url      *url.URL
-	local    bool // on this machine's loopback
-	known    bool // it greeted
+	local    bool // the connection uses the loopback interface
+	known    bool // its greeting was read
 	greeting wire.Greeting
 }
 
-// logIn lets nats.go connect as it would for any command, and finds out how
-// the TLS handshake and the log-in went.
+// logIn connects with nats.go as any command does, and reports on TLS handshake and log-in.
 func (d *diagnosing) logIn(ctx context.Context, h handshake) *link.Link {
 	var secured *tls.ConnectionState
 	watch := func(o *nats.Options) error {
-		o.IgnoreDiscoveredServers = true // it is this one that is looked at
+		o.IgnoreDiscoveredServers = true // check this server only
 		if o.TLSConfig == nil {          // a WebSocket without TLS
 			return nil
 		}
@@ -83,8 +82,7 @@ func (d *diagnosing) logIn(ctx context.Context, h handshake) *link.Link {
 	return l
 }
 
-// notEncrypted tells of a connection without TLS, and warns of a secret that
-// went over a network like that.
+// notEncrypted reports a connection without TLS, and warns if a secret was sent over it.
 func (d *diagnosing) notEncrypted(h handshake) {
 	const why = "the connection is not encrypted: neither side asked for that"
 	if h.local || !h.options.Reveals() {
@@ -95,8 +93,8 @@ func (d *diagnosing) notEncrypted(h handshake) {
 		Hint: "give the server a tls block, and name it with tls://"})
 }
 
-// unnamed warns that a loss of the connection may last as long as the server is
-// away: others are there, and the secret is not sent to them.
+// unnamed warns if other servers of the cluster would not get the secret, so that losing
+// this server means waiting for it.
 func (d *diagnosing) unnamed(h handshake, g *link.Guard) {
 	if !g.Secret {
 		return
@@ -118,11 +116,11 @@ func (d *diagnosing) unnamed(h handshake, g *link.Guard) {
 	}
 }
 
-// userAlone are credentials that are half of what servers ask for, as a rule.
+// userAlone describes credentials that most servers refuse.
 const userAlone = "a user without a password, taken for a token, too"
 
-// presented says which credentials are sent, without any secret: a URL's rank
-// first, and a name without a password is a token there (nats.go, connectProto).
+// presented describes the credentials that are sent, without a secret. The URL's rank
+// first, and a user without a password is sent as a token (nats.go, connectProto).
 func presented(a link.Auth, u *url.URL) string {
 	if u.User != nil && a.Kind() == "" {
 		if _, ok := u.User.Password(); ok {
@@ -155,7 +153,7 @@ func presented(a link.Auth, u *url.URL) string {
 	return ""
 }
 
-// refusal says why the log-in failed.
+// refusal explains a failed log-in.
 func (h handshake) refusal(what string, err error) Finding {
 	f := Finding{Step: StepAuth, Err: err}
 	switch {
@@ -185,8 +183,8 @@ func (h handshake) refusal(what string, err error) Finding {
 	return f
 }
 
-// insecure says why the handshake failed, or what came after it in TLS 1.3:
-// there, the server looks at the client's certificate last.
+// insecure explains a failed TLS handshake, or what follows it: with TLS 1.3, the server
+// checks the client's certificate after the handshake.
 func (h handshake) insecure(err error, secured *tls.ConnectionState) Finding {
 	f := Finding{Step: StepTLS, Short: "TLS failed", What: words(err), Err: err}
 	var (
@@ -228,10 +226,10 @@ func (h handshake) insecure(err error, secured *tls.ConnectionState) Finding {
 	return f
 }
 
-// soonExpired is when a certificate's end is worth a word.
+// soonExpired is the remaining time at which an expiring certificate is reported.
 const soonExpired = 30 * 24 * time.Hour
 
-// certificate describes a server's certificate, the first of chain.
+// certificate describes the first certificate of chain, the server's.
 func certificate(chain []*x509.Certificate, now time.Time) string {
 	if len(chain) == 0 {
 		return "no certificate"

@@ -16,11 +16,11 @@ import (
 	"nats-test/internal/conn/link/wire"
 )
 
-// mostAddresses bounds how many addresses of a name are tried.
+// mostAddresses is the maximum number of addresses that are tried for a name.
 const mostAddresses = 8
 
-// reach goes through the steps from the name to the log-in at the one server
-// of o, and returns the link, or nil after a fault.
+// reach goes through the steps from name to log-in at the only server of o. It returns nil
+// after a fault.
 func (d *diagnosing) reach(ctx context.Context, o link.Options) *link.Link {
 	u, err := link.ParseServer(o.Servers)
 	if err != nil { // it was checked before
@@ -52,13 +52,13 @@ func (d *diagnosing) reach(ctx context.Context, o link.Options) *link.Link {
 	return d.logIn(ctx, h)
 }
 
-// local reports whether a connection stays on this machine.
+// local reports whether a connection uses the loopback interface.
 func local(c net.Conn) bool {
 	address, ok := c.RemoteAddr().(*net.TCPAddr)
 	return ok && address.IP.IsLoopback()
 }
 
-// lookUp returns the addresses of a host, none after a fault.
+// lookUp returns the addresses of a host, nil after a fault.
 func (d *diagnosing) lookUp(ctx context.Context, o link.Options, host string) []string {
 	if net.ParseIP(host) != nil {
 		d.found(StepName, StateOK, "name "+host+" ok", "%s is an address", host)
@@ -87,13 +87,13 @@ func (d *diagnosing) lookUp(ctx context.Context, o link.Options, host string) []
 	return nil
 }
 
-// inKubernetes reports whether a name looks like that of a service there.
+// inKubernetes reports whether a name looks like that of a Kubernetes service.
 func inKubernetes(host string) bool {
 	return !strings.Contains(host, ".") || strings.HasSuffix(host, ".svc") || strings.HasSuffix(host, ".local")
 }
 
-// connect tries each address, and returns a connection to the first that takes
-// one, nil after a fault. (nats.go tries them in any order.)
+// connect tries all addresses, and returns the first connection, or nil after a fault.
+// (nats.go tries them in random order.)
 func (d *diagnosing) connect(ctx context.Context, o link.Options, addresses []string, port string) net.Conn {
 	var connected net.Conn
 	var took string
@@ -147,7 +147,7 @@ func (d *diagnosing) connect(ctx context.Context, o link.Options, addresses []st
 	return connected
 }
 
-// whyNot is the reason of a connection that was not made.
+// whyNot returns the reason for a failed connection.
 func whyNot(err error, limit time.Duration) string {
 	if sys, ok := errors.AsType[*os.SyscallError](err); ok && !errors.Is(err, os.ErrDeadlineExceeded) {
 		return sys.Err.Error()
@@ -158,7 +158,7 @@ func whyNot(err error, limit time.Duration) string {
 	return words(err)
 }
 
-// greeted tells of a server's greeting.
+// greeted reports a server's greeting.
 func (d *diagnosing) greeted(g wire.Greeting) {
 	d.Servers = append(d.Servers, g.ServerID)
 	short := "NATS ok"
@@ -188,7 +188,7 @@ func (d *diagnosing) noGreeting(err error) {
 		if u, err := link.ParseServer(d.server); err == nil && (u.Hostname() == "localhost" || net.ParseIP(u.Hostname()).IsLoopback()) {
 			f.Hint = "a port-forward to what does not run does this: if it is one, look at the pod, and forward its port again (make pf)"
 		}
-	case errors.Is(err, broker.ErrHTTP): // whose it is, the monitoring port may tell
+	case errors.Is(err, broker.ErrHTTP): // the hint comes from askHTTP, which looks for a monitoring port
 	default:
 		f.Hint = "another program answers at this port: check --server (NATS_URL); NATS servers take clients at port 4222, as a rule"
 	}

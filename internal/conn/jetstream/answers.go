@@ -16,7 +16,7 @@ import (
 	"nats-test/internal/fault"
 )
 
-// answered takes an answer. nats.go calls it one at a time.
+// answered handles an answer. nats.go calls it for one at a time.
 func (f *flight) answered(m *nats.Msg) {
 	defer fault.Exit()
 	attempt, number, _ := strings.Cut(m.Subject[len(f.replies):], ".")
@@ -30,7 +30,7 @@ func (f *flight) answered(m *nats.Msg) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if n < f.first || n-f.first >= uint64(len(f.events)) {
-		return // a repeat was answered before
+		return // an earlier attempt was answered before
 	}
 	out := f.events[n-f.first]
 	switch {
@@ -41,7 +41,7 @@ func (f *flight) answered(m *nats.Msg) {
 		return
 	case a != out.attempt && err != nil:
 		return
-	case a != out.attempt && !f.wellInTime(out): // the newest may be stored, too: its answer tells
+	case a != out.attempt && !f.wellInTime(out): // the newest attempt may be stored, too; wait for its answer
 		out.older, f.heard = ack, time.Now()
 		return
 	case err == nil:
@@ -56,7 +56,7 @@ func (f *flight) answered(m *nats.Msg) {
 	}
 }
 
-// acked notes that an attempt was acked. mu is held.
+// acked records the ack of an attempt. mu is held.
 func (f *flight) acked(out *outgoing, ack *jetstream.PubAck, attempt uint64) {
 	out.ack, out.acked, out.came = ack, attempt, time.Now()
 	f.heard = out.came
@@ -68,8 +68,8 @@ func (f *flight) acked(out *outgoing, ack *jetstream.PubAck, attempt uint64) {
 	}
 }
 
-// pubAck reads an answer. Those of a stream differ in the sequence alone: what
-// stood before it the last time is looked for first (five times as fast).
+// pubAck parses an answer. Acks of one stream differ only in the sequence, so the text
+// before it in the previous ack is tried first, which is five times as fast.
 func (f *flight) pubAck(m *nats.Msg) (*jetstream.PubAck, error) {
 	if rest, alike := bytes.CutPrefix(m.Data, f.ackBegin); alike && f.ackStream != "" {
 		if digits, whole := bytes.CutSuffix(rest, []byte("}")); whole {
@@ -86,12 +86,10 @@ func (f *flight) pubAck(m *nats.Msg) (*jetstream.PubAck, error) {
 		Error *jetstream.APIError `json:"error"`
 	}
 	switch err := json.Unmarshal(m.Data, &answer); {
-	case err != nil:
-		return nil, fmt.Errorf("no answer of a stream: %w", err)
-	case answer.Error != nil:
+	case err == nil && answer.Error != nil:
 		return nil, answer.Error
-	case answer.Stream == "":
-		return nil, fmt.Errorf("no answer of a stream: %.60q", m.Data)
+	case err != nil, answer.Stream == "":
+		return nil, fmt.Errorf("not the answer of a stream: %.60q", m.Data)
 	}
 	if plain := strconv.AppendUint(nil, answer.Sequence, 10); bytes.HasSuffix(m.Data, append(append([]byte(`"seq":`), plain...), '}')) {
 		f.ackBegin, f.ackStream = bytes.Clone(m.Data[:len(m.Data)-len(plain)-1]), answer.Stream
@@ -99,11 +97,11 @@ func (f *flight) pubAck(m *nats.Msg) (*jetstream.PubAck, error) {
 	return &answer.PubAck, nil
 }
 
-// explain says why an event was not acked. mu is held.
+// explain returns the error for an event that was not acked. mu is held.
 func (f *flight) explain(out *outgoing) error {
 	api, isAPI := errors.AsType[*jetstream.APIError](out.err)
 	switch t := f.terms; {
-	case isAPI && api.ErrorCode == 10060 && t != nil && t.stream == f.s.Options.Stream: // another stream is expected
+	case isAPI && api.ErrorCode == 10060 && t != nil && t.stream == f.s.Options.Stream: // expected stream does not match
 		return t.otherStream(out.msg.Subject, out.err)
 	case out.doubt && !f.safe(out) && errors.Is(out.err, errLate):
 		return broker.Because(broker.ErrNotAcked, f.unsafe())

@@ -10,7 +10,6 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"nats-test/internal/conn/broker"
-	"nats-test/internal/conn/link"
 	"nats-test/internal/fault"
 )
 
@@ -53,13 +52,15 @@ func (p *pull) work() {
 		p.busy = true
 		p.mu.Unlock()
 		for i, h := range batch {
-			p.handOut(h, i+1 < len(batch))
+			p.hand(h, i+1 < len(batch))
 			batch[i] = nil
 		}
 	}
 }
 
-func (p *pull) handOut(h *delivery, more bool) {
+// hand hands an event to the subscriber, and acks it if nobody else does. more says
+// that others wait behind it.
+func (p *pull) hand(h *delivery, more bool) {
 	if !p.take(h) {
 		return
 	}
@@ -105,24 +106,19 @@ func (p *pull) take(h *delivery) bool {
 func (p *pull) settle(h *delivery) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.forget(h)
 	if p.ackWait > 0 {
 		if p.acked = append(p.acked, h.msg.Reply); len(p.acked) >= 2*mostAcked {
 			p.acked = append(p.acked[:0], p.acked[mostAcked:]...)
 		}
 	}
-	p.moved = time.Now()
-	p.ask()
+	p.makeRoom(h)
 }
 
-// describe tells a roll call how it stands here.
-func (p *pull) describe(m *link.Member) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	m.Held, m.Limit, m.Quiet = len(p.held), p.limit, time.Since(p.moved).Milliseconds()
-	if p.isBlocked() {
-		m.Blocked = p.blocked().Milliseconds()
-	}
+// makeRoom is forget for an event that is done with. mu is held.
+func (p *pull) makeRoom(h *delivery) {
+	p.forget(h)
+	p.moved = time.Now()
+	p.ask()
 }
 
 func (p *pull) tell(h *delivery, what string) error { return p.s.NC.Publish(h.msg.Reply, []byte(what)) }
@@ -138,6 +134,35 @@ func (h *delivery) Ack() error {
 	return err
 }
 
+// Nak gives the event back. The server takes no notice of the consumer's BackOff.
+func (h *delivery) Nak(after time.Duration) error {
+	p := h.pull
+	if p.ackWait == 0 {
+		return nil
+	}
+	what := "-NAK"
+	if after > 0 {
+		what = fmt.Sprintf(`-NAK {"delay": %d}`, after.Nanoseconds())
+	}
+	err := p.tell(h, what)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.makeRoom(h)
+	return err
+}
+
+// Drop leaves the event to another delivery of it, in this session or the next.
+func (h *delivery) Drop() {
+	h.pull.mu.Lock()
+	defer h.pull.mu.Unlock()
+	h.pull.forget(h)
+}
+
+// Details looks them up.
+func (h *delivery) Details() broker.Details {
+	return broker.Details{Stream: h.pull.stream, Consumer: h.pull.name, ID: h.msg.Header.Get(nats.MsgIdHdr), Header: h.msg.Header}
+}
+
 // Leave lets the ack wait run. Until it is over, the event counts as held, but
 // its memory does not.
 func (h *delivery) Leave() {
@@ -148,34 +173,6 @@ func (h *delivery) Leave() {
 		p.bytes -= h.msg.Size()
 		h.left = true
 		h.msg = &nats.Msg{Reply: h.msg.Reply}
-	}
-}
-
-// tend keeps the ack wait of what waits and is handled from running out, and
-// looks after a consumer that says nothing. It runs now and then.
-func (p *pull) tend(now time.Time) {
-	p.mu.Lock()
-	if p.ended {
-		p.mu.Unlock()
-		return
-	}
-	p.keepHeld(now)
-	p.pause = false
-	doubtful := p.asked > 0 && now.Sub(p.heard) > p.silence() || !p.silent.IsZero()
-	if !doubtful { // else check asks, when the consumer is there
-		p.ask()
-	}
-	if doubtful && p.silent.IsZero() {
-		p.silent = now
-	}
-	since := p.silent
-	p.mu.Unlock()
-	if doubtful && p.checking.CompareAndSwap(false, true) {
-		p.working.Go(func() {
-			defer p.checking.Store(false)
-			defer fault.Exit()
-			p.check(since)
-		})
 	}
 }
 
@@ -238,7 +235,7 @@ func (p *pull) leave(lost bool) {
 			p.earlier.Held = append(p.earlier.Held, h.msg.Reply)
 		}
 	default:
-		p.giveBack()
+		p.nakUnacked()
 	}
 }
 
@@ -261,6 +258,25 @@ func (p *pull) takeOver() {
 	*p.earlier = broker.Earlier{}
 }
 
+// resume goes on with what sessions before handed out and is still being handled,
+// where the consumer is the same.
+func (p *pull) resume(open []broker.Open) {
+	for _, o := range open {
+		before, ok := o.Acker.(*delivery)
+		if !ok || p.ackWait == 0 || before.pull.stream != p.stream || before.pull.name != p.name || !before.pull.created.Equal(p.created) {
+			continue
+		}
+		p.mu.Lock()
+		p.came++
+		h := &delivery{pull: p, msg: before.msg, number: p.came, since: p.heard, taken: true}
+		p.bytes += h.msg.Size()
+		p.held[h] = struct{}{}
+		p.mu.Unlock()
+		_ = p.tell(h, "+WPI")
+		o.Resume(h)
+	}
+}
+
 // unacked are the events that are to be delivered again, in the order in which
 // they came. mu is held.
 func (p *pull) unacked() []*delivery {
@@ -272,9 +288,9 @@ func (p *pull) unacked() []*delivery {
 	return slices.SortedFunc(maps.Keys(p.held), func(a, b *delivery) int { return cmp.Compare(a.number, b.number) })
 }
 
-// giveBack lets others have at once what is not acked, as NATS Streaming does
+// nakUnacked lets others have at once what is not acked, as NATS Streaming does
 // when a session is closed. Without it they get that after the ack wait.
-func (p *pull) giveBack() {
+func (p *pull) nakUnacked() {
 	p.mu.Lock()
 	held := p.unacked()
 	clear(p.held)

@@ -13,79 +13,79 @@ import (
 	"nats-test/internal/fault"
 )
 
-// A flight is the events that were sent and not answered. If one fails that
-// can be repeated, nothing new is sent until it was, and what failed behind it:
-// no event overtakes another. nats.go's PublishAsync repeats, too, but out of
-// order, and goes on sending meanwhile.
+// A flight holds the events that were sent and not acked. If a repeatable event fails,
+// nothing new is sent until it and the failed events behind it were sent again, so that no
+// event overtakes another. nats.go's PublishAsync retries, too, but out of order, and goes
+// on sending meanwhile.
 //
-// The first event is sent alone, while the stream is looked at: what an ack
-// means, and what may be repeated, depends on the stream's terms.
+// The first event is sent alone while the stream's configuration is read: it decides what
+// an ack means and which events can be repeated.
 type flight struct {
 	s    *Session
 	done sync.WaitGroup
 
 	mu      sync.Mutex
-	changed *sync.Cond // mending or learning is over, or all was answered
-	freed   *sync.Cond // there is room again
+	changed *sync.Cond // mending or learning has ended, or all events were answered
+	freed   *sync.Cond // the window has room again
 	window  window
-	replies string // subject of the answers, without attempt and number; "" before the first
+	replies string // prefix of reply subjects, before attempt and number; "" before the first event
 	events  []*outgoing
-	first   uint64        // the number of events[0]
-	attempt uint64        // counts the repeats
-	heard   time.Time     // when the last ack came
-	mending bool          // nothing new is sent until what failed was sent again
-	paused  bool          // nothing new is sent until all was answered
-	careful bool          // the next is sent alone: it is not known if the stream takes events again
-	failed  bool          // something failed since tend last looked
-	stopped error         // why nothing more is sent
-	over    bool          // no answers come any more
-	wake    chan struct{} // cap 1: for tend
+	first   uint64        // number of events[0]
+	attempt uint64        // number of the current attempt
+	heard   time.Time     // time of the latest ack
+	mending bool          // failed events are being sent again, and no new ones
+	paused  bool          // no new events until all were answered
+	careful bool          // the next event is sent alone, until the stream is known to take events again
+	failed  bool          // an event failed during the current repeat
+	stopped error         // why no more events are sent
+	over    bool          // no more answers are expected
+	wake    chan struct{} // cap 1; wakes watch
 
-	terms    *terms // of the stream that answered last
+	terms    *terms // terms of the stream that answered last
 	known    map[string]*terms
-	learning bool              // the terms are being looked at
-	told     bool              // that they can't be known
-	look     look              // at stored events
-	lookErr  error             // why it fails
-	renamed  map[string]string // subjects, and those under which their events are stored
+	learning bool              // the terms are being read
+	told     bool              // the user was told that the terms can't be read
+	look     look              // state of looking at stored events
+	lookErr  error             // why they can't be looked at
+	renamed  map[string]string // published subject to stored subject
 
-	// Of answered alone: what stands before the sequence in a stream's answers.
+	// Used by answered only: the text before the sequence in the stream's acks.
 	ackBegin  []byte
 	ackStream string
 }
 
-// An outgoing event was sent, or could not be sent, and waits for its answer.
+// An outgoing event was sent, or failed to be sent, and is not settled.
 type outgoing struct {
 	msg   *nats.Msg
-	given bool // its ID was given by the user
+	given bool // the user gave its ID
 	done  func(broker.Receipt, error)
 
 	number   uint64
 	attempt  uint64
-	born     time.Time // when it was first sent, of the attempts after which it may be stored
-	begun    time.Time // when its time began
-	sent     time.Time // of the newest attempt
+	born     time.Time // time of the first attempt that may have stored it
+	begun    time.Time // start of its time-out
+	sent     time.Time // time of the newest attempt
 	ack      *jetstream.PubAck
-	came     time.Time         // when ack came
-	acked    uint64            // the attempt that ack answers
-	older    *jetstream.PubAck // the answer to an attempt before the newest
+	came     time.Time         // time of ack
+	acked    uint64            // attempt that ack belongs to
+	older    *jetstream.PubAck // ack of an attempt before the newest
 	err      error             // why the newest attempt failed
-	lost     bool              // no other attempt is made
-	doubt    bool              // it may be stored by an attempt that was not answered
-	repeated bool              // it was sent again in spite of that
+	lost     bool              // no further attempt is made
+	doubt    bool              // an unanswered attempt may have stored it
+	repeated bool              // it was sent again while in doubt
 
-	sight *sight // of what is stored; nil as long as it is not looked at
+	sight *sight // look at the stored event; nil before that
 }
 
 func (out *outgoing) id() string { return out.msg.Header.Get(jetstream.MsgIDHeader) }
 
-// size is what it takes of the window.
+// size is the event's share of the window, in bytes.
 func (out *outgoing) size() int64 { return int64(len(out.msg.Data)) }
 
-// waits reports whether the newest attempt is still to be answered.
+// waits reports whether the newest attempt is unanswered.
 func (out *outgoing) waits() bool { return out.ack == nil && out.err == nil }
 
-// newFlight returns a flight over s, to which an answer took trip.
+// newFlight returns a flight over s. trip is a measured round trip.
 func newFlight(s *Session, trip time.Duration) *flight {
 	f := &flight{s: s, window: newWindow(s.Options, trip), wake: make(chan struct{}, 1)}
 	f.known, f.renamed = make(map[string]*terms), make(map[string]string)
@@ -93,8 +93,8 @@ func newFlight(s *Session, trip time.Duration) *flight {
 	return f
 }
 
-// send sends one event and returns before it is answered. It waits while
-// others are sent again, and for room.
+// send sends one event and returns before it is acked. It blocks while events are sent
+// again, and while the window is full.
 func (f *flight) send(msg *nats.Msg, given bool, done func(broker.Receipt, error)) error {
 	out := &outgoing{msg: msg, given: given, done: done}
 	f.mu.Lock()
@@ -113,7 +113,7 @@ func (f *flight) send(msg *nats.Msg, given bool, done func(broker.Receipt, error
 	f.events = append(f.events, out)
 	f.window.bytes += out.size()
 	if f.careful {
-		out.err = errLate // of an attempt that was not made
+		out.err = errLate // as if an attempt had not been answered
 		f.mend()
 	} else {
 		f.put(out)
@@ -124,7 +124,7 @@ func (f *flight) send(msg *nats.Msg, given bool, done func(broker.Receipt, error
 	return nil
 }
 
-// await waits until an event of size can be sent. mu is held.
+// await blocks until an event of that size can be sent. mu is held.
 func (f *flight) await(size int64) error {
 	for f.stopped == nil {
 		if f.s.Broken.Load() {
@@ -142,19 +142,19 @@ func (f *flight) await(size int64) error {
 	return f.stopped
 }
 
-// listen subscribes to the answers. mu is held.
+// listen subscribes to the acks. mu is held.
 func (f *flight) listen() error {
 	f.replies = f.s.Options.NewInbox() + "."
 	sub, err := f.s.NC.Subscribe(f.replies+"*.*", f.answered)
 	if err != nil {
 		return err
 	}
-	_ = sub.SetPendingLimits(-1, -1) // there are no more than events
-	f.done.Go(f.tend)
+	_ = sub.SetPendingLimits(-1, -1) // at most one per attempt
+	f.done.Go(f.watch)
 	return nil
 }
 
-// put hands an event to the connection. mu is held.
+// put makes an attempt to send an event. mu is held.
 func (f *flight) put(out *outgoing) {
 	out.attempt, out.sent, out.err = f.attempt, time.Now(), nil
 	if out.doubt {
@@ -171,7 +171,7 @@ func (f *flight) put(out *outgoing) {
 	}
 }
 
-// advance gives out what is known of the events, in order. mu is held.
+// advance reports the outcome of settled events, in order. mu is held.
 func (f *flight) advance() {
 	for len(f.events) > 0 {
 		out := f.events[0]
@@ -181,7 +181,7 @@ func (f *flight) advance() {
 		case out.ack == nil && f.stopped == nil && repeatable(out.err):
 			f.mend()
 			return
-		case out.ack == nil && out.older != nil: // the repeat failed, and was none
+		case out.ack == nil && out.older != nil: // the repeat failed, but an earlier attempt was acked
 			out.repeated = out.repeated && errors.Is(out.err, errLate)
 			f.acked(out, out.older, 0)
 		}
@@ -204,8 +204,8 @@ func (f *flight) advance() {
 	f.changed.Broadcast()
 }
 
-// outcome is what became of an event that was answered, or failed for good.
-// ready is false while that is not known. mu is held.
+// outcome returns the outcome of an event that was acked or has failed. ready is false
+// while it is not known. mu is held.
 func (f *flight) outcome(out *outgoing) (r broker.Receipt, ready bool, err error) {
 	switch {
 	case f.over && out.ack != nil && (f.terms == nil || f.terms.stream != out.ack.Stream):
@@ -218,7 +218,7 @@ func (f *flight) outcome(out *outgoing) (r broker.Receipt, ready bool, err error
 		return r, false, nil
 	}
 	if f.curious(out) {
-		if f.over && (out.sight == nil || !out.sight.over()) { // no answer comes any more
+		if f.over && (out.sight == nil || !out.sight.over()) { // no answer will come
 			out.sight = &sight{err: f.stopped}
 		}
 		if !f.seen(out) {
@@ -234,7 +234,7 @@ func (f *flight) outcome(out *outgoing) (r broker.Receipt, ready bool, err error
 	return broker.Receipt{ID: out.id(), Stream: ack.Stream, Sequence: ack.Sequence, Duplicate: earlier}, true, err
 }
 
-// stop has nothing more sent. Only the first reason counts. mu is held.
+// stop ends sending. Only the first reason is kept. mu is held.
 func (f *flight) stop(err error) {
 	if f.stopped == nil {
 		f.stopped = err
@@ -243,8 +243,8 @@ func (f *flight) stop(err error) {
 	f.freed.Broadcast()
 }
 
-// tend waits for answers that do not come, and mends.
-func (f *flight) tend() {
+// watch expires unanswered events, and sends failed ones again, until the session ends.
+func (f *flight) watch() {
 	defer fault.Exit()
 	tick := time.NewTicker(100 * time.Millisecond)
 	defer tick.Stop()
@@ -276,13 +276,13 @@ func (f *flight) tend() {
 	}
 }
 
-// abort gives up all events: the session is over. mu is held.
+// abort gives up all events because the session is over. mu is held.
 func (f *flight) abort() {
 	err := f.s.Err()
 	if err == nil {
 		err = broker.Because(broker.ErrLost, nats.ErrConnectionClosed)
 	}
-	unheard := f.s.AnswersDenied() != nil || !errors.Is(err, broker.ErrAuth) // else it was refused
+	unheard := f.s.AnswersDenied() != nil || !errors.Is(err, broker.ErrAuth) // else the server refused them
 	for _, out := range f.events {
 		out.doubt = out.doubt || out.err == nil && unheard
 		out.err = err
@@ -292,7 +292,7 @@ func (f *flight) abort() {
 	f.advance()
 }
 
-// close has nothing more sent, and waits for the answers that are due.
+// close ends sending, and waits for the outstanding acks.
 func (f *flight) close() {
 	f.mu.Lock()
 	defer f.mu.Unlock()

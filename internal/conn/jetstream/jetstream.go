@@ -1,6 +1,6 @@
-// Package jetstream is the session with JetStream: how events are published and
-// repeated, how consumers are made and asked for events, and what the settings of
-// streams mean for both. It knows the contract and the connection.
+// Package jetstream implements sessions with JetStream: publishing and repeating events,
+// creating consumers and pulling from them, and taking account of how streams are
+// configured. It knows packages broker and link only.
 package jetstream
 
 import (
@@ -21,28 +21,28 @@ import (
 	"nats-test/internal/fault"
 )
 
-// Session is a session with JetStream.
+// Session implements [broker.Session] for JetStream.
 type Session struct {
 	*link.Link
 	js jetstream.JetStream
 
 	flight *flight
 
-	listening sync.Mutex
-	pulls     []*pull
-	pulling   atomic.Int64 // the number of pulls
-	tending   sync.WaitGroup
-	changed   atomic.Bool // streams were made or changed since moveLook
-	moveLook  time.Time   // of tend alone
+	listening   sync.Mutex
+	pulls       []*pull
+	pulling     atomic.Int64 // number of pulls
+	maintaining sync.WaitGroup
+	changed     atomic.Bool // streams were created or updated since moveLook
+	moveLook    time.Time   // used by maintain only
 
 	finding sync.Mutex
-	streams map[string]*jetstream.StreamInfo // by subject, as first seen
+	streams map[string]*jetstream.StreamInfo // by subject, as they were first
 }
 
 // Traits of JetStream.
-var Traits = broker.Traits{MessageIDs: true, Streams: true, ExtendsWait: true, Gapless: true, PlacesNew: true, AckFloor: true}
+var Traits = broker.Traits{MessageIDs: true, Streams: true, ExtendsWait: true, Naks: true, Gapless: true, PlacesNew: true, AckFloor: true}
 
-// Present asks whether the account has JetStream. The error wraps
+// Present returns nil if the account has JetStream. The error wraps
 // [broker.ErrNoJetStream] if it has none.
 func Present(ctx context.Context, l *link.Link) error {
 	js, err := Client(l)
@@ -52,8 +52,8 @@ func Present(ctx context.Context, l *link.Link) error {
 	return hasJetStream(ctx, l, js)
 }
 
-// Open opens a session over l, if the account has JetStream, or was
-// found to have it. That asking is not permitted says nothing of the rest.
+// Open opens a session over l. Unless found, it checks that the account has JetStream. If
+// that is not permitted, JetStream may be usable all the same.
 func Open(ctx context.Context, l *link.Link, found bool) (broker.Session, error) {
 	js, err := Client(l)
 	if err == nil && !found {
@@ -75,7 +75,7 @@ func hasJetStream(ctx context.Context, l *link.Link, js jetstream.JetStream) err
 	return err
 }
 
-// Account is what JetStream tells of the account. Its error is that of
+// Account returns JetStream's information on the account. Its error is that of
 // hasJetStream.
 func Account(ctx context.Context, l *link.Link, js jetstream.JetStream) (*jetstream.AccountInfo, error) {
 	began := time.Now()
@@ -87,7 +87,7 @@ func Account(ctx context.Context, l *link.Link, js jetstream.JetStream) (*jetstr
 	return info, Explain(err)
 }
 
-// Client returns what to ask JetStream by over l, in the domain of its options.
+// Client returns a client of the JetStream API over l, in the domain of its options.
 func Client(l *link.Link) (jetstream.JetStream, error) {
 	timeout := jetstream.WithDefaultTimeout(l.Options.Timeout)
 	if l.Options.Domain != "" {
@@ -115,18 +115,18 @@ func (s *Session) Close() error {
 	err := s.confirm(lost)
 	s.Abandon()
 	s.flight.done.Wait()
-	s.tending.Wait()
+	s.maintaining.Wait()
 	for _, p := range pulls {
 		p.close()
 	}
 	if err != nil {
-		return fmt.Errorf("closing the session %q: %w", s.Options.ClientID, err)
+		return fmt.Errorf("closing the session of client ID %q: %w", s.Options.ClientID, err)
 	}
 	return nil
 }
 
-// tend looks after the pulls until the session ends.
-func (s *Session) tend() {
+// maintain keeps the pulls going until the session ends.
+func (s *Session) maintain() {
 	defer fault.Exit()
 	const often = 250 * time.Millisecond
 	tick := time.NewTicker(often)
@@ -142,20 +142,20 @@ func (s *Session) tend() {
 			pulls := s.pulls
 			s.listening.Unlock()
 			for _, p := range pulls {
-				p.tend(now)
+				p.maintain(now)
 			}
 			s.lookForMoves(now, pulls)
 		}
 	}
 }
 
-// deleteLater deletes a consumer that only this listener used, and does not
-// wait for the answer. The server would do so by itself after some time.
+// deleteLater deletes a consumer that only this listener used, without waiting for the
+// answer. Otherwise the server would delete it after its inactive threshold.
 func (s *Session) deleteLater(stream, consumer string) {
 	_ = s.NC.Publish(s.api()+".CONSUMER.DELETE."+stream+"."+consumer, nil)
 }
 
-// Rest tells what is left of a subscription, in the words of its consumer's leader.
+// Rest returns what remains of a subscription, as the leader of its consumer reports it.
 func (s *Session) Rest(ctx context.Context, sub broker.Subscription, _ uint64) (broker.Rest, error) {
 	s.listening.Lock()
 	i := slices.IndexFunc(s.pulls, func(p *pull) bool { return p.subject == sub.Subject })
@@ -168,16 +168,16 @@ func (s *Session) Rest(ctx context.Context, sub broker.Subscription, _ uint64) (
 	return p.rest(ctx)
 }
 
-// confirm waits until the server has taken the acks. It answers none of them,
-// but says if they are not permitted.
+// confirm waits until the server has processed the acks. They are not answered, but a
+// missing permission is reported.
 func (s *Session) confirm(lost bool) error {
 	if lost {
 		if err := s.Err(); errors.Is(err, broker.ErrAuth) {
 			return err
 		}
-		return nil // there is nobody to ask
+		return nil // the server can't be asked
 	}
-	if !s.NC.IsConnected() { // a flush would wait in vain
+	if !s.NC.IsConnected() { // a flush would wait for the whole time-out
 		return broker.Because(broker.ErrLost, nats.ErrDisconnected)
 	}
 	if err := s.NC.FlushTimeout(s.Options.Timeout); err != nil {
@@ -189,7 +189,7 @@ func (s *Session) confirm(lost bool) error {
 	return nil
 }
 
-// whyTransient is the reason that such an answer gives.
+// whyTransient returns the reason for a transient error.
 func whyTransient(err *jetstream.APIError) error {
 	switch err.ErrorCode {
 	case 10005, 10118, 10119, 10194:
@@ -200,7 +200,7 @@ func whyTransient(err *jetstream.APIError) error {
 	return broker.ErrNoLeader
 }
 
-// Explain finds the reason behind an error of the JetStream API.
+// Explain wraps an error of the JetStream API in its reason.
 func Explain(err error) error {
 	api, isAPI := errors.AsType[*jetstream.APIError](err)
 	switch {
@@ -226,7 +226,7 @@ func Explain(err error) error {
 	return broker.Because(broker.ErrRefused, err)
 }
 
-// Drain asks for no more, and hands out what has come.
+// Drain requests no more events, and delivers those that were received.
 func (s *Session) Drain(limit time.Duration) {
 	s.listening.Lock()
 	pulls := s.pulls
@@ -241,7 +241,7 @@ func (s *Session) Drain(limit time.Duration) {
 	drains.Wait()
 }
 
-// api is the prefix of the subjects of the JetStream API.
+// api returns the prefix of the JetStream API's subjects.
 func (s *Session) api() string {
 	if s.Options.Domain != "" {
 		return "$JS." + s.Options.Domain + ".API"
@@ -249,12 +249,12 @@ func (s *Session) api() string {
 	return "$JS.API"
 }
 
-// NewSession returns a session that asks, and neither publishes nor listens.
+// NewSession returns a session for requests only, not for publishing or listening.
 func NewSession(l *link.Link, js jetstream.JetStream) *Session {
 	return &Session{Link: l, js: js, streams: make(map[string]*jetstream.StreamInfo)}
 }
 
-// rest tells what is left, in the words of the consumer's leader.
+// rest returns what remains, as the leader of the consumer reports it.
 func (p *pull) rest(ctx context.Context) (broker.Rest, error) {
 	info, err := p.info(ctx)
 	if err != nil {
@@ -265,7 +265,7 @@ func (p *pull) rest(ctx context.Context) (broker.Rest, error) {
 	if info.Paused && info.Config.PauseUntil != nil {
 		r.Paused = *info.Config.PauseUntil
 	}
-	if r.Waiting == 0 && info.Config.DeliverPolicy != jetstream.DeliverLastPerSubjectPolicy { // of which some are not wanted
+	if r.Waiting == 0 && info.Config.DeliverPolicy != jetstream.DeliverLastPerSubjectPolicy { // which skips some
 		if r.Behind, err = p.behind(ctx, info.Delivered.Stream); err != nil {
 			return broker.Rest{}, err
 		}
@@ -273,16 +273,16 @@ func (p *pull) rest(ctx context.Context) (broker.Rest, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	r.Here = uint64(len(p.held))
-	if p.ackWait == 0 { // nothing is acked: what is on its way counts
+	if p.ackWait == 0 { // without acks, events in flight count as unacked
 		r.Through, r.Unacked, r.Limit = 0, info.Delivered.Consumer-min(p.done, info.Delivered.Consumer), 0
 		r.Here = r.Unacked
 	}
 	return r, nil
 }
 
-// behind returns the sequence of the first event after the last that was
-// delivered, 0 if there is none, or if looking is not permitted. The leader of a
-// consumer with several replicas answers before it has counted what waits.
+// behind returns the sequence of the first event after the last delivered one, 0 if there
+// is none or if looking is not permitted. It is needed because the leader of a replicated
+// consumer may answer before it has counted the pending events.
 func (p *pull) behind(ctx context.Context, delivered uint64) (uint64, error) {
 	if end, err := p.s.Newest(ctx, p.subject); err == nil && delivered >= end.Sequence {
 		return 0, nil

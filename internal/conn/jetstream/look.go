@@ -18,11 +18,11 @@ import (
 	"nats-test/internal/fault"
 )
 
-// A sight is a look at the event that is stored where an ack says.
+// A sight is a look at the stored event at the sequence of an ack.
 type sight struct {
-	asked, last time.Time    // when the leader was asked first and last
-	event       *storedEvent // what it answered
-	err         error        // or why it can't be known
+	asked, last time.Time    // first and latest request to the leader
+	event       *storedEvent // its answer
+	err         error        // or why there is none
 }
 
 func (s *sight) over() bool { return s.event != nil || s.err != nil }
@@ -34,9 +34,9 @@ type storedEvent struct {
 	Time    time.Time `json:"time"`
 }
 
-// A look at stored events: whether they can be looked at is found out by the
-// first of them, in a request that learns what is not permitted. The others go
-// out without waiting, and are answered among the acks.
+// A look says whether stored events can be read. The first read finds that out, in a
+// request that notices a missing permission. Later reads are sent without waiting, and
+// answered among the acks.
 type look int
 
 const (
@@ -46,11 +46,11 @@ const (
 	lookFails
 )
 
-// lookToken stands where answers have the number of an attempt.
+// lookToken takes the place of the attempt in reply subjects of reads.
 const lookToken = "_"
 
-// seen reports whether the stored event that out was acked with has been looked
-// at, or can't be; if not, it has it looked at. mu is held.
+// seen reports whether the stored event of out's ack has been read, or can't be. If not,
+// it starts reading it. mu is held.
 func (f *flight) seen(out *outgoing) bool {
 	if out.sight == nil {
 		out.sight = &sight{}
@@ -74,7 +74,7 @@ func (f *flight) seen(out *outgoing) bool {
 	return false
 }
 
-// tryLook makes the first look.
+// tryLook makes the first read.
 func (f *flight) tryLook(out *outgoing, stream string, sequence uint64) {
 	answer, err := link.Inquire(f.s.Ctx, f.s.Link, func(ctx context.Context) (*nats.Msg, error) {
 		return f.s.NC.RequestWithContext(ctx, f.s.lookSubject(stream), lookRequest(sequence))
@@ -102,17 +102,17 @@ func (s *Session) lookSubject(stream string) string { return s.api() + ".STREAM.
 
 func lookRequest(sequence uint64) []byte { return fmt.Appendf(nil, `{"seq":%d}`, sequence) }
 
-// ask sends the request of a look. mu is held.
+// ask requests the stored event. mu is held.
 func (f *flight) ask(out *outgoing) {
 	out.sight.last = time.Now()
 	if out.sight.asked.IsZero() {
 		out.sight.asked = out.sight.last
 	}
 	reply := f.replies + lookToken + "." + strconv.FormatUint(out.number, 36)
-	_ = f.s.NC.PublishRequest(f.s.lookSubject(out.ack.Stream), reply, lookRequest(out.ack.Sequence)) // else again, soon
+	_ = f.s.NC.PublishRequest(f.s.lookSubject(out.ack.Stream), reply, lookRequest(out.ack.Sequence)) // on an error it is repeated soon
 }
 
-// sighted takes the answer to a look. mu is held.
+// sighted handles the answer to a read. mu is held.
 func (f *flight) sighted(out *outgoing, m *nats.Msg) {
 	var answer struct {
 		Message *storedEvent        `json:"message"`
@@ -123,17 +123,17 @@ func (f *flight) sighted(out *outgoing, m *nats.Msg) {
 	case out.sight == nil:
 	case len(m.Data) == 0 && m.Header.Get("Status") == "503":
 		out.sight.err = nats.ErrNoResponders
-	case err == nil && answer.Error != nil && link.Transient(answer.Error): // again, soon
+	case err == nil && answer.Error != nil && link.Transient(answer.Error): // it is repeated soon
 	case err == nil && answer.Error != nil:
 		out.sight.err = answer.Error
 	case err != nil || answer.Message == nil:
-		out.sight.err = fmt.Errorf("no answer of a stream: %.60q", m.Data)
+		out.sight.err = fmt.Errorf("not the answer of a stream: %.60q", m.Data)
 	default:
 		out.sight.event = answer.Message
 	}
 }
 
-// lookAgain repeats a look that was not answered. mu is held.
+// lookAgain repeats a read that was not answered. mu is held.
 func (f *flight) lookAgain(out *outgoing) {
 	switch s := out.sight; {
 	case s == nil || s.asked.IsZero() || s.over() || time.Since(s.last) < f.patience():
@@ -144,27 +144,27 @@ func (f *flight) lookAgain(out *outgoing) {
 	}
 }
 
-// curious reports whether what is stored must be looked at: it may be another
-// event of that ID, or be stored under another subject. mu is held.
+// curious reports whether the stored event must be read: the ack of a duplicate may be
+// that of another event, and a subject transform may have changed the subject. mu is held.
 func (f *flight) curious(out *outgoing) bool {
 	return out.given && out.ack.Duplicate ||
 		f.terms != nil && f.terms.transform && f.terms.stream == out.ack.Stream && f.renamed[out.msg.Subject] == ""
 }
 
-// own reports whether what is stored was stored by an attempt of ours. mu is held.
+// own reports whether the event was stored by an attempt of this session. mu is held.
 func (f *flight) own(out *outgoing) bool {
 	return out.repeated && out.sight != nil && out.sight.event != nil && !out.sight.event.Time.Before(out.born.Add(f.terms.clock))
 }
 
-// compare returns an error unless what is stored is the event that was sent, as
-// far as that is known. mu is held.
+// compare returns an error if the stored event is known to be another than the one that
+// was sent. mu is held.
 func (f *flight) compare(out *outgoing) error {
 	place := fmt.Sprintf("event #%d of the stream %s", out.ack.Sequence, out.ack.Stream)
 	if out.sight.err != nil {
-		if !out.ack.Duplicate { // it is only not known where
+		if !out.ack.Duplicate { // only its place is unknown
 			return nil
 		}
-		return broker.Because(broker.ErrUncertain, fmt.Errorf("its ID %q is that of %s, which can't be looked at: %w", out.id(), place, out.sight.err))
+		return broker.Because(broker.ErrUncertain, fmt.Errorf("its ID %q belongs to %s, which can't be looked at: %w", out.id(), place, out.sight.err))
 	}
 	is, subject := out.sight.event, out.msg.Subject
 	if f.terms.transform && f.renamed[subject] == "" && !out.ack.Duplicate {
@@ -177,17 +177,17 @@ func (f *flight) compare(out *outgoing) error {
 	case !out.ack.Duplicate:
 		return nil
 	case is.Subject != subject && (!f.terms.transform || f.renamed[subject] != "" && f.renamed[subject] != is.Subject):
-		return broker.Because(broker.ErrOtherEvent, fmt.Errorf("the ID %q is that of %s, on %s", out.id(), place, is.Subject))
+		return broker.Because(broker.ErrOtherEvent, fmt.Errorf("the ID %q belongs to %s, on %s", out.id(), place, is.Subject))
 	case !counts && !bytes.Equal(is.Data, out.msg.Data):
-		return broker.Because(broker.ErrOtherEvent, fmt.Errorf("the ID %q is that of %s, on %s, with other data", out.id(), place, is.Subject))
+		return broker.Because(broker.ErrOtherEvent, fmt.Errorf("the ID %q belongs to %s, on %s, with other data", out.id(), place, is.Subject))
 	case !is.has(out.msg.Header):
-		return broker.Because(broker.ErrOtherEvent, fmt.Errorf("the ID %q is that of %s, on %s, with other headers", out.id(), place, is.Subject))
+		return broker.Because(broker.ErrOtherEvent, fmt.Errorf("the ID %q belongs to %s, on %s, with other headers", out.id(), place, is.Subject))
 	}
 	return nil
 }
 
-// has reports whether an event was stored with the headers that another is sent
-// with, but for those that speak to the server, which does not keep them all.
+// has reports whether an event was stored with the same headers as sent, apart from the
+// Nats-… headers, of which the server does not keep all.
 func (e *storedEvent) has(sent nats.Header) bool {
 	stored, err := nats.DecodeHeadersMsg(e.Header)
 	if err != nil {

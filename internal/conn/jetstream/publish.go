@@ -30,7 +30,8 @@ func headerSize(h nats.Header) int {
 	return size
 }
 
-// message is e as it is sent. Every event has an ID: the server drops a repeat.
+// message returns the NATS message for e. Every event has a message ID, by which the
+// server drops repeats.
 func (s *Session) message(e broker.Event) *nats.Msg {
 	if e.ID == "" {
 		e.ID = uuid.NewString()
@@ -41,12 +42,12 @@ func (s *Session) message(e broker.Event) *nats.Msg {
 	}
 	header[jetstream.MsgIDHeader] = []string{e.ID}
 	if _, given := header[jetstream.ExpectedStreamHeader]; s.Options.Stream != "" && !given {
-		header[jetstream.ExpectedStreamHeader] = []string{s.Options.Stream} // another one's ack is none
+		header[jetstream.ExpectedStreamHeader] = []string{s.Options.Stream} // so that no other stream's ack counts
 	}
 	return &nats.Msg{Subject: e.Subject, Data: e.Data, Header: header}
 }
 
-// Publish is not interrupted by ctx: what was in flight is sent again by [flight].
+// Publish ignores ctx: unacked events stay in [flight], which sends them again.
 func (s *Session) Publish(_ context.Context, e broker.Event, done func(broker.Receipt, error)) error {
 	msg := s.message(e)
 	if limit := int(s.NC.MaxPayload()) - headerSize(msg.Header); len(e.Data) > limit {
@@ -55,16 +56,16 @@ func (s *Session) Publish(_ context.Context, e broker.Event, done func(broker.Re
 	return s.flight.send(msg, e.ID != "", done)
 }
 
-// uncovered tells, after nobody answered for an event, if that is for want of
-// a stream, and makes one if it is to. Otherwise it is for want of a leader,
-// who will come; or only asking is forbidden. nobody: it has no responders. The answer may be lost with the
-// connection, so the wait for it is short.
+// uncovered finds out, after an event was not answered, whether no stream covers its
+// subject, and creates one if the options say so. It returns nil if the stream merely has
+// no leader at the moment, or if asking is not permitted. nobody reports that the subject
+// had no responders. The wait is short, as the answer may be lost with the connection.
 func (s *Session) uncovered(subject string, nobody bool, patience time.Duration) error {
 	ctx, cancel := context.WithTimeout(s.Ctx, patience)
 	defer cancel()
 	s.forget(subject)
 	info, missing := s.streamInfo(ctx, subject)
-	if missing == nil && nobody && s.Options.Stream != "" && !info.Created.IsZero() { // which may give events, and take none
+	if missing == nil && nobody && s.Options.Stream != "" && !info.Created.IsZero() { // it may be a mirror
 		mirrorOf := ""
 		if info.Config.Mirror != nil {
 			mirrorOf = info.Config.Mirror.Name
@@ -77,25 +78,24 @@ func (s *Session) uncovered(subject string, nobody bool, patience time.Duration)
 	return missing
 }
 
-// errLate: no answer came for some time.
+// errLate: no answer came in time.
 var errLate = errors.New("no answer")
 
-// unsendable reports that nothing was sent: there is no connection.
+// unsendable reports whether nothing was sent because there is no connection.
 func unsendable(err error) bool {
 	_, network := errors.AsType[*net.OpError](err)
 	return network || errors.Is(err, nats.ErrReconnectBufExceeded) || errors.Is(err, nats.ErrConnectionClosed) ||
 		errors.Is(err, nats.ErrConnectionDraining)
 }
 
-// repeatable reports that another attempt may do better.
+// repeatable reports whether another attempt may succeed.
 func repeatable(err error) bool {
 	api, isAPI := errors.AsType[*jetstream.APIError](err)
 	return errors.Is(err, errLate) || errors.Is(err, nats.ErrNoResponders) || unsendable(err) || isAPI && link.Transient(api)
 }
 
-// explainPublish finds the reason why an event was not acked; doubt says that
-// it may be stored all the same. The codes are those of a full stream or
-// account (nats-server, errors.json).
+// explainPublish wraps the error of an event that was not acked in its reason. doubt says
+// that it may be stored all the same. The error codes are from nats-server, errors.json.
 func explainPublish(err error, doubt bool) error {
 	api, isAPI := errors.AsType[*jetstream.APIError](err)
 	switch {
@@ -119,7 +119,7 @@ func explainPublish(err error, doubt bool) error {
 		return broker.Because(broker.ErrLost, err)
 	case isAPI && link.Transient(api):
 		return broker.Because(whyTransient(api), err)
-	case isAPI && slices.Contains([]jetstream.ErrorCode{10060, 10070, 10071, 10164}, api.ErrorCode): // of Nats-Expected-…
+	case isAPI && slices.Contains([]jetstream.ErrorCode{10060, 10070, 10071, 10164}, api.ErrorCode): // a Nats-Expected-… header did not match
 		return broker.Because(broker.ErrExpected, err)
 	case isAPI && api.ErrorCode == 10109:
 		return broker.Because(broker.ErrSealed, err)

@@ -85,6 +85,7 @@ func newPull(s *Session, info *jetstream.ConsumerInfo, sub broker.Subscription) 
 		p.watchGivenUp(sub.GaveUp)
 	}
 	p.takeOver()
+	p.resume(sub.Open)
 	p.working.Go(p.work)
 	p.mu.Lock()
 	p.ask()
@@ -198,6 +199,34 @@ func (p *pull) answered(status string, header nats.Header) {
 		p.silent = p.heard
 	}
 	p.ask()
+}
+
+// maintain keeps the ack wait of what waits and is handled from running out, and
+// looks after a consumer that says nothing. It runs now and then.
+func (p *pull) maintain(now time.Time) {
+	p.mu.Lock()
+	if p.ended {
+		p.mu.Unlock()
+		return
+	}
+	p.keepHeld(now)
+	p.pause = false
+	doubtful := p.asked > 0 && now.Sub(p.heard) > p.silence() || !p.silent.IsZero()
+	if !doubtful { // else check asks, when the consumer is there
+		p.ask()
+	}
+	if doubtful && p.silent.IsZero() {
+		p.silent = now
+	}
+	since := p.silent
+	p.mu.Unlock()
+	if doubtful && p.checking.CompareAndSwap(false, true) {
+		p.working.Go(func() {
+			defer p.checking.Store(false)
+			defer fault.Exit()
+			p.check(since)
+		})
+	}
 }
 
 // check asks for a consumer that has said nothing since a time.

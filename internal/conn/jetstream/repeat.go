@@ -11,7 +11,7 @@ import (
 	"nats-test/internal/conn/link"
 )
 
-// mend has tend send again what failed. mu is held.
+// mend makes watch send failed events again. mu is held.
 func (f *flight) mend() {
 	f.mending, f.failed, f.paused = true, true, true
 	f.signal()
@@ -33,7 +33,8 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// moved is when something was answered last, or left a connection that is slow.
+// moved returns the time of the latest ack, or of the latest progress of a write on a slow
+// connection.
 func (f *flight) moved() time.Time {
 	if wrote := f.s.Wrote(); wrote != nil {
 		return later(f.heard, *wrote)
@@ -41,8 +42,8 @@ func (f *flight) moved() time.Time {
 	return f.heard
 }
 
-// expire ends the wait for the oldest event, if nothing came for too long; for
-// all, when nothing more is sent. mu is held.
+// expire fails events that were not answered in time: the oldest, or all once sending has
+// ended. mu is held.
 func (f *flight) expire() {
 	for i, out := range f.events {
 		switch {
@@ -58,8 +59,8 @@ func (f *flight) expire() {
 	f.advance()
 }
 
-// silence is how long nothing came that could have been the answer to an event,
-// or shows that it is on its way: events are answered in order, mostly.
+// silence returns for how long nothing has shown progress towards the answer to an event.
+// Events are answered in order, mostly, so any ack before it is progress.
 func (f *flight) silence(i int) time.Duration {
 	since := f.events[i].sent
 	if overtaken := i+1 < len(f.events) && f.events[i+1].ack != nil; !overtaken {
@@ -68,8 +69,8 @@ func (f *flight) silence(i int) time.Duration {
 	return time.Since(since)
 }
 
-// limit is how long the answer to an event is waited for. One that can't be
-// repeated may still come until its time is over.
+// limit returns how long to wait for the answer to an event. If it is too late to repeat
+// it, that is the whole time-out.
 func (f *flight) limit(out *outgoing) time.Duration {
 	if f.terms != nil && time.Since(out.born) >= f.terms.repeats {
 		return max(f.s.Options.Timeout, f.patience())
@@ -77,16 +78,16 @@ func (f *flight) limit(out *outgoing) time.Duration {
 	return f.patience()
 }
 
-// repeat sends the oldest event until it is answered, then, at once and in
-// order, all others that were not; and so on until none fails. The server
-// knows by their IDs what it has stored. mu is held, but while it waits.
+// repeat sends the oldest unacked event until it is acked, then all others at once and in
+// order, and starts over until none fails. The server drops those that it has stored, by
+// their IDs. mu is held, except while it waits.
 //
-// A new leader first answers what it finds in its log, and takes events a
-// moment later. To send many before would have some refused, and what stands
-// behind them stored. So only the answer to a new attempt counts.
+// A new leader first answers what is in its log, and accepts events only a moment later.
+// If all were sent at once, some would be refused and later ones stored. So only the ack
+// of a new attempt shows that the leader is ready.
 func (f *flight) repeat() {
 	for {
-		if f.s.Broken.Swap(false) && f.terms != nil && !f.learning { // they may have been changed meanwhile
+		if f.s.Broken.Swap(false) && f.terms != nil && !f.learning { // they may have changed meanwhile
 			f.learn(f.terms.stream, "")
 			f.terms = nil
 		}
@@ -111,11 +112,11 @@ func (f *flight) repeat() {
 	f.changed.Broadcast()
 }
 
-// repeatOthers sends all again that were not answered, up to one that can't be
-// sent again safely. mu is held.
+// repeatOthers sends all unacked events again, up to the first that can't be repeated
+// safely. mu is held.
 func (f *flight) repeatOthers() {
 	for _, out := range f.events {
-		if f.failed || f.stopped != nil { // by the put before, which may have ended others
+		if f.failed || f.stopped != nil { // put may have failed this or other events
 			return
 		}
 		if out.ack != nil {
@@ -126,28 +127,28 @@ func (f *flight) repeatOthers() {
 			f.giveUp(out)
 			return
 		}
-		out.begun = time.Now() // its turn has come
+		out.begun = time.Now() // its time-out starts now
 		f.put(out)
 	}
 }
 
-// repeatOne sends an event until it is answered, or its time is over. mu is
-// held, but while it waits.
+// repeatOne sends an event until it is acked, or its time-out has passed. mu is held,
+// except while it waits.
 func (f *flight) repeatOne(out *outgoing) {
 	pace := link.NewBackoff()
 	pace.InitialInterval /= 10
 	pace.MaxInterval /= 10
-	out.doubt = out.doubt || out.err == nil // the connection broke since it was sent
+	out.doubt = out.doubt || out.err == nil // the connection broke after it was sent
 	begun := out.begun
 	for repeats := 0; ; {
 		if f.advance(); f.stopped != nil || out.ack != nil {
 			return
 		}
-		if repeats < 2 { // what further ones take to leave is no progress
+		if repeats < 2 { // writes of later repeats don't count as progress
 			begun = later(begun, f.moved())
 		}
 		switch {
-		case out.doubt && f.learning: // which takes no longer than the time-out
+		case out.doubt && f.learning: // learning is limited by the time-out
 			f.wait(out, f.patience(), func() bool { return !f.learning })
 			continue
 		case !f.safe(out), time.Since(later(begun, f.heard)) >= f.s.Options.Timeout:
@@ -177,10 +178,10 @@ func (f *flight) repeatOne(out *outgoing) {
 	}
 }
 
-// giveUp ends the attempts for an event. An answer that comes all the same is
-// too late: it was said that there is none. mu is held.
+// giveUp ends the attempts for an event. A later ack is ignored, as the event was reported
+// as failed. mu is held.
 func (f *flight) giveUp(out *outgoing) {
-	if out.older != nil { // it is stored, if not twice
+	if out.older != nil { // it is stored, perhaps twice
 		f.acked(out, out.older, 0)
 		return
 	}
@@ -188,8 +189,8 @@ func (f *flight) giveUp(out *outgoing) {
 	f.stop(f.explain(out))
 }
 
-// wait waits until out is acked or over is true, at most so long; then an
-// attempt without an answer has failed. mu is held, but while it waits.
+// wait waits until out is acked, over returns true, or limit has passed. In the last case
+// an unanswered attempt has failed. mu is held, except while it waits.
 func (f *flight) wait(out *outgoing, limit time.Duration, over func() bool) {
 	timer := time.NewTimer(limit)
 	defer timer.Stop()
@@ -221,44 +222,44 @@ func (f *flight) wait(out *outgoing, limit time.Duration, over func() bool) {
 }
 
 const (
-	// queueing is how long an event may wait for those before it on a slow
-	// network, beyond the time that an answer takes anyway.
+	// queueing is how long an event may take beyond the fastest round trip before the
+	// window is reduced.
 	queueing = time.Second
 
-	// slowest is the speed of a network, in bytes per second, below which
-	// events are repeated that may still be on their way.
+	// slowest is the lowest speed of a network, in bytes per second, at which events
+	// are not repeated while they may still be on their way.
 	slowest = 128 << 10
 )
 
-// A window bounds the events in flight. How many bytes they may have follows
-// from how long answers take: more while these come at once, fewer when events
-// wait for each other.
+// A window limits the events in flight. The limit in bytes adapts to the round trip: it
+// doubles while acks come quickly, and is halved when events queue up.
 type window struct {
-	most  int   // events
-	limit int64 // bytes
-	bytes int64 // in flight
+	most  int   // maximum of events
+	limit int64 // maximum of bytes
+	bytes int64 // bytes in flight
 
-	trip    time.Duration // how long answers take, smoothed
-	fastest time.Duration // the shortest time that one took
-	round   uint64        // the event whose answer ends the present round trip
+	trip    time.Duration // smoothed round trip
+	fastest time.Duration // shortest round trip
+	round   uint64        // number of the event whose ack ends the current round
 }
 
 func newWindow(o link.Options, trip time.Duration) window {
 	return window{most: o.Window, limit: link.FirstRoom, trip: trip}
 }
 
-// full reports whether an event of size must wait, when there are others.
+// full reports whether an event of that size must wait. A single event never waits.
 func (w *window) full(events int, size int64) bool {
 	return events >= w.most || events > 0 && w.bytes+size > w.limit
 }
 
-// roomy reports whether many more have room: they go out together.
+// roomy reports whether a quarter of the window is free. Waiting publishers are woken only
+// then, so that they send in batches.
 func (w *window) roomy(events int) bool {
 	return events <= w.most*3/4 && w.bytes <= w.limit*3/4
 }
 
-// answered takes how long the answer to an event took that was sent once. next
-// is the number of the next event.
+// answered adapts the window to the round trip of an event that was sent once. next is the
+// number of the next event.
 func (w *window) answered(number, next uint64, took time.Duration) {
 	w.trip += (took - w.trip) / 8
 	if w.fastest == 0 || took < w.fastest {
@@ -275,11 +276,11 @@ func (w *window) answered(number, next uint64, took time.Duration) {
 	}
 }
 
-// patience is how long the answer to an attempt may take before another: never
-// longer than the time-out, and long enough for what is in flight to arrive.
+// patience returns how long to wait for an answer before the next attempt: at most the
+// time-out, and long enough for the events in flight to arrive.
 func (w *window) patience(timeout time.Duration) time.Duration {
 	least := min(timeout/2, link.AnswerPatience)
-	if w.round == 0 { // nothing was answered yet
+	if w.round == 0 { // no ack yet
 		sending := time.Duration(w.bytes) * time.Second / slowest
 		least = max(least, min(sending, timeout/2))
 	}

@@ -15,18 +15,17 @@ import (
 	"nats-test/internal/fault"
 )
 
-// How long a request for events stands at the server, how often the server
-// says meanwhile that it is alive.
+// How long a pull request stays open at the server, and the interval of the server's
+// heartbeats meanwhile.
 const (
 	pullExpires   = 30 * time.Second
 	pullHeartbeat = 2 * time.Second
 )
 
-// Bytes of events that may be held or on their way, about: a request ends when
-// half of them came, and the next asks for twice as many if they came fast, for
-// half if they came slowly. More would fill the server's buffer for a slow link,
-// which then drops the client as a slow consumer, and the memory where events
-// are large.
+// Limits of the bytes of events that are held or on their way, approximately. A request
+// ends when half of them were sent; the next asks for twice as many if they came quickly,
+// for half if slowly. More would overflow the server's buffer for a slow link, which then
+// disconnects the client as a slow consumer, and use much memory for large events.
 const (
 	firstBytes = 1 << 20
 	mostBytes  = 16 << 20
@@ -35,27 +34,27 @@ const (
 	slowBytes  = time.Second
 )
 
-// tooManyBytes is the server's word for a request whose bytes are used up, or
-// too few for the next event (nats-server, consumer.go).
+// tooManyBytes is the status of a request whose bytes are used up, or too few for the next
+// event (nats-server, consumer.go).
 const tooManyBytes = "Message Size Exceeds MaxBytes"
 
-// batchCompleted is the server's word for a request whose events have all come,
-// and not all of its bytes.
+// batchCompleted is the status of a request whose events were all sent before its bytes
+// were used up.
 const batchCompleted = "Batch Completed"
 
-// A request for events stands at the server until so many came, or so many
-// bytes, or its time is over.
+// A request is a pull request, which stays open until its events or bytes were sent, or it
+// expires.
 type request struct {
-	left  int       // events that are still to come
-	began time.Time // when the first came
+	left  int       // events not received yet
+	began time.Time // time of the first event
 }
 
-// mostRequests stand at the server at a time: while one is answered, the next
-// is there already.
+// mostRequests is the maximum number of open requests: the next one is at the server
+// before the first one ends.
 const mostRequests = 2
 
-// ask requests as many events as there is room for, once that is half of the
-// limit or nothing is asked for. mu is held.
+// ask requests as many events as there is room for, if that is half of the limit or
+// nothing is requested. mu is held.
 func (p *pull) ask() {
 	n := p.limit - len(p.held) - p.asked
 	switch {
@@ -77,7 +76,7 @@ func (p *pull) ask() {
 		err = p.s.NC.PublishRequest(p.s.api()+".CONSUMER.MSG.NEXT."+p.stream+"."+p.name, p.sub.Subject, text)
 	}
 	if err != nil {
-		p.pause = true // the connection is broken, and the session about to end
+		p.pause = true // the connection is broken; the session will end
 		return
 	}
 	if p.asked == 0 {
@@ -87,10 +86,10 @@ func (p *pull) ask() {
 	p.asked += question.Batch
 }
 
-// arrived counts an event of the oldest request. mu is held.
+// arrived counts an event towards the oldest request. mu is held.
 func (p *pull) arrived() {
 	if len(p.requests) == 0 {
-		return // it was given up
+		return // its request was given up
 	}
 	r := &p.requests[0]
 	if r.began.IsZero() {
@@ -102,9 +101,8 @@ func (p *pull) arrived() {
 	}
 }
 
-// finish ends a request that so many events were still to come of: the oldest,
-// as far as it matters here. full says that it had no room for the bytes of
-// another. mu is held.
+// finish ends the oldest request, of which left events did not come. full says that the
+// next event did not fit in its bytes. mu is held.
 func (p *pull) finish(left int, full bool) {
 	if len(p.requests) == 0 {
 		return
@@ -118,7 +116,7 @@ func (p *pull) finish(left int, full bool) {
 		return
 	}
 	switch took := p.heard.Sub(r.began); {
-	case r.began.IsZero(): // not one came
+	case r.began.IsZero(): // not a single event fit
 		p.oversize = true
 	case took <= fastBytes:
 		p.window = min(2*p.window, mostBytes)
@@ -127,25 +125,26 @@ func (p *pull) finish(left int, full bool) {
 	}
 }
 
-// giveUp forgets all requests: the server has, too, or is asked anew. mu is held.
+// giveUp drops all requests, which the server has dropped, too, or which will be made
+// again. mu is held.
 func (p *pull) giveUp() { p.requests, p.asked = p.requests[:0], 0 }
 
-// heartbeat is how often the server is to say that it is alive. With very many
-// consumers, each is to say so less often.
+// heartbeat returns the interval of the server's heartbeats. It grows with the number of
+// consumers, beyond 50.
 func (p *pull) heartbeat() time.Duration {
 	const few = 50
 	return min(pullHeartbeat*time.Duration(max(1, p.s.pulling.Load()/few)), p.expires/2)
 }
 
-// silence is how long the server may say nothing.
+// silence returns how long the server may be silent.
 func (p *pull) silence() time.Duration { return 2*p.heartbeat() + time.Second }
 
-// isEvent reports whether a message is an event of the pull's consumer that was
-// asked for. What is none is told, and left unacked. mu is held.
+// isEvent reports whether a message is an event of the pull's consumer. Other messages are
+// reported and left unacked. mu is held.
 func (p *pull) isEvent(m *nats.Msg) bool {
 	why := ""
 	switch {
-	case m.Subject == m.Sub.Subject: // published to the inbox: no stream has it
+	case m.Subject == m.Sub.Subject: // published to the inbox, not delivered from a stream
 		why = "it has no place in a stream"
 	case !ofConsumer(m.Reply, p.stream, p.name):
 		why = fmt.Sprintf("it is not of the consumer %s of the stream %s", broker.Clip(p.name), broker.Clip(p.stream))
@@ -159,9 +158,8 @@ func (p *pull) isEvent(m *nats.Msg) bool {
 	return false
 }
 
-// ofConsumer reports whether events of a consumer are acked by a reply to
-// subject: "$JS.ACK.STREAM.CONSUMER.…", with domain and account before the
-// stream where there are several (ADR-15).
+// ofConsumer reports whether subject is an ack subject of the consumer:
+// "$JS.ACK.STREAM.CONSUMER.…", or with domain and account before the stream (ADR-15).
 func ofConsumer(subject, stream, consumer string) bool {
 	const domainAndAccount = 2
 	place, ok := strings.CutPrefix(subject, "$JS.ACK.")
@@ -175,7 +173,7 @@ func ofConsumer(subject, stream, consumer string) bool {
 	return false
 }
 
-// wants reports whether a consumer with filters delivers events of subject.
+// wants reports whether a consumer with these filters delivers events of subject.
 func wants(filters []string, subject string) bool {
 	return len(filters) == 0 || slices.ContainsFunc(filters, func(f string) bool { return f == subject || broker.Covers(f, subject) })
 }
@@ -187,8 +185,8 @@ func filtersOf(c jetstream.ConsumerConfig) []string {
 	return c.FilterSubjects
 }
 
-// confirm asks for the consumer before something is believed that anybody could
-// have sent. One question at a time.
+// confirm asks the server about the consumer before the pull acts on a message that any
+// client could have sent. It asks once at a time.
 func (p *pull) confirm(judge func(*jetstream.ConsumerInfo, error)) {
 	if p.ended || !p.checking.CompareAndSwap(false, true) {
 		return
@@ -201,12 +199,12 @@ func (p *pull) confirm(judge func(*jetstream.ConsumerInfo, error)) {
 	})
 }
 
-// sameConsumer ends the session if the consumer is gone, or is another now.
+// sameConsumer ends the session if the consumer was deleted, created anew or changed.
 func (p *pull) sameConsumer(info *jetstream.ConsumerInfo, err error) {
 	switch {
 	case errors.Is(err, jetstream.ErrConsumerNotFound), errors.Is(err, jetstream.ErrStreamNotFound):
 		p.s.Leave(broker.Ended(p.deleted()))
-	case err != nil: // tend asks again if nothing comes
+	case err != nil: // maintain asks again if no events come
 	case !info.Created.Equal(p.created):
 		p.s.Leave(broker.Ended(p.deleted()))
 	case !slices.Equal(filtersOf(info.Config), p.filters):
@@ -215,7 +213,7 @@ func (p *pull) sameConsumer(info *jetstream.ConsumerInfo, err error) {
 	}
 }
 
-// missedUpTo ends the session if the consumer has sent more events than came.
+// missedUpTo ends the session if the consumer has sent more events than were received.
 func (p *pull) missedUpTo(last uint64) func(*jetstream.ConsumerInfo, error) {
 	return func(info *jetstream.ConsumerInfo, err error) {
 		p.mu.Lock()
@@ -227,8 +225,8 @@ func (p *pull) missedUpTo(last uint64) func(*jetstream.ConsumerInfo, error) {
 	}
 }
 
-// refused takes a status that asking again does not mend: the first is answered
-// by asking anew, on an inbox that nobody knows. mu is held.
+// refused handles an unknown status. The first may be forged, so the pull asks again from
+// a new inbox; the second ends the session. mu is held.
 func (p *pull) refused(status, words string) {
 	if !p.doubted {
 		p.doubted = true

@@ -18,7 +18,7 @@ import (
 	"nats-test/internal/fault"
 )
 
-// Stream returns the name of the stream of subject; see streamInfo.
+// Stream returns the name of the stream for subject; see streamInfo.
 func (s *Session) Stream(ctx context.Context, subject string) (string, error) {
 	info, err := s.streamInfo(ctx, subject)
 	if err != nil {
@@ -27,10 +27,10 @@ func (s *Session) Stream(ctx context.Context, subject string) (string, error) {
 	return info.Config.Name, nil
 }
 
-// streamInfo returns the stream that Options.Stream names, else the one that
-// covers subject, and makes one if none does and the options say so. Its
-// configuration and state are those of the first look. Where looking at the
-// stream is not permitted, only its name is known: Created is the zero time.
+// streamInfo returns the stream that Options.Stream names, else the one that covers
+// subject. It creates one if there is none and the options say so. Configuration and state
+// are cached from the first call. If reading the stream is not permitted, only its name is
+// set, and Created is zero.
 func (s *Session) streamInfo(ctx context.Context, subject string) (*jetstream.StreamInfo, error) {
 	s.finding.Lock()
 	defer s.finding.Unlock()
@@ -80,7 +80,7 @@ func (s *Session) findStream(ctx context.Context, subject string) (info *jetstre
 	return info, err
 }
 
-// look asks for a stream as it is now.
+// look returns the current state of a stream.
 func (s *Session) look(ctx context.Context, name string) (*jetstream.StreamInfo, error) {
 	return link.Inquire(ctx, s.Link, func(ctx context.Context) (*jetstream.StreamInfo, error) {
 		stream, err := s.js.Stream(ctx, name)
@@ -91,21 +91,21 @@ func (s *Session) look(ctx context.Context, name string) (*jetstream.StreamInfo,
 	})
 }
 
-// mayStore reports whether a stream may have events of subject: what it copies
-// or renames is not known from its own subjects.
+// mayStore reports whether a stream may have events of subject. The subjects of a stream
+// say nothing about events that it copies or renames.
 func mayStore(c jetstream.StreamConfig, subject string) bool {
 	return c.Mirror != nil || len(c.Sources) > 0 || c.SubjectTransform != nil ||
 		slices.ContainsFunc(c.Subjects, func(filter string) bool { return broker.Covers(filter, subject) })
 }
 
-// refuses returns why the stream of that name stores no event that is published
-// to subject, nil if it does.
+// refuses returns the error if the stream of that name does not store events published to
+// subject, nil if it does.
 func refuses(name, mirrorOf string, sources int, subjects []string, subject string) error {
 	switch {
 	case mirrorOf != "":
-		return broker.Because(broker.ErrMirror, fmt.Errorf("%s has its events from %s alone", name, mirrorOf))
+		return broker.Because(broker.ErrMirror, fmt.Errorf("%s is a mirror of %s, which takes the events", name, mirrorOf))
 	case len(subjects) == 0 && sources > 0:
-		return broker.Because(broker.ErrOtherStream, fmt.Errorf("%s has its events from other streams alone", name))
+		return broker.Because(broker.ErrOtherStream, fmt.Errorf("%s gets its events only from other streams", name))
 	case len(subjects) > 0 && !slices.ContainsFunc(subjects, func(filter string) bool { return broker.Covers(filter, subject) }):
 		return broker.Because(broker.ErrOtherStream, fmt.Errorf("%s stores %s, not %s", name, strings.Join(subjects, ", "), subject))
 	}
@@ -127,14 +127,14 @@ func (s *Session) createStream(ctx context.Context, subject string) (string, err
 	if err != nil {
 		return "", fmt.Errorf("creating the stream %q: %w", config.Name, err)
 	}
-	s.Options.Notify(fmt.Sprintf("created the stream %s for the subject %s: file storage, replicas: %d, %s, repeats are known for %v",
+	s.Options.Notify(fmt.Sprintf("created the stream %s for the subject %s: file storage, replicas: %d, %s, repeats are detected for %v",
 		config.Name, subject, config.Replicas, kept, config.Duplicates))
 	return config.Name, nil
 }
 
-// NewStream is what is made for a subject that no stream covers: a stream of
-// its own, as NATS Streaming has a channel for each. It keeps all its events,
-// in files, and knows a repeat within 2 minutes.
+// NewStream returns the configuration of the stream created for a subject that no stream
+// covers: one stream per subject, like the channels of NATS Streaming, with file storage
+// and no limits. It detects repeats within 2 minutes.
 func NewStream(subject string, replicas int) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:       broker.LegalName(subject),
@@ -146,15 +146,15 @@ func NewStream(subject string, replicas int) jetstream.StreamConfig {
 	}
 }
 
-// forget has the stream of subject looked for again.
+// forget drops the cached stream of subject.
 func (s *Session) forget(subject string) {
 	s.finding.Lock()
 	defer s.finding.Unlock()
 	delete(s.streams, subject)
 }
 
-// Newest is the newest event of the whole stream when it was looked at first: the
-// leader's word, where direct gets may be answered by a replica that lags.
+// Newest returns the last sequence of the whole stream when it was first read. It comes
+// from the leader; direct gets may be answered by a replica that lags.
 func (s *Session) Newest(ctx context.Context, subject string) (broker.Mark, error) {
 	info, err := s.streamInfo(ctx, subject)
 	if err != nil {
@@ -163,7 +163,7 @@ func (s *Session) Newest(ctx context.Context, subject string) (broker.Mark, erro
 	return broker.Mark{Sequence: info.State.LastSeq, Origin: broker.Origin{Stream: info.Config.Name, Since: info.Created}}, nil
 }
 
-// Find asks the stream's leader.
+// Find implements [broker.Session]. It asks the stream's leader.
 func (s *Session) Find(ctx context.Context, subject string, from uint64) (broker.Mark, error) {
 	name, err := s.Stream(ctx, subject)
 	if err != nil {
@@ -188,8 +188,8 @@ func (s *Session) Find(ctx context.Context, subject string, from uint64) (broker
 			Message message             `json:"message"`
 		}
 		reply, err := s.NC.RequestWithContext(ctx, s.api()+".STREAM.MSG.GET."+name, request)
-		if err == nil {
-			err = json.Unmarshal(reply.Data, &answer)
+		if err == nil && json.Unmarshal(reply.Data, &answer) != nil {
+			err = fmt.Errorf("not an answer of JetStream: %.60q", reply.Data)
 		}
 		if err == nil && answer.Error != nil {
 			err = answer.Error
@@ -205,23 +205,23 @@ func (s *Session) Find(ctx context.Context, subject string, from uint64) (broker
 	return broker.Mark{Sequence: found.Sequence, Time: found.Time}, nil
 }
 
-// several reports whether a stream stores more than one subject, or can.
+// several reports whether a stream can store more than one subject.
 func (s *Session) several(name string) bool {
 	info, err := s.look(s.Ctx, name)
 	return err != nil || len(info.Config.Subjects) != 1 || strings.ContainsAny(info.Config.Subjects[0], "*>")
 }
 
-// movedEvery is how often it is asked, at most, which stream a subject is in.
+// movedEvery is the minimum interval of asking which stream has a subject.
 const movedEvery = 2 * time.Second
 
-// watchStreams has the server tell of streams that are made and changed. Who may
-// not hear that is not told of a subject that moves to another stream.
+// watchStreams subscribes to advisories on created and updated streams. Without permission
+// for them, the listener does not notice that a subject moves to another stream.
 func (s *Session) watchStreams() {
 	if s.Options.Stream != "" {
 		return
 	}
 	for _, what := range []string{"CREATED", "UPDATED"} {
-		// An error says that the connection is gone, which is told elsewhere.
+		// An error means that the connection is gone, which is reported elsewhere.
 		_, _ = s.NC.Subscribe(link.Advisories+"STREAM."+what+".*", func(*nats.Msg) {
 			defer fault.Exit()
 			s.changed.Store(true)
@@ -229,8 +229,8 @@ func (s *Session) watchStreams() {
 	}
 }
 
-// watchGivenUp has the server tell of events that it delivers no more, since they
-// were delivered as often as the consumer allows.
+// watchGivenUp subscribes to advisories on events that the consumer delivered as often as
+// it allows.
 func (p *pull) watchGivenUp(gaveUp func(sequence uint64, deliveries int)) {
 	_, _ = p.s.NC.Subscribe(link.Advisories+"CONSUMER.MAX_DELIVERIES."+p.stream+"."+p.name, func(m *nats.Msg) {
 		defer fault.Exit()
@@ -244,18 +244,17 @@ func (p *pull) watchGivenUp(gaveUp func(sequence uint64, deliveries int)) {
 	})
 }
 
-// mostAdvisory is more than an advisory has, in bytes.
+// mostAdvisory is the maximum size of an advisory, in bytes.
 const mostAdvisory = 4096
 
-// lookForMoves ends the session where a subject is stored by another stream now,
-// and all that the listener's consumer had in the old one is done with. Streams
-// have to have changed since the last look.
+// lookForMoves ends the session if another stream stores a subject now, and the consumer
+// has handled all events in the old one. It asks only if streams have changed since.
 func (s *Session) lookForMoves(now time.Time, pulls []*pull) {
 	if now.Sub(s.moveLook) < movedEvery || !s.changed.Swap(false) {
 		return
 	}
 	s.moveLook = now
-	s.tending.Go(func() {
+	s.maintaining.Go(func() {
 		defer fault.Exit()
 		for _, p := range pulls {
 			name, err := s.streamNow(p.subject)
@@ -276,14 +275,14 @@ func (s *Session) lookForMoves(now time.Time, pulls []*pull) {
 	})
 }
 
-// streamNow asks which stream covers subject.
+// streamNow returns the stream that covers subject now.
 func (s *Session) streamNow(subject string) (string, error) {
 	return link.Inquire(s.Ctx, s.Link, func(ctx context.Context) (string, error) { return s.js.StreamNameBySubject(ctx, subject) })
 }
 
-// Forget deletes a consumer of JetStream, and so the position of a durable: the
-// very one that was looked at. The error wraps [broker.ErrNoPosition] if it is gone, and
-// [broker.ErrChanged] if it is another now, or has moved.
+// Forget deletes a JetStream consumer, and so the position of a durable, if it is still as
+// seen. The error wraps [broker.ErrNoPosition] if it is gone, and [broker.ErrChanged] if it
+// was created anew or has moved.
 func Forget(ctx context.Context, l *link.Link, seen broker.Seen) error {
 	js, err := Client(l)
 	tried := false
@@ -291,7 +290,7 @@ func Forget(ctx context.Context, l *link.Link, seen broker.Seen) error {
 		err = l.Ask(ctx, func(ctx context.Context) error {
 			consumer, err := js.Consumer(ctx, seen.Stream, seen.Consumer)
 			switch {
-			case tried && errors.Is(err, jetstream.ErrConsumerNotFound): // the answer was lost
+			case tried && errors.Is(err, jetstream.ErrConsumerNotFound): // the answer to the deletion was lost
 				return nil
 			case err != nil:
 				return err
@@ -311,5 +310,5 @@ func Forget(ctx context.Context, l *link.Link, seen broker.Seen) error {
 	case !errors.Is(err, broker.ErrChanged):
 		err = Explain(err)
 	}
-	return fmt.Errorf("forgetting the consumer %q of stream %q: %w", seen.Consumer, seen.Stream, err)
+	return fmt.Errorf("deleting the consumer %q of stream %q: %w", seen.Consumer, seen.Stream, err)
 }

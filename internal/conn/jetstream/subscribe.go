@@ -15,17 +15,15 @@ import (
 	"nats-test/internal/conn/link"
 )
 
-// How long the server keeps a consumer that nobody asks: that of a group without
-// a durable as long as a rejoin may take, that of one listener a little longer
-// than a request stands. One whose output is paused for longer makes another,
-// and goes on where it was.
+// Inactive thresholds: that of a group without a durable covers the time to rejoin, that of
+// a single listener the expiry of a pull request. If the output is blocked for longer, the
+// listener creates another consumer and continues there.
 const (
 	groupVanishes = 30 * time.Second
 	aloneVanishes = pullExpires + 10*time.Second
 )
 
-// Subscribe looks for the streams of all subjects, and creates them if the
-// options say so, before it asks for events of any.
+// Subscribe finds or creates the streams of all subjects before it subscribes to any.
 func (s *Session) Subscribe(ctx context.Context, subs []broker.Subscription) ([]broker.Place, error) {
 	var missing []string
 	for _, sub := range subs {
@@ -49,10 +47,10 @@ func (s *Session) Subscribe(ctx context.Context, subs []broker.Subscription) ([]
 	return places, nil
 }
 
-// subscribe makes of a durable or group one pull consumer that its members
-// share, and joins the one that is there. Without either it makes a consumer
-// for this session alone that needs no acks, as nats.go's ordered consumer is:
-// where an event is missing, the session is lost, and the next continues.
+// subscribe creates one pull consumer for a durable or group, which its members share, or
+// joins the existing one. Otherwise it creates an ephemeral consumer without acks, like
+// nats.go's ordered consumer: if an event is missing, the session is lost, and the next one
+// continues there.
 func (s *Session) subscribe(ctx context.Context, sub broker.Subscription) (broker.Place, error) {
 	place, info, err := s.consumer(ctx, sub)
 	if err != nil {
@@ -65,12 +63,25 @@ func (s *Session) subscribe(ctx context.Context, sub broker.Subscription) (broke
 	s.listening.Lock()
 	if s.pulls = append(s.pulls, p); len(s.pulls) == 1 {
 		s.watchStreams()
-		s.tending.Go(s.tend)
+		s.maintaining.Go(s.maintain)
 	}
 	s.pulling.Store(int64(len(s.pulls)))
 	s.listening.Unlock()
-	s.AnswerRolls(link.Roll("jetstream", info.Stream, info.Name), sub.Group != "", p.describe)
+	s.AnswerRolls(link.Roll("jetstream", info.Stream, info.Name), sub.Group != "", func(m *link.Member) {
+		p.describe(m)
+		m.Tell(sub.Work)
+	})
 	return place, nil
+}
+
+// describe tells a roll call how it stands here.
+func (p *pull) describe(m *link.Member) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	m.Held, m.Limit, m.Quiet = len(p.held), p.limit, time.Since(p.moved).Milliseconds()
+	if p.isBlocked() {
+		m.Blocked = p.blocked().Milliseconds()
+	}
 }
 
 // consumer finds or creates the consumer for sub.
@@ -98,14 +109,14 @@ func (s *Session) consumer(ctx context.Context, sub broker.Subscription) (broker
 			}
 			place.Resumed = false
 			consumer, err = s.js.CreateConsumer(ctx, stream, wanted)
-			if !errors.Is(err, jetstream.ErrConsumerExists) { // another member was faster
+			if !errors.Is(err, jetstream.ErrConsumerExists) { // another member has just created it
 				return err
 			}
 		}
 	})
 	switch {
 	case errors.Is(err, jetstream.ErrNotPullConsumer):
-		return broker.Place{}, nil, broker.Because(broker.ErrConsumer, fmt.Errorf("consumer %q of stream %q is a push consumer, which no group shares by pulling", wanted.Name, stream))
+		return broker.Place{}, nil, broker.Because(broker.ErrConsumer, fmt.Errorf("consumer %q of stream %q is a push consumer, and a group needs a pull consumer", wanted.Name, stream))
 	case err != nil:
 		return broker.Place{}, nil, explainConsumer(err, stream)
 	}
@@ -117,18 +128,17 @@ func (s *Session) consumer(ctx context.Context, sub broker.Subscription) (broker
 	return place, info, err
 }
 
-// ConsumerName is what the consumer of a group or durable is called.
+// ConsumerName returns the name of a group's or durable's consumer.
 func ConsumerName(sub broker.Subscription) string {
 	return cmp.Or(sub.Durable, sub.Group) + "_" + broker.LegalName(sub.Subject)
 }
 
-// GroupOf returns the group or durable that [ConsumerName] made a consumer's
-// name of, for a subject.
+// GroupOf returns the group or durable in a consumer's name made by [ConsumerName].
 func GroupOf(consumer, subject string) (group string, ok bool) {
 	return strings.CutSuffix(consumer, "_"+broker.LegalName(subject))
 }
 
-// consumerConfig is the consumer for sub where there is none yet.
+// consumerConfig returns the configuration of a new consumer for sub.
 func consumerConfig(sub broker.Subscription) jetstream.ConsumerConfig {
 	c := jetstream.ConsumerConfig{FilterSubject: sub.Subject, MaxDeliver: -1}
 	switch sub.Start.Kind {
@@ -147,17 +157,17 @@ func consumerConfig(sub broker.Subscription) jetstream.ConsumerConfig {
 	}
 	c.Name = ConsumerName(sub)
 	c.Durable = c.Name
-	if sub.Durable == "" { // a group of the same name may have one
+	if sub.Durable == "" { // a durable of the same name may exist
 		c.Name, c.Durable, c.InactiveThreshold = c.Name+"_transient", "", groupVanishes
 	}
-	// The limit of acks pending is for the group: it would stall all when one
-	// member hangs. Each limits what it asks for instead.
+	// MaxAckPending is for the whole group: one member that hangs would stall all. Instead,
+	// each member limits what it requests.
 	c.AckPolicy, c.AckWait, c.MaxAckPending = jetstream.AckExplicitPolicy, sub.AckWait, -1
 	return c
 }
 
-// compare refuses a consumer that delivers something else, and tells how it
-// differs otherwise from what was asked for.
+// compare returns an error if an existing consumer can't be used, and reports how its
+// settings differ from those requested.
 func (s *Session) compare(info *jetstream.ConsumerInfo, wanted jetstream.ConsumerConfig) error {
 	is := info.Config
 	filter := strings.Join(append(is.FilterSubjects, is.FilterSubject), "")
@@ -196,20 +206,20 @@ func (s *Session) compare(info *jetstream.ConsumerInfo, wanted jetstream.Consume
 	return nil
 }
 
-// A note says what a setting of a stream takes away from what both programs
-// promise elsewhere. listening marks those that concern a listener.
+// A note explains how a stream's setting restricts what publishers and listeners may rely
+// on otherwise. listening is set if it concerns listeners.
 type note struct {
 	applies   func(c jetstream.StreamConfig, subject string) bool
 	listening bool
 	says      func(c jetstream.StreamConfig, subject string) string
 }
 
-// shortWindow is less than an outage usually takes.
+// shortWindow is shorter than most outages.
 const shortWindow = 30 * time.Second
 
 var notes = []note{
 	{func(c jetstream.StreamConfig, _ string) bool { return c.NoAck }, false, func(c jetstream.StreamConfig, _ string) string {
-		return fmt.Sprintf("%s answers no publisher (no_ack): publish can't know what is stored", c.Name)
+		return fmt.Sprintf("%s answers no publisher (no_ack): it is not known which events are stored", c.Name)
 	}},
 	{func(c jetstream.StreamConfig, _ string) bool { return c.Retention == jetstream.InterestPolicy }, true, func(c jetstream.StreamConfig, _ string) string {
 		return c.Name + " keeps an event only until every consumer has acked it, and none that no consumer wants"
@@ -236,7 +246,7 @@ var notes = []note{
 		return c.Mirror == nil && c.Duplicates > 0 && c.Duplicates < shortWindow
 	}, false,
 		func(c jetstream.StreamConfig, _ string) string {
-			return fmt.Sprintf("%s knows a repeat for %v only: after a longer outage, publish leaves events in doubt", c.Name, c.Duplicates)
+			return fmt.Sprintf("%s detects a repeat for %v only: an outage that is longer leaves published events in doubt", c.Name, c.Duplicates)
 		}},
 	{func(c jetstream.StreamConfig, _ string) bool { return c.MaxMsgSize > 0 }, false, func(c jetstream.StreamConfig, _ string) string {
 		return fmt.Sprintf("%s takes events of at most %d bytes", c.Name, c.MaxMsgSize)
@@ -252,8 +262,8 @@ var notes = []note{
 	}},
 }
 
-// notesOn returns the notes on a stream, for one who listens to subject or, with
-// all, also for one who publishes.
+// notesOn returns the notes on a stream for a listener to subject, or with all, also those
+// for a publisher.
 func notesOn(c jetstream.StreamConfig, subject string, all bool) []string {
 	var lines []string
 	for _, n := range notes {
@@ -264,14 +274,15 @@ func notesOn(c jetstream.StreamConfig, subject string, all bool) []string {
 	return lines
 }
 
-// transforms reports whether a stream stores events of subject under another.
+// transforms reports whether a stream stores events published to subject under another
+// subject.
 func transforms(c jetstream.StreamConfig, subject string) bool {
 	t := c.SubjectTransform
 	return t != nil && (t.Source == "" || broker.Covers(t.Source, subject))
 }
 
-// renaming is how the events of subject that a stream has from others come to
-// another subject, the zero value if they don't.
+// renaming returns the subject transform for events of subject that the stream copies from
+// others, the zero value if there is none.
 func renaming(c jetstream.StreamConfig, subject string) jetstream.SubjectTransformConfig {
 	sources := c.Sources
 	if c.Mirror != nil {
@@ -287,7 +298,7 @@ func renaming(c jetstream.StreamConfig, subject string) jetstream.SubjectTransfo
 	return jetstream.SubjectTransformConfig{}
 }
 
-// explainConsumer finds the reason why a stream gives a listener no consumer.
+// explainConsumer wraps the error of creating a consumer in its reason.
 func explainConsumer(err error, stream string) error {
 	api, isAPI := errors.AsType[*jetstream.APIError](err)
 	if !isAPI {
@@ -302,8 +313,7 @@ func explainConsumer(err error, stream string) error {
 	return Explain(err)
 }
 
-// Notes says what the settings of the stream that stores subject take away, once
-// that was asked for.
+// Notes returns the notes on the stream that stores subject, once that is cached.
 func (s *Session) Notes(subject string) []string {
 	return notesOn(s.streams[subject].Config, subject, true)
 }

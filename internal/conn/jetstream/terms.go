@@ -15,37 +15,36 @@ import (
 	"nats-test/internal/fault"
 )
 
-// The terms of a stream are what its configuration means for who publishes.
+// The terms of a stream are the settings that matter to publishers.
 type terms struct {
 	stream string
-	err    error     // why nothing more is known, or nil
-	at     time.Time // when the look began
+	err    error     // why they are not known, or nil
+	at     time.Time // time of the request
 
-	repeats   time.Duration // a repeat is known for so long; 0: unknown
-	clock     time.Duration // by how much the stream's clock is ahead of ours, at least
-	subjects  []string      // that it stores
-	mirrorOf  string        // the stream whose mirror it is
-	sources   int           // streams that it has events from
-	noAck     bool          // publishers get no answers
+	repeats   time.Duration // duplicate window; 0 if unknown
+	clock     time.Duration // how far the server's clock is ahead of ours, at least
+	subjects  []string      // subjects that it stores
+	mirrorOf  string        // stream that it mirrors
+	sources   int           // number of its sources
+	noAck     bool          // it does not send acks
 	transform bool          // events may be stored under another subject
-	maxSize   int           // of an event in bytes; 0: no limit
-	maxBytes  int64         // of all events; 0: no limit
+	maxSize   int           // of an event in bytes; 0 for no limit
+	maxBytes  int64         // of all events; 0 for no limit
 
-	// Where events are kept only for the consumers that want them: which there
-	// are, and since when, by name; or why that can't be known.
+	// With interest retention: its consumers by name, or why they are not known.
 	interest    bool
 	consumers   map[string]wanting
 	consumerErr error
-	lapsed      bool // none of those seen before is left
+	lapsed      bool // all consumers seen before are gone
 }
 
 type wanting struct {
-	filters []string // none: all subjects
+	filters []string // empty for all subjects
 	created time.Time
 }
 
-// learn looks in the background at the stream of that name, or at that of
-// subject. Until it is over, no outcome is given out. mu is held.
+// learn reads the terms of the stream of that name, or of the one that covers subject, in
+// the background. Until then, no outcome is reported. mu is held.
 func (f *flight) learn(name, subject string) {
 	f.learning = true
 	f.done.Go(func() {
@@ -75,8 +74,8 @@ func (f *flight) learn(name, subject string) {
 	})
 }
 
-// streamAnswer is what is read of an answer of the JetStream API. nats.go's own
-// types take their reader half a millisecond to get to know.
+// streamAnswer has the fields of JetStream API answers that are used here. Decoding
+// nats.go's own types for the first time takes half a millisecond longer.
 type streamAnswer struct {
 	Error *jetstream.APIError `json:"error"`
 
@@ -98,7 +97,7 @@ type streamAnswer struct {
 	Time time.Time `json:"ts"`
 }
 
-// apiRequest asks the JetStream API.
+// apiRequest makes a request to the JetStream API.
 func (s *Session) apiRequest(what string, request []byte) (streamAnswer, error) {
 	return link.Inquire(s.Ctx, s.Link, func(ctx context.Context) (a streamAnswer, err error) {
 		m, err := s.NC.RequestWithContext(ctx, s.api()+what, request)
@@ -106,7 +105,7 @@ func (s *Session) apiRequest(what string, request []byte) (streamAnswer, error) 
 			return a, err
 		}
 		if err := json.Unmarshal(m.Data, &a); err != nil {
-			return a, fmt.Errorf("no answer of JetStream: %w", err)
+			return a, fmt.Errorf("not an answer of JetStream: %.60q", m.Data)
 		}
 		if a.Error != nil {
 			return a, a.Error
@@ -115,8 +114,8 @@ func (s *Session) apiRequest(what string, request []byte) (streamAnswer, error) 
 	})
 }
 
-// covering returns the name of the stream of subject, and makes one if that is
-// wanted.
+// covering returns the name of the stream that covers subject, and creates one if the
+// options say so.
 func (s *Session) covering(subject string) (string, error) {
 	if s.Options.Stream != "" {
 		return s.Options.Stream, nil
@@ -131,8 +130,8 @@ func (s *Session) covering(subject string) (string, error) {
 	return a.Streams[0], nil
 }
 
-// terms asks for the configuration of a stream, and for its consumers where
-// these decide what it keeps.
+// terms reads the configuration of a stream, and its consumers if they decide which events
+// it keeps.
 func (s *Session) terms(name, subject string) *terms {
 	t := &terms{stream: name, at: time.Now()}
 	if name == "" {
@@ -165,11 +164,11 @@ func (s *Session) consumersOf(stream string) (map[string]wanting, error) {
 			return nil, err
 		}
 		ctx, cancel := context.WithCancel(ctx)
-		defer cancel() // ends the list, also where it is left early
+		defer cancel() // ends the list even if it is left early
 		list := handle.ListConsumers(ctx)
 		for c := range list.Info() {
 			if c == nil {
-				return nil, errors.New("no answer of JetStream: a list with a consumer missing")
+				return nil, errors.New("not an answer of JetStream: a list with a consumer missing")
 			}
 			w := wanting{c.Config.FilterSubjects, c.Created}
 			if c.Config.FilterSubject != "" {
@@ -181,7 +180,7 @@ func (s *Session) consumersOf(stream string) (map[string]wanting, error) {
 	})
 }
 
-// continues reports whether one of the consumers of t is still there.
+// continues reports whether one of the consumers in t still exists.
 func (t *terms) continues(now *terms) bool {
 	for name, w := range t.consumers {
 		if is, there := now.consumers[name]; there && is.created.Equal(w.created) {
@@ -191,15 +190,15 @@ func (t *terms) continues(now *terms) bool {
 	return false
 }
 
-// keeps returns an error if the stream kept nothing of an event that is stored
-// under subject, or if that can't be known. subject is "" if it is not known.
+// keeps returns an error if the stream does not keep events stored under subject, or if
+// that is not known. subject is "" if unknown.
 func (t *terms) keeps(subject string) error {
 	switch {
 	case !t.interest:
 		return nil
 	case t.consumerErr != nil:
 		return broker.Because(broker.ErrUncertain, fmt.Errorf("the stream %s keeps events only for consumers that want them, "+
-			"and if one wants %s could not be asked: %w", t.stream, subject, t.consumerErr))
+			"and whether one wants %s is not known: %w", t.stream, subject, t.consumerErr))
 	}
 	for _, w := range t.consumers {
 		if len(w.filters) == 0 || subject != "" && w.wants(subject) {
@@ -227,20 +226,20 @@ func (w wanting) wants(subject string) bool {
 	return false
 }
 
-// safe reports whether an event that may be stored can be sent again: if it is,
-// the stream knows the repeat. mu is held.
+// safe reports whether an event can be sent again: it is not in doubt, or still within the
+// duplicate window. mu is held.
 func (f *flight) safe(out *outgoing) bool {
 	return !out.doubt || f.terms != nil && !f.terms.noAck && time.Since(out.born) < f.terms.repeats
 }
 
-// wellInTime reports whether any ack of an event counts: so much of the time in
-// which the stream knows a repeat is left that the newest attempt, which is on
-// its way, can't be stored again. mu is held.
+// wellInTime reports whether the ack of any attempt settles an event: less than half of
+// the duplicate window has passed, so the newest attempt, still on its way, can't be stored
+// a second time. mu is held.
 func (f *flight) wellInTime(out *outgoing) bool {
 	return f.terms != nil && 2*time.Since(out.born) < f.terms.repeats
 }
 
-// unsafe tells why an event is not sent again. mu is held.
+// unsafe returns why an event is not sent again. mu is held.
 func (f *flight) unsafe() error {
 	switch t := f.terms; {
 	case t == nil:
@@ -248,14 +247,14 @@ func (f *flight) unsafe() error {
 	case t.noAck:
 		return fmt.Errorf("the stream %s answers no publisher (no_ack)", t.stream)
 	case t.repeats > 0:
-		return fmt.Errorf("%w, and it was not sent again: the stream %s knows a repeat within %v, and that time has passed", errLate, t.stream, t.repeats)
+		return fmt.Errorf("%w, and it was not sent again: the stream %s detects a repeat within %v, and that time has passed", errLate, t.stream, t.repeats)
 	default:
-		return fmt.Errorf("%w, and it was not sent again: for how long the stream knows a repeat can't be known (%w)", errLate, t.err)
+		return fmt.Errorf("%w, and it was not sent again: how long the stream detects a repeat can't be known (%w)", errLate, t.err)
 	}
 }
 
-// onTerms reports whether the terms are known that an acked event is stored on;
-// if not, they are asked for. mu is held.
+// onTerms reports whether the terms of the stream that acked an event are known. If not,
+// it reads them. mu is held.
 func (f *flight) onTerms(out *outgoing) bool {
 	stream := out.ack.Stream
 	if f.terms == nil || f.terms.stream != stream {
@@ -268,23 +267,23 @@ func (f *flight) onTerms(out *outgoing) bool {
 	}
 	t := f.terms
 	if last := len(f.events) == 1; last && t.interest && t.consumerErr == nil && t.at.Before(out.came) && !f.over {
-		f.learn(stream, "") // is there still one that wants it?
+		f.learn(stream, "") // check that a consumer still wants it
 		return false
 	}
 	return true
 }
 
-// kept returns an error if, by the terms of its stream, an acked event is not
-// stored, or perhaps twice. mu is held.
+// kept returns an error if, by the stream's terms, an acked event is not stored, or may be
+// stored twice. mu is held.
 func (f *flight) kept(out *outgoing) error {
 	t := f.terms
 	if late := out.came.Sub(out.born); out.repeated && !out.ack.Duplicate && late >= t.repeats {
-		return broker.Because(broker.ErrUncertain, fmt.Errorf("it may be stored twice: an attempt was not answered, another after %v, and the stream %s knows a repeat within %v",
+		return broker.Because(broker.ErrUncertain, fmt.Errorf("it may be stored twice: an attempt was not answered, another after %v, and the stream %s detects a repeat within %v",
 			late.Round(time.Millisecond), t.stream, t.repeats))
 	}
 	if errors.Is(t.err, broker.ErrAuth) && !f.told {
 		f.told = true
-		f.s.Options.Notify(fmt.Sprintf("the stream %s can't be looked at, so it can't be known whether it keeps what it acks (%v)", t.stream, t.err))
+		f.s.Options.Notify(fmt.Sprintf("the stream %s can't be read, so whether it keeps the events that it acks is not known (%v)", t.stream, t.err))
 	}
 	if size := len(out.msg.Data) + headerSize(out.msg.Header); t.maxBytes > 0 && int64(size) > t.maxBytes && !out.ack.Duplicate {
 		return broker.Because(broker.ErrNotStored, fmt.Errorf("%d bytes with headers, and the stream %s holds %d in all (max_bytes): it was acked and dropped",
@@ -297,8 +296,8 @@ func (f *flight) kept(out *outgoing) error {
 	return t.keeps(subject)
 }
 
-// otherStream says why the stream that was named is not the one that an event
-// came to.
+// otherStream returns the error for an event that reached another stream than the one
+// named.
 func (t *terms) otherStream(subject string, answer error) error {
 	switch {
 	case errors.Is(t.err, jetstream.ErrStreamNotFound):

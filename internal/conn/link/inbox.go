@@ -13,34 +13,34 @@ import (
 	"nats-test/internal/conn/broker"
 )
 
-// defaultInbox begins the subjects of replies.
+// defaultInbox is the first token of reply subjects.
 const defaultInbox = "_INBOX"
 
-// NewInbox returns a subject for replies that nobody can guess. (nats.go counts
-// its own up from the one before: whoever saw two knows the next.)
+// NewInbox returns an unguessable reply subject. (nats.go numbers its inboxes, so
+// the next one can be guessed from two earlier ones.)
 func (o Options) NewInbox() string { return cmp.Or(o.InboxPrefix, defaultInbox) + "." + rand.Text() }
 
-// IsInbox reports whether an answer may be sent to a subject that another chose:
-// a request that names any other would have it sent there with the rights of
-// who answers. Others may have a prefix of their own that begins like the usual
-// one; _R_ is that of replies between accounts.
+// IsInbox reports whether a reply may be sent to subject. Another client chose it, and
+// the reply would be sent with the permissions of this one, so only inboxes are
+// allowed. Prefixes of other clients may begin with the default one; _R_ is that of
+// replies between accounts.
 func (o Options) IsInbox(subject string) bool {
 	return strings.HasPrefix(subject, defaultInbox) || strings.HasPrefix(subject, "_R_.") ||
 		o.InboxPrefix != "" && strings.HasPrefix(subject, o.InboxPrefix+".")
 }
 
-// strangers counts messages that were not asked for: who else may publish to an
-// inbox could send any.
+// strangers counts unexpected messages: other clients that may publish to an inbox can
+// send any.
 type strangers struct {
 	mu     sync.Mutex
 	told   time.Time
 	untold int
 }
 
-// strangersEvery is how often a line tells of them.
+// strangersEvery is the interval at which they are reported, at most.
 const strangersEvery = time.Second
 
-// Ignore notes a message that was not asked for, and says so now and then.
+// Ignore counts an unexpected message, and reports such messages once in a while.
 func (l *Link) Ignore(m *nats.Msg, why string) {
 	l.strangers.mu.Lock()
 	l.strangers.untold++
@@ -57,5 +57,5 @@ func (l *Link) Ignore(m *nats.Msg, why string) {
 	if n > 1 {
 		more = fmt.Sprintf(" (the last of %d)", n)
 	}
-	l.Options.Notify(fmt.Sprintf("ignored a message that was not asked for, on %s: %s%s", broker.Clip(m.Subject), why, more))
+	l.Options.Notify(fmt.Sprintf("ignored an unexpected message on %s: %s%s", broker.Clip(m.Subject), why, more))
 }

@@ -1,6 +1,6 @@
-// Package link is one NATS connection: the options that lead to it, NATS contexts,
-// who is trusted with secrets, how the servers are reached and reached again, how
-// one is asked, and who else listens. It knows NATS, not what is stored there.
+// Package link implements one NATS connection: its options, NATS contexts, which
+// servers are trusted with secrets, how they are reached and reached again, requests,
+// and the roll call of a group's members. It knows NATS, but no backend.
 package link
 
 import (
@@ -20,47 +20,47 @@ import (
 	"nats-test/internal/fault"
 )
 
-// A Link is the NATS connection under a session of either backend, and how it
-// ends.
+// A Link is the NATS connection under a session of either backend. It also keeps the
+// reason why the session ended.
 type Link struct {
 	Options Options
 	NC      *nats.Conn
-	Ctx     context.Context    // done when the connection was cut
-	Cancel  context.CancelFunc // cuts it, whatever is going on
+	Ctx     context.Context    // done once the connection is cut
+	Cancel  context.CancelFunc // cuts the connection at once
 
 	sockets *wire.Dialer
-	Trust   *Guard // of the log-ins
+	Trust   *Guard // decides which servers may see the secret
 	servers serverChoice
-	Took    time.Duration // that the answer about the account took
+	Took    time.Duration // time until JetStream answered for the account
 
 	notices Notices
 
 	Breaks chan struct{} // cap 1: the connection broke
-	Broken atomic.Bool   // the connection broke and was not mended yet
+	Broken atomic.Bool   // the connection is broken at the moment
 	at     atomic.Value  // string: host and port of the server
-	asking atomic.Int32  // requests of Ask that wait
-	delay  atomic.Int64  // of the latest answer to Inquire, in ns
-	denied chan string   // cap 1: words of the server on a missing permission
+	asking atomic.Int32  // pending requests of Ask
+	delay  atomic.Int64  // time until the latest answer to Inquire, in ns
+	denied chan string   // cap 1: the server's error on a missing permission
 
 	rollDenied atomic.Bool // roll calls are not permitted
 
 	mu    sync.Mutex
-	rolls []string // subjects of the roll calls of groups that are shared here
+	rolls []string // roll call subjects of this listener's groups
 
 	strangers strangers
 
-	rollReplies   []string // where roll calls were answered, the latest
-	membersDenied bool     // answering is not permitted
+	rollReplies   []string // the latest reply subjects of roll calls
+	membersDenied bool     // answering roll calls is not permitted
 
 	permissionEndsIt bool  // a missing permission ends the session
-	answersDenied    error // the word of the server that answers can't be heard, nil if they can
+	answersDenied    error // set when subscribing to replies is not permitted
 	closed           bool
 	err              error
 	lost             chan struct{}
 }
 
-// New connects to a server. ctx may interrupt it, and nothing later. more
-// is set beside what o says.
+// New connects to a server. ctx can interrupt only the connecting. more are options in
+// addition to those of o.
 func New(ctx context.Context, o Options, more ...nats.Option) (*Link, error) {
 	l := &Link{Options: o, denied: make(chan string, 1), Breaks: make(chan struct{}, 1), lost: make(chan struct{})}
 	l.Ctx, l.Cancel = context.WithCancel(context.Background())
@@ -121,13 +121,13 @@ func serverOf(nc *nats.Conn) string {
 	return HostOf(u)
 }
 
-// heard takes what the server says outside of any answer, and what nats.go says
-// of a subscription.
+// heard handles asynchronous errors: -ERR lines of the server, and nats.go's errors on
+// a subscription.
 func (l *Link) heard(s *nats.Subscription, err error) {
-	if errors.Is(err, wire.ErrUntrusted) { // the guard told of it
+	if errors.Is(err, broker.ErrUntrusted) { // the guard has reported it
 		return
 	}
-	if errors.Is(err, nats.ErrMaxSubscriptionsExceeded) { // which one is missing, it does not say
+	if errors.Is(err, nats.ErrMaxSubscriptionsExceeded) { // it does not say which subscription was refused
 		l.Leave(broker.Because(broker.ErrSubscriptions, err))
 		return
 	}
@@ -138,7 +138,7 @@ func (l *Link) heard(s *nats.Subscription, err error) {
 		}
 	}
 	if !errors.Is(err, nats.ErrPermissionViolation) {
-		l.notices.Say("the connection says: " + err.Error())
+		l.notices.Say("the connection says: " + broker.Plain(err))
 		return
 	}
 	words := err.Error()
@@ -146,7 +146,7 @@ func (l *Link) heard(s *nats.Subscription, err error) {
 		return
 	}
 	l.mu.Lock()
-	if strings.Contains(words, "Subscription to") { // said once, however many requests follow
+	if strings.Contains(words, "Subscription to") { // the server says it once for all requests that follow
 		l.answersDenied = err
 	}
 	strict := l.permissionEndsIt
@@ -164,8 +164,9 @@ func (l *Link) heard(s *nats.Subscription, err error) {
 	}
 }
 
-// disconnected runs when the TCP connection broke. With reconnects, nats.go is
-// already at work, and the session goes on if the broker still knows it.
+// disconnected is called when the TCP connection broke. Unless reconnects are off,
+// nats.go is connecting again by then, and the session goes on if the broker still
+// knows it.
 func (l *Link) disconnected(err error) {
 	l.mu.Lock()
 	closed := l.closed
@@ -188,14 +189,14 @@ func (l *Link) disconnected(err error) {
 		l.Lose(err)
 		return
 	}
-	l.Options.Notify(fmt.Sprintf("connection to %s lost (%v), connecting again", l.Options.Where(), err))
+	l.Options.Notify(fmt.Sprintf("connection to %s lost (%s), connecting again", l.Options.Where(), broker.Plain(err)))
 }
 
-// Lose ends the session because its connection or its place at the broker is
-// gone. Only the first reason counts.
+// Lose ends the session because the connection is gone, or the client is no longer
+// registered. Only the first reason is kept.
 func (l *Link) Lose(err error) { l.Leave(broker.Because(broker.ErrLost, err)) }
 
-// Leave ends the session for a reason of its own.
+// Leave ends the session for the given reason. Only the first one is kept.
 func (l *Link) Leave(reason error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -206,18 +207,19 @@ func (l *Link) Leave(reason error) {
 	close(l.lost)
 }
 
-// Lost is closed when the session has ended other than by Close. Err tells why.
+// Lost is closed when the session ends for another reason than Close. Err returns that
+// reason.
 func (l *Link) Lost() <-chan struct{} { return l.lost }
 
-// Err returns why the session is lost, nil if it is not.
+// Err returns why the session was lost, nil if it was not.
 func (l *Link) Err() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.err
 }
 
-// MarkClosed notes that the session is to end. It reports whether it was not closed
-// yet, and whether it was lost.
+// MarkClosed marks the session as closed. first is true for the first call, lost if the
+// session had been lost before.
 func (l *Link) MarkClosed() (first, lost bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -226,7 +228,7 @@ func (l *Link) MarkClosed() (first, lost bool) {
 	return first, l.err != nil
 }
 
-// Abandon cuts the connection without a word to the broker.
+// Abandon cuts the connection without telling the broker.
 func (l *Link) Abandon() {
 	l.MarkClosed()
 	l.Cancel() // first: Close would wait for a write that hangs
@@ -234,38 +236,40 @@ func (l *Link) Abandon() {
 	l.notices.End()
 }
 
-// How many bytes of events may be in flight: at first, at least and at most. They
-// are kept until they are acked, so that they can be sent again.
+// Limits of the bytes of unacked events: initial, lowest and highest. Unacked events
+// are kept in memory so that they can be sent again.
 const (
 	FirstRoom = 256 << 10
 	LeastRoom = 64 << 10
 	MostRoom  = 32 << 20
 )
 
-// What may wait here of what a server pushes.
+// Limits of received events that wait for the handler, in bytes.
 const (
-	// MostPushed ends a session, for one that asks for less.
+	// MostPushed is the most that the broker may push before the session ends, which
+	// then asks for less.
 	MostPushed = 64 << 20
 
-	// MostWaiting is more than waits where [MostPushed] is noticed in time. More is
-	// dropped, which ends the session, too.
+	// MostWaiting is nats.go's limit of a subscription, higher than MostPushed so that
+	// it is reached only when that was noticed too late. nats.go drops events beyond
+	// it, which ends the session, too.
 	MostWaiting = 2*MostPushed + 1
 )
 
-// EndOnDenial has a missing permission end the session, unless it is one to ask.
+// EndOnDenial makes a missing permission end the session, unless it concerns a request.
 func (l *Link) EndOnDenial() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.permissionEndsIt = true
 }
 
-// AnswersDenied returns the words of the server on a missing permission to
-// subscribe to answers, nil if there were none.
+// AnswersDenied returns the server's error on a missing permission to subscribe to
+// replies, nil if there was none.
 func (l *Link) AnswersDenied() error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.answersDenied
 }
 
-// Wrote returns when a write last went on that had to wait, nil for never.
+// Wrote returns when a blocked write last made progress, nil for never.
 func (l *Link) Wrote() *time.Time { return l.sockets.Moved.Load() }

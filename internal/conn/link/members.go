@@ -8,6 +8,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,48 +21,77 @@ import (
 	"nats-test/internal/fault"
 )
 
-// No broker tells on its own port who shares a group: members of this package
-// therefore answer each other, on a subject for each position that is shared.
+// Brokers do not tell clients who shares a group. So listeners answer each other's roll
+// calls, on a subject for each shared position.
 const rollPrefix = "_LISTEN.members."
 
-// Limits of a roll call: answers come from whoever may publish.
+// Limits of a roll call. Any client that may publish can answer it.
 const (
 	RollWait   = 250 * time.Millisecond // a member answers in less than a millisecond
 	rollAnswer = 1024                   // bytes
 	rollMost   = 10_000                 // members
 )
 
-// A Member is one listener that answers a roll call.
+// A Member is a listener's answer to a roll call.
 type Member struct {
 	Client string `json:"client"`
 
-	// Of JetStream: how many events it holds unacked, how many at most, and for
-	// how many milliseconds it has neither got nor acked one.
+	// JetStream only: the number of unacked events, their maximum, and the
+	// milliseconds since the listener last got or acked an event.
 	Held  int   `json:"held"`
 	Limit int   `json:"limit"`
 	Quiet int64 `json:"quiet"`
 
-	// Blocked is for how many milliseconds its output has not been read.
+	// Blocked is how long its output has not been read, in milliseconds.
 	Blocked int64 `json:"blocked,omitempty"`
+
+	Work *broker.Work `json:"work,omitempty"` // a worker's
 }
 
-// Roll returns the subject of a position's roll calls. The names that make it
-// up may hold anything.
+// Tell adds what a worker has to tell. work may be nil.
+func (m *Member) Tell(work func() *broker.Work) {
+	if work != nil {
+		m.Work = work()
+	}
+}
+
+// bound has no number of an answer, which may be forged, beyond what can be.
+func (m *Member) bound() {
+	count := func(n *int) { *n = min(max(0, *n), math.MaxInt32) }
+	span := func(ms *int64) { *ms = min(max(0, *ms), time.Duration(1<<62).Milliseconds()) }
+	count(&m.Held)
+	count(&m.Limit)
+	span(&m.Quiet)
+	span(&m.Blocked)
+	if m.Work == nil {
+		return
+	}
+	count(&m.Work.Retries)
+	count(&m.Work.Passed)
+	count(&m.Work.Dead)
+	m.Work.Next = m.Work.Next[:min(len(m.Work.Next), broker.MostRetries)]
+	for i := range m.Work.Next {
+		count(&m.Work.Next[i].Failed)
+		span(&m.Work.Next[i].Wait)
+	}
+}
+
+// Roll returns the roll call subject of a position. The names that identify it may
+// contain any character.
 func Roll(names ...string) string {
 	sum := sha256.Sum256([]byte(strings.Join(names, "\x00")))
 	return rollPrefix + hex.EncodeToString(sum[:16])
 }
 
-// AnswerRolls answers roll calls on subject until the connection ends, and has
-// [link.Members] call them where the position is shared. That this is not
-// permitted does no harm.
+// AnswerRolls answers roll calls on subject until the connection ends. If shared, Members
+// calls the roll there. It does no harm if this is not permitted.
 func (l *Link) AnswerRolls(subject string, shared bool, fill func(*Member)) {
 	if shared {
 		l.mu.Lock()
 		l.rolls = append(l.rolls, subject)
 		l.mu.Unlock()
 	}
-	// An error says that the connection is gone, which is told elsewhere.
+	// An error means that the connection is gone, which is reported elsewhere.
 	_, _ = l.NC.Subscribe(subject, func(call *nats.Msg) {
 		defer fault.Exit()
 		if !l.Options.IsInbox(call.Reply) {
@@ -72,17 +102,20 @@ func (l *Link) AnswerRolls(subject string, shared bool, fill func(*Member)) {
 			return
 		}
 		m := Member{Client: l.Options.ClientID}
-		if fill != nil {
-			fill(&m)
+		fill(&m)
+		answer, err := json.Marshal(m)
+		if err == nil && len(answer) > rollAnswer { // by a long subject
+			m.Work = nil
+			answer, err = json.Marshal(m)
 		}
-		if answer, err := json.Marshal(m); err == nil {
-			_ = l.NC.Publish(call.Reply, answer) // who asked may be gone
+		if err == nil {
+			_ = l.NC.Publish(call.Reply, answer) // the asking client may be gone
 		}
 	})
 }
 
-// mayAnswer reports whether a roll call can be answered, and notes where: the
-// server tells a missing permission later, by the subject alone.
+// mayAnswer reports whether a roll call may be answered, and remembers its reply
+// subject: the server reports a missing permission later, by subject only.
 func (l *Link) mayAnswer(reply string) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -95,8 +128,8 @@ func (l *Link) mayAnswer(reply string) bool {
 	return true
 }
 
-// ofRoll reports whether the server's words on a missing permission are about
-// roll calls, or about news of streams: a listener goes on without them.
+// ofRoll reports whether a permissions violation concerns roll calls or advisories,
+// without which a listener can go on.
 func (l *Link) ofRoll(words string) bool {
 	if strings.Contains(words, `"`+rollPrefix) {
 		l.rollDenied.Store(true)
@@ -114,9 +147,9 @@ func (l *Link) ofRoll(words string) bool {
 	return false
 }
 
-// Members returns the client IDs of the listeners that share a group with this
-// one. It takes a quarter of a second. The error wraps [broker.ErrHung] if not even its
-// own answer comes back: then the silence of others means nothing.
+// Members returns the client IDs of the listeners that share a group with this one. It
+// takes a quarter of a second. The error wraps [broker.ErrHung] if not even this
+// listener's own answer arrives, as then nothing follows from the silence of others.
 func (l *Link) Members(ctx context.Context) ([]string, error) {
 	l.mu.Lock()
 	subjects, mute := l.rolls, l.membersDenied
@@ -139,12 +172,12 @@ func (l *Link) Members(ctx context.Context) ([]string, error) {
 	return slices.Compact(ids), nil
 }
 
-// awaitOwn waits, for the time-out at most, for a client's own answer to its
-// roll call. One that is not permitted gets none.
+// awaitOwn waits, up to the time-out, for the client's own answer to its roll call. None
+// arrives if the call is not permitted.
 func (l *Link) awaitOwn(ctx context.Context, own <-chan struct{}) error {
 	for begin := time.Now(); !closed(own); {
 		if time.Since(begin) >= l.Options.Timeout {
-			return broker.Because(broker.ErrHung, errors.New("nobody answers the roll call"))
+			return broker.Because(broker.ErrHung, errors.New("no member answers, not even this one"))
 		}
 		err := l.await(ctx, own, RollWait)
 		if err == nil {
@@ -157,7 +190,7 @@ func (l *Link) awaitOwn(ctx context.Context, own <-chan struct{}) error {
 	return nil
 }
 
-// await waits until done is closed, at most so long.
+// await waits until done is closed, or for limit.
 func (l *Link) await(ctx context.Context, done <-chan struct{}, limit time.Duration) error {
 	late := time.NewTimer(limit)
 	defer late.Stop()
@@ -188,8 +221,8 @@ func (l *Link) rollError() error {
 	return nil
 }
 
-// CallRoll asks who is there on each of subjects. If self is not "", that client
-// answers on each, too, and the others are waited for when it has.
+// CallRoll calls the roll on each of subjects. If self is not "", that client answers on
+// each subject, too, and the call waits for those answers before it waits for others.
 func (l *Link) CallRoll(ctx context.Context, subjects []string, self string) ([][]Member, error) {
 	if err := l.rollError(); err != nil {
 		return nil, err
@@ -197,7 +230,7 @@ func (l *Link) CallRoll(ctx context.Context, subjects []string, self string) ([]
 	replies := l.Options.NewInbox()
 	var mu sync.Mutex
 	found, heard, empty := make([][]Member, len(subjects)), 0, make(map[int]bool)
-	waiting := make(map[int]bool) // for the answer of self
+	waiting := make(map[int]bool) // for the answers of self
 	if self != "" {
 		for n := range subjects {
 			waiting[n] = true
@@ -224,9 +257,7 @@ func (l *Link) CallRoll(ctx context.Context, subjects []string, self string) ([]
 		if len(m.Data) > rollAnswer || json.Unmarshal(m.Data, &member) != nil || broker.CheckClientID(member.Client) != nil {
 			return
 		}
-		member.Held, member.Limit = max(0, member.Held), max(0, member.Limit)
-		member.Quiet = min(max(0, member.Quiet), time.Duration(1<<62).Milliseconds())
-		member.Blocked = min(max(0, member.Blocked), time.Duration(1<<62).Milliseconds())
+		member.bound()
 		heard++
 		found[n] = append(found[n], member)
 		if member.Client == self && waiting[n] {
@@ -236,13 +267,13 @@ func (l *Link) CallRoll(ctx context.Context, subjects []string, self string) ([]
 		}
 	})
 	if err != nil {
-		return nil, fmt.Errorf("calling the roll: %w", broker.Because(broker.ErrLost, err))
+		return nil, fmt.Errorf("asking the group's members: %w", broker.Because(broker.ErrLost, err))
 	}
-	_ = sub.SetPendingLimits(-1, -1) // what is kept is bounded above
+	_ = sub.SetPendingLimits(-1, -1) // rollMost bounds what is kept
 	defer func() { _ = sub.Unsubscribe() }()
 	for n, subject := range subjects {
 		if err := l.NC.PublishRequest(subject, fmt.Sprintf("%s.%d", replies, n), nil); err != nil {
-			return nil, fmt.Errorf("calling the roll: %w", broker.Because(broker.ErrLost, err))
+			return nil, fmt.Errorf("asking the group's members: %w", broker.Because(broker.ErrLost, err))
 		}
 	}
 	begin, err := time.Now(), error(nil)
@@ -252,9 +283,9 @@ func (l *Link) CallRoll(ctx context.Context, subjects []string, self string) ([]
 		err = l.settle(ctx)
 	}
 	if err == nil {
-		err = l.await(ctx, done, max(RollWait, 3*time.Since(begin))) // over a slow link, answers take longer
+		err = l.await(ctx, done, max(RollWait, 3*time.Since(begin))) // answers take longer over a slow link
 	}
-	if err == nil && closed(done) { // perhaps in the words of a neighbour: who is there answers nevertheless
+	if err == nil && closed(done) { // the 503s may be forged, so wait for real answers all the same
 		err = l.await(ctx, nil, max(RollWait/5, 2*time.Since(begin)))
 	}
 	if err != nil {
@@ -263,11 +294,11 @@ func (l *Link) CallRoll(ctx context.Context, subjects []string, self string) ([]
 	mu.Lock()
 	defer mu.Unlock()
 	result := found
-	found = nil // what still comes is dropped
+	found = nil // later answers are dropped
 	return result, l.rollError()
 }
 
-// settle waits until the server has what was sent to it.
+// settle waits until the server has processed the published messages.
 func (l *Link) settle(ctx context.Context) error {
 	ctx, stop := context.WithTimeout(ctx, l.Options.Timeout)
 	defer stop()
@@ -275,11 +306,11 @@ func (l *Link) settle(ctx context.Context) error {
 		if l.Err() != nil {
 			return l.Err()
 		}
-		return fmt.Errorf("calling the roll: %w", broker.Because(broker.ErrLost, cmp.Or(context.Cause(ctx), err)))
+		return fmt.Errorf("asking the group's members: %w", broker.Because(broker.ErrLost, cmp.Or(context.Cause(ctx), err)))
 	}
 	return nil
 }
 
-// Advisories begins the subjects on which JetStream tells what happens to its
-// streams and consumers.
+// Advisories is the prefix of the subjects on which JetStream publishes events about
+// its streams and consumers.
 const Advisories = "$JS.EVENT.ADVISORY."

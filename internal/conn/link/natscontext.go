@@ -13,8 +13,8 @@ import (
 	"nats-test/internal/conn/link/wire"
 )
 
-// A contextFile is a context of the nats CLI. Its color_scheme, description and
-// jetstream_event_prefix say nothing about what is used here.
+// A contextFile is a context of the nats CLI, without the fields that don't matter here
+// (color_scheme, description, jetstream_event_prefix).
 type contextFile struct {
 	URL         string `json:"url"`
 	Token       string `json:"token"`
@@ -31,7 +31,7 @@ type contextFile struct {
 	TLSFirst    bool   `json:"tls_first"`
 	Domain      string `json:"jetstream_domain"`
 
-	// What can't be followed here.
+	// Fields that are not supported; see check.
 	SocksProxy  string   `json:"socks_proxy"`
 	APIPrefix   string   `json:"jetstream_api_prefix"`
 	NSC         string   `json:"nsc"`
@@ -40,18 +40,21 @@ type contextFile struct {
 	CertCAMatch []string `json:"windows_ca_certs_match"`
 }
 
-// FromContext reads the NATS context called name, as the nats CLI keeps it:
-// $XDG_CONFIG_HOME/nats/context/NAME.json, else under ~/.config. getenv looks
-// up environment variables. The error wraps [broker.ErrConfig].
+// FromContext reads the NATS context called name from where the nats CLI keeps it:
+// $XDG_CONFIG_HOME/nats/context/NAME.json, by default under ~/.config. getenv looks up
+// environment variables. The error wraps [broker.ErrConfig].
 func FromContext(name string, getenv func(string) string) (Options, error) {
 	fail := func(err error) (Options, error) {
-		return Options{}, fmt.Errorf("reading the NATS context %q: %w", name, broker.Because(broker.ErrContext, err))
+		if !errors.Is(err, broker.ErrContext) {
+			err = broker.Because(broker.ErrContext, err)
+		}
+		return Options{}, fmt.Errorf("reading the NATS context %q: %w", name, err)
 	}
 	if isContent(name) {
-		return Options{}, broker.Because(broker.ErrContext, errors.New("--context (NATS_CONTEXT) must be the name of a NATS context, and what is given looks like a secret (it is not shown)"))
+		return Options{}, broker.Because(broker.ErrContext, errors.New("the name of the NATS context looks like a secret (it is not shown)"))
 	}
 	if name != filepath.Base(name) || name == "." || name == ".." {
-		return fail(fmt.Errorf("a context's name is no path"))
+		return fail(errors.New("a context's name is not a path"))
 	}
 	home := getenv("HOME")
 	if home == "" {
@@ -67,16 +70,20 @@ func FromContext(name string, getenv func(string) string) (Options, error) {
 		return fail(err)
 	}
 	var c contextFile
-	if err := json.Unmarshal(bytes.TrimPrefix(text, []byte("\ufeff")), &c); err != nil {
+	text = bytes.TrimPrefix(text, []byte("\ufeff"))
+	if err := json.Unmarshal(text, &c); err != nil {
 		if wrong, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
 			err = fmt.Errorf("its %s can't be a %s", wire.ClipWord(wrong.Field), wire.ClipWord(wrong.Value))
+		} else if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+			line := 1 + bytes.Count(text[:min(max(0, syntax.Offset), int64(len(text)))], []byte("\n"))
+			err = fmt.Errorf("%s is not valid JSON at line %d", file, line)
 		}
 		return fail(err)
 	}
 	if err := c.check(); err != nil {
 		return fail(err)
 	}
-	path := func(p string) string { // as the nats CLI reads it
+	path := func(p string) string { // expands a path as the nats CLI does
 		p = strings.TrimPrefix(p, "file://")
 		if rest, ok := strings.CutPrefix(p, "~/"); ok {
 			p = filepath.Join(home, rest)
@@ -90,7 +97,7 @@ func FromContext(name string, getenv func(string) string) (Options, error) {
 			return v
 		}
 		if v = getenv(variable); v == "" {
-			unset = fmt.Errorf("its %s is that of the variable %q, which is not set", field, variable)
+			unset = fmt.Errorf("its %s refers to the variable %q, which is not set", field, variable)
 		}
 		return v
 	}
@@ -108,7 +115,7 @@ func FromContext(name string, getenv func(string) string) (Options, error) {
 	if unset != nil {
 		return fail(unset)
 	}
-	for _, v := range []string{c.User, c.Password, c.Token, c.UserSeed, c.UserJWT} { // a user may be a token
+	for _, v := range []string{c.User, c.Password, c.Token, c.UserSeed, c.UserJWT} { // the user may be a token
 		if v != "" && reference(v) == "" && (v != c.User || c.Password == "") {
 			o.SecretFile = file
 		}
@@ -119,24 +126,23 @@ func FromContext(name string, getenv func(string) string) (Options, error) {
 	return o, nil
 }
 
-// check refuses what can't be followed, by its name: a proxy, for one, that is
-// left out lets secrets go another way than was meant.
+// check refuses unsupported fields by name. To ignore a proxy, for example, would send
+// secrets over another way than intended.
 func (c *contextFile) check() error {
 	for _, field := range [][2]string{
 		{"socks_proxy", c.SocksProxy}, {"jetstream_api_prefix", c.APIPrefix}, {"windows_cert_store", c.CertStore},
 		{"windows_cert_match", c.CertMatch}, {"windows_ca_certs_match", strings.Join(c.CertCAMatch, ",")},
 	} {
 		if field[1] != "" {
-			return fmt.Errorf("its %s can't be followed here: name another context, or give --server and the credentials themselves", field[0])
+			return broker.Because(broker.ErrContextField, fmt.Errorf("its %s is not supported", field[0]))
 		}
 	}
-	const nsc = "can't be followed here: `nsc generate creds` writes the file for --creds (NATS_CREDS)"
 	if c.NSC != "" {
-		return errors.New("its nsc " + nsc)
+		return broker.Because(broker.ErrContextNSC, errors.New("its nsc is not supported"))
 	}
 	for _, field := range []struct {
 		name, value string
-		follows     string // the kind of reference that is followed
+		follows     string // the kind of reference that is supported
 	}{
 		{"creds", c.Creds, "file:"}, {"nkey", c.NKey, "file:"}, {"cert", c.Cert, "file:"}, {"key", c.Key, "file:"}, {"ca", c.CA, "file:"},
 		{"password", c.Password, "env:"}, {"token", c.Token, "env:"}, {"user_jwt", c.UserJWT, "env:"}, {"user_seed", c.UserSeed, "env:"},
@@ -147,18 +153,18 @@ func (c *contextFile) check() error {
 		switch kind := reference(field.value); kind {
 		case "", field.follows:
 		case "nsc:":
-			return fmt.Errorf("its %s is a reference by nsc: and %s", field.name, nsc)
+			return broker.Because(broker.ErrContextNSC, fmt.Errorf("its %s is a reference by nsc:, which is not supported", field.name))
 		default:
-			return fmt.Errorf("its %s is a reference by %s which can't be followed here: give it by a flag or variable", field.name, kind)
+			return broker.Because(broker.ErrContextField, fmt.Errorf("its %s is a reference by %s, which is not supported", field.name, kind))
 		}
 	}
 	if c.UserSeed != "" && c.UserJWT == "" && c.User+c.Creds+c.NKey == "" {
-		return errors.New("its user_seed lacks a user_jwt; a seed alone is the file of nkey")
+		return errors.New("its user_seed needs a user_jwt; for a seed alone, nkey names a file")
 	}
 	return nil
 }
 
-// reference is the kind of reference that the nats CLI would follow, "" for a
+// reference returns the kind of reference that the nats CLI would resolve, "" for a
 // plain value.
 func reference(value string) string {
 	for _, kind := range []string{"op:", "nsc:", "env:", "data:", "file:"} {

@@ -13,16 +13,15 @@ import (
 	"nats-test/internal/conn/link/wire"
 )
 
-// The broker is asked for a sign of life every 3 s; 5 missing answers end the
-// session after about 15 s. (stan.go's own defaults take 440 s.)
+// The broker is pinged every 3 s; after 5 missing answers, about 15 s, the session ends.
+// (With stan.go's defaults, that takes 440 s.)
 const (
 	PingSeconds = 3
 	pingMaxOut  = 5
 )
 
-// bears is how long a connection may be silent, or take nothing: the time-out
-// where that is longer than the usual time, unless there is another server to
-// go on with.
+// bears returns how long a connection may be silent, or a write may block: the usual 15 s,
+// or the time-out if that is longer and there is no other server to connect to.
 func (o Options) bears() time.Duration {
 	const usual = pingMaxOut * PingSeconds * time.Second
 	if strings.Contains(o.Servers, ",") || len(o.Learned) > 0 {
@@ -31,8 +30,8 @@ func (o Options) bears() time.Duration {
 	return max(usual, o.Timeout/(PingSeconds*time.Second)*(PingSeconds*time.Second)+PingSeconds*time.Second)
 }
 
-// PingMaxOut is how many signs of life may be missing: a server that hangs for
-// less than the time-out is waited for.
+// PingMaxOut is how many pings may be unanswered. A server that hangs for less than the
+// time-out does not end the session.
 func (o Options) PingMaxOut() int {
 	return max(pingMaxOut, int(o.Timeout/(PingSeconds*time.Second))+1)
 }
@@ -47,16 +46,16 @@ func (o Options) NATSOptions(d *wire.Dialer) ([]nats.Option, error) {
 		nats.MaxPingsOutstanding(int(o.bears() / (PingSeconds * time.Second))),
 		nats.FlusherTimeout(0), // see socket.Write
 		nats.SetCustomDialer(d),
-		nats.SkipHostLookup(), // d does it
-		// Never buffer while disconnected: what the caller was told has
-		// failed must not be sent later.
+		nats.SkipHostLookup(), // the dialer does it
+		// Never buffer while disconnected: events that were reported as failed
+		// must not be sent later.
 		nats.ReconnectBufSize(-1),
 		nats.MaxReconnects(-1),
 	}
 	if o.NoReconnect {
 		opts = append(opts, nats.NoReconnect())
 	}
-	opts = append(opts, nats.CustomInboxPrefix(o.NewInbox())) // nobody learns it but who is asked
+	opts = append(opts, nats.CustomInboxPrefix(o.NewInbox())) // known only to the servers that are asked
 	if o.TLS.First {
 		opts = append(opts, nats.TLSHandshakeFirst())
 	}
@@ -69,7 +68,7 @@ func (o Options) NATSOptions(d *wire.Dialer) ([]nats.Option, error) {
 	if o.TLS.Cert != "" {
 		opts = append(opts, nats.ClientCert(o.TLS.Cert, o.TLS.Key))
 	}
-	if !strings.HasPrefix(o.Servers, "ws:") || o.TLS.CA != "" || o.TLS.Cert != "" { // there, having one asks for TLS
+	if !strings.HasPrefix(o.Servers, "ws:") || o.TLS.CA != "" || o.TLS.Cert != "" { // for ws://, any TLS config turns on TLS
 		opts = append(opts, func(n *nats.Options) error {
 			n.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12}
 			return nil
@@ -79,7 +78,7 @@ func (o Options) NATSOptions(d *wire.Dialer) ([]nats.Option, error) {
 	return append(opts, login...), err
 }
 
-// logIn are the options for nats.go that have the credentials.
+// logIn returns the options for nats.go with the credentials.
 func (o Options) logIn() ([]nats.Option, error) {
 	if _, err := o.userClaims(); err != nil {
 		return nil, err
@@ -97,11 +96,11 @@ func (o Options) logIn() ([]nats.Option, error) {
 	case "nkey":
 		seed, err := nats.NkeyOptionFromSeed(a.NKey)
 		if err != nil {
-			return nil, broker.Because(broker.ErrFile, fmt.Errorf("nkey seed in %q: %w", a.NKey, err))
+			return nil, broker.Because(broker.ErrNKeyFile, fmt.Errorf("nkey seed in %q: %w", a.NKey, err))
 		}
 		opts = append(opts, seed)
 	case "jwt":
-		if a.UserSeed == "" { // of a bearer
+		if a.UserSeed == "" { // a bearer token needs no signature
 			unsigned := func([]byte) ([]byte, error) { return nil, nil }
 			opts = append(opts, nats.UserJWT(func() (string, error) { return a.UserJWT, nil }, unsigned))
 		} else {
@@ -114,8 +113,8 @@ func (o Options) logIn() ([]nats.Option, error) {
 	return opts, nil
 }
 
-// NewBackoff is the pace of every attempt to get a connection back: from about
-// 0.2 s to about 5 s, half of it random so that many clients don't come at once.
+// NewBackoff returns the delays between attempts to reconnect: from about 0.2 s to about
+// 5 s, randomized so that many clients don't reconnect at the same time.
 func NewBackoff() *backoff.ExponentialBackOff {
 	return &backoff.ExponentialBackOff{
 		InitialInterval:     200 * time.Millisecond,

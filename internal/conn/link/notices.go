@@ -7,9 +7,8 @@ import (
 	"time"
 )
 
-// Notices tell what somebody says out of turn, as often as he likes: of each
-// kind one line a second, and how many more there were with the next one, or in
-// the end.
+// Notices passes on lines that others may cause at any rate. Of each kind it passes on
+// one line a second, with the number of lines left out since, or at the end.
 type Notices struct {
 	Tell func(line string)
 
@@ -17,20 +16,20 @@ type Notices struct {
 	kinds map[string]*notice
 }
 
-// A notice is what was said of one kind.
+// A notice is the state of one kind of line.
 type notice struct {
-	at   time.Time // when a line was told
-	more int       // lines since that were not
+	at   time.Time // when a line was last passed on
+	more int       // lines left out since
 }
 
-// mostNotices bounds how many kinds are told apart; what is of none of them is
-// of one kind.
+// mostNotices is the maximum number of kinds. Lines of further kinds share one.
 const mostNotices = 8
 
-// longestNotice is how much of a line is told, in bytes.
+// longestNotice is the maximum length of a line, in bytes.
 const longestNotice = 500
 
-// Say takes a line. What stands before the first quotation mark is its kind.
+// Say passes a line on, or counts it. Its kind is the text before the first quotation
+// mark.
 func (n *Notices) Say(line string) {
 	kind, _, _ := strings.Cut(line, `"`)
 	if len(line) > longestNotice {
@@ -63,7 +62,7 @@ func (n *Notices) Say(line string) {
 	n.Tell(line)
 }
 
-// End tells how many lines were not.
+// End reports how many lines were left out.
 func (n *Notices) End() {
 	n.mu.Lock()
 	more := 0

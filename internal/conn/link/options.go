@@ -12,13 +12,13 @@ import (
 	"nats-test/internal/conn/broker"
 )
 
-// Options say how a broker is reached. [Options.Resolve] fills them from a
+// Options describe how a broker is reached. [Options.Or] fills in what is missing from a
 // NATS context and from defaults.
 type Options struct {
 	Servers string // URLs, separated by commas; default [DefaultServer]
 
-	// Learned are the URLs of further servers, which those given told of. They
-	// are tried when none of Servers can be reached, each for a second at most.
+	// Learned are the URLs of further servers that were advertised by those given.
+	// They are tried when none of Servers can be reached, each for at most a second.
 	Learned []string
 
 	Cluster  string         // ID of the NATS Streaming cluster; default [DefaultCluster]
@@ -26,44 +26,49 @@ type Options struct {
 	Backend  broker.Backend // default [broker.Auto]
 	Domain   string         // JetStream domain, for a leaf node's server; default: its own
 
-	// CreateStream makes a stream, as [conn.NewStream] says, for a subject that no
-	// stream covers, with so many Replicas (default 1).
+	// CreateStream creates a stream, as described by [conn.NewStream], for a subject
+	// that no stream covers, with the given number of Replicas (default 1).
 	CreateStream bool
 	Replicas     int
-	MaxBytes     int64 // of a stream that is created, which then takes no more; default no limit
+	MaxBytes     int64 // of a created stream, which refuses events beyond it; default no limit
 
 	// Stream is the JetStream stream to use, or to create; default the one that
-	// covers the subject. A mirror, or a stream with sources, is found by its name
-	// only. NATS Streaming is refused then.
+	// covers the subject. Mirrors and streams with sources can be used only by name.
+	// NATS Streaming does not support it.
 	Stream string
 
 	Auth Auth
 	TLS  TLS
 
-	// TrustAdvertised sends passwords and tokens also to servers that a server
-	// named; default: only if TLS proves that they have a name that was given.
+	// TrustAdvertised sends passwords and tokens also to servers that were advertised
+	// by another; default: only if their certificate is for a name that was given.
 	TrustAdvertised bool
 
-	InboxPrefix string // for replies; default "_INBOX"
+	InboxPrefix string // prefix of reply subjects; default "_INBOX"
 
 	Timeout time.Duration // for connecting and for each ack; default [DefaultTimeout]
 
-	// Window is how many events may be sent and unanswered; default [DefaultWindow].
+	// Window is the maximum number of unacked published events; default
+	// [DefaultWindow].
 	Window int
 
-	// NoReconnect ends the session at the first loss of the connection.
+	// NoReconnect ends the session when the connection is lost.
 	NoReconnect bool
 
-	// Notify is told, in one line, what befalls the connection. It may be
-	// called from several goroutines. Default: nobody is told.
+	// Notify receives one-line status messages about the connection. It may be called
+	// from several goroutines. Default: they are dropped.
 	Notify func(line string)
 
-	// SecretFile is the path of the context that Auth comes from, if the secret
-	// stands there.
+	// NotifyError receives errors that don't end the session, for which a hint may be
+	// known. Default: Notify gets their text.
+	NotifyError func(err error)
+
+	// SecretFile is the path of the NATS context, if the secret in Auth is stored
+	// there.
 	SecretFile string
 
-	named string    // the servers that the user named, where Servers are a part of them
-	Told  *sync.Map // of guards that follow each other: host and port of which one told
+	named string    // all servers that the user named, if Servers is a part of them
+	Told  *sync.Map // "host:port" of the untrusted servers already reported, shared by the guards of successive links
 }
 
 // The defaults of Options.
@@ -72,15 +77,15 @@ const (
 	DefaultCluster = "ticketing"
 	DefaultTimeout = 5 * time.Second
 
-	// DefaultWindow was chosen by measurement: larger ones bring hardly more
-	// events per second, and leave more in doubt when a broker goes away.
+	// DefaultWindow was chosen by measurement: a larger one hardly increases the
+	// rate, and leaves more events in doubt when the broker is lost.
 	DefaultWindow = 2048
 )
 
-// Auth holds credentials of one kind: user and password, or a token, or the
-// path of a credentials file, or that of a nkey seed, or a user JWT and seed.
-// A user without a password may be a token, as for the nats CLI. A token beside
-// credentials of another kind is sent with them, as the nats CLI does.
+// Auth holds credentials of one kind: user and password, a token, the path of a
+// credentials file, the path of an nkey seed, or a user JWT and its seed. As in the nats
+// CLI, a user without a password may be a token, and a token is sent in addition to
+// credentials of another kind.
 type Auth struct {
 	User, Password string
 	Token          string
@@ -90,7 +95,7 @@ type Auth struct {
 	UserSeed       string
 }
 
-// Kind names the kind of credentials that a holds, "" for none.
+// Kind returns the kind of the credentials, "" for none.
 func (a Auth) Kind() string {
 	switch {
 	case a.User != "" || a.Password != "":
@@ -107,16 +112,16 @@ func (a Auth) Kind() string {
 	return ""
 }
 
-// TLS names the files of a secure connection.
+// TLS holds the files for a secure connection.
 type TLS struct {
 	Cert, Key string // the client's certificate and key
-	CA        string // who signed the server's certificate; default: the system's authorities
-	First     bool   // handshake before the server's greeting
+	CA        string // authority of the server's certificate; default: the system's authorities
+	First     bool   // the handshake precedes the server's greeting
 }
 
-// Or fills what o leaves open from lower, which ranks below it. Credentials of
-// another kind than those of o are not mixed in, and those in the URLs of o rank
-// above all of lower's; those in URLs rank below all others of the same Options.
+// Or returns o with its missing fields taken from lower, which ranks below it.
+// Credentials of different kinds are not mixed. Credentials in the URLs of o outrank
+// those of lower, but rank below the others of o.
 func (o Options) Or(lower Options) Options {
 	switch o.Auth.Kind() {
 	case "":
@@ -149,24 +154,36 @@ func (o Options) Or(lower Options) Options {
 	if o.Notify == nil {
 		o.Notify = lower.Notify
 	}
+	if o.NotifyError == nil {
+		o.NotifyError = lower.NotifyError
+	}
 	return o
 }
 
-// mayHave reports whether credentials that rank lower count beside those in the
-// URLs of o: where these lack only the password.
+// Warn passes err to NotifyError, or its text to Notify.
+func (o Options) Warn(err error) {
+	if o.NotifyError != nil {
+		o.NotifyError(err)
+		return
+	}
+	o.Notify(err.Error())
+}
+
+// mayHave reports whether credentials of lower rank are used beside those in the URLs of
+// o: only if those lack the password.
 func (o Options) mayHave(lower Auth) bool {
 	if o.Servers == "" || !strings.Contains(o.Servers, "@") {
 		return true
 	}
-	urls, _ := o.urls() // what is wrong with them is told later
+	urls, _ := o.urls() // their errors are reported later
 	return lower.Kind() == "user" && slices.ContainsFunc(urls, func(u *url.URL) bool {
 		_, complete := u.User.Password()
 		return u.User != nil && !complete && lower.Password != "" && (lower.User == "" || lower.User == u.User.Username())
 	})
 }
 
-// checkJetStream returns an error that wraps [broker.ErrName] if the names that o has
-// for JetStream are none.
+// checkJetStream returns an error that wraps [broker.ErrName] if a name in o is not legal
+// for JetStream.
 func (o Options) checkJetStream() error {
 	for _, named := range [][2]string{{"stream", o.Stream}, {"domain", o.Domain}} {
 		what, name := named[0], named[1]

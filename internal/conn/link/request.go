@@ -16,10 +16,10 @@ import (
 	"nats-test/internal/fault"
 )
 
-// Inquire asks a question until it is answered, is denied, the session is lost,
-// or the time-out is over. A cluster without a leader loses requests, so that
-// it is asked again and again; an answer to an earlier one counts, however late.
-// So the question must do no harm when it is asked twice, by several goroutines.
+// Inquire sends a request until it is answered or denied, the session is lost, or the
+// time-out has passed. A cluster without a leader drops requests, so the request is
+// repeated; an answer to an earlier one counts, however late. So the request must be
+// harmless to repeat, also from several goroutines at once.
 func Inquire[T any](ctx context.Context, l *Link, question func(context.Context) (T, error)) (answer T, err error) {
 	err = l.AskOnce(ctx, func(ctx context.Context) (err error) {
 		answer, err = hedge(ctx, func(ctx context.Context) (T, error) {
@@ -76,15 +76,15 @@ func hedge[T any](ctx context.Context, question func(context.Context) (T, error)
 	}
 }
 
-// unanswered reports that asking again may bring an answer.
+// unanswered reports whether it makes sense to ask again.
 func unanswered(err error) bool {
 	api, isAPI := errors.AsType[*jetstream.APIError](err)
 	return isAPI && Transient(api) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, nats.ErrTimeout)
 }
 
-// Ask runs a request as inquire does, one attempt after the other, each longer
-// than the one before, and long enough for some answers as late as the latest:
-// for requests that change something.
+// Ask runs a request like [Inquire], but one attempt at a time: it is for requests that
+// change something. Each attempt waits longer than the one before, and longer than the
+// latest answer to Inquire took.
 func (l *Link) Ask(ctx context.Context, request func(context.Context) error) error {
 	return l.AskOnce(ctx, func(ctx context.Context) error {
 		for patience := max(AnswerPatience/2, 3*time.Duration(l.delay.Load())); ; patience *= 2 {
@@ -104,9 +104,9 @@ func (l *Link) Ask(ctx context.Context, request func(context.Context) error) err
 	})
 }
 
-// AskOnce makes a request just once: some take a cluster seconds to answer. It
-// ends when it is denied, the session is lost, or the time-out is over: the
-// server does not answer a request that it denies.
+// AskOnce makes a request once, as some take a cluster seconds to answer. It returns when
+// the request is answered or denied, the session is lost, or the time-out has passed:
+// the server does not answer a request that it denies.
 func (l *Link) AskOnce(ctx context.Context, request func(context.Context) error) error {
 	if deaf := l.AnswersDenied(); deaf != nil {
 		return broker.Because(broker.ErrAuth, deaf)
@@ -114,7 +114,7 @@ func (l *Link) AskOnce(ctx context.Context, request func(context.Context) error)
 	l.asking.Add(1)
 	defer l.asking.Add(-1)
 	select {
-	case <-l.denied: // an earlier one
+	case <-l.denied: // of an earlier request
 	default:
 	}
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -145,10 +145,10 @@ func (l *Link) AskOnce(ctx context.Context, request func(context.Context) error)
 	return err
 }
 
-// Transient reports an answer of a cluster that is changing its leaders.
+// Transient reports whether an error is that of a cluster that is changing its leaders.
 func Transient(err *jetstream.APIError) bool {
 	switch err.ErrorCode {
-	case 10005: // no peers for the replicas: too few, or one that is not there yet
+	case 10005: // no suitable peers: too few, or one is offline
 		return strings.Contains(err.Description, "offline")
 	case 10004, 10007, 10008, 10009, 10118, 10119, 10158, 10167, 10194: // nats-server, errors.json
 		return true
@@ -156,7 +156,7 @@ func Transient(err *jetstream.APIError) bool {
 	return false
 }
 
-// AnswerPatience is how long an answer may take, at least. A cluster needs
-// longer to choose a new leader (4 s, nats-server, raft.go), so that nothing
-// new is stored before what that one's predecessor did not answer.
+// AnswerPatience is the least time to wait for an answer. It is less than a cluster needs
+// to elect a new leader (4 s, nats-server, raft.go), so that no new event is stored
+// before those that the former leader did not answer.
 const AnswerPatience = 2 * time.Second

@@ -11,11 +11,10 @@ import (
 	"github.com/nats-io/nats.go"
 
 	"nats-test/internal/conn/broker"
-	"nats-test/internal/conn/link/wire"
 	"nats-test/internal/fault"
 )
 
-// hosts are the hosts and ports of o.Servers.
+// hosts returns the set of hosts with ports in o.Servers.
 func (o Options) hosts() map[string]bool {
 	hosts := make(map[string]bool)
 	for s := range strings.SplitSeq(o.Servers, ",") {
@@ -26,7 +25,7 @@ func (o Options) hosts() map[string]bool {
 	return hosts
 }
 
-// Given are the servers of o, if there are several.
+// Given returns the servers of o if there are several, else nil.
 func (o Options) Given() []string {
 	if servers := strings.Split(o.Servers, ","); len(servers) > 1 {
 		return servers
@@ -34,7 +33,7 @@ func (o Options) Given() []string {
 	return nil
 }
 
-// StartingAt returns o with the i-th server alone; the others stand in for it.
+// StartingAt returns o with the i-th server only; the others become Learned.
 func (o Options) StartingAt(i int) Options {
 	servers := o.Given()
 	o.Servers = servers[i]
@@ -42,8 +41,8 @@ func (o Options) StartingAt(i int) Options {
 	return o
 }
 
-// Normal returns o with its servers as [Options.urls] has them. It refuses names
-// and URLs that are none.
+// Normal returns o with its servers as [Options.urls] returns them. It refuses illegal
+// names and URLs.
 func (o Options) Normal() (Options, error) {
 	for _, err := range []error{broker.CheckClientID(o.ClientID), broker.CheckCluster(o.Cluster), o.checkJetStream()} {
 		if err != nil {
@@ -63,18 +62,17 @@ func (o Options) Normal() (Options, error) {
 	return o, nil
 }
 
-// webSocket reports whether the servers of o are reached by WebSocket: all are,
-// or none (nats.go).
+// webSocket reports whether the servers of o are reached by WebSocket. Either all are, or
+// none (nats.go).
 func (o Options) webSocket() bool {
 	first, _, _ := strings.Cut(o.Servers, ",")
 	u, err := ParseServer(first)
 	return err == nil && (u.Scheme == "ws" || u.Scheme == "wss")
 }
 
-// connect tries the servers that were given, and then those that they told of
-// earlier: what they advertise may not be reachable from here. Where there are
-// several, none delays the others for long: that one needs longer is found out
-// last.
+// connect tries the servers that were given, then those advertised earlier, which may not
+// be reachable from here. If there are several, each is tried only briefly at first, and
+// with the whole time-out once all have failed.
 func (l *Link) connect(opts []nats.Option) (nc *nats.Conn, err error) {
 	o := l.Options
 	if len(l.servers.given) > 1 || len(o.Learned) > 0 {
@@ -92,46 +90,45 @@ func (l *Link) connect(opts []nats.Option) (nc *nats.Conn, err error) {
 		l.sockets.Brief.Store(false)
 	}
 	nc, err = nats.Connect(o.Servers, opts...)
-	if errors.Is(err, wire.ErrUntrusted) { // a server that was named by one of those given hides why these failed
+	if errors.Is(err, broker.ErrUntrusted) { // an advertised server hides why those given failed
 		nc, err = nats.Connect(o.Servers, append(opts, nats.IgnoreDiscoveredServers())...)
 	}
 	return nc, err
 }
 
-// unreachable reports that another server, or more time, may do better.
+// unreachable reports whether another server, or more time, may help.
 func unreachable(err error) bool {
-	if errors.Is(err, wire.ErrUntrusted) {
+	if errors.Is(err, broker.ErrUntrusted) {
 		return true
 	}
 	return errors.Is(err, broker.ErrNoServer) || errors.Is(err, broker.ErrHung) || errors.Is(err, broker.ErrCrowded) || errors.Is(err, broker.ErrHungUp)
 }
 
-// serverChoice is how a lost connection is made again. Its fields but given
-// belong to nats.go's goroutine.
+// serverChoice is the state of reconnecting. All fields except given are used by nats.go's
+// goroutine only.
 type serverChoice struct {
-	given    map[string]bool // by host and port
-	tries    map[string]int  // since the loss
-	latest   string          // the one tried last
-	failures int             // of it, before
+	given    map[string]bool // by "host:port"
+	tries    map[string]int  // since the connection was lost
+	latest   string          // the server tried last
+	failures int             // its failures before that attempt
 }
 
-// nextServer chooses a server to connect to after a loss: first those that were
-// given, rather another than the one that was lost. When all of them have
-// failed, those that they told of take turns with them. None is tried for long
-// the first time, if there are others.
+// nextServer chooses the server to reconnect to: first those that were given, preferably
+// not the one that was lost; when all of these have failed, those that were advertised
+// take turns with them. If there are several, each is tried only briefly the first time.
 //
-// The first attempt has to wait, too: long enough that sending fails meanwhile,
-// and who sends knows that the connection broke before another is there.
+// Even the first attempt is delayed, so that sending fails meanwhile and publishers notice
+// that the connection broke before there is a new one.
 func (l *Link) nextServer(servers []nats.Server, _ nats.ServerInfo) (*nats.Server, time.Duration) {
 	defer fault.Exit()
 	c := &l.servers
 	i := slices.IndexFunc(servers, func(s nats.Server) bool { return s.URL.Host == c.latest })
-	if i < 0 || servers[i].Reconnects <= c.failures { // it did connect, which sets its count back
+	if i < 0 || servers[i].Reconnects <= c.failures { // it connected, which resets its count
 		c.tries = make(map[string]int)
 	}
 	lost, _ := l.at.Load().(string)
 	var given, told []nats.Server
-	advertised := 0 // attempts at those that were told
+	advertised := 0 // attempts at advertised servers
 	for _, s := range servers {
 		if c.given[s.URL.Host] {
 			given = append(given, s)
@@ -173,8 +170,8 @@ func (l *Link) nextServer(servers []nats.Server, _ nats.ServerInfo) (*nats.Serve
 	return &next, b.NextBackOff()
 }
 
-// Others returns the servers of the cluster that those given told of, as URLs,
-// separated by commas. They may hold secrets.
+// Others returns the advertised servers of the cluster as URLs, separated by commas. They
+// may contain secrets.
 func (l *Link) Others() string {
 	user := ""
 	known := make(map[string]bool)

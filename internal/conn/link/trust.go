@@ -18,30 +18,29 @@ import (
 	"nats-test/internal/fault"
 )
 
-// A Guard keeps passwords and tokens from servers that the user did not name.
-// A server tells of others, and who can forge what it says can name any: they
-// get a secret only if their certificate is for a name that the user gave. The
-// addresses that a server behind a forwarded port names may be those of
-// strangers here.
+// A Guard keeps passwords and tokens from servers that the user did not name. Servers
+// advertise others, and a forged advertisement can name any. Such a server gets the secret
+// only if its certificate is for a name that the user gave. Behind a forwarded port,
+// advertised addresses may belong to unrelated servers.
 //
-// A nkey signs what the server sends, which helps nobody else. So it may go
-// anywhere.
+// An nkey only signs a nonce, and the signature is useless to others. So it may be sent to
+// any server.
 type Guard struct {
-	Secret bool     // the log-in reveals one
+	Secret bool     // the log-in reveals a secret, and untrusted servers must not get it
 	names  []string // the hosts that the user named
-	notify func(string)
+	warn   func(error)
 
-	at    atomic.Value                        // string: host and port that were dialled last
-	shown atomic.Pointer[tls.ConnectionState] // of the connection to it; nil without TLS
+	at    atomic.Value                        // "host:port" dialled last
+	shown atomic.Pointer[tls.ConnectionState] // TLS state of that connection; nil without TLS
 
 	mu     sync.Mutex
-	named  map[string]bool // by host and port
+	named  map[string]bool // by "host:port"
 	denied map[string]bool
-	told   *sync.Map // likewise
+	told   *sync.Map // untrusted servers already reported, by "host:port"
 }
 
 func newGuard(o Options) *Guard {
-	g := &Guard{Secret: o.Reveals() && !o.TrustAdvertised, notify: o.Notify, denied: make(map[string]bool)}
+	g := &Guard{Secret: o.Reveals() && !o.TrustAdvertised, warn: o.Warn, denied: make(map[string]bool)}
 	g.told = cmp.Or(o.Told, new(sync.Map))
 	o.Servers = cmp.Or(o.named, o.Servers)
 	g.named = o.hosts()
@@ -49,13 +48,13 @@ func newGuard(o Options) *Guard {
 	return g
 }
 
-// Dialling notes that a connection to address, a host and port, begins.
+// Dialling records that a connection to address, as "host:port", is being made.
 func (g *Guard) Dialling(address string) {
 	g.at.Store(address)
 	g.shown.Store(nil)
 }
 
-// Found notes the addresses of a host: who named the one named the others.
+// Found records the addresses of a host. Those of a trusted host are trusted, too.
 func (g *Guard) Found(host string, addresses []string) {
 	if !g.Trusts(host) {
 		return
@@ -74,8 +73,8 @@ func (g *Guard) Trusts(address string) bool {
 	return g.named[strings.ToLower(address)]
 }
 
-// set is an option for nats.go, the last one: it asks for the user's JWT, or for
-// a signature, before each log-in, and goes no further after an error.
+// set is an option for nats.go, which must come last. Before each log-in nats.go asks for
+// the user's JWT or for a signature; an error there ends the log-in.
 func (g *Guard) set(o *nats.Options) error {
 	if !g.Secret {
 		return nil
@@ -91,7 +90,7 @@ func (g *Guard) set(o *nats.Options) error {
 			return nil
 		}
 	}
-	if sign := o.SignatureCB; o.Nkey != "" && sign != nil { // then a JWT is not asked for
+	if sign := o.SignatureCB; o.Nkey != "" && sign != nil { // nats.go does not ask for a JWT then
 		o.SignatureCB = func(nonce []byte) ([]byte, error) {
 			defer fault.Exit()
 			if err := g.check(); err != nil {
@@ -112,9 +111,9 @@ func (g *Guard) set(o *nats.Options) error {
 	return nil
 }
 
-// nameFor is an option for nats.go, for a server that another one named: if it
-// has but an address, its certificate must be for a name that was given. (So
-// nats.go has it while the connection lasts on which the server was named.)
+// nameFor is an option for nats.go, for an advertised server: if it is an IP address, its
+// certificate must be for a name that was given. (nats.go does the same while it is
+// connected to the server that advertised it.)
 func (g *Guard) nameFor(server string) nats.Option {
 	return func(o *nats.Options) error {
 		u, err := ParseServer(server)
@@ -128,8 +127,8 @@ func (g *Guard) nameFor(server string) nats.Option {
 	}
 }
 
-// check returns an error that wraps [wire.ErrUntrusted] for a server that must not see
-// the secret, and tells of each such server once.
+// check returns an error that wraps [broker.ErrUntrusted] if the server must not see the
+// secret, and reports each such server once.
 func (g *Guard) check() error {
 	address, _ := g.at.Load().(string)
 	if g.Trusts(address) {
@@ -149,10 +148,9 @@ func (g *Guard) check() error {
 	g.denied[address] = true
 	g.mu.Unlock()
 	if _, told := g.told.LoadOrStore(address, true); !told {
-		g.notify(fmt.Sprintf("no password or token is sent to %s: a server named it, you did not, and %s. "+
-			"Name it, too (--server, NATS_URL), or allow it with --trust-advertised (NATS_TRUST_ADVERTISED=1)", wire.ClipWord(address), why))
+		g.warn(fmt.Errorf("%w: another server named %s, and %s", broker.ErrUntrusted, wire.ClipWord(address), why))
 	}
-	return fmt.Errorf("%w: %s", wire.ErrUntrusted, wire.ClipWord(address))
+	return fmt.Errorf("%w: %s", broker.ErrUntrusted, wire.ClipWord(address))
 }
 
 // denies reports whether the server at address was refused the secret.
@@ -162,7 +160,7 @@ func (g *Guard) denies(address string) bool {
 	return g.denied[address]
 }
 
-// NamesOf lists what a certificate is for.
+// NamesOf lists the names and addresses that a certificate is for.
 func NamesOf(c *x509.Certificate) string {
 	const most = 5
 	names := append([]string(nil), c.DNSNames...)

@@ -14,11 +14,11 @@ import (
 	"nats-test/internal/conn/broker"
 )
 
-// Where returns the servers of o without their secrets, for people to read.
+// Where returns the servers of o without their secrets, for display.
 func (o Options) Where() string {
 	urls, err := o.Or(Defaults).urls()
 	if err != nil {
-		return "(no URL)" // without a form, there is no telling a password
+		return "(no URL)" // a malformed URL may show its password
 	}
 	var servers []string
 	for _, u := range urls {
@@ -37,8 +37,8 @@ func (o Options) Hosts() []string {
 	return hosts
 }
 
-// ShownURL returns the part of a URL that is safe to show: user, path and query
-// may hold secrets.
+// ShownURL returns the part of a URL that is safe to show: user, path and query may hold
+// secrets.
 func ShownURL(text string) string {
 	u, err := ParseServer(text)
 	if err != nil || userBehindHost(text) {
@@ -49,7 +49,7 @@ func ShownURL(text string) string {
 
 func shown(u *url.URL) string { return u.Scheme + "://" + u.Host }
 
-// ParseServer parses the URL of a server, whose scheme may be missing.
+// ParseServer parses the URL of a server. The scheme is optional.
 func ParseServer(s string) (*url.URL, error) {
 	s = strings.TrimSpace(s)
 	if !strings.Contains(s, "://") {
@@ -58,7 +58,7 @@ func ParseServer(s string) (*url.URL, error) {
 	return url.Parse(s)
 }
 
-// HostOf is host and port of a server's URL, as nats.go completes it.
+// HostOf returns "host:port" of a server's URL, with nats.go's default port.
 func HostOf(u *url.URL) string {
 	if u.Port() != "" {
 		return u.Host
@@ -72,14 +72,13 @@ func HostOf(u *url.URL) string {
 	return net.JoinHostPort(u.Hostname(), "4222")
 }
 
-// textOf is a URL as it can stand in a list: a comma is legal in a password.
+// textOf returns a URL for a comma-separated list: a password may contain a comma.
 func textOf(u *url.URL) string { return strings.ReplaceAll(u.String(), ",", "%2C") }
 
-// urls returns the URLs of o's servers: with a scheme, with the credentials that
-// count for each, and all of them with TLS if one of them is. (nats.go does the
-// same, which hides it where one of them is used alone.) The error wraps
-// [broker.ErrConfig] and shows no part of them: without a form, there is no telling a
-// password.
+// urls returns the URLs of o's servers with a scheme and the credentials that are used for
+// each. If one of them has TLS, all get it, as in nats.go, which can't do so where one is
+// used alone. The error wraps [broker.ErrConfig] and shows no part of a URL, since a
+// malformed one may show its password.
 func (o Options) urls() ([]*url.URL, error) {
 	var urls []*url.URL
 	texts := strings.Split(o.Servers, ",")
@@ -92,13 +91,17 @@ func (o Options) urls() ([]*url.URL, error) {
 			problem = encoded
 		}
 		if problem != "" {
-			return nil, fmt.Errorf("URL %d of the servers: %w", i+1, broker.Because(broker.ErrURL, errors.New(problem)))
+			reason := broker.ErrURL
+			if problem == encoded {
+				reason = broker.ErrURLSecret
+			}
+			return nil, fmt.Errorf("URL %d of the servers: %w", i+1, broker.Because(reason, errors.New(problem)))
 		}
 		o.Auth.complete(u)
 		urls = append(urls, u)
 	}
 	if len(urls) == 0 {
-		return nil, broker.Because(broker.ErrURL, errors.New("no URL of a server is given: write it as nats://HOST:PORT (--server, NATS_URL)"))
+		return nil, broker.Because(broker.ErrURL, errors.New("no URL of a server is given: write it as nats://HOST:PORT"))
 	}
 	secure := slices.ContainsFunc(urls, func(u *url.URL) bool { return u.Scheme == "tls" || u.Scheme == "wss" })
 	for _, u := range urls {
@@ -117,46 +120,45 @@ func (o Options) urls() ([]*url.URL, error) {
 
 func webSocket(u *url.URL) bool { return u.Scheme == "ws" || u.Scheme == "wss" }
 
-// What is wrong with a URL, in words that show nothing of it.
+// Errors for a URL. They show no part of it.
 const (
-	noForm  = "it is no URL: write it as nats://HOST:PORT"
-	encoded = "it is no URL: in a user, password or token, characters such as / ? # @ % and the comma are %-encoded there (%2F for /); " +
-		"--user and NATS_PASSWORD, or NATS_TOKEN, take them as they are"
+	noForm  = "it is not a URL: write it as nats://HOST:PORT"
+	encoded = "it is not a URL: in a user, password or token, characters such as / ? # @ % and the comma are %-encoded there (%2F for /)"
 )
 
-// isRest reports whether what stands behind a comma may be the rest of a password:
-// then what stands before it is none of a host's name, and must not be looked up.
+// isRest reports whether text after a comma may be the rest of a password. Then the text
+// before it is not a host, and must not be looked up.
 func isRest(s string) bool { return !strings.Contains(s, "://") && strings.Contains(s, "@") }
 
-// isWhole reports whether what stands before a comma has a user, a host and a port
-// of its own: then a user behind the comma is that of the next server.
+// isWhole reports whether text before a comma has a user, a host and a port. Then a user
+// after the comma belongs to the next server.
 func isWhole(s string) bool {
 	u, err := ParseServer(s)
 	return err == nil && u.User != nil && u.Port() != ""
 }
 
-// serverURL returns the URL of one server, or what is wrong with it.
+// serverURL parses the URL of one server, and returns the problem if it is invalid.
 func serverURL(s string) (u *url.URL, problem string) {
 	bare := !strings.Contains(s, "://")
 	u, err := ParseServer(s)
 	switch {
 	case strings.ContainsAny(s[:1], `'"`):
-		return nil, "it stands in quotes: leave them out"
+		return nil, "it is in quotes: leave them out"
 	case strings.Count(s, "://") > 1:
-		return nil, "it holds several: separate them with commas"
+		return nil, "it contains several URLs: separate them with commas"
 	case userBehindHost(s):
 		return nil, encoded
 	case isIPv6(s):
-		return nil, "an IPv6 address stands in brackets, as in nats://[::1]:4222"
+		return nil, "an IPv6 address needs brackets, as in nats://[::1]:4222"
 	case err != nil && strings.Contains(s, "@"):
 		return nil, encoded
 	case err != nil && strings.ContainsAny(s, " \t;"):
-		return nil, "it is no URL: separate several with commas"
+		return nil, "it is not a URL: separate several with commas"
 	case err != nil, strings.Count(u.Host, ":") > 1 && u.Host[0] != '[', bare && strings.Trim(u.Path+u.RawQuery+u.Fragment, "/") != "":
 		return nil, noForm
 	case u.Hostname() == "":
-		return nil, "no host is in it: write it as nats://HOST:PORT"
-	case u.Scheme == "http", u.Scheme == "tcp": // as the clients of other languages take them
+		return nil, "it has no host: write it as nats://HOST:PORT"
+	case u.Scheme == "http", u.Scheme == "tcp": // which clients in other languages accept
 		u.Scheme = "nats"
 	case u.Scheme == "https":
 		return nil, "https:// leads to no NATS server: TLS is tls://, or wss:// for a WebSocket"
@@ -164,18 +166,18 @@ func serverURL(s string) (u *url.URL, problem string) {
 		return nil, "the scheme must be nats or tls (http and tcp are taken for nats), or ws or wss"
 	}
 	if port, err := strconv.ParseUint(cmp.Or(u.Port(), "4222"), 10, 16); err != nil || port == 0 {
-		return nil, "its port is none: it must be from 1 to 65535"
+		return nil, "the port must be from 1 to 65535"
 	}
 	u.Host = strings.ToLower(strings.TrimSuffix(u.Host, ":"))
 	u.Fragment, u.RawFragment = "", ""
-	if !webSocket(u) { // else its path and query are part of the handshake
+	if !webSocket(u) { // a WebSocket handshake uses path and query
 		u.Path, u.RawPath, u.RawQuery, u.ForceQuery = "", "", "", false
 	}
 	return u, ""
 }
 
-// userBehindHost reports that a password or token with a / ? or # in it has its
-// @ where it ends no user: what stands before it would be taken for the host.
+// userBehindHost reports whether a password or token contains an unescaped / ? or #, so
+// that the text before that would be taken for the host.
 func userBehindHost(s string) bool {
 	if _, rest, ok := strings.Cut(s, "://"); ok {
 		s = rest
@@ -184,7 +186,7 @@ func userBehindHost(s string) bool {
 	return i >= 0 && strings.Contains(s[i:], "@")
 }
 
-// isIPv6 reports whether a URL has an IPv6 address without brackets for its host.
+// isIPv6 reports whether the host of a URL is an IPv6 address without brackets.
 func isIPv6(s string) bool {
 	if _, rest, ok := strings.Cut(s, "://"); ok {
 		s = rest
@@ -194,8 +196,7 @@ func isIPv6(s string) bool {
 	return err == nil && ip.Is6()
 }
 
-// complete gives u the credentials that count for it: those of a, and, as far
-// as it has no other, those that stand in u.
+// complete sets the credentials of u: those of a, and from u itself what a lacks.
 func (a Auth) complete(u *url.URL) {
 	switch kind := a.Kind(); {
 	case u.User == nil, kind == "":

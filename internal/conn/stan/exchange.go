@@ -15,15 +15,15 @@ import (
 	"nats-test/internal/conn/link"
 )
 
-// registration is where clients of a cluster register.
+// registration returns the subject on which clients of a cluster register.
 func registration(cluster string) string { return stan.DefaultDiscoverPrefix + "." + cluster }
 
-// exchange makes a request of the protocol of NATS Streaming. read takes an
-// answer, and returns the error in it. A neighbour may answer, too, and first:
-// all answers that come soon are read, and a refusal counts more than a yes.
+// exchange makes a request of the NATS Streaming protocol. read parses an answer and
+// returns the error in it. Another client may answer, too, and even first: exchange reads
+// all answers that arrive soon, and a refusal outranks a success.
 func exchange(ctx context.Context, l *link.Link, subject string, question interface{ Marshal() ([]byte, error) },
 	read func(data []byte) (refusal string, err error)) error {
-	if !strings.HasPrefix(subject, "_STAN.") { // it came in an answer, and could be any
+	if !strings.HasPrefix(subject, "_STAN.") { // it was taken from an answer, and could be any subject
 		return broker.Because(broker.ErrRefused, fmt.Errorf("%s is no subject of NATS Streaming's requests", broker.Clip(subject)))
 	}
 	data, err := question.Marshal()
@@ -53,7 +53,7 @@ func exchange(ctx context.Context, l *link.Link, subject string, question interf
 				refusal, unread := read(reply.Data)
 				switch {
 				case unread != nil:
-					result = broker.Because(broker.ErrRefused, unread)
+					result = broker.Because(broker.ErrRefused, errors.New("the answer is not one of NATS Streaming"))
 				case refusal != "":
 					return explainRefusal(refusal)
 				default:
@@ -67,7 +67,7 @@ func exchange(ctx context.Context, l *link.Link, subject string, question interf
 	})
 }
 
-// explainRefusal finds the reason in the words of the server
+// explainRefusal wraps an error text of the server in its reason
 // (nats-streaming-server, server/server.go).
 func explainRefusal(words string) error {
 	switch words {

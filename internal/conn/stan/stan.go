@@ -1,6 +1,5 @@
-// Package stan is the session with NATS Streaming: how it publishes, subscribes,
-// finds events, and how a client is evicted or a position forgotten. It knows the
-// contract and the connection.
+// Package stan implements sessions with NATS Streaming: publishing, subscribing, finding
+// events, evicting clients and forgetting positions. It knows packages broker and link only.
 package stan
 
 import (
@@ -21,7 +20,7 @@ import (
 	"nats-test/internal/fault"
 )
 
-// session is a session with NATS Streaming.
+// session implements [broker.Session] for NATS Streaming.
 type session struct {
 	*link.Link
 	sc     stan.Conn
@@ -29,14 +28,14 @@ type session struct {
 
 	listening sync.Mutex
 	subs      []stan.Subscription
-	sizes     map[string]int // of the newest event found, by subject
+	sizes     map[string]int // size of the newest event found, by subject
 }
 
 // Traits of NATS Streaming.
 var Traits = broker.Traits{LoneAcks: true, DearRest: true, Clients: true}
 
-// Present asks for the cluster. The error wraps [broker.ErrNoCluster] if there is
-// none.
+// Present returns nil if the cluster answers. The error wraps [broker.ErrNoCluster] if
+// there is none.
 func Present(ctx context.Context, l *link.Link) error {
 	err := Discover(ctx, l)
 	if errors.Is(err, nats.ErrNoResponders) {
@@ -45,8 +44,8 @@ func Present(ctx context.Context, l *link.Link) error {
 	return err
 }
 
-// Discover asks for the NATS Streaming cluster. Its error is
-// nats.ErrNoResponders where there is none.
+// Discover pings the NATS Streaming cluster. The error is nats.ErrNoResponders if there is
+// none.
 func Discover(ctx context.Context, l *link.Link) error {
 	_, err := link.Inquire(ctx, l, func(ctx context.Context) (*nats.Msg, error) {
 		return l.NC.RequestWithContext(ctx, discovery(l.Options.Cluster), pingOf(l.Options.ClientID))
@@ -54,11 +53,11 @@ func Discover(ctx context.Context, l *link.Link) error {
 	return err
 }
 
-// Open opens a session over l. ctx may interrupt it, and nothing later.
+// Open opens a session over l. ctx can interrupt only the opening.
 func Open(ctx context.Context, l *link.Link, _ bool) (broker.Session, error) {
 	s := &session{Link: l, sizes: make(map[string]int)}
 	s.flight.begin(l)
-	interrupted := context.AfterFunc(ctx, l.NC.Close) // ends stan.go's wait for an answer
+	interrupted := context.AfterFunc(ctx, l.NC.Close) // interrupts stan.go, which waits for an answer
 	defer interrupted()
 	var err error
 	s.sc, err = stan.Connect(l.Options.Cluster, l.Options.ClientID,
@@ -78,8 +77,8 @@ func Open(ctx context.Context, l *link.Link, _ bool) (broker.Session, error) {
 	return s, nil
 }
 
-// explainConnect finds the reason behind an error of stan.Connect, which gives
-// the same one where the cluster is absent and where it does not answer.
+// explainConnect wraps an error of stan.Connect in its reason. stan.go returns the same
+// error for an absent cluster and for one that does not answer.
 func (s *session) explainConnect(err error) error {
 	if denied := s.NC.LastError(); errors.Is(denied, nats.ErrPermissionViolation) {
 		return broker.Because(broker.ErrAuth, denied)
@@ -87,30 +86,29 @@ func (s *session) explainConnect(err error) error {
 	switch {
 	case errors.Is(err, stan.ErrConnectReqTimeout):
 		if _, e := s.NC.Request(discovery(s.Options.Cluster), pingOf(s.Options.ClientID), s.Options.Timeout); errors.Is(e, nats.ErrNoResponders) {
-			return broker.Because(broker.ErrNoCluster, e) // stan.go speaks of a time-out
+			return broker.Because(broker.ErrNoCluster, e) // stan.go reports a time-out
 		}
 		return broker.Because(broker.ErrHung, err)
-	case strings.Contains(err.Error(), "clientID already registered"): // stan.go has no value for it
-		return broker.Because(broker.ErrClientIDTaken, err)
+	case strings.Contains(err.Error(), "clientID already registered"): // stan.go has no error value for it
+		return broker.Because(broker.ErrClientIDTaken, fmt.Errorf("%q (%w)", s.Options.ClientID, err))
 	case strings.HasPrefix(err.Error(), "proto: "), errors.Is(err, io.ErrUnexpectedEOF): // not what a cluster answers
 		return broker.Because(broker.ErrGarbled, err)
 	}
 	return err
 }
 
-// discovery is the subject on which the servers of a cluster answer pings
+// discovery returns the subject on which the servers of a cluster answer pings
 // (nats-streaming-server, initSubscriptions).
 func discovery(cluster string) string { return stan.DefaultDiscoverPrefix + "." + cluster + ".pings" }
 
-// pingOf is a question that any server of the cluster answers, if only with
-// "unknown": it leaves an empty one without an answer.
+// pingOf returns a ping that any server of the cluster answers, if only with an error:
+// an empty one is not answered.
 func pingOf(id string) []byte {
 	b, _ := (&pb.Ping{ConnID: []byte(id)}).Marshal() // bytes always marshal
 	return b
 }
 
-// ping makes one round trip to the broker that stores events, not merely to the
-// server that carries them.
+// ping makes a round trip to NATS Streaming itself, not only to the NATS server.
 func (s *session) ping(ctx context.Context) error {
 	if err := Discover(ctx, s.Link); err != nil {
 		return broker.Because(broker.ErrHung, err)
@@ -118,7 +116,7 @@ func (s *session) ping(ctx context.Context) error {
 	return nil
 }
 
-// Drain does nothing: this broker pushes, and what has come stays unacked.
+// Drain does nothing: the broker pushes, and received events stay unacked.
 func (s *session) Drain(time.Duration) {}
 
 func (s *session) Close() error {
@@ -129,12 +127,12 @@ func (s *session) Close() error {
 	defer s.flight.watching.Wait()
 	defer s.Abandon()
 	if lost {
-		return nil // there is nobody to say goodbye to
+		return nil // the broker can't be reached
 	}
 	s.listening.Lock()
 	subs := s.subs
 	s.listening.Unlock()
-	// All at once, so that a broker that hangs costs one time-out.
+	// Closed concurrently, so that a broker that hangs costs one time-out.
 	answers := make(chan error, len(subs))
 	for _, sub := range subs {
 		go func() {
@@ -150,7 +148,7 @@ func (s *session) Close() error {
 		err = s.sc.Close()
 	}
 	if err != nil {
-		return fmt.Errorf("closing the session %q: %w", s.Options.ClientID, broker.Because(broker.ErrLost, err))
+		return fmt.Errorf("closing the session of client ID %q: %w", s.Options.ClientID, broker.Because(broker.ErrLost, err))
 	}
 	return nil
 }

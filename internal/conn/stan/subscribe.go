@@ -82,8 +82,9 @@ func (s *session) subscribe(ctx context.Context, sub broker.Subscription) (broke
 	s.listening.Lock()
 	s.subs = append(s.subs, subscription)
 	s.listening.Unlock()
-	if sub.Group != "" {
-		s.AnswerRolls(link.Roll("stan", s.Options.Cluster, sub.Durable, sub.Group, sub.Subject), true, nil)
+	if sub.Group != "" || sub.Work != nil {
+		s.AnswerRolls(link.Roll("stan", s.Options.Cluster, sub.Durable, sub.Group, sub.Subject), sub.Group != "",
+			func(m *link.Member) { m.Tell(sub.Work) })
 	}
 	return broker.Place{Subject: sub.Subject, Position: max(first, 1) - 1, MaxInFlight: limit}, nil
 }
@@ -103,6 +104,14 @@ type delivered struct{ *stan.Msg }
 
 // Leave says nothing: the broker sends an event again that is not acked.
 func (delivered) Leave() {}
+
+// Nak does nothing: the protocol has no word for it.
+func (delivered) Nak(time.Duration) error { return nil }
+
+// Drop does nothing: an ack names the event, not the delivery.
+func (delivered) Drop() {}
+
+func (delivered) Details() broker.Details { return broker.Details{} }
 
 func explainSubscribe(err error) error {
 	switch {

@@ -9,8 +9,8 @@ import (
 	"nats-test/internal/events/contract"
 )
 
-// An assembler puts a schema together: a type of another file is defined
-// where it is first used, and every name is written in full.
+// An assembler puts a schema together: types of other files are inserted where they
+// are first used, and all names are full names.
 type assembler struct {
 	files *compiler
 	out   []byte
@@ -19,7 +19,7 @@ type assembler struct {
 	depth int
 }
 
-// assemble returns the text of a schema that needs no other file.
+// assemble returns the text of a schema that is independent of other files.
 func assemble(files *compiler, f *sourceFile, t *contract.Tree, namespace string) (string, error) {
 	s := &assembler{files: files, seen: map[string]*definition{}, uses: map[*sourceFile]map[*sourceFile]bool{}}
 	err := s.schema(f, t, namespace)
@@ -86,7 +86,7 @@ func (s *assembler) reference(f *sourceFile, t *contract.Tree, namespace string)
 	return f.problem(t, "%s", problem)
 }
 
-// use notes that a file needs another, which must not need the first.
+// use records that one file needs another, and refuses cycles.
 func (s *assembler) use(f *sourceFile, d *definition, at *contract.Tree) error {
 	if d.file == f || s.uses[f][d.file] {
 		return nil

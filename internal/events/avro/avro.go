@@ -1,4 +1,4 @@
-// Package avro compiles contracts in .avsc files, and turns JSON into Avro's
+// Package avro compiles contracts in .avsc files, and converts JSON to Avro's
 // binary encoding and back, with or without the header of a single object.
 package avro
 
@@ -15,8 +15,8 @@ import (
 	"nats-test/internal/events/contract"
 )
 
-// Format is Avro. Every field of a record travels. Readers take the default
-// of an enum, if it has one, for a value that they don't know: it is open then.
+// Format is Avro. All fields of a record are sent. Readers replace unknown enum
+// values by the enum's default, if it has one; such an enum is open.
 var Format = &contract.Format{
 	Name: "avro", Title: "Avro", Extension: ".avsc",
 	Encodings: []string{singleObject, bareBinary},
@@ -24,18 +24,18 @@ var Format = &contract.Format{
 	New:       func(f *contract.Folder) contract.Compiler { return newCompiler(f) },
 }
 
-// compiler compiles the contracts of a catalogue that are written in Avro.
+// compiler compiles the Avro contracts of a catalogue.
 type compiler struct {
 	folder *contract.Folder
 
-	mu     sync.Mutex // guards what follows: decoding may ask for another version
+	mu     sync.Mutex // guards the fields below: decoding may look for another version
 	files  map[string]*sourceFile
 	listed bool          // whether list holds all files of the folder
-	list   []*sourceFile // in order of name
-	broken error         // why one is not in the list
+	list   []*sourceFile // sorted by name
+	broken error         // why a file is missing in list
 
-	versions  map[uint64]string // every schema of the folder, by its fingerprint; nil before it is asked for
-	assembled int               // bytes of these
+	versions  map[uint64]string // all schemas of the folder by fingerprint; nil before first use
+	assembled int               // their size in bytes
 }
 
 func newCompiler(f *contract.Folder) *compiler {
@@ -93,7 +93,7 @@ func (a *compiler) Compile(r contract.Reference) (contract.Codec, error) {
 	return c, nil
 }
 
-// refused is what the library finds wrong with a schema of the file.
+// refused wraps an error of the library about a schema of the file.
 func (f *sourceFile) refused(err error) error {
 	problem := &contract.SourceError{File: f.name, Problem: strings.TrimPrefix(err.Error(), "avro: ")}
 	if parts := strings.SplitN(problem.Problem, `"`, 3); len(parts) == 3 {
@@ -104,7 +104,7 @@ func (f *sourceFile) refused(err error) error {
 	return problem
 }
 
-// open returns a file of the folder, parsed.
+// open returns a parsed file of the folder.
 func (a *compiler) open(name string) (*sourceFile, error) {
 	if f := a.files[name]; f != nil {
 		return f, nil
@@ -121,7 +121,7 @@ func (a *compiler) open(name string) (*sourceFile, error) {
 	return f, nil
 }
 
-// all returns all files of the folder that can be read, in order of name.
+// all returns all readable files of the folder, sorted by name.
 func (a *compiler) all() []*sourceFile {
 	if a.listed {
 		return a.list
@@ -144,8 +144,8 @@ func (a *compiler) names() (known []string, broken error) {
 	return nameSet(a.all()), a.broken
 }
 
-// find returns the definition of a type as file sees it: its own, or else the
-// one of the other files. It is nil if there is none.
+// find returns the definition of a type used in file: the file's own, otherwise
+// that of another file. It is nil if there is none.
 func (a *compiler) find(name string, file *sourceFile) (*definition, error) {
 	if d := file.named[name]; d != nil {
 		return d, nil
@@ -181,10 +181,11 @@ func (a *compiler) version(fingerprint uint64) (text string, ok bool) {
 	return text, ok
 }
 
-// maxAssembled bounds the schemas that are compared with a foreign fingerprint.
+// maxAssembled limits the size of the schemas compared with an unknown fingerprint.
 const maxAssembled = 16 << 20
 
-// addVersion leaves out what is no schema: some contract may tell.
+// addVersion adds a type's schema, and skips invalid ones: if a contract uses one,
+// compiling that reports it.
 func (a *compiler) addVersion(f *sourceFile, name string) {
 	t, namespace, err := f.entry(name)
 	if err != nil {
@@ -194,7 +195,7 @@ func (a *compiler) addVersion(f *sourceFile, name string) {
 	if err != nil {
 		return
 	}
-	// Every type stands there with all that it refers to.
+	// The text of every type includes all types that it refers to.
 	if a.assembled += len(text); a.assembled > maxAssembled {
 		return
 	}

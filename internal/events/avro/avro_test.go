@@ -197,8 +197,8 @@ var avroRoundTrips = map[string][]string{
 	`{"type":"fixed","name":"D","size":4,"logicalType":"decimal","precision":9,"scale":2}`: {`"0.00"`, `"-0.01"`, `"9999999.99"`, `"-9999999.99"`},
 }
 
-// What decode writes, encode takes back to the same bytes; and the library,
-// which has an encoder of its own, makes the same bytes of the same values.
+// Encoding the output of decode gives the same bytes, and so does the library's own
+// encoder.
 func TestAvroRoundTrip(t *testing.T) {
 	for _, schema := range slices.Sorted(maps.Keys(avroRoundTrips)) {
 		c := bareAvro(t, schema)
@@ -243,7 +243,7 @@ func TestAvroRoundTrip(t *testing.T) {
 	}
 }
 
-// An author may write what decode would write differently.
+// Encode accepts spellings that differ from decode's.
 func TestAvroOtherSpellings(t *testing.T) {
 	decimal := `{"type":"bytes","logicalType":"decimal","precision":9,"scale":2}`
 	tests := []struct{ schema, data, want string }{

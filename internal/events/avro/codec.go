@@ -13,22 +13,22 @@ import (
 	"nats-test/internal/events/contract"
 )
 
-// A typeCodec is a contract in Avro. Its JSON is the JSON encoding of the
-// specification, but for what people read and write differently: an optional
-// value is bare, and dates, times and decimals are text.
+// A typeCodec is a contract in Avro. Its JSON is the specification's JSON encoding,
+// with exceptions for readability: optional values are bare, and dates, times and
+// decimals are text.
 type typeCodec struct {
 	files      *compiler
-	header     []byte // of a single object; nil where nothing stands before the value
-	text       string // the schema with all that it refers to
+	header     []byte // of a single object; nil without one
+	text       string // the schema with all types that it refers to
 	definition string
 	root       *schemaType
-	others     sync.Map // *version, or an error, by fingerprint: what other publishers write
+	others     sync.Map // *version or error, by fingerprint of the writer's schema
 }
 
-// A version reads what was written with another version of a contract.
+// A version reads data written with another version of a contract.
 type version struct {
 	writer   *schemaType
-	resolved *avro.Schema // reads the writer's bytes, and writes the contract's
+	resolved *avro.Schema // reads the writer's encoding, and writes the contract's
 }
 
 func (c *typeCodec) Source() string { return c.definition }
@@ -54,7 +54,7 @@ func (c *typeCodec) Decode(wire []byte) ([]byte, []contract.Fault) {
 	if c.header != nil {
 		switch magic := magic(); {
 		case !bytes.HasPrefix(wire, magic):
-			return fault("is no Avro single object: it must begin with the bytes C3 01 (a contract with %q takes bare values)", "encoding: binary")
+			return fault("is not an Avro single object: it must begin with the bytes C3 01 (a contract with %q takes bare values)", "encoding: binary")
 		case len(wire) < len(c.header):
 			return fault("ends in the middle of the schema's fingerprint")
 		}
@@ -77,7 +77,7 @@ func (c *typeCodec) Decode(wire []byte) ([]byte, []contract.Fault) {
 	return r.out, nil
 }
 
-// version returns what reads another schema's bytes as the contract's.
+// version returns the version with a writer's fingerprint.
 func (c *typeCodec) version(fingerprint uint64) (*version, error) {
 	if v, ok := c.others.Load(fingerprint); ok {
 		if err, failed := v.(error); failed {
@@ -86,7 +86,7 @@ func (c *typeCodec) version(fingerprint uint64) (*version, error) {
 		return v.(*version), nil
 	}
 	text, ok := c.files.version(fingerprint)
-	if !ok { // not kept: a broker could send any number of them
+	if !ok { // not cached: a broker could send any number of fingerprints
 		return nil, fmt.Errorf("was written with a schema whose fingerprint is %016x: no schema in the catalogue has it", fingerprint)
 	}
 	v, err := newVersion(text, c.text)
@@ -124,15 +124,17 @@ func newVersion(writer, reader string) (*version, error) {
 	return v, err
 }
 
-// sameMeaning refuses what the library would read as bare numbers or bytes
-// though they mean something else: days as milliseconds, or bytes as a decimal.
+// sameMeaning refuses pairs of types that the library would convert as bare numbers
+// or bytes although their meaning differs: days to milliseconds, or bytes to a
+// decimal.
 func sameMeaning(writer, reader *schemaType, seen map[[2]*schemaType]bool) error {
 	pair := [2]*schemaType{writer, reader}
 	if seen[pair] {
 		return nil
 	}
 	seen[pair] = true
-	// A value goes to the branch of its own name, else to one that its type can become.
+	// A value goes to the branch with its type's name, otherwise to one its type
+	// can be promoted to.
 	pairs := func(writers, readers []*schemaType) error {
 		for _, w := range writers {
 			own := slices.ContainsFunc(readers, func(r *schemaType) bool { return r.name == w.name })
@@ -173,8 +175,8 @@ func sameMeaning(writer, reader *schemaType, seen map[[2]*schemaType]bool) error
 	return nil
 }
 
-// withoutLogicalTypes makes the library leave the numbers and the bytes of logical types
-// as they are: not each of them is a time that Go knows.
+// withoutLogicalTypes makes the library keep numbers and bytes of logical types:
+// Go's times can't represent all of them.
 func withoutLogicalTypes() []avro.SchemaOpt {
 	var opts []avro.SchemaOpt
 	for _, name := range []string{"date", "time-millis", "time-micros", "timestamp-millis", "timestamp-micros", "timestamp-nanos",
@@ -184,9 +186,9 @@ func withoutLogicalTypes() []avro.SchemaOpt {
 	return opts
 }
 
-// translate returns the contract's bytes for those of the writer. The library
-// makes a tree of them, which may have a hundred times their size. So they are
-// read by the writer's own schema before.
+// translate converts the writer's encoding to the contract's. The library makes a
+// tree of the data, up to 100 times its size, so our reader checks the data against
+// the writer's schema first.
 func (v *version) translate(payload []byte) ([]byte, error) {
 	const most = 1 << 19
 	r := valueReader{wire: payload}

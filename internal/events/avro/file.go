@@ -12,27 +12,27 @@ import (
 	"nats-test/internal/events/contract"
 )
 
-// A sourceFile is a .avsc file and the types that are defined in it. A file may
-// use types that others of the folder define.
+// A sourceFile is a .avsc file and the types defined in it. It may use types
+// defined in other files of the folder.
 type sourceFile struct {
 	name    string
 	data    []byte
 	root    *contract.Tree
 	types   []*definition // in the file's order
 	named   map[string]*definition
-	defined map[*contract.Tree]*definition // by the text that defines it
+	defined map[*contract.Tree]*definition // by its definition
 }
 
-// A definition is the place where a record, an enum or a fixed is defined.
+// A definition is the definition of a record, enum or fixed.
 type definition struct {
 	file      *sourceFile
 	text      *contract.Tree
-	name      string // in full
-	namespace string // that the names in it are relative to
+	name      string // full name
+	namespace string // of the names inside
 }
 
-// parseFile finds the types of a file. What the schema says is left to the
-// library, which sees it when everything it refers to is at hand.
+// parseFile finds the types defined in a file. The schema is checked later by the
+// library, once all types that it refers to are known.
 func parseFile(name string, data []byte) (*sourceFile, error) {
 	if _, err := contract.DecodeJSON(data); err != nil {
 		problem := &contract.SourceError{File: name, Problem: err.Error()}
@@ -89,8 +89,8 @@ func (f *sourceFile) names() []string {
 	return names
 }
 
-// entry returns the schema that a contract means: the named type, or what the
-// whole file is.
+// entry returns the schema of a contract: the named type, or the type of the whole
+// file.
 func (f *sourceFile) entry(name string) (t *contract.Tree, namespace string, err error) {
 	if name != "" {
 		d := f.named[name]
@@ -109,7 +109,7 @@ func (f *sourceFile) entry(name string) (t *contract.Tree, namespace string, err
 	return members[0], "", nil
 }
 
-// same reports whether two definitions are the same text but for white space.
+// same reports whether two definitions differ in white space only.
 func (d *definition) same(other *definition) bool {
 	return d == other || bytes.Equal(d.text.Compact(d.file.data), other.text.Compact(other.file.data))
 }
@@ -129,7 +129,7 @@ func hint(word string, candidates []string) string {
 	return ""
 }
 
-// nameSet is the sorted union of the names of several files.
+// nameSet returns the sorted names of the types in several files.
 func nameSet(files []*sourceFile) []string {
 	set := map[string]bool{}
 	for _, f := range files {
@@ -140,7 +140,7 @@ func nameSet(files []*sourceFile) []string {
 	return slices.Sorted(maps.Keys(set))
 }
 
-// reservedWords can't be the name of a type.
+// reservedWords can't be names of types.
 var reservedWords = []string{"null", "boolean", "int", "long", "float", "double", "bytes", "string",
 	"record", "error", "enum", "fixed", "array", "map", "union"}
 
@@ -156,8 +156,8 @@ func isDefinition(t *contract.Tree) bool {
 	return false
 }
 
-// fullName returns the name of a definition that stands in a namespace, and
-// the namespace that the names in it are relative to.
+// fullName returns the full name of a definition within a namespace, and the
+// namespace of the names inside.
 func fullName(t *contract.Tree, enclosing string) (name, namespace string) {
 	name = t.Get("name").Text
 	if strings.Contains(name, ".") {

@@ -64,7 +64,7 @@ func TestAvroFiles(t *testing.T) {
 		{"v.avsc", "", "", `v2.avsc:2: "V" is defined differently in v1.avsc, and v.avsc uses it`},
 		{"differs.avsc", "", "", `same2.avsc:1: "Same" is defined differently in differs.avsc`},
 		{"empty.avsc", "", "", `empty.avsc: not JSON: it is empty`},
-		{"text.avsc", "", "", `text.avsc:2: not JSON: invalid character 'x' looking for beginning of value (at byte 13)`},
+		{"text.avsc", "", "", `text.avsc:2: not JSON: expected a value, found 'x' (line 2, byte 11)`},
 		{"default.avsc", "", "", `default.avsc:2: `},
 		{"twice.avsc", "", "", `twice.avsc:1: "T2" is defined twice`},
 		{"deep.avsc", "", "", `deep.avsc:1: is nested more than 1000 deep`},
@@ -122,7 +122,7 @@ func TestAvroShape(t *testing.T) {
 	}
 }
 
-// Much can be made of few bytes by long names and defaults. It is refused.
+// Long names and defaults can expand a few bytes to large JSON. This is refused.
 func TestAvroMakesNotTooMuch(t *testing.T) {
 	c := bareAvro(t, `{"type":"array","items":{"type":"enum","name":"E","symbols":["`+strings.Repeat("A", 10_000)+`"]}}`)
 	wire := append([]byte{0x80, 0x80, 0x02}, make([]byte, 16_385)...) // 16,384 of them

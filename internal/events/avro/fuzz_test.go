@@ -18,7 +18,7 @@ func fuzzAvroSchemas() []string {
 		`{"type":"array","items":{"type":"map","values":["null",`+avroLeaf+`,{"type":"array","items":"null"},{"type":"map","values":"string"}]}}`)
 }
 
-// What decode makes of any bytes, encode takes, and it means the same.
+// Decoded data can be encoded, with the same meaning.
 func FuzzAvroWire(f *testing.F) {
 	var codecs []*typeCodec
 	for i, schema := range fuzzAvroSchemas() {
@@ -50,7 +50,7 @@ func FuzzAvroWire(f *testing.F) {
 	})
 }
 
-// What encode takes, decode reads, and encode makes the same bytes of that.
+// Encoded data can be decoded, and encoding that gives the same bytes.
 func FuzzAvroJSON(f *testing.F) {
 	var codecs []*typeCodec
 	for i, schema := range fuzzAvroSchemas() {

@@ -14,15 +14,15 @@ import (
 	"nats-test/internal/events/contract"
 )
 
-// A unit says how a type of dates or times counts, and how it is written.
+// A unit describes the counting unit and the text form of a date or time type.
 type unit struct {
 	length  time.Duration
 	layout  string
 	example string
-	day     bool // counts from midnight
+	day     bool // time of day
 }
 
-// unit returns the unit of a type, if it is a date or a time.
+// unit returns the unit of a date or time type.
 func (t *schemaType) unit() (u unit, ok bool) {
 	if t.logical == "" {
 		return u, false
@@ -53,8 +53,8 @@ func (t *schemaType) unit() (u unit, ok bool) {
 	return u, true
 }
 
-// appendInteger appends a number, or the date or the time that it stands for.
-// Those that RFC 3339 can't write remain numbers.
+// appendInteger appends a number, or its date or time. A date or time that RFC 3339
+// can't express remains a number.
 func (t *schemaType) appendInteger(out []byte, n int64) []byte {
 	if t.logical == "" {
 		return strconv.AppendInt(out, n, 10)
@@ -79,7 +79,7 @@ func (u unit) time(n int64) time.Time {
 	return time.Unix(n/perSecond, n%perSecond*int64(u.length)).UTC()
 }
 
-// parse returns the number of a date or a time.
+// parse returns the number for a date or time.
 func (u unit) parse(text, word string) (n int64, problem string) {
 	full := strings.ToUpper(text)
 	switch {
@@ -92,7 +92,7 @@ func (u unit) parse(text, word string) (n int64, problem string) {
 	}
 	at, ok := contract.ParseTime(full)
 	if len(text) > 64 || !ok {
-		return 0, fmt.Sprintf("%s is no %s, such as %s", contract.Quote(text), word, u.example)
+		return 0, fmt.Sprintf("%s is not a %s, such as %s", contract.Quote(text), word, u.example)
 	}
 	_, fraction, _ := strings.Cut(full, ".")
 	digits := len(fraction) - len(strings.TrimLeft(fraction, "0123456789"))
@@ -100,7 +100,7 @@ func (u unit) parse(text, word string) (n int64, problem string) {
 		return 0, fmt.Sprintf("%s is finer than %s can hold", contract.Quote(text), word)
 	}
 	if u.length > time.Second {
-		return at.Unix() / (24 * 60 * 60), "" // at midnight: there is no rest
+		return at.Unix() / (24 * 60 * 60), "" // at midnight: divides evenly
 	}
 	perSecond := int64(time.Second / u.length)
 	n = at.Unix()*perSecond + int64(at.Nanosecond())/int64(u.length)
@@ -110,8 +110,8 @@ func (u unit) parse(text, word string) (n int64, problem string) {
 	return n, ""
 }
 
-// scaled returns a JSON number times 10^scale. It is not exact if digits would
-// be lost, and too large if it has more than the given number of them.
+// scaled returns a JSON number times 10^scale. exact is false if digits would be
+// lost, fits is false if the result has more than the given number of digits.
 func scaled(number string, scale, digits int) (n *big.Int, exact, fits bool) {
 	mantissa, exponent, _ := strings.Cut(strings.ToLower(number), "e")
 	negative := strings.HasPrefix(mantissa, "-")
@@ -146,13 +146,13 @@ func scaled(number string, scale, digits int) (n *big.Int, exact, fits bool) {
 	return n, true, ok
 }
 
-// appendDecimal appends a decimal as text, with all digits of its scale.
+// appendDecimal appends a decimal as text, with all digits of the scale.
 func (t *schemaType) appendDecimal(out, b []byte) ([]byte, string) {
 	for len(b) > 1 && (b[0] == 0 && b[1] < 0x80 || b[0] == 0xff && b[1] >= 0x80) {
 		b = b[1:]
 	}
 	tooLong := fmt.Sprintf("is out of range for %s", t.word())
-	if len(b) > t.precision/2+2 { // a byte has more than two digits: don't calculate with what is too long anyway
+	if len(b) > t.precision/2+2 { // a byte has more than two digits: skip the conversion of a number that is too long
 		return out, tooLong
 	}
 	n := new(big.Int).SetBytes(b)
@@ -190,7 +190,7 @@ func twosComplement(n *big.Int) []byte {
 	return n.FillBytes(make([]byte, n.BitLen()/8+1))
 }
 
-// appendBytes appends the bytes of a bytes or a fixed type as JSON.
+// appendBytes appends a value of type bytes or fixed as JSON.
 func (t *schemaType) appendBytes(out, b []byte) ([]byte, string) {
 	switch t.logical {
 	case "decimal":
@@ -227,10 +227,10 @@ var durationParts = [3]string{"months", "days", "millis"}
 
 func isUUID(text string) bool {
 	_, err := uuid.Parse(text)
-	return err == nil && len(text) == 36 // there are other ways to write one
+	return err == nil && len(text) == 36 // other forms exist
 }
 
-// uuidBytes returns the bytes of what isUUID.
+// uuidBytes returns the bytes of a text accepted by isUUID.
 func uuidBytes(text string) []byte {
 	id, _ := uuid.Parse(text)
 	return id[:]

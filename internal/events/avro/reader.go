@@ -12,30 +12,30 @@ import (
 	"nats-test/internal/events/contract"
 )
 
-// A valueReader turns an event's bytes into JSON as it reads them. Whatever
-// they claim, it takes memory only for what is there.
+// A valueReader converts an event's encoding to JSON while reading it. It allocates
+// memory only for data present, whatever sizes the data claims.
 type valueReader struct {
-	wire    []byte // what is still to be read
+	wire    []byte // not read yet
 	out     []byte
 	problem string
-	way     []string // to the place of the problem, innermost first
+	way     []string // path to the problem, innermost first
 	depth   int
-	values  int // that were read
-	empty   int // of those, the ones without a byte of their own
+	values  int // number of values read
+	empty   int // of these, values without a byte of their own
 }
 
-// maxEmpty bounds the values that take no byte: a few bytes could claim any
-// number of them.
+// maxEmpty limits values encoded in no byte: a few bytes could claim any number of
+// them.
 const maxEmpty = 1 << 16
 
-// What is made of an event is bounded: a contract's long names and defaults can
-// make much of few bytes.
+// The size of an event's JSON is limited: with a contract's long names and
+// defaults, a few bytes can become very large.
 const (
 	maxMade  = 64 << 20
 	tooLarge = "becomes larger than 64 MiB"
 )
 
-// readAll reads a value of type t, after which nothing may follow.
+// readAll reads a value of type t, which must end the data.
 func (r *valueReader) readAll(t *schemaType) bool {
 	if !r.read(t) {
 		return false
@@ -61,7 +61,7 @@ func (r *valueReader) in(step string) bool {
 	return false
 }
 
-// read appends a value of type t as JSON to what is already out.
+// read reads a value of type t and appends it to out as JSON.
 func (r *valueReader) read(t *schemaType) bool {
 	if r.depth++; r.depth > maxDepth {
 		return r.fail("is nested more than %d deep", maxDepth)
@@ -126,7 +126,7 @@ func (r *valueReader) readKind(t *schemaType) bool {
 	case "string":
 		text, ok := r.text()
 		if ok && t.logical == "uuid" && !isUUID(text) {
-			return r.fail("%s is no uuid", contract.Quote(text))
+			return r.fail("%s is not a uuid", contract.Quote(text))
 		}
 		r.out = contract.AppendJSONString(r.out, text)
 		return ok
@@ -219,8 +219,7 @@ func (r *valueReader) array(t *schemaType) bool {
 	}
 }
 
-// object reads a map. Its keys are sorted; of those that are there twice the
-// last one counts.
+// object reads a map. Its keys are sorted; of duplicates, the last one counts.
 func (r *valueReader) object(t *schemaType) bool {
 	type entry struct {
 		key        string

@@ -10,7 +10,7 @@ import (
 	"nats-test/internal/events/contract"
 )
 
-// number writes a number; false if t is nothing of that kind.
+// number writes a number. It returns false if t is not a type of numbers.
 func (w *valueWriter) number(t *schemaType, text string) bool {
 	switch {
 	case t.kind == "int", t.kind == "long":
@@ -66,12 +66,12 @@ func (w *valueWriter) decimal(t *schemaType, text string) {
 		return
 	}
 	for range t.size - len(b) {
-		w.wire = append(w.wire, byte(n.Sign()>>1)) // 0xff before a negative number
+		w.wire = append(w.wire, byte(n.Sign()>>1)) // 0xff for a negative number
 	}
 	w.wire = append(w.wire, b...)
 }
 
-// text writes a string; false if t is nothing of that kind.
+// text writes a string. It returns false if t is not a type of strings.
 func (w *valueWriter) text(t *schemaType, text string) bool {
 	u, isTime := t.unit()
 	switch {
@@ -84,9 +84,9 @@ func (w *valueWriter) text(t *schemaType, text string) bool {
 	case t.logical == "decimal" && contract.IsJSONNumber(text):
 		w.decimal(t, text)
 	case t.logical == "decimal":
-		w.fault("%s is no decimal, such as %s", contract.Quote(text), t.example())
+		w.fault("%s is not a decimal, such as %s", contract.Quote(text), t.example())
 	case t.logical == "uuid" && !isUUID(text):
-		w.fault("%s is no uuid", contract.Quote(text))
+		w.fault("%s is not a uuid", contract.Quote(text))
 	case t.logical == "uuid" && t.kind == "fixed":
 		w.wire = append(w.wire, uuidBytes(text)...)
 	case t.kind == "string":
@@ -119,7 +119,7 @@ func (w *valueWriter) text(t *schemaType, text string) bool {
 	return true
 }
 
-// bytes writes a string of code points up to 255, each a byte.
+// bytes writes a string of code points up to 255 as a byte each.
 func (w *valueWriter) bytes(t *schemaType, text string) {
 	n := utf8.RuneCountInString(text)
 	if t.kind == "bytes" {

@@ -9,7 +9,7 @@ import (
 	"nats-test/internal/events/contract"
 )
 
-// readsAvro is what schema resolution in Avro's specification allows.
+// readsAvro follows schema resolution in Avro's specification.
 func readsAvro(reader, writer string) bool {
 	return slices.Contains(map[string][]string{
 		"long": {"int"}, "float": {"int", "long"}, "double": {"int", "long", "float"},
@@ -21,8 +21,8 @@ func (c *typeCodec) Shape() *contract.Shape {
 	return shapeOf(c.root, map[*schemaType]*contract.Shape{})
 }
 
-// shapeOf returns the shape of t. Those that are already being made are in
-// made, since types may hold themselves.
+// shapeOf returns the shape of t. made holds shapes in progress, since types may be
+// recursive.
 func shapeOf(t *schemaType, made map[*schemaType]*contract.Shape) *contract.Shape {
 	if s := made[t]; s != nil {
 		return s
@@ -61,7 +61,7 @@ func (c *typeCodec) Sample() ([]byte, error) {
 	return s.out, nil
 }
 
-// A sample is for people to look at.
+// Limits of a sample, which people read.
 const (
 	maxSampleValues = 10_000 // values
 	maxSampleBytes  = 1 << 20
@@ -69,12 +69,12 @@ const (
 
 type sampler struct {
 	out   []byte
-	open  map[*schemaType]bool // records that the value is in
+	open  map[*schemaType]bool // records around the value
 	steps int
 }
 
-// value appends a value of type t, JSON as decode writes it, to the field or
-// the like of that name. It is false if none can end here.
+// value appends a value of type t, as decode writes it, for a field called name. It
+// returns false if no finite value is possible here.
 func (s *sampler) value(t *schemaType, name string) bool {
 	if s.steps++; s.full() || s.open[t] || t.size > maxSampleBytes || t.kind == "enum" && len(t.symbols) == 0 {
 		return false
@@ -120,7 +120,7 @@ func (s *sampler) record(t *schemaType) bool {
 	return true
 }
 
-// either appends one value, or the other if the one never ends.
+// either appends one value, or other if one has no end.
 func (s *sampler) either(one func() bool, other string) bool {
 	before := len(s.out)
 	if one() {
@@ -160,7 +160,7 @@ func (s *sampler) union(t *schemaType, name string) bool {
 	return null && !s.full()
 }
 
-// sample returns a value of a type that holds no other.
+// sample returns a value of a type without inner values.
 func (t *schemaType) sample(name string) []byte {
 	if u, ok := t.unit(); ok {
 		at := time.Date(2030, 1, 2, 3, 4, 5, 0, time.UTC)
@@ -186,10 +186,10 @@ func (t *schemaType) sample(name string) []byte {
 	case "fixed":
 		return contract.AppendJSONString(nil, strings.Repeat("0", t.size))
 	}
-	return contract.AppendJSONString(nil, name) // a name is ASCII, so it will do for bytes, too
+	return contract.AppendJSONString(nil, name) // names are ASCII, and so also valid for bytes
 }
 
-// example returns a decimal of the type as JSON: one, if it can be written.
+// example returns a decimal of the type as JSON: 1, if that is in range.
 func (t *schemaType) example() string {
 	if t.scale < t.precision {
 		return string(contract.AppendJSONString(nil, "1"+strings.TrimSuffix("."+strings.Repeat("0", t.scale), ".")))

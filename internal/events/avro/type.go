@@ -8,10 +8,10 @@ import (
 	"nats-test/internal/events/contract"
 )
 
-// A schemaType is a type of a schema, ready for use: recursive ones are cyclic.
+// A schemaType is a type of a schema. Recursive types are cyclic.
 type schemaType struct {
 	kind    string // in the specification's words: "int", "record", …
-	name    string // as unions tell their types apart: the kind, or a named type's full name
+	name    string // name of the branch in a union: the kind, or a named type's full name
 	logical string // "" if the specification knows no such logical type of this kind
 
 	precision, scale int // of a decimal
@@ -20,21 +20,21 @@ type schemaType struct {
 	fields           []recordField
 	items            *schemaType // of an array, and of a map's values
 	branches         []*schemaType
-	optional         *schemaType // of a union: the other type, if it is one of null and one other
+	optional         *schemaType // of a union of null and one other type: that type
 }
 
 type recordField struct {
 	name     string
-	key      []byte // the name as JSON, with a colon
+	key      []byte // the name as JSON, followed by a colon
 	kind     *schemaType
-	fallback []byte // the default's bytes; nil if there is none
+	fallback []byte // the default's encoding; nil without a default
 }
 
-// maxDepth bounds how deep values, and schemas, may be nested.
+// maxDepth limits the nesting of values and of schemas.
 const maxDepth = 1000
 
-// logicalTypes names the logical types that are treated as such. Others are
-// what they are made of, as the specification wants it.
+// logicalTypes are the supported logical types. Others are treated as their
+// underlying type, as specified.
 var logicalTypes = [...]string{
 	"int date", "int time-millis", "long time-micros",
 	"long timestamp-millis", "long timestamp-micros", "long timestamp-nanos",
@@ -56,8 +56,8 @@ type typeBuilder struct {
 	records []*schemaType
 }
 
-// checkDefaults makes sure that every default is a legal value, and writes it as
-// the codec writes such a value: the library's bytes of a map have no order.
+// checkDefaults checks that defaults are valid values, and encodes them as the
+// codec does: the library encodes maps in random order.
 func (b *typeBuilder) checkDefaults() error {
 	for _, record := range b.records {
 		for i := range record.fields {
@@ -99,7 +99,7 @@ func (b *typeBuilder) build(n *avro.SchemaNode) (*schemaType, error) {
 		}
 	}
 	if t.logical == "duration" && n.Size != 12 || t.logical == "uuid" && n.Type == "fixed" && n.Size != 16 {
-		t.logical = "" // as the specification says of one that does not fit
+		t.logical = "" // the specification ignores an invalid one
 	}
 	var err error
 	switch n.Type {
@@ -158,7 +158,7 @@ func (b *typeBuilder) field(n *avro.SchemaField) (recordField, error) {
 	return f, nil
 }
 
-// word names the type for people.
+// word returns the type's name for messages.
 func (t *schemaType) word() string {
 	switch {
 	case t.logical == "decimal":

@@ -31,7 +31,7 @@ func TestAvroMemoryOfOtherVersions(t *testing.T) {
 	}
 }
 
-// What another version means otherwise is not read as if it were the same.
+// Data of another version with another meaning is refused.
 func TestAvroVersionsOfOtherMeaning(t *testing.T) {
 	record := func(of string) string {
 		return `{"type":"record","name":"T","fields":[{"name":"x","type":["null",` + of + `]}]}`
@@ -56,8 +56,8 @@ func TestAvroVersionsOfOtherMeaning(t *testing.T) {
 	}
 }
 
-// A logical type that does not fit its size is none, defaults must be legal,
-// and a comma is no point.
+// A logical type that does not fit its size is ignored, defaults must be valid, and
+// a comma is not a decimal point.
 func TestAvroSmallPrint(t *testing.T) {
 	a := avroFiles(t, map[string]string{
 		"fixed.avsc":   `{"type":"record","name":"F","fields":[{"name":"d","type":{"type":"fixed","name":"D","size":5,"logicalType":"duration"}},{"name":"u","type":{"type":"fixed","name":"U","size":5,"logicalType":"uuid"}}]}`,
@@ -121,8 +121,8 @@ func TestAvroSingleObject(t *testing.T) {
 			fmt.Sprintf("%016x", binary.LittleEndian.Uint64(other.header[2:])) + ", that the contract can't read: "},
 		{[]byte("\xc3\x01\x01\x02\x03\x04\x05\x06\x07\x08"), "was written with a schema whose fingerprint is 0807060504030201: no schema in the catalogue has it"},
 		{[]byte("\xc3\x01\x01"), "ends in the middle of the schema's fingerprint"},
-		{[]byte(`{"id":"a"}`), "is no Avro single object: it must begin with the bytes C3 01 (a contract with \"encoding: binary\" takes bare values)"},
-		{nil, "is no Avro single object"},
+		{[]byte(`{"id":"a"}`), "is not an Avro single object: it must begin with the bytes C3 01 (a contract with \"encoding: binary\" takes bare values)"},
+		{nil, "is not an Avro single object"},
 		{append(wireOf(c, `{"id":"a"}`), 1), "1 more bytes follow the value"},
 	}
 	var wait sync.WaitGroup

@@ -49,7 +49,7 @@ func (r *valueReader) text() (string, bool) {
 	return string(b), ok
 }
 
-// block reads how many items come next; 0 ends an array or a map.
+// block reads the number of items in a block; 0 ends an array or a map.
 func (r *valueReader) block() (int64, bool) {
 	n, ok := r.long()
 	if !ok || n >= 0 {
@@ -58,11 +58,11 @@ func (r *valueReader) block() (int64, bool) {
 	if n == math.MinInt64 {
 		return 0, r.fail("is a block of %d items", n)
 	}
-	_, ok = r.long() // the size of the block, for those who skip it
+	_, ok = r.long() // the block's size, which allows readers to skip it
 	return -n, ok
 }
 
-// appendFloat appends the shortest number that is read as the same one.
+// appendFloat appends the shortest number that parses to f.
 func appendFloat(out []byte, f float64, bits int) []byte {
 	switch {
 	case math.IsNaN(f):
@@ -77,7 +77,7 @@ func appendFloat(out []byte, f float64, bits int) []byte {
 		format = 'e'
 	}
 	out = strconv.AppendFloat(out, f, format, -1, bits)
-	if n := len(out); format == 'e' && out[n-4] == 'e' && out[n-2] == '0' { // e-09 is e-9, as encoding/json has it
+	if n := len(out); format == 'e' && out[n-4] == 'e' && out[n-2] == '0' { // e-09 becomes e-9, as in encoding/json
 		out[n-2] = out[n-1]
 		out = out[:n-1]
 	}

@@ -12,15 +12,15 @@ import (
 	"nats-test/internal/events/contract"
 )
 
-// A valueWriter turns JSON into an event's bytes, and notes all that is wrong
-// with it. The bytes mean something only if nothing is.
+// A valueWriter encodes JSON, and collects its faults. The encoding is valid only
+// without faults.
 type valueWriter struct {
 	wire   []byte
 	faults []contract.Fault
 	way    []string
 	depth  int
 	empty  int
-	large  bool // too large: nothing more is looked at
+	large  bool // too large: the rest is skipped
 }
 
 func (w *valueWriter) tooLarge() {
@@ -36,7 +36,7 @@ func (w *valueWriter) fault(format string, args ...any) {
 	}
 }
 
-// in writes what stands at a name or an index of the value that is written.
+// in writes the value at a name or index of the current value.
 func (w *valueWriter) in(step string, t *schemaType, value any) {
 	w.way = append(w.way, step)
 	w.write(t, value)
@@ -197,8 +197,8 @@ func (w *valueWriter) duration(object map[string]any) {
 	}
 }
 
-// union writes the type that the value is tagged with. Where there is but one
-// besides null, it needs no tag.
+// union writes a value of the type named by its tag. A type that is alone beside
+// null needs no tag.
 func (w *valueWriter) union(t *schemaType, value any) {
 	var tag string
 	object, _ := value.(map[string]any)
@@ -228,8 +228,8 @@ func (w *valueWriter) union(t *schemaType, value any) {
 	w.fault("matches none of %s", contract.QuotedList(names))
 }
 
-// untagged reports whether an object with one key, which is the type's name,
-// is a value of the type all the same. What decode writes has no tag.
+// untagged reports whether an object whose one key is the type's name is
+// nevertheless an untagged value of the type: decode writes no tag.
 func (t *schemaType) untagged(object map[string]any) bool {
 	switch t.kind {
 	case "record":

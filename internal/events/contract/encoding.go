@@ -5,9 +5,9 @@ import (
 	"unicode/utf8"
 )
 
-// NotPlain names what often stands in the place of plain JSON, at the byte of
-// data where it stopped to be JSON: the marks of another encoding, the quotes of
-// a word processor or of another language. It is "" for anything else.
+// NotPlain names a common cause of invalid JSON at byte at of data: another
+// encoding, or the quotes of a word processor or of another language. It returns ""
+// for other causes.
 func NotPlain(data []byte, at int) string {
 	switch {
 	case bytes.HasPrefix(data, []byte("\ufeff")):

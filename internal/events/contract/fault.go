@@ -14,7 +14,7 @@ type Fault struct {
 // MaxFaults is the most faults reported for one event.
 const MaxFaults = 100
 
-// Bounded returns the first [MaxFaults] faults by path. more says that there may be
+// Bounded returns the first [MaxFaults] faults by path. more is set if there may be
 // others.
 func Bounded(faults []Fault, more bool) []Fault {
 	slices.SortStableFunc(faults, func(a, b Fault) int {

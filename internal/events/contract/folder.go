@@ -12,8 +12,8 @@ import (
 	"syscall"
 )
 
-// A Folder holds the files of a catalogue. Nothing outside of it can be read,
-// neither by ".." nor through a symbolic link.
+// A Folder holds the files of a catalogue. No file outside of it can be read,
+// through ".." or a symbolic link.
 type Folder struct {
 	path  string
 	files fs.FS // of an embedded folder; else nil
@@ -25,14 +25,14 @@ func NewFolder(path string) *Folder { return &Folder{path: path} }
 // EmbeddedFolder returns a folder of files that are part of the program.
 func EmbeddedFolder(files fs.FS) *Folder { return &Folder{files: files} }
 
-// Limits for reading a catalogue: bytes of a file, and files.
+// Limits of a catalogue: bytes per file, and files.
 const (
 	MaxFile  = 4 << 20
 	maxFiles = 10_000
 )
 
-// Read returns the content of a file, named relative to the folder with
-// slashes. All its errors are [*SourceError]s.
+// Read returns the content of a file, named relative to the folder, with slashes.
+// Its errors are [*SourceError]s.
 func (f *Folder) Read(name string) ([]byte, error) {
 	fail := func(format string, args ...any) ([]byte, error) {
 		return nil, &SourceError{File: name, Problem: fmt.Sprintf(format, args...)}
@@ -70,11 +70,11 @@ func (f *Folder) open(name string) (fs.File, error) {
 		return nil, err
 	}
 	defer func() { _ = root.Close() }()
-	// A pipe in a file's place must not hang the program.
+	// Opening a named pipe must not block.
 	return root.OpenFile(name, os.O_RDONLY|syscall.O_NONBLOCK, 0)
 }
 
-// Reason is err without the operation and the path that it names.
+// Reason returns err without its operation and path.
 func Reason(err error) error {
 	var at *fs.PathError
 	if errors.As(err, &at) {
@@ -83,9 +83,8 @@ func Reason(err error) error {
 	return err
 }
 
-// Names returns the names of all files with the extension, such as ".avsc", in
-// the folder and in those below it, sorted. Those whose names begin with a dot
-// are left out, and so is node_modules.
+// Names returns the sorted names of all files with the extension, such as ".avsc",
+// in the folder and below. It skips names that begin with a dot, and node_modules.
 func (f *Folder) Names(extension string) ([]string, error) {
 	var found []string
 	files := f.files

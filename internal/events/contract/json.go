@@ -13,7 +13,7 @@ import (
 	"unicode/utf8"
 )
 
-// DecodeJSON returns the one JSON value in data, its numbers as [json.Number].
+// DecodeJSON returns the single JSON value in data, with numbers as [json.Number].
 func DecodeJSON(data []byte) (any, error) {
 	if !utf8.Valid(data) {
 		return nil, errors.New("not JSON: " + cmp.Or(NotPlain(data, -1), "the bytes are not UTF-8"))
@@ -25,12 +25,13 @@ func DecodeJSON(data []byte) (any, error) {
 		return nil, SyntaxProblem(data, err)
 	}
 	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return nil, errors.New("not JSON: something follows the value")
+		return nil, errors.New("not JSON: text follows the value")
 	}
 	return value, nil
 }
 
-// SyntaxProblem explains why data is not JSON, given the decoder's err.
+// SyntaxProblem explains why data is not JSON, given the decoder's err. A
+// [json.SyntaxError] stays in its chain.
 func SyntaxProblem(data []byte, err error) error {
 	var syntax *json.SyntaxError
 	switch {
@@ -39,15 +40,13 @@ func SyntaxProblem(data []byte, err error) error {
 	case errors.Is(err, io.ErrUnexpectedEOF):
 		return errors.New("not JSON: it ends in the middle of a value")
 	case errors.As(err, &syntax):
-		if odd := NotPlain(data, int(syntax.Offset)-1); odd != "" {
-			return fmt.Errorf("not JSON: %s (at byte %d)", odd, syntax.Offset)
-		}
-		return fmt.Errorf("not JSON: %w (at byte %d)", err, syntax.Offset)
+		problem := cmp.Or(NotPlain(data, int(syntax.Offset)-1), PlainSyntax(syntax))
+		return &syntaxProblem{"not JSON: " + problem + " (" + position(data, int(syntax.Offset)) + ")", syntax}
 	}
 	return fmt.Errorf("not JSON: %w", err)
 }
 
-// KindOf returns the type of a decoded value, in JSON's words.
+// KindOf returns the JSON type of a decoded value.
 func KindOf(value any) string {
 	switch value.(type) {
 	case map[string]any:
@@ -64,8 +63,9 @@ func KindOf(value any) string {
 	return "null"
 }
 
-// ParseTime parses a date-time. Go takes what RFC 3339 does not: T3:04:05Z, a
-// comma in seconds, and zones that are 24 hours away (https://go.dev/issue/54580).
+// ParseTime parses a date-time. It refuses forms that Go accepts and RFC 3339 does
+// not: T3:04:05Z, a comma in seconds, and zones of 24 hours or more
+// (https://go.dev/issue/54580).
 func ParseTime(text string) (at time.Time, ok bool) {
 	const hour = len("2006-01-02T15")
 	text = strings.ToUpper(text)
@@ -79,8 +79,8 @@ func ParseTime(text string) (at time.Time, ok bool) {
 	return at, err == nil
 }
 
-// IsInteger reports whether a JSON number has no fraction: 1, 1.0 and 10e-1
-// have none. It looks at the digits alone, since 1e999999999 is a number, too.
+// IsInteger reports whether a JSON number has no fraction: 1, 1.0 and 10e-1 have
+// none. It only looks at the digits, since 1e999999999 is a valid number.
 func IsInteger(number string) bool {
 	mantissa, exponent, _ := strings.Cut(strings.ToLower(number), "e")
 	whole, fraction, _ := strings.Cut(strings.TrimPrefix(mantissa, "-"), ".")
@@ -90,14 +90,14 @@ func IsInteger(number string) bool {
 		return fraction == ""
 	}
 	shift, err := strconv.Atoi(exponent)
-	if err != nil { // out of an int's range
+	if err != nil { // too large for an int
 		return !strings.HasPrefix(exponent, "-")
 	}
 	zeros := len(digits) - len(strings.TrimRight(digits, "0"))
 	return shift >= len(fraction)-zeros
 }
 
-// AppendJSONString appends text as JSON, as readable as it can be.
+// AppendJSONString appends text as a JSON string, escaping as little as possible.
 func AppendJSONString(out []byte, text string) []byte {
 	if strings.IndexFunc(text, func(c rune) bool { return c < ' ' || c == '"' || c == '\\' || c == utf8.RuneError }) < 0 {
 		return append(append(append(out, '"'), text...), '"')
@@ -105,13 +105,13 @@ func AppendJSONString(out []byte, text string) []byte {
 	var b bytes.Buffer
 	e := json.NewEncoder(&b)
 	e.SetEscapeHTML(false)
-	if e.Encode(text) != nil { // a string is always JSON
+	if e.Encode(text) != nil { // never fails for a string
 		return append(out, `""`...)
 	}
 	return append(out, bytes.TrimSuffix(b.Bytes(), []byte("\n"))...)
 }
 
-// IsJSONNumber reports whether text could stand as a number in JSON.
+// IsJSONNumber reports whether text is a valid JSON number.
 func IsJSONNumber(text string) bool {
 	return text != "" && (text[0] == '-' || IsDigit(text[0])) && strings.TrimSpace(text) == text && json.Valid([]byte(text))
 }

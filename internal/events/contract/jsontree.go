@@ -7,7 +7,7 @@ import (
 	"slices"
 )
 
-// A Tree is a JSON value that knows where it stands in its file.
+// A Tree is a JSON value with its position in the file.
 type Tree struct {
 	Kind       byte     // '{', '[', '"', or 0 for what is none of these
 	Text       string   // of a string
@@ -16,7 +16,7 @@ type Tree struct {
 	Begin, End int      // in the file
 }
 
-// ParseTree parses a file that is known to be JSON.
+// ParseTree parses a file known to be valid JSON.
 func ParseTree(data []byte) (*Tree, error) {
 	p := treeParser{data: data, tokens: json.NewDecoder(bytes.NewReader(data))}
 	p.tokens.UseNumber()
@@ -68,7 +68,7 @@ func (p *treeParser) value(depth int) (*Tree, error) {
 	return t, nil
 }
 
-// Get returns a property of an object; if there is none, an empty text.
+// Get returns a property of an object, or an empty text if it has none.
 func (t *Tree) Get(key string) *Tree {
 	if i := slices.Index(t.Keys, key); i >= 0 {
 		return t.Values[i]

@@ -2,7 +2,7 @@ package contract
 
 import "strings"
 
-// A Place is a field of the object at another place; nil is the whole data.
+// A Place is a field of the object at another place; nil is the root of the data.
 type Place struct {
 	object *Place
 	Field  string
@@ -23,8 +23,8 @@ func (p *Place) Pointer() string {
 	return p.object.Pointer() + "/" + name
 }
 
-// ShortPointer is the pointer as errors show it. Names may be as long as an
-// event, and nested by the hundred.
+// ShortPointer returns the pointer shortened for errors: names may be as long as an
+// event, and nested hundreds of levels deep.
 func (p *Place) ShortPointer() string {
 	const first, last = 24, 16
 	var all []*Place
@@ -43,7 +43,7 @@ func (p *Place) ShortPointer() string {
 	return b.String()
 }
 
-// PointerOf returns the pointer to a location as errors show it.
+// PointerOf returns the pointer to a location, shortened for errors.
 func PointerOf(location []string) string {
 	var at *Place
 	for _, token := range location {

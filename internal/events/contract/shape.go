@@ -1,9 +1,8 @@
 package contract
 
-// A Shape is what the two sides of a bus rely on in a value, whatever language
-// the contract is written in: enough to tell whether a change of the contract
-// breaks those who still have the old one. Shapes of recursive types are
-// cyclic.
+// A Shape is the structure of a value that publishers and listeners rely on, in any
+// format. It has enough detail to decide whether a change of a contract breaks
+// programs that have the old one. Shapes of recursive types are cyclic.
 type Shape struct {
 	Kind   string  // in the format's own word: "string", "int64", "array", …; [Object] and so on where one of these fits
 	Fields []Field // of an object, in the contract's order
@@ -14,14 +13,14 @@ type Shape struct {
 	Variants []Variant   // of a union: one of them
 }
 
-// The kinds that all formats share.
+// Kinds shared by all formats.
 const (
 	Object = "object" // a record, a message
 	Array  = "array"
 	Map    = "map"
 	Enum   = "enum"
 	Union  = "union"
-	Any    = "anything" // the contract says nothing about it
+	Any    = "anything" // not restricted by the contract
 )
 
 // A Field is one field of an object.

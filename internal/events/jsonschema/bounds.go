@@ -13,17 +13,17 @@ import (
 	"nats-test/third_party/jsonschema"
 )
 
-// Data may come from anyone, so what a check may cost grows with the data and
-// with nothing else: with a schema that refers to itself in two alternatives,
-// the validator would take 2ⁿ steps for data nested n deep. A million steps
-// take some 300 ms, or 16 MB.
+// Data may come from anyone, so the cost of a check must not grow faster than the
+// data: with a schema that refers to itself in two alternatives, the validator
+// would take 2ⁿ steps for data nested n deep. A million steps take about 300 ms, or
+// 16 MB.
 const (
 	stepsPerCheck = 1 << 18
 	stepsPerByte  = 4
 )
 
-// faults returns what is wrong with data that has been decoded, nil if it keeps
-// the schema. With newer, objects may have fields that the schema does not know.
+// faults returns the faults of decoded data, nil if it is valid. With newer,
+// objects may have unknown fields.
 func (v *validator) faults(value any, bytes int, newer bool) []contract.Fault {
 	b := jsonschema.Budget{Steps: stepsPerCheck + stepsPerByte*bytes}
 	err := v.schema.ValidateWithin(value, &jsonschema.Budget{Steps: b.Steps})
@@ -36,7 +36,7 @@ func (v *validator) faults(value any, bytes int, newer bool) []contract.Fault {
 	case errors.Is(err, jsonschema.ErrBudget):
 		return []contract.Fault{{Problem: "is too costly to check against its contract: it is nested too deeply in alternatives, or holds too many values"}}
 	}
-	// It is known to be wrong. Only now is it worth while to find out why.
+	// The data is invalid. Only now is it worth finding all faults.
 	b.MaxErrors = contract.MaxFaults + 1
 	err = v.schema.ValidateWithin(value, &b)
 	if invalid, ok := errors.AsType[*jsonschema.ValidationError](err); ok {
@@ -45,14 +45,14 @@ func (v *validator) faults(value any, bytes int, newer bool) []contract.Fault {
 	return []contract.Fault{{Problem: "breaks the contract in more ways than can be explained"}}
 }
 
-// A pattern is a regular expression that knows the size of its program, by
-// which the time grows that it takes with a text.
+// A pattern is a regular expression with the size of its program, which determines
+// the time per character.
 type pattern struct {
 	*regexp.Regexp
 	size int
 }
 
-// Size is for the validator's budget.
+// Size returns the size for the validator's budget.
 func (p *pattern) Size() int { return p.size }
 
 func compilePattern(text string) (jsonschema.Regexp, error) {
@@ -69,14 +69,14 @@ func compilePattern(text string) (jsonschema.Regexp, error) {
 	return p, nil
 }
 
-// An endlessError says that a schema asks for itself of the same value.
+// An endlessError reports a schema that applies itself to the same value.
 type endlessError struct{ location string }
 
 func (e *endlessError) Error() string {
 	return fmt.Sprintf("%s refers to itself without end", e.location)
 }
 
-// same returns the schemas that s asks of the value that it is asked of.
+// same returns the schemas that s applies to the same value.
 func same(s *jsonschema.Schema) []*jsonschema.Schema {
 	all := []*jsonschema.Schema{s.Ref, s.RecursiveRef, s.Not, s.If, s.Then, s.Else}
 	if s.DynamicRef != nil {
@@ -96,7 +96,7 @@ func same(s *jsonschema.Schema) []*jsonschema.Schema {
 	return present(all)
 }
 
-// below returns the schemas that s asks of the values within, all of them.
+// below returns all schemas that s applies to values within.
 func below(s *jsonschema.Schema) []*jsonschema.Schema {
 	all := []*jsonschema.Schema{s.PropertyNames, s.UnevaluatedProperties, s.Contains, s.Items2020, s.UnevaluatedItems}
 	for _, name := range sortedKeys(s.Properties) {
@@ -126,8 +126,7 @@ func present(all []*jsonschema.Schema) []*jsonschema.Schema {
 	return kept
 }
 
-// comesToAnEnd returns an error for a schema that can't come to an end with any
-// data.
+// comesToAnEnd returns an error for a schema whose validation would never end.
 func comesToAnEnd(root *jsonschema.Schema) error {
 	const begun, done = 1, 2
 	state := make(map[*jsonschema.Schema]int)
@@ -165,7 +164,7 @@ func comesToAnEnd(root *jsonschema.Schema) error {
 	return nil
 }
 
-// ofField asks what s asks of a field.
+// ofField calls ask with the schemas that s applies to a field.
 func ofField(s *jsonschema.Schema, name string, ask func(*jsonschema.Schema)) {
 	known := false
 	if p, ok := s.Properties[name]; ok {
@@ -184,20 +183,20 @@ func ofField(s *jsonschema.Schema, name string, ask func(*jsonschema.Schema)) {
 	ask(s.UnevaluatedProperties)
 }
 
-// patternsOf returns the patterns of s for the names of fields, the shortest first.
+// patternsOf returns the patterns of s for field names, the shortest first.
 func patternsOf(s *jsonschema.Schema) []jsonschema.Regexp {
 	return slices.SortedFunc(maps.Keys(s.PatternProperties), func(a, b jsonschema.Regexp) int {
 		return cmp.Or(len(a.String())-len(b.String()), cmp.Compare(a.String(), b.String()))
 	})
 }
 
-// ofItem asks what s asks of an array's item.
+// ofItem calls ask with the schemas that s applies to an item of an array.
 func ofItem(s *jsonschema.Schema, i int, ask func(*jsonschema.Schema)) {
 	ask(s.Contains)
 	ask(s.UnevaluatedItems)
 	prefix := s.PrefixItems
 	rest := s.Items2020
-	switch items := s.Items.(type) { // of the drafts before 2020-12
+	switch items := s.Items.(type) { // in drafts before 2020-12
 	case *jsonschema.Schema:
 		rest = items
 	case []*jsonschema.Schema:

@@ -11,16 +11,16 @@ import (
 	"nats-test/internal/events/contract"
 )
 
-// A schemaFile is a file that was read, with the places of its parts.
+// A schemaFile is a file of the catalogue, with the positions of its parts.
 type schemaFile struct {
 	name  string
 	text  []byte
 	doc   any
-	index func() map[string]span // the places of all parts, by JSON pointer
-	err   error                  // why it is no schema
+	index func() map[string]span // positions of all parts, by JSON pointer
+	err   error                  // why it is not a valid schema
 }
 
-// A span is a part of a file: where its name begins, and where its value is.
+// A span is a part of a file: the offsets of its name, and of its value.
 type span struct{ name, begin, end int }
 
 func newSchemaFile(name string, text []byte) *schemaFile {
@@ -47,8 +47,8 @@ func newSchemaFile(name string, text []byte) *schemaFile {
 	return f
 }
 
-// maxIDs bounds the parts of a file that have an "$id": the compiler looks for
-// one among all of them.
+// maxIDs limits the parts with an "$id" in a file: the compiler searches all of
+// them for each reference.
 const maxIDs = 1000
 
 func countIDs(value any) (n int) {
@@ -68,20 +68,21 @@ func countIDs(value any) (n int) {
 	return n
 }
 
-// url returns where the validator finds the file.
+// url returns the URL of the file for the validator.
 func (f *schemaFile) url() string {
 	return folderURL + (&neturl.URL{Path: "/" + f.name}).EscapedPath()[1:]
 }
 
-// id returns the file's "$id", an absolute URL without a fragment, or its own.
+// id returns the file's "$id" if that is an absolute URL without a fragment,
+// otherwise its own URL.
 func (f *schemaFile) id() string {
 	object, _ := f.doc.(map[string]any)
 	id, _ := object["$id"].(string)
 	return resolve(f.url(), id)
 }
 
-// resolve returns the URL that ref means at base, without a fragment; base
-// itself for what is no URL.
+// resolve returns the URL of ref relative to base, without a fragment, or base if
+// ref is not a URL.
 func resolve(base, ref string) string {
 	b, err := neturl.Parse(base)
 	if err != nil {
@@ -100,7 +101,7 @@ func (f *schemaFile) line(offset int) int {
 	return 1 + bytes.Count(f.text[:max(0, min(offset, len(f.text)))], []byte{'\n'})
 }
 
-// lineOf returns the line of the part that pointer names, 0 if there is none.
+// lineOf returns the line of the part at pointer, 0 if there is none.
 func (f *schemaFile) lineOf(pointer string) int {
 	if s, ok := f.index()[pointer]; ok {
 		return f.line(s.name)
@@ -108,7 +109,7 @@ func (f *schemaFile) lineOf(pointer string) int {
 	return 0
 }
 
-// part returns the text of the part that pointer names.
+// part returns the text of the part at pointer.
 func (f *schemaFile) part(pointer string) []byte {
 	if pointer == "" {
 		return f.text

@@ -2,12 +2,12 @@ package jsonschema
 
 import "nats-test/internal/events/contract"
 
-// recognise reports whether data is certainly valid, and whether it is
-// compact: without white space between its parts.
+// recognise reports whether data is certainly valid, and whether it is compact:
+// without white space between its parts.
 //
-// It reads the plain cases only, in one pass and without memory. What it does
-// not recognise may be right all the same; [rule.faults], some twenty times
-// slower, decides then.
+// It only handles plain cases, in one pass and without allocations. Data that it
+// does not recognise may still be valid: [rule.faults], about 20 times slower,
+// decides.
 func (r *rule) recognise(data []byte) (valid, compact bool) {
 	s := recogniser{data: data, compact: true}
 	s.space()
@@ -22,7 +22,7 @@ type recogniser struct {
 	compact bool
 }
 
-// next returns the byte to be read, 0 at the end.
+// next returns the next byte, 0 at the end.
 func (s *recogniser) next() byte {
 	if s.at < len(s.data) {
 		return s.data[s.at]
@@ -140,7 +140,7 @@ func (s *recogniser) number(fraction bool) bool {
 	if fraction && s.take('.') {
 		return s.digits()
 	}
-	return true // what follows must be a comma or the end, or it is no JSON
+	return true // a comma or an end must follow; the caller checks it
 }
 
 func (s *recogniser) digits() bool {
@@ -151,7 +151,8 @@ func (s *recogniser) digits() bool {
 	return s.at > begin
 }
 
-// isTime recognises 2030-01-02T03:04:05.678Z: UTC, a day that every month has.
+// isTime recognises 2030-01-02T03:04:05.678Z: in UTC, on a day that every month
+// has.
 func isTime(text []byte) bool {
 	const layout = "dddd-dd-ddTdd:dd:dd"
 	if len(text) < len(layout)+1 || text[len(text)-1] != 'Z' {

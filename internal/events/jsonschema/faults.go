@@ -15,26 +15,26 @@ import (
 	"nats-test/third_party/jsonschema/kind"
 )
 
-// schemaFaults returns what the validator found, in our words, ordered by path.
-// With more, there may be more faults than it looked for.
+// schemaFaults returns the validator's faults in our own words, ordered by path.
+// more is set if the validator stopped at its limit.
 func schemaFaults(e *jsonschema.ValidationError, more bool) []contract.Fault {
 	var faults []contract.Fault
 	for _, f := range findings(e) {
-		if fault := f.fault(); !slices.Contains(faults, fault) { // several schemas may say it
+		if fault := f.fault(); !slices.Contains(faults, fault) { // several schemas may report the same
 			faults = append(faults, fault)
 		}
 	}
 	return contract.Bounded(faults, more)
 }
 
-// A finding is a fault that may be joined with those of other alternatives.
+// A finding is a fault that can be merged with those of other alternatives.
 type finding struct {
 	path    string
 	problem string
 
-	is    string   // where the value is not what it must be
-	must  []string // one of these, instead of a problem
-	count int      // of those, if not all are in must
+	is    string   // of a value that must be another
+	must  []string // one of these; replaces problem
+	count int      // number of values, if must is incomplete
 	kind  bool     // must holds types, not values
 }
 
@@ -54,7 +54,7 @@ func (f *finding) fault() contract.Fault {
 	return contract.Fault{Path: f.path, Problem: fmt.Sprintf("is %s, must be one of %s", f.is, strings.Join(must, ", "))}
 }
 
-// findings returns the faults below a node of the validator's tree.
+// findings returns the faults below a node of the validator's error tree.
 func findings(e *jsonschema.ValidationError) []finding {
 	path := contract.PointerOf(e.InstanceLocation)
 	one := func(format string, args ...any) []finding {
@@ -73,7 +73,7 @@ func findings(e *jsonschema.ValidationError) []finding {
 		if len(k.Subschemas) < 2 {
 			return nearestFindings(e, path)
 		}
-		return one("matches the alternatives %d and %d, must match one alone", k.Subschemas[0]+1, k.Subschemas[1]+1)
+		return one("matches the alternatives %d and %d, must match only one", k.Subschemas[0]+1, k.Subschemas[1]+1)
 	case *kind.PropertyNames:
 		for _, cause := range e.Causes {
 			for _, f := range findings(cause) {
@@ -82,15 +82,15 @@ func findings(e *jsonschema.ValidationError) []finding {
 		}
 		return fields([]string{k.Property}, "is not the name of a field here")
 	case *kind.Contains:
-		return one("has no item like the one that it must have")
+		return one("has no item that matches the one required")
 	case *kind.MinContains:
-		return one("has %s of a kind of which it must have at least %d", counted(len(k.Got), "item"), k.Want)
+		return one("has %s, must have at least %d", counted(len(k.Got), "matching item"), k.Want)
 	case *kind.Required:
 		return fields(k.Missing, "missing")
 	case *kind.DependentRequired:
-		return fields(k.Missing, fmt.Sprintf("missing, since there is %s", contract.Quote(k.Prop)))
+		return fields(k.Missing, fmt.Sprintf("missing, required because %s is present", contract.Quote(k.Prop)))
 	case *kind.Dependency:
-		return fields(k.Missing, fmt.Sprintf("missing, since there is %s", contract.Quote(k.Prop)))
+		return fields(k.Missing, fmt.Sprintf("missing, required because %s is present", contract.Quote(k.Prop)))
 	case *kind.AdditionalProperties:
 		return fields(k.Properties, "unknown field")
 	case *kind.Type:
@@ -112,7 +112,7 @@ func findings(e *jsonschema.ValidationError) []finding {
 	return list
 }
 
-// sentence says what a leaf of the validator's tree means.
+// sentence describes a leaf of the validator's error tree.
 func sentence(e *jsonschema.ValidationError) string {
 	const (
 		long = "is %s long, must be at %s %d"
@@ -127,12 +127,12 @@ func sentence(e *jsonschema.ValidationError) string {
 	case *kind.Format:
 		text, _ := k.Got.(string)
 		if k.Want == "date-time" {
-			return fmt.Sprintf("%s is no date-time, such as 2030-01-02T03:04:05Z", contract.Quote(text))
+			return fmt.Sprintf("%s is not a date-time, such as 2030-01-02T03:04:05Z", contract.Quote(text))
 		}
 		if syntax, ok := errors.AsType[*syntax.Error](k.Err); ok {
-			return fmt.Sprintf("%s is no regular expression of RE2, Go's syntax: %s", contract.Quote(text), syntax.Code)
+			return fmt.Sprintf("%s is not a regular expression in RE2 syntax: %s", contract.Quote(text), syntax.Code)
 		}
-		return fmt.Sprintf("%s is no %s", contract.Quote(text), k.Want)
+		return fmt.Sprintf("%s is not a valid %s", contract.Quote(text), k.Want)
 	case *kind.Pattern:
 		return fmt.Sprintf("%s does not match the pattern %s", contract.Quote(k.Got), contract.Quote(k.Want))
 	case *kind.MinLength:
@@ -150,7 +150,7 @@ func sentence(e *jsonschema.ValidationError) string {
 	case *kind.AdditionalItems:
 		return fmt.Sprintf("has %s too many", counted(k.Count, "item"))
 	case *kind.MaxContains:
-		return fmt.Sprintf("has %s of a kind of which it must have at most %d", counted(len(k.Got), "item"), k.Want)
+		return fmt.Sprintf("has %s, must have at most %d", counted(len(k.Got), "matching item"), k.Want)
 	case *kind.UniqueItems:
 		return fmt.Sprintf("its items %d and %d are the same", k.Duplicates[0], k.Duplicates[1])
 	case *kind.Minimum:
@@ -164,7 +164,7 @@ func sentence(e *jsonschema.ValidationError) string {
 	case *kind.MultipleOf:
 		return fmt.Sprintf("is %s, must be a multiple of %s", number(k.Got), number(k.Want))
 	case *kind.Not:
-		return `is what the contract rules out with "not"`
+		return `matches what the contract excludes with "not"`
 	case *kind.RefCycle:
 		return "can't be checked: the contract refers to itself without end"
 	case *kind.AllOf, *kind.AnyOf, *kind.OneOf:
@@ -173,9 +173,8 @@ func sentence(e *jsonschema.ValidationError) string {
 	return "breaks the contract"
 }
 
-// nearestFindings returns what is wrong with the alternative that was meant,
-// as far as one can tell: one of the right type, one that the fields that tell
-// alternatives apart speak for, one with few faults.
+// nearestFindings returns the faults of the alternative probably meant: one of the
+// right type, one whose distinguishing fields match, one with few faults.
 func nearestFindings(e *jsonschema.ValidationError, path string) []finding {
 	var best [][]finding
 	bestDistance := 0
@@ -223,21 +222,21 @@ func counted(n int, what string) string {
 	return strconv.Itoa(n) + " " + what + "s"
 }
 
-// number returns a number of the validator's as it is written.
+// number formats a number of the validator as written in JSON.
 func number(r *big.Rat) string {
 	digits, _ := r.FloatPrec()
 	return contract.Shorten(r.FloatString(digits))
 }
 
-// isUnknownField reports whether the schema that refused everything was that
-// of an "unevaluatedProperties", and no property of that name.
+// isUnknownField reports whether the false schema in e is the value of an
+// "unevaluatedProperties" keyword, not of a property with that name.
 func isUnknownField(e *jsonschema.ValidationError) bool {
 	path := keywords(e.SchemaURL)
 	return len(path) > 0 && path[len(path)-1] == "unevaluatedProperties"
 }
 
-// keywords returns the keywords that lead to a schema, with "" for the names
-// of properties and of other schemas.
+// keywords returns the keywords on the way to a schema, with "" for the names of
+// properties and of other schemas.
 func keywords(location string) []string {
 	pointer, err := neturl.PathUnescape(fragmentOf(location))
 	if err != nil || pointer == "" {

@@ -1,5 +1,5 @@
-// Package jsonschema compiles contracts in JSON Schema. What travels is JSON as
-// its author wrote it. A check may come from anyone, so what it costs is bounded.
+// Package jsonschema compiles contracts in JSON Schema. The wire form is the
+// author's JSON. Data may come from anyone, so the cost of checking it is limited.
 package jsonschema
 
 import (
@@ -21,13 +21,13 @@ var Format = &contract.Format{
 	New:       func(f *contract.Folder) contract.Compiler { return newSchemas(f) },
 }
 
-// schemas compiles contracts in JSON Schema, draft 2020-12 unless a file
-// names an older one. A format is a demand, and no annotation.
+// schemas compiles contracts in JSON Schema, draft 2020-12 unless a file names an
+// older one. A format is an assertion, not an annotation.
 type schemas struct {
 	files *schemaFiles
 
 	mu       sync.Mutex
-	compiler *jsonschema.Compiler // nil until it is needed
+	compiler *jsonschema.Compiler // nil before first use
 }
 
 func newSchemas(f *contract.Folder) *schemas {
@@ -41,7 +41,7 @@ func (j *schemas) Compile(r contract.Reference) (contract.Codec, error) {
 	}
 	validator := sync.OnceValues(func() (*validator, error) { return j.validator(file, r) })
 	if rule, ok := ruleFrom(file.doc); ok && r.Name == "" && plain(file.doc, true) {
-		// It compiles, and most data won't need the validator.
+		// The schema compiles, and most data won't need the validator.
 		return &schemaCodec{rule: rule, text: file.text, validator: validator}, nil
 	}
 	v, err := validator()
@@ -97,25 +97,25 @@ func (j *schemas) validator(file *schemaFile, r contract.Reference) (*validator,
 	})}, nil
 }
 
-// schemaLoader makes the library's loader of a function.
+// schemaLoader turns a function into a loader for the library.
 type schemaLoader func(url string) (any, error)
 
 // Load returns the document at url.
 func (l schemaLoader) Load(url string) (any, error) { return l(url) }
 
 type schemaCodec struct {
-	rule      *rule // nil where the schema asks for more than a rule can
+	rule      *rule // nil if a rule can't express the schema
 	validator func() (*validator, error)
 	text      []byte
-	part      bool // of a file
+	part      bool // the schema is part of a file
 }
 
 func (c *schemaCodec) Encode(data []byte) ([]byte, []contract.Fault) { return c.check(data, false) }
 
 func (c *schemaCodec) Decode(wire []byte) ([]byte, []contract.Fault) { return c.check(wire, true) }
 
-// check returns data without the white space between its parts. With newer,
-// objects may have fields that the schema does not know.
+// check returns data without white space between its parts. With newer, objects may
+// have unknown fields.
 func (c *schemaCodec) check(data []byte, newer bool) ([]byte, []contract.Fault) {
 	if c.rule != nil {
 		switch valid, compact := c.rule.recognise(data); {
@@ -192,19 +192,19 @@ func (c *schemaCodec) Sample() ([]byte, error) {
 			return data, nil
 		}
 	}
-	return nil, errors.New(`no sample could be made of the contract; the manifest's "example" can give one`)
+	return nil, errors.New(`no sample can be made from the contract: add an "example" to the manifest`)
 }
 
-// What is checked is bounded, since data may come from anyone: the validator
-// recurses, and counts numbers out.
+// Limits of the data to check, since it may come from anyone: the validator
+// recurses, and expands numbers to all their digits.
 const (
 	maxDepth    = 500
-	maxWeight   = 1 << 24 // a value weighs 16 and its depth: a million of them
+	maxWeight   = 1 << 24 // a value weighs 16 plus its depth: a limit of about a million values
 	maxDigits   = 1000
 	maxExponent = 3 // digits
 )
 
-// unfit returns the limit that value exceeds before it is validated, or nil.
+// unfit returns the limit that value exceeds, or nil.
 func unfit(value any) *contract.Fault {
 	fault, _ := weigh(value)
 	return fault

@@ -56,10 +56,10 @@ func TestJSONSchemaFaults(t *testing.T) {
 	tests := []struct{ schema, data, want string }{
 		{ticketSchema, `{"id":"1","title":"T"}`, ""},
 		{ticketSchema, `{"id":1,"price":"1","version":1.5,"status":"x","at":"2030","titel":true}`,
-			`/at: "2030" is no date-time, such as 2030-01-02T03:04:05Z; /id: is number, must be string; ` +
+			`/at: "2030" is not a date-time, such as 2030-01-02T03:04:05Z; /id: is number, must be string; ` +
 				`/price: is string, must be number; /status: is "x", must be one of "open", "sold"; /titel: unknown field; ` +
 				`/title: missing; /version: is number, must be integer`},
-		{ticketSchema, `{"id":"1"} 2`, "not JSON: something follows the value"},
+		{ticketSchema, `{"id":"1"} 2`, "not JSON: text follows the value"},
 		{ticketSchema, `[]`, "is array, must be object"},
 		{`{"type":["string","null"]}`, `1`, "is number, must be null or string"},
 		{`{"minimum":2.5}`, `1e0`, "is 1, must be at least 2.5"},
@@ -72,28 +72,29 @@ func TestJSONSchemaFaults(t *testing.T) {
 		{`{"pattern":"^a"}`, `"b"`, `"b" does not match the pattern "^a"`},
 		{`{"const":{"a":1}}`, `2`, `is 2, must be {"a":1}`},
 		{`{"enum":[1,null,"x"]}`, `2`, `is 2, must be one of 1, null, "x"`},
-		{`{"format":"email"}`, `"x"`, `"x" is no email`},
+		{`{"format":"email"}`, `"x"`, `"x" is not a valid email`},
 		{`{"minItems":1}`, `[]`, "has 0 items, must have at least 1"},
 		{`{"maxItems":1}`, `[1,2]`, "has 2 items, must have at most 1"},
 		{`{"uniqueItems":true}`, `[1,2,1.0]`, "its items 0 and 2 are the same"},
-		{`{"contains":{"const":1}}`, `[2]`, "has no item like the one that it must have"},
-		{`{"contains":{"const":1},"minContains":2}`, `[1]`, "has 1 item of a kind of which it must have at least 2"},
-		{`{"contains":{"const":1},"maxContains":1}`, `[1,1]`, "has 2 items of a kind of which it must have at most 1"},
+		{`{"contains":{"const":1}}`, `[2]`, "has no item that matches the one required"},
+		{`{"contains":{"const":1},"minContains":2}`, `[1]`, "has 1 matching item, must have at least 2"},
+		{`{"contains":{"const":1},"maxContains":1}`, `[1,1]`, "has 2 matching items, must have at most 1"},
 		{`{"prefixItems":[true],"items":false}`, `[1,2]`, "/1: must not be there"},
 		{`{"minProperties":1}`, `{}`, "has 0 fields, must have at least 1"},
 		{`{"maxProperties":0}`, `{"a":1}`, "has 1 field, must have at most 0"},
 		{`{"propertyNames":{"maxLength":1}}`, `{"ab":1}`, "/ab: as the name of a field: is 2 characters long, must be at most 1"},
-		{`{"dependentRequired":{"a":["b"]}}`, `{"a":1}`, `/b: missing, since there is "a"`},
-		{`{"not":{"type":"string"}}`, `"a"`, `is what the contract rules out with "not"`},
+		{`{"dependentRequired":{"a":["b"]}}`, `{"a":1}`, `/b: missing, required because "a" is present`},
+		{`{"not":{"type":"string"}}`, `"a"`, `matches what the contract excludes with "not"`},
 		{`false`, `1`, "must not be there"},
 		{`{"properties":{"a/b~":{"type":"string"}}}`, `{"a/b~":1}`, "/a~1b~0: is number, must be string"},
 		{`{"unevaluatedProperties":false,"allOf":[{"properties":{"a":true}}]}`, `{"a":1,"b":2}`, "/b: unknown field"},
 		{`{"properties":{"unevaluatedProperties":false}}`, `{"unevaluatedProperties":1}`, "/unevaluatedProperties: must not be there"},
-		{`{"oneOf":[{"minimum":1},{"maximum":5}]}`, `3`, "matches the alternatives 1 and 2, must match one alone"},
+		{`{"oneOf":[{"minimum":1},{"maximum":5}]}`, `3`, "matches the alternatives 1 and 2, must match only one"},
 		{`{"anyOf":[{"type":"string"},{"type":"number"}]}`, `true`, "is boolean, must be string or number"},
 		{`{"anyOf":[{"type":"string","minLength":3},{"type":"number"}]}`, `"ab"`, "is 2 characters long, must be at least 3"},
 		{`{"oneOf":[{"required":["a"]},{"required":["b"]}]}`, `{}`, "matches none of the 2 alternatives"},
-		// The field that tells the alternatives apart decides, not the number of faults.
+		// The distinguishing field selects the alternative, not the number of
+		// faults.
 		{`{"oneOf":[
 			{"properties":{"type":{"const":"card"},"number":{"type":"string"},"expiry":{"type":"string"}},"required":["type","number","expiry"]},
 			{"properties":{"type":{"const":"cash"}},"required":["type"]}]}`, `{"type":"card"}`, "/expiry: missing; /number: missing"},
@@ -115,7 +116,7 @@ func TestJSONSchemaFaults(t *testing.T) {
 	}
 }
 
-// What travels is what the author wrote, without white space.
+// The wire form is the author's text without white space.
 func TestJSONSchemaKeepsTheText(t *testing.T) {
 	for _, schema := range []string{ticketSchema, `{"required":["id"]}`} {
 		c := compileJSON(t, schema)
@@ -168,7 +169,7 @@ func TestJSONSchemaAcceptsWhatIsNewer(t *testing.T) {
 		{`{"if":{"required":["a"]},"then":` + closed + `}`, `{"a":1,"new":1}`, true},
 		{`{"dependentSchemas":{"a":` + closed + `}}`, `{"a":1,"new":1}`, true},
 		{`{"patternProperties":{"^x-":` + closed + `},"additionalProperties":false}`, `{"x-1":{"a":1,"new":1},"y":1}`, true},
-		// What a closed object's new field hides from its surroundings.
+		// A new field of a closed object does not affect the checks around it.
 		{`{"$ref":"#/$defs/pair","unevaluatedItems":false,"$defs":{"pair":{"prefixItems":[` + closed + `,true]}}}`, `[{"a":1,"new":1},2]`, true},
 		{`{"$ref":"#/$defs/pair","unevaluatedItems":false,"$defs":{"pair":{"prefixItems":[` + closed + `,true]}}}`, `[{"a":1,"new":1},2,3]`, false},
 		{`{"allOf":[{"properties":{"x":` + closed + `}}],"unevaluatedProperties":{"type":"string"}}`, `{"x":{"a":1,"new":1},"y":""}`, true},

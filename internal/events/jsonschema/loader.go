@@ -15,22 +15,22 @@ import (
 	"nats-test/internal/events/contract"
 )
 
-// schemaFiles are a catalogue's files as the validator sees them: documents
-// at URLs. Nothing but the folder is read, whatever the URL.
+// schemaFiles are the files of a catalogue as the validator sees them: documents at
+// URLs. Only the folder is read, whatever the URL.
 type schemaFiles struct {
 	folder *contract.Folder
 	mu     sync.RWMutex           // shapes are made while the compiler opens files
 	opened map[string]*schemaFile // by name
 	ids    map[string][]string    // the names of the files with an "$id"; nil until it is needed
-	places map[string]string      // folders that stand for the URLs with a prefix
+	places map[string]string      // URL prefixes and their folders
 }
 
 func newSchemaFiles(f *contract.Folder) *schemaFiles {
 	return &schemaFiles{folder: f, opened: make(map[string]*schemaFile), places: make(map[string]string)}
 }
 
-// folderURL is where the catalogue's folder is. Only inside of a folder can
-// the validator tell "../x.json" from "x.json".
+// folderURL is the URL of the catalogue's folder. Without a folder in it, the
+// validator could not tell "../x.json" from "x.json".
 const folderURL = "catalogue:///folder/"
 
 // open returns a file of the folder, or a [*SourceError].
@@ -49,7 +49,7 @@ func (s *schemaFiles) open(name string) (*schemaFile, error) {
 	if f.err != nil {
 		return nil, f.err
 	}
-	// Files without an "$id" are found beside those with one.
+	// Files without an "$id" are resolved relative to those with one.
 	if id, err := neturl.Parse(f.id()); err == nil && id.Opaque == "" {
 		prefix := id.String()[:strings.LastIndex(id.String(), "/")+1]
 		if _, ok := s.places[prefix]; !ok {
@@ -68,7 +68,7 @@ func (s *schemaFiles) load(url string) (any, error) {
 			return f.doc, nil
 		}
 		if _, ok := s.opened[name]; ok {
-			return nil, err // it is there, but no JSON
+			return nil, err // it exists, but is not JSON
 		}
 		notFound = err
 	}
@@ -102,10 +102,10 @@ func (s *schemaFiles) load(url string) (any, error) {
 	case strings.HasPrefix(url, "catalogue:"):
 		return nil, errors.New("that is outside of the catalogue's folder")
 	}
-	return nil, errors.New("nothing is fetched, and no file of the catalogue's folder has this $id")
+	return nil, errors.New("no file in the catalogue's folder has this $id, and nothing is downloaded")
 }
 
-// prefixes returns those of s.places, the longest first.
+// prefixes returns the prefixes in s.places, the longest first.
 func (s *schemaFiles) prefixes() []string {
 	return slices.SortedFunc(maps.Keys(s.places), func(a, b string) int {
 		return cmp.Or(len(b)-len(a), cmp.Compare(a, b))
@@ -122,7 +122,7 @@ func inFolder(url string) (string, bool) {
 	return name, err == nil
 }
 
-// readIDs finds out which files have an "$id". A file that is no JSON has none.
+// readIDs reads the "$id" of every file. A file that is not JSON has none.
 func (s *schemaFiles) readIDs() error {
 	names, err := s.folder.Names(".json")
 	if err != nil {
@@ -145,7 +145,7 @@ func (s *schemaFiles) readIDs() error {
 	return nil
 }
 
-// place returns the file that a schema's location is in, and the JSON pointer.
+// place returns the file of a schema's location, and the JSON pointer within.
 func (s *schemaFiles) place(location string) (*schemaFile, string) {
 	url, fragment, _ := strings.Cut(location, "#")
 	pointer, err := neturl.PathUnescape(fragment)

@@ -8,14 +8,13 @@ import (
 	"nats-test/internal/events/contract"
 )
 
-// A rule is what a simple schema asks of a value. It knows types, fields, enums
-// and times: what most schemas of events are made of, and those of the built-in
-// catalogue entirely. Data that keeps its rule needs no validator; a test compares
-// their verdicts.
+// A rule is a simple schema: types, fields, enums and times, which most schemas of
+// events consist of, and the whole built-in catalogue. Data that satisfies its rule
+// needs no validator; a test compares the two.
 type rule struct {
 	kind     ruleKind
 	fields   []ruleField // of an object, by name; at most 64
-	required uint64      // bits of the fields that must be there
+	required uint64      // bits of the required fields
 	values   []string    // of an enum
 }
 
@@ -35,9 +34,9 @@ const (
 	ruleTime    ruleKind = "date-time"
 )
 
-// ruleFrom returns the rule of a decoded JSON Schema, and whether there is one
-// that asks for exactly the same. Where a schema allows unknown fields the rule
-// refuses them: it then only says which data is certainly valid.
+// ruleFrom returns the rule of a decoded JSON Schema, and whether it is equivalent.
+// Where the schema allows unknown fields, the rule refuses them: then it only shows
+// that data is valid, not that it is invalid.
 func ruleFrom(doc any) (*rule, bool) {
 	schema, ok := doc.(map[string]any)
 	if !ok {
@@ -58,7 +57,7 @@ func ruleFrom(doc any) (*rule, bool) {
 	case ruleObject:
 		return r, enum == nil && format == nil && r.fieldsFrom(schema)
 	case ruleNumber, ruleInteger:
-		return r, enum == nil // a format says nothing of numbers
+		return r, enum == nil // formats don't apply to numbers
 	case ruleString:
 		switch {
 		case format == "date-time" && enum == nil:
@@ -101,12 +100,12 @@ func (r *rule) fieldsFrom(schema map[string]any) bool {
 	return !slices.ContainsFunc(required, func(name string) bool { _, ok := properties[name]; return !ok })
 }
 
-// kinds are those that a schema may ask for, what says most first.
+// kinds are the types of a schema, the most expressive first.
 var kinds = []string{"object", "array", "string", "integer", "number", "boolean", "null"}
 
-// plain reports whether a decoded JSON Schema has nothing in it but keywords that
-// a rule knows and notes for people, all of them legal. It certainly compiles: it need not be held against the
-// metaschema, which takes 4 ms to compile.
+// plain reports whether a decoded JSON Schema consists only of valid keywords known
+// to a rule, and of annotations. Such a schema certainly compiles, so it need not
+// be checked against the metaschema, which takes 4 ms to compile.
 func plain(doc any, root bool) bool {
 	schema, ok := doc.(map[string]any)
 	for keyword, value := range schema {
@@ -142,7 +141,7 @@ func plain(doc any, root bool) bool {
 	return ok
 }
 
-// texts returns the strings of a decoded JSON array that holds nothing else.
+// texts returns the strings of a decoded JSON array of strings.
 func texts(value any) (all []string, ok bool) {
 	items, ok := value.([]any)
 	if !ok {
@@ -158,8 +157,8 @@ func texts(value any) (all []string, ok bool) {
 	return all, true
 }
 
-// allows reports whether a decoded value keeps the rule. With newer, objects
-// may have further fields.
+// allows reports whether a decoded value satisfies the rule. With newer, objects
+// may have unknown fields.
 func (r *rule) allows(value any, newer bool) bool {
 	switch r.kind {
 	case ruleObject:

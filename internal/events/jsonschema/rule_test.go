@@ -28,8 +28,8 @@ func builtinCodecs(t testing.TB) map[string]*schemaCodec {
 	return all
 }
 
-// Most of what travels on the built-in events needs no decoder, and what is
-// right needs no validator.
+// Most data of the built-in events needs no decoder, and valid data needs no
+// validator.
 func TestBuiltinContractsAreRules(t *testing.T) {
 	codecs := builtinCodecs(t)
 	for _, e := range ticketing.Events("jsonschema") {

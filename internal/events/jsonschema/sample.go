@@ -7,8 +7,7 @@ import (
 	"nats-test/third_party/jsonschema"
 )
 
-// samples yields data made from a schema, the most telling first. Each of them
-// is valid by the schema.
+// samples yields valid data made from a schema, the most meaningful first.
 func samples(s *jsonschema.Schema) iter.Seq[any] {
 	return func(yield func(any) bool) {
 		for _, lean := range []bool{false, true} {
@@ -22,21 +21,22 @@ func samples(s *jsonschema.Schema) iter.Seq[any] {
 	}
 }
 
-// A sampler makes values by trial: it proposes some, and the schema decides.
+// A sampler makes values by trial and error: it proposes values, and the schema
+// decides.
 type sampler struct {
-	left   int               // trials
+	left   int               // trials left
 	budget jsonschema.Budget // of all trials together
 	stack  []*jsonschema.Schema
-	lean   bool // no optional fields
-	nth    int  // values that differ by nth
+	lean   bool // without optional fields
+	nth    int  // selects among different values
 }
 
-// spent reports whether the sampler has tried all that it may. It must be asked
-// wherever there is a choice: values of schemas that ask for several of the
-// next, and these again, are too many to be made.
+// spent reports whether the sampler has used up its trials. Check it wherever there
+// is a choice: schemas whose values hold several of the next, recursively, have too
+// many values to try.
 func (m *sampler) spent() bool { return m.left < 0 || m.budget.Steps < 0 }
 
-// first returns one value that all of the schemas accept.
+// first returns one value that all schemas accept.
 func (m *sampler) first(schemas []*jsonschema.Schema, name string, depth int) (any, bool) {
 	for value := range m.values(schemas, name, depth) {
 		return value, true
@@ -44,7 +44,7 @@ func (m *sampler) first(schemas []*jsonschema.Schema, name string, depth int) (a
 	return nil, false
 }
 
-// values yields values that all of the schemas accept.
+// values yields values that all schemas accept.
 func (m *sampler) values(schemas []*jsonschema.Schema, name string, depth int) iter.Seq[any] {
 	return func(yield func(any) bool) {
 		const deepest, mostChoices = 24, 48
@@ -94,7 +94,7 @@ func (m *sampler) accepted(schemas []*jsonschema.Schema, value any) bool {
 	})
 }
 
-// proposals yields values that may keep the schemas.
+// proposals yields values that all may accept.
 func (m *sampler) proposals(all []*jsonschema.Schema, name string, depth int) iter.Seq[any] {
 	return func(yield func(any) bool) {
 		for _, value := range m.given(all) {
@@ -102,7 +102,7 @@ func (m *sampler) proposals(all []*jsonschema.Schema, name string, depth int) it
 				return
 			}
 		}
-		// "null" says least, and an object most.
+		// "null" is the least meaningful, an object the most.
 		types := typesOf(all)
 		slices.SortFunc(types, func(a, b string) int { return slices.Index(kinds, a) - slices.Index(kinds, b) })
 		if !slices.ContainsFunc(all, func(s *jsonschema.Schema) bool { return s.Types != nil }) {
@@ -118,7 +118,7 @@ func (m *sampler) proposals(all []*jsonschema.Schema, name string, depth int) it
 	}
 }
 
-// given returns the values that the schemas give themselves.
+// given returns the values listed in the schemas themselves.
 func (m *sampler) given(all []*jsonschema.Schema) []any {
 	var values, listed []any
 	for _, s := range all {
@@ -136,7 +136,7 @@ func (m *sampler) given(all []*jsonschema.Schema) []any {
 	values = append(values, listed...)
 	const most = 64
 	values = values[:min(len(values), most)]
-	if n := len(values); n > 0 { // others for other items
+	if n := len(values); n > 0 { // different values for different items
 		values = append(slices.Clone(values[m.nth%n:]), values[:m.nth%n]...)
 	}
 	return values
@@ -164,7 +164,7 @@ func (m *sampler) ofType(t string, all []*jsonschema.Schema, name string, depth 
 	return slices.Values([]any{nil})
 }
 
-// arrays yields arrays: as short as allowed, but with an item if they may.
+// arrays yields arrays, as short as allowed, but with an item if possible.
 func (m *sampler) arrays(all []*jsonschema.Schema, name string, depth int) iter.Seq[any] {
 	const longest = 200
 	least, most := 0, longest
@@ -230,7 +230,7 @@ func (m *sampler) arrays(all []*jsonschema.Schema, name string, depth int) iter.
 	}
 }
 
-// singular is a name for one of the things that name names.
+// singular returns a name for one element of a collection called name.
 func singular(name string) string {
 	if n := len(name); n > 3 && name[n-1] == 's' && name[n-2] != 's' {
 		return name[:n-1]

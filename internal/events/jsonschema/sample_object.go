@@ -8,8 +8,8 @@ import (
 	"nats-test/third_party/jsonschema"
 )
 
-// objects yields objects: with all fields that can be made, with those alone
-// that must be there, and with any field.
+// objects yields objects: with all fields that can be made, with required fields
+// only, and with any field.
 func (m *sampler) objects(all []*jsonschema.Schema, depth int) iter.Seq[any] {
 	return func(yield func(any) bool) {
 		before := m.lean
@@ -27,7 +27,8 @@ func (m *sampler) objects(all []*jsonschema.Schema, depth int) iter.Seq[any] {
 	}
 }
 
-// object makes an object of so many fields, or as many as there must be.
+// object makes an object with at least this number of fields, and all required
+// ones.
 func (m *sampler) object(all []*jsonschema.Schema, depth, least int) (map[string]any, bool) {
 	object := make(map[string]any)
 	most := 1000
@@ -61,7 +62,7 @@ func (m *sampler) object(all []*jsonschema.Schema, depth, least int) (map[string
 		}
 		return ok
 	}
-	for i := 0; i < len(required); i++ { // it grows
+	for i := 0; i < len(required); i++ { // required grows meanwhile
 		if !set(required[i], true) {
 			return nil, false
 		}
@@ -76,7 +77,7 @@ func (m *sampler) object(all []*jsonschema.Schema, depth, least int) (map[string
 		if !set(name, false) {
 			continue
 		}
-		for _, s := range all { // what an optional field asks for
+		for _, s := range all { // fields required by an optional field
 			for _, other := range missing(object, s.DependentRequired[name]) {
 				if !set(other, true) {
 					delete(object, name)
@@ -120,7 +121,7 @@ func isMap(all []*jsonschema.Schema) bool {
 	})
 }
 
-// fieldSchemas returns what the schemas ask of a field.
+// fieldSchemas returns the schemas that apply to a field.
 func fieldSchemas(all []*jsonschema.Schema, name string) []*jsonschema.Schema {
 	var asked []*jsonschema.Schema
 	for _, s := range all {
@@ -138,7 +139,7 @@ func fieldSchemas(all []*jsonschema.Schema, name string) []*jsonschema.Schema {
 	return asked
 }
 
-// names yields names for fields that a schema does not name.
+// names yields names for fields not named by a schema.
 func (m *sampler) names(all []*jsonschema.Schema) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		const most = 200
@@ -177,7 +178,8 @@ func (m *sampler) names(all []*jsonschema.Schema) iter.Seq[string] {
 	}
 }
 
-// choices are those that were made among alternatives, and what there were.
+// choices are the alternatives chosen, and the number of alternatives at each
+// choice.
 type choices struct {
 	made, among []int
 	at          int
@@ -192,7 +194,7 @@ func (c *choices) choose(n int) int {
 	return min(c.made[c.at-1], n-1)
 }
 
-// next makes other choices, unless all were made.
+// next advances to the next combination, if there is one.
 func (c *choices) next() bool {
 	for i := min(c.at, len(c.made)) - 1; i >= 0; i-- {
 		if c.made[i]+1 < c.among[i] {
@@ -204,8 +206,8 @@ func (c *choices) next() bool {
 	return false
 }
 
-// parts returns the schemas that a value must keep, with those chosen among
-// alternatives.
+// parts returns the schemas that a value must satisfy, with the alternatives
+// chosen.
 func (c *choices) parts(schemas []*jsonschema.Schema) []*jsonschema.Schema {
 	c.at = 0
 	var all []*jsonschema.Schema

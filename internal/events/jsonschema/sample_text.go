@@ -16,8 +16,8 @@ import (
 
 const longestText = 100_000
 
-// sampleTexts yields strings for a field: of its format, by its pattern, or
-// its name, as long as they must be.
+// sampleTexts yields strings for a field, by its format, pattern or name, of a
+// valid length.
 func sampleTexts(all []*jsonschema.Schema, name string, nth int) iter.Seq[string] {
 	least, most := 0, longestText
 	var patterns, formats []string
@@ -62,7 +62,7 @@ func sampleTexts(all []*jsonschema.Schema, name string, nth int) iter.Seq[string
 	}
 }
 
-// textFor is a string that a field of that name may hold.
+// textFor returns a plausible string for a field of that name.
 func textFor(name string, nth int) string {
 	lower := strings.ToLower(name)
 	switch {
@@ -135,8 +135,8 @@ func formatTexts(format string, nth int) []string {
 	return nil
 }
 
-// patternTexts yields texts that match a pattern, if they can be found by
-// walking along it: with few repetitions, then with more.
+// patternTexts yields texts that match a pattern, found by walking through it:
+// first with few repetitions, then with more.
 func patternTexts(pattern string, least, nth int) iter.Seq[string] {
 	return func(yield func(string) bool) {
 		tree, err := syntax.Parse(pattern, syntax.Perl)
@@ -153,7 +153,7 @@ func patternTexts(pattern string, least, nth int) iter.Seq[string] {
 }
 
 type generator struct {
-	extra int // repetitions, where a pattern leaves it open
+	extra int // repetitions, if a pattern allows any number
 	nth   int
 	left  int
 }
@@ -203,7 +203,7 @@ func (g *generator) generate(r *syntax.Regexp) (string, bool) {
 		}
 		return b.String(), true
 	}
-	return "", true // the places between characters
+	return "", true // assertions about the place between characters
 }
 
 func (g *generator) repeat(r *syntax.Regexp, times int) (string, bool) {
@@ -218,7 +218,7 @@ func (g *generator) repeat(r *syntax.Regexp, times int) (string, bool) {
 	return b.String(), true
 }
 
-// oneOf returns a character of a class, a plain one if there is one.
+// oneOf returns a character of a class, a plain one if possible.
 func (g *generator) oneOf(ranges []rune) (string, bool) {
 	var plain []rune
 	for i := 0; i+1 < len(ranges); i += 2 {
@@ -238,7 +238,7 @@ func (g *generator) oneOf(ranges []rune) (string, bool) {
 	return "", false
 }
 
-// sampleNumbers returns numbers near to the schemas' bounds, plain ones first.
+// sampleNumbers returns numbers near the bounds of the schemas, plain ones first.
 func sampleNumbers(all []*jsonschema.Schema, t string, nth int) []any {
 	one := big.NewRat(1, 1)
 	step := one
@@ -250,7 +250,7 @@ func sampleNumbers(all []*jsonschema.Schema, t string, nth int) []any {
 		if s.MultipleOf != nil {
 			if step.Cmp(one) == 0 {
 				step = s.MultipleOf
-			} else { // of both, if both are whole
+			} else { // of both, if both are integers
 				step = new(big.Rat).Mul(step, s.MultipleOf)
 			}
 		}
@@ -282,7 +282,7 @@ func sampleNumbers(all []*jsonschema.Schema, t string, nth int) []any {
 	}
 	for _, r := range near {
 		add(r)
-		// The multiples around it.
+		// The nearest multiples.
 		quotient := new(big.Rat).Quo(r, step)
 		whole := new(big.Int).Div(quotient.Num(), quotient.Denom())
 		for _, d := range []int64{0, 1, -1} {

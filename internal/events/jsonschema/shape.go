@@ -11,8 +11,8 @@ import (
 	"nats-test/third_party/jsonschema"
 )
 
-// readsJSON reports whether a reader of one kind understands another. Whatever
-// has no type of its own is a string: date-time, uuid, …
+// readsJSON reports whether a reader of one kind reads another. Kinds without a
+// JSON type of their own are strings: date-time, uuid, …
 func readsJSON(reader, writer string) bool {
 	switch reader {
 	case "number":
@@ -23,14 +23,14 @@ func readsJSON(reader, writer string) bool {
 	return false
 }
 
-// shapeOf returns what a schema asks for, as far as a shape can say it.
+// shapeOf returns the shape of a schema, as far as a shape can express it.
 func shapeOf(s *jsonschema.Schema, files *schemaFiles) *contract.Shape {
 	return (&shaper{files: files, known: make(map[*jsonschema.Schema]*contract.Shape)}).of(s)
 }
 
 type shaper struct {
 	files *schemaFiles
-	known map[*jsonschema.Schema]*contract.Shape // those that are begun, too
+	known map[*jsonschema.Schema]*contract.Shape // including those in progress
 }
 
 func (sh *shaper) of(s *jsonschema.Schema) *contract.Shape {
@@ -83,8 +83,8 @@ func (sh *shaper) of(s *jsonschema.Schema) *contract.Shape {
 	return made
 }
 
-// onlyRefers reports whether a schema with a "$ref" says nothing else that a
-// shape can tell.
+// onlyRefers reports whether a schema with a "$ref" has nothing else that a shape
+// expresses.
 func onlyRefers(s *jsonschema.Schema) bool {
 	return s.Types == nil && s.Const == nil && s.Enum == nil && s.Format == nil && s.DynamicRef == nil &&
 		len(s.AllOf)+len(s.AnyOf)+len(s.OneOf)+len(s.Properties)+len(s.PatternProperties)+len(s.Required) == 0 &&
@@ -92,16 +92,16 @@ func onlyRefers(s *jsonschema.Schema) bool {
 		s.Items2020 == nil && s.Items == nil && s.PrefixItems == nil
 }
 
-// says reports whether an alternative says what a value is, and not only which
-// fields must be there.
+// says reports whether an alternative describes the value, and not only its
+// required fields.
 func says(s *jsonschema.Schema) bool {
 	return slices.ContainsFunc(together(s), func(p *jsonschema.Schema) bool {
 		return p.Types != nil || p.Enum != nil || p.Const != nil || len(p.Properties) > 0 || len(p.AnyOf)+len(p.OneOf) > 0
 	})
 }
 
-// together returns all schemas that a value must keep: s, and every schema that it
-// refers to, without alternatives.
+// together returns all schemas that a value must satisfy: s and every schema that
+// it refers to, without alternatives.
 func together(s *jsonschema.Schema) []*jsonschema.Schema {
 	var all []*jsonschema.Schema
 	seen := make(map[*jsonschema.Schema]bool)
@@ -125,8 +125,8 @@ func together(s *jsonschema.Schema) []*jsonschema.Schema {
 	return all
 }
 
-// typesOf returns the types that all of the schemas allow; what they say of
-// fields, items and so on stands for a type that none of them names.
+// typesOf returns the types that all schemas allow. If none names a type, it is
+// derived from other keywords, about fields, items and so on.
 func typesOf(all []*jsonschema.Schema) []string {
 	var types []string
 	named := false
@@ -166,7 +166,7 @@ func typesOf(all []*jsonschema.Schema) []string {
 	return nil
 }
 
-// fill makes to the shape of a type, with all that the schemas say of it.
+// fill makes to the shape of a type, with the keywords of all schemas.
 func (sh *shaper) fill(to *contract.Shape, kind string, all []*jsonschema.Schema) {
 	to.Kind = kind
 	switch kind {
@@ -229,7 +229,7 @@ func (sh *shaper) object(to *contract.Shape, all []*jsonschema.Schema) {
 			to.Open = false
 		}
 	}
-	// The fields of those that are certain come first.
+	// Schemas that always apply come before alternatives.
 	for _, s := range all {
 		add(s, true)
 	}
@@ -260,7 +260,7 @@ func (sh *shaper) object(to *contract.Shape, all []*jsonschema.Schema) {
 	}
 }
 
-// offset returns where a schema is in its file.
+// offset returns the position of a schema in its file.
 func (sh *shaper) offset(s *jsonschema.Schema) int64 {
 	f, pointer := sh.files.place(s.Location)
 	if f == nil {
@@ -281,7 +281,7 @@ func enumValues(values []any) []contract.EnumValue {
 	return all
 }
 
-// variantName tells an alternative from others.
+// variantName returns a name that distinguishes an alternative from others.
 func variantName(s *jsonschema.Schema, made *contract.Shape) string {
 	switch {
 	case s.Title != "":

@@ -12,7 +12,7 @@ import (
 	"nats-test/third_party/jsonschema"
 )
 
-// explain makes a [*SourceError] of what the compiler says of a contract.
+// explain turns the compiler's error about a contract into a [*SourceError].
 func (s *schemaFiles) explain(err error, r contract.Reference) error {
 	if source, ok := errors.AsType[*contract.SourceError](err); ok {
 		return source
@@ -38,14 +38,14 @@ func (s *schemaFiles) explain(err error, r contract.Reference) error {
 		first := schemaFaults(invalid, false)[0]
 		f, pointer := s.place(e.URL)
 		if f == nil {
-			return at(e.URL, "is no JSON Schema: %v", first)
+			return at(e.URL, "is not a JSON Schema: %v", first)
 		}
 		first.Path = pointer + first.Path
 		place := first.Path
-		for f.lineOf(place) == 0 && place != "" { // what is missing has no line
+		for f.lineOf(place) == 0 && place != "" { // a missing part has no line
 			place = place[:strings.LastIndex(place, "/")]
 		}
-		return at(strings.TrimSuffix(e.URL, "#"+fragmentOf(e.URL))+"#"+escapeFragment(place), "is no JSON Schema: %v", first)
+		return at(strings.TrimSuffix(e.URL, "#"+fragmentOf(e.URL))+"#"+escapeFragment(place), "is not a JSON Schema: %v", first)
 	}
 	if e, ok := errors.AsType[*jsonschema.DuplicateIDError](err); ok {
 		return at(e.URL+"#"+escapeFragment(max(e.Ptr1, e.Ptr2)), "two parts have the $id %q: %q and %q", e.ID, min(e.Ptr1, e.Ptr2), max(e.Ptr1, e.Ptr2))
@@ -57,7 +57,7 @@ func (s *schemaFiles) explain(err error, r contract.Reference) error {
 		return s.blameReference(e.URL, "there is no such part", r)
 	}
 	if e, ok := errors.AsType[*jsonschema.InvalidJsonPointerError](err); ok {
-		return s.blameReference(e.URL, "that is no JSON pointer", r)
+		return s.blameReference(e.URL, "that is not a JSON pointer", r)
 	}
 	if e, ok := errors.AsType[*jsonschema.AnchorNotFoundError](err); ok {
 		return s.blameReference(e.Reference, "there is no such anchor", r)
@@ -74,7 +74,7 @@ func (s *schemaFiles) explain(err error, r contract.Reference) error {
 	return at("", "%s", strings.ReplaceAll(err.Error(), folderURL, ""))
 }
 
-// blameReference says what is wrong with the reference to url, where it is.
+// blameReference reports a problem with the reference to url, at its position.
 func (s *schemaFiles) blameReference(url, problem string, r contract.Reference) error {
 	for _, name := range slices.Sorted(maps.Keys(s.opened)) {
 		f := s.opened[name]
@@ -108,7 +108,7 @@ func fragmentOf(url string) string {
 	return fragment
 }
 
-// escapeFragment writes a JSON pointer or an anchor as a URL's fragment.
+// escapeFragment escapes a JSON pointer or an anchor for a URL's fragment.
 func escapeFragment(name string) string {
 	parts := strings.Split(name, "/")
 	for i := range parts {
@@ -125,7 +125,7 @@ type schemaReference struct {
 	url, fragment string
 }
 
-// references yields what the file refers to, in no order.
+// references yields the references in the file, in no order.
 func (f *schemaFile) references() func(yield func(schemaReference) bool) {
 	return func(yield func(schemaReference) bool) {
 		var walk func(value any, at *contract.Place, base string) bool
@@ -161,7 +161,7 @@ func (f *schemaFile) references() func(yield func(schemaReference) bool) {
 	}
 }
 
-// standard reports whether all of the file keeps to the drafts' own keywords.
+// standard reports whether the file uses only the drafts' own keywords.
 func (f *schemaFile) standard() bool {
 	for r := range f.references() {
 		_, path, _ := strings.Cut(r.value, "://")

@@ -11,8 +11,8 @@ import (
 
 const suiteFolder = "testdata/json-schema-test-suite"
 
-// unlike says which of the suite's required cases go another way here, and
-// why. One that goes the suite's way must leave the list.
+// unlike lists required cases of the suite with another result here, and why. A
+// case with the suite's result must be removed from the list.
 func unlike() map[string]string {
 	const asserted = "the suite takes a format for an annotation, we for a demand"
 	list := map[string]string{}
@@ -23,8 +23,8 @@ func unlike() map[string]string {
 	return list
 }
 
-// The official suite goes the way of a catalogue: a schema is a file of a
-// folder, with the suite's remote schemas beside it in place of the network.
+// The official suite runs like a catalogue: a schema is a file of a folder, and the
+// suite's remote schemas are files beside it.
 func TestJSONSchemaSuite(t *testing.T) {
 	names, err := filepath.Glob(suiteFolder + "/tests/*.json")
 	if err != nil || len(names) != 46 {

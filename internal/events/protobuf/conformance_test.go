@@ -7,10 +7,10 @@ import (
 	"testing"
 )
 
-// protoConformance holds what Protobuf's own conformance tests (conformance/json_*
-// in github.com/protocolbuffers/protobuf) ask of an implementation's JSON, for
-// testdata/all.proto: what must be read, and how it is written then.
-// An empty want is the same as the data.
+// protoConformance holds the requirements of Protobuf's own conformance tests
+// (conformance/json_* in github.com/protocolbuffers/protobuf) for JSON, applied to
+// testdata/all.proto: accepted data, and its output. An empty want means that the
+// output equals data.
 var protoConformance = []struct{ data, want string }{
 	// Integers: their ranges, as strings, as floats.
 	{`{"int32":2147483647}`, ``},
@@ -168,7 +168,7 @@ var protoConformance = []struct{ data, want string }{
 	{`{"empty":{}}`, ``},
 }
 
-// protoRefused holds what the same tests ask an implementation to refuse.
+// protoRefused holds data that the same tests require an implementation to refuse.
 var protoRefused = []string{
 	`{"int32":2147483648}`, `{"int32":-2147483649}`, `{"uint32":4294967296}`, `{"uint32":-1}`,
 	`{"int64":"9223372036854775808"}`, `{"int64":"-9223372036854775809"}`, `{"uint64":"18446744073709551616"}`,
@@ -233,8 +233,8 @@ func TestProtobufConformance(t *testing.T) {
 	t.Logf("%d valid, %d refused", len(protoConformance), len(protoRefused))
 }
 
-// withoutDefaults returns the data of test.All without what decode adds for
-// fields that have no presence, sorted by name.
+// withoutDefaults returns data of test.All, sorted by name, without the fields that
+// decode adds because they have no presence.
 func withoutDefaults(t *testing.T, data []byte) string {
 	t.Helper()
 	var all map[string]json.RawMessage

@@ -15,9 +15,9 @@ import (
 	"nats-test/internal/events/contract"
 )
 
-// faults returns all that is wrong with data, of which the library said only
-// the first. It takes the data apart as the library does, and asks it about
-// every value alone.
+// faults returns all faults of data; first is the one reported by the library. It
+// walks through the data as the library does, and has the library check every value
+// alone.
 func (c *messageCodec) faults(data []byte, first error) []contract.Fault {
 	value, err := contract.DecodeJSON(data)
 	if err != nil {
@@ -27,7 +27,7 @@ func (c *messageCodec) faults(data []byte, first error) []contract.Fault {
 	f.message(value, c.message, nil, maxDepth)
 	if f.list == nil {
 		problem := plainError(first)
-		if problem == "unexpected EOF" || strings.HasPrefix(problem, "invalid escape code") { // for JSON itself, this is complete
+		if problem == "unexpected EOF" || strings.HasPrefix(problem, "invalid escape code") { // though the JSON itself is complete
 			problem = "holds half of a surrogate pair"
 		}
 		return []contract.Fault{{Problem: problem}}
@@ -38,15 +38,15 @@ func (c *messageCodec) faults(data []byte, first error) []contract.Fault {
 type faultFinder struct {
 	codec *messageCodec
 	list  []contract.Fault
-	inAny int // messages that are packed may lack required fields
+	inAny int // depth in Any messages, which may lack required fields
 	tries int
 }
 
-// maxTries bounds how many values of one event the library is asked about alone.
-// Plain ones need no asking.
+// maxTries limits the values of an event checked by the library. Plain values don't
+// need it.
 const maxTries = 20_000
 
-// full reports whether there are enough faults, or no more values may be tried.
+// full reports whether there are enough faults or checks.
 func (f *faultFinder) full() bool { return len(f.list) > contract.MaxFaults || f.tries > maxTries }
 
 func (f *faultFinder) add(at *contract.Place, format string, args ...any) {
@@ -55,7 +55,7 @@ func (f *faultFinder) add(at *contract.Place, format string, args ...any) {
 	}
 }
 
-// message looks at the value of a message.
+// message checks the value of a message.
 func (f *faultFinder) message(value any, d protoreflect.MessageDescriptor, at *contract.Place, left int) {
 	switch {
 	case left == 0:
@@ -85,7 +85,7 @@ func (f *faultFinder) object(value any, at *contract.Place) (map[string]any, boo
 }
 
 func (f *faultFinder) fields(object map[string]any, d protoreflect.MessageDescriptor, at *contract.Place, left int) {
-	seen := map[protoreflect.FullName]string{} // fields and oneofs, and which name set them
+	seen := map[protoreflect.FullName]string{} // fields and oneofs, with the name that set them
 	for _, name := range slices.Sorted(maps.Keys(object)) {
 		if f.full() {
 			return
@@ -102,7 +102,7 @@ func (f *faultFinder) fields(object map[string]any, d protoreflect.MessageDescri
 		}
 		seen[field.FullName()] = name
 		if value == nil && !takesNull(field) {
-			continue // null is a field that is not set
+			continue // null means not set
 		}
 		if oneof := field.ContainingOneof(); oneof != nil {
 			if other, twice := seen[oneof.FullName()]; twice {
@@ -122,7 +122,7 @@ func (f *faultFinder) fields(object map[string]any, d protoreflect.MessageDescri
 	}
 }
 
-// field returns the field that has the name in JSON, or nil.
+// field returns the field with a JSON name, or nil.
 func (f *faultFinder) field(name string, d protoreflect.MessageDescriptor) protoreflect.FieldDescriptor {
 	if extension, ok := strings.CutPrefix(name, "["); ok && strings.HasSuffix(extension, "]") {
 		t, err := f.codec.types.FindExtensionByName(protoreflect.FullName(strings.TrimSuffix(extension, "]")))
@@ -137,7 +137,7 @@ func (f *faultFinder) field(name string, d protoreflect.MessageDescriptor) proto
 	return d.Fields().ByTextName(name)
 }
 
-// value looks at the value of a field.
+// value checks the value of a field.
 func (f *faultFinder) value(value any, field protoreflect.FieldDescriptor, at *contract.Place, left int) {
 	switch {
 	case field.IsList():
@@ -159,7 +159,7 @@ func (f *faultFinder) value(value any, field protoreflect.FieldDescriptor, at *c
 			}
 			below := at.Below(key)
 			if !isMapKey(key, field.MapKey().Kind()) {
-				f.add(below, "the key %s is no %s", contract.Quote(key), field.MapKey().Kind())
+				f.add(below, "the key %s is not a valid %s", contract.Quote(key), field.MapKey().Kind())
 			}
 			f.single(entries[key], field.MapValue(), below, left)
 		}
@@ -168,7 +168,8 @@ func (f *faultFinder) value(value any, field protoreflect.FieldDescriptor, at *c
 	}
 }
 
-// single looks at one value of a field, also of a list or a map.
+// single checks a single value of a field, including an item of a list or a map's
+// value.
 func (f *faultFinder) single(value any, field protoreflect.FieldDescriptor, at *contract.Place, left int) {
 	if d := field.Message(); d != nil {
 		f.message(value, d, at, left-1)
@@ -187,7 +188,7 @@ func (f *faultFinder) single(value any, field protoreflect.FieldDescriptor, at *
 	}
 }
 
-// packed looks at the value of a google.protobuf.Any.
+// packed checks the value of a google.protobuf.Any.
 func (f *faultFinder) packed(value any, at *contract.Place, left int) {
 	object, ok := f.object(value, at)
 	if !ok || len(object) == 0 {
@@ -211,7 +212,7 @@ func (f *faultFinder) packed(value any, at *contract.Place, left int) {
 	object = maps.Clone(object)
 	delete(object, "@type")
 	d := t.Descriptor()
-	isEmpty := d.FullName() == "google.protobuf.Empty" // whose value may be left out
+	isEmpty := d.FullName() == "google.protobuf.Empty" // its value may be omitted
 	if d.FullName() != anyName && !isWellKnown(d) && !isEmpty {
 		f.inAny++
 		f.fields(object, d, at, left-1)
@@ -230,7 +231,7 @@ func (f *faultFinder) packed(value any, at *contract.Place, left int) {
 	}
 }
 
-// try asks the library about one value.
+// try checks one value with the library.
 func (f *faultFinder) try(value any, m proto.Message) error {
 	if f.tries++; f.tries > maxTries {
 		return nil

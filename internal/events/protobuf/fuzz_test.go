@@ -20,8 +20,7 @@ func protobufCodecs(t testing.TB) []contract.Codec {
 	}
 }
 
-// Whatever comes over the wire: what is decoded can be encoded, and says the
-// same again.
+// Any decoded wire data can be encoded, with the same meaning.
 func FuzzProtobufWire(f *testing.F) {
 	codecs := protobufCodecs(f)
 	for i, k := range codecs {
@@ -47,8 +46,7 @@ func FuzzProtobufWire(f *testing.F) {
 	})
 }
 
-// Whatever an author writes: what is encoded is decoded to what is encoded to
-// the same bytes.
+// Any encoded data can be decoded, and encoding that gives the same bytes.
 func FuzzProtobufJSON(f *testing.F) {
 	codecs := protobufCodecs(f)
 	for i, k := range codecs {
@@ -99,8 +97,8 @@ func protoRoundTrip(t *testing.T, k contract.Codec, data []byte) []byte {
 	return wire
 }
 
-// Whatever a .proto file holds: it is compiled or refused, soon, with the name
-// of a file; and a message of it has a sample and a shape.
+// Any .proto file is compiled, or refused with the name of a file, in a short time;
+// its messages have samples and shapes.
 func FuzzProtobufSource(f *testing.F) {
 	for _, name := range []string{"all.proto", "old.proto", "edition.proto", "acme/ticket.proto", "acme/money.proto"} {
 		text, err := os.ReadFile("testdata/" + name)

@@ -20,7 +20,7 @@ import (
 	"nats-test/internal/events/contract"
 )
 
-// What Go's own generated types make of a message is what the codec makes of it.
+// The codec agrees with Go's generated types.
 func TestProtobufAgainstGenerated(t *testing.T) {
 	timestamp := timestamppb.Timestamp{Seconds: 1, Nanos: 2}
 	packed := func(m proto.Message) *typepb.Option {
@@ -42,7 +42,7 @@ func TestProtobufAgainstGenerated(t *testing.T) {
 		protodesc.ToFileDescriptorProto(descriptorpb.File_google_protobuf_descriptor_proto),
 	} {
 		d := m.ProtoReflect().Descriptor()
-		p := newCompiler(contract.NewFolder("testdata")) // all.proto there imports what is packed
+		p := newCompiler(contract.NewFolder("testdata")) // all.proto there imports the packed types
 		k, err := p.Compile(contract.Reference{File: d.ParentFile().Path(), Name: string(d.FullName())})
 		if err != nil {
 			t.Fatal(err)
@@ -70,8 +70,7 @@ func TestProtobufAgainstGenerated(t *testing.T) {
 	}
 }
 
-// The search for faults finds nothing in valid data, and something of its own in
-// all other.
+// The search for faults finds none in valid data, and at least one in other data.
 func TestProtobufFaultsConformance(t *testing.T) {
 	k := protobufOf(t, "all.proto", "test.All")
 	for _, c := range protoConformance {
@@ -85,7 +84,7 @@ func TestProtobufFaultsConformance(t *testing.T) {
 			t.Errorf("%s: %s", data, got)
 		}
 	}
-	unknown := map[string]string{ // encoding/json does not see what the library stopped at
+	unknown := map[string]string{ // encoding/json accepts data that the library refuses
 		`{"nested":{"a":1},"nested":{}}`: `duplicate field "nested"`,
 		`{"byInt32":{"1":1,"1":2}}`:      `duplicate map key "1"`,
 		`{"struct":{"a":1,"a":2}}`:       `duplicate map key "a"`,

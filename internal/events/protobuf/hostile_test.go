@@ -12,8 +12,8 @@ import (
 	"nats-test/internal/events/contract"
 )
 
-// nestedWire returns wire bytes: each head is followed by the length of what
-// comes after it, and that by the same again, so many times.
+// nestedWire returns wire bytes of the given number of levels: each head is
+// followed by the length and the bytes of the next level.
 func nestedWire(levels int, heads ...[]byte) []byte {
 	var reversed [][]byte
 	size := 0
@@ -36,8 +36,8 @@ func nestedAnyWire(levels int) []byte {
 	return nestedWire(levels, append(protowire.AppendString(protoTag(1), "/google.protobuf.Any"), protoTag(2)...))
 }
 
-// What is nested as deeply as may be goes there and back; what is deeper is
-// refused both ways.
+// Data at the nesting limit can be encoded and decoded; deeper data is refused both
+// ways.
 func TestProtobufDepth(t *testing.T) {
 	for name, c := range map[string]struct {
 		name string
@@ -111,12 +111,12 @@ func TestProtobufHuge(t *testing.T) {
 	if got, faults := k.Decode(wire); len(got) < 50<<20 || faults != nil {
 		t.Errorf("%d bytes, %v", len(got), faults)
 	}
-	// A wrong value in a huge list is found all the same.
+	// A wrong value in a huge list is found.
 	data = []byte(`{"tags":[` + strings.Repeat(`"x",`, 1<<17) + `1]}`)
 	if _, faults := k.Encode(data); faultsText(faults) != "/tags/131072: is number, must be string" {
 		t.Error(faults)
 	}
-	// A quarter of what a broker takes, of what is expensive.
+	// Costly data of a quarter of a broker's maximum size.
 	for name, wire := range map[string][]byte{
 		"empty messages": bytes.Repeat([]byte{0x8a, 0x02, 0x00}, 1<<18/3),
 		"map entries":    bytes.Repeat([]byte{0xca, 0x02, 0x00}, 1<<18/3),
@@ -136,8 +136,8 @@ func TestProtobufHuge(t *testing.T) {
 	}
 }
 
-// An Any may hold any message of the catalogue, in whatever file it is, and an
-// extension may be anywhere, too. A broken file is no obstacle.
+// An Any may hold any message of the catalogue, from any file, and an extension may
+// be defined anywhere. An invalid file does not matter.
 func TestProtobufCatalogue(t *testing.T) {
 	const head = "syntax = \"proto3\"; package x;\n"
 	files := map[string]string{

@@ -2,11 +2,11 @@ package protobuf
 
 import "strings"
 
-// maxNesting bounds how deeply the brackets of a file may be nested. The
-// compiler recurses into them, and messages may be nested 32 deep.
+// maxNesting limits the nesting of brackets in a file. The compiler recurses into
+// them; messages may be nested 32 levels deep.
 const maxNesting = 200
 
-// tooNested returns the line in which brackets are nested too deeply, or 0.
+// tooNested returns the line where brackets are nested too deeply, or 0.
 func tooNested(text string) int {
 	depth, line := 0, 1
 	for i := 0; i < len(text); i++ {
@@ -28,7 +28,7 @@ func tooNested(text string) int {
 	return 0
 }
 
-// skipText returns how long the comment or the string is that text begins with.
+// skipText returns the length of the comment or string at the beginning of text.
 func skipText(text string) int {
 	const begin = 2
 	end := "\n"

@@ -8,7 +8,7 @@ import (
 	"google.golang.org/protobuf/reflect/protoreflect"
 )
 
-// isPlain reports whether a value is certainly right for a field.
+// isPlain reports whether a value is certainly valid for a field.
 func isPlain(value any, field protoreflect.FieldDescriptor) bool {
 	kind := field.Kind()
 	switch v := value.(type) {
@@ -35,7 +35,7 @@ func isPlain(value any, field protoreflect.FieldDescriptor) bool {
 	return false
 }
 
-// isPlainValue reports whether a value is certainly right for a
+// isPlainValue reports whether a value is certainly valid for a
 // google.protobuf.Value.
 func isPlainValue(value any) bool {
 	switch v := value.(type) {
@@ -48,8 +48,8 @@ func isPlainValue(value any) bool {
 	return false
 }
 
-// isPlainWhole reports whether text is a number that a field of whole numbers
-// takes, in no more digits than it needs.
+// isPlainWhole reports whether text is an integer that certainly fits the kind,
+// without redundant digits.
 func isPlainWhole(text string, kind protoreflect.Kind) bool {
 	switch kind {
 	case protoreflect.BoolKind, protoreflect.StringKind, protoreflect.BytesKind, protoreflect.EnumKind,

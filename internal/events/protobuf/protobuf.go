@@ -1,5 +1,5 @@
-// Package protobuf compiles contracts in .proto files, and turns JSON into
-// Protobuf's wire format and back, as ProtoJSON says.
+// Package protobuf compiles contracts in .proto files, and converts JSON to
+// Protobuf's wire format and back, following ProtoJSON.
 package protobuf
 
 import (
@@ -19,17 +19,16 @@ import (
 	"nats-test/internal/events/contract"
 )
 
-// Format is Protobuf. Its readers show a number that their enum does not
-// name.
+// Format is Protobuf. Readers show unknown enum values as numbers.
 var Format = &contract.Format{
 	Name: "proto", Title: "Protobuf", Extension: ".proto",
 	Evolution: contract.Evolution{Numbered: true, KeepsValues: true, Reads: readsProto},
 	New:       func(f *contract.Folder) contract.Compiler { return newCompiler(f) },
 }
 
-// compiler compiles the .proto files of one catalogue. An import is named
-// relative to the catalogue's folder, as with protoc -I FOLDER. What its codecs
-// find in the catalogue later is compiled then, hence the lock.
+// compiler compiles the .proto files of one catalogue. Imports are relative to the
+// catalogue's folder, as with protoc -I FOLDER. The lock is for files that codecs
+// look up later.
 type compiler struct {
 	folder *contract.Folder
 	shared func() typeFinder // of all files in the folder
@@ -74,11 +73,10 @@ type messageCodec struct {
 	message protoreflect.MessageDescriptor
 	text    string
 	types   typeFinder
-	flat    bool // no message can be nested too deeply
+	flat    bool // nesting can't exceed the limit
 }
 
-// maxDepth is how deeply messages may be nested: as deeply as Protobuf's other
-// implementations read them.
+// maxDepth limits the nesting of messages, as other Protobuf implementations do.
 const maxDepth = 100
 
 func (c *messageCodec) Encode(data []byte) ([]byte, []contract.Fault) {
@@ -105,8 +103,8 @@ func (c *messageCodec) Decode(wire []byte) ([]byte, []contract.Fault) {
 }
 
 func (c *messageCodec) toJSON(wire []byte) (data []byte, err error) {
-	// protobuf-go 1.36.12 panics on a map's entry that has a second key, of
-	// another type. It may be within an Any, too, which is read last.
+	// protobuf-go 1.36.12 panics on a map entry with a second key of another type.
+	// It may be inside an Any, which is read last.
 	defer func() {
 		if p := recover(); p != nil {
 			data, err = nil, fmt.Errorf("the wire format is invalid: %v", p)
@@ -122,12 +120,12 @@ func (c *messageCodec) toJSON(wire []byte) (data []byte, err error) {
 	if err := c.checkSize(m, len(wire)); err != nil {
 		return nil, err
 	}
-	// Without EmitDefaultValues nobody would see the fields that are 0 or "".
+	// Without EmitDefaultValues, fields that are 0 or "" would be omitted.
 	text, err := protojson.MarshalOptions{EmitDefaultValues: true, Resolver: c.types}.Marshal(m)
 	if err != nil {
 		return nil, err
 	}
-	// The library puts spaces between the values in some builds, on purpose.
+	// The library inserts random spaces in some builds, on purpose.
 	var line bytes.Buffer
 	line.Grow(len(text))
 	err = json.Compact(&line, text)
@@ -135,21 +133,21 @@ func (c *messageCodec) toJSON(wire []byte) (data []byte, err error) {
 }
 
 func (c *messageCodec) unmarshal(wire []byte, m proto.Message) error {
-	// A message's fields, and a map's entries, are one level each.
+	// A message's field, and a map's entry, count as one level each.
 	o := proto.UnmarshalOptions{AllowPartial: true, DiscardUnknown: true, Resolver: c.types, RecursionLimit: 3 * maxDepth}
 	return o.Unmarshal(wire, m)
 }
 
 func (c *messageCodec) unmarshalJSON(data []byte, m proto.Message, partial bool) error {
-	// The library counts another way than checkSize, which is to decide.
+	// The library counts differently; checkSize decides.
 	o := protojson.UnmarshalOptions{AllowPartial: partial, Resolver: c.types, RecursionLimit: 10 * maxDepth}
 	return o.Unmarshal(data, m)
 }
 
 func (c *messageCodec) Source() string { return c.text }
 
-// plainError is a Protobuf library's error without its prefix and its line, in which
-// the spaces differ from build to build.
+// plainError returns a Protobuf library's error without prefix and line, whose
+// spaces differ between builds.
 func plainError(err error) string {
 	text := strings.ReplaceAll(err.Error(), "\u00a0", " ")
 	text = strings.TrimPrefix(text, "proto: ")
@@ -164,7 +162,8 @@ func plainError(err error) string {
 	return text
 }
 
-// messageNamed returns the message that a reference means, one of its file.
+// messageNamed returns the message named by a reference, which must be defined in
+// its file.
 func messageNamed(files *protoregistry.Files, r contract.Reference) (protoreflect.MessageDescriptor, error) {
 	file, err := files.FindFileByPath(r.File)
 	if err != nil {

@@ -10,9 +10,9 @@ import (
 	"nats-test/internal/events/contract"
 )
 
-// readsProto reports whether two kinds have the same bytes and the same values.
-// More of Protobuf's types share their bytes, but read them as other values, or
-// are other types in JSON.
+// readsProto reports whether two kinds have the same encoding and the same values.
+// Other kinds share an encoding, but have different values or different types in
+// JSON.
 func readsProto(reader, writer string) bool {
 	return slices.Contains(map[string][]string{
 		"int64": {"int32", "uint32"}, "uint64": {"uint32"}, "sint64": {"sint32"},
@@ -23,8 +23,7 @@ func (c *messageCodec) Shape() *contract.Shape {
 	return shapes{}.message(c.message)
 }
 
-// shapes holds the shapes of messages that are known already: messages
-// may be recursive.
+// shapes caches the shapes of messages, which may be recursive.
 type shapes map[protoreflect.FullName]*contract.Shape
 
 func (known shapes) message(d protoreflect.MessageDescriptor) *contract.Shape {
@@ -79,7 +78,7 @@ func (known shapes) single(f protoreflect.FieldDescriptor) *contract.Shape {
 	return &contract.Shape{Kind: f.Kind().String()}
 }
 
-// Sample fills every field, until the messages repeat themselves.
+// Sample fills every field, except where messages recur.
 func (c *messageCodec) Sample() ([]byte, error) {
 	s := sampler{messages: 1000}
 	data, err := json.Marshal(s.message(c.message, "value"))
@@ -97,11 +96,11 @@ func (c *messageCodec) Sample() ([]byte, error) {
 }
 
 type sampler struct {
-	messages int // that may still be made: their number can grow exponentially
+	messages int // messages left: their number can grow exponentially
 	open     []protoreflect.FullName
 }
 
-// message returns a sample as a JSON value. The name is that of its field.
+// message returns a sample as a JSON value, for a field called name.
 func (s *sampler) message(d protoreflect.MessageDescriptor, name string) any {
 	if d.FullName().Parent() == "google.protobuf" {
 		switch d.Name() {
@@ -141,7 +140,7 @@ func (s *sampler) message(d protoreflect.MessageDescriptor, name string) any {
 	return object
 }
 
-// ends reports whether a field is left out, so that a sample has an end.
+// ends reports whether to leave out a field, to end a sample.
 func (s *sampler) ends(f protoreflect.FieldDescriptor) bool {
 	d := f.Message()
 	if f.IsMap() {

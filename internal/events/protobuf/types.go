@@ -9,14 +9,14 @@ import (
 	"google.golang.org/protobuf/types/dynamicpb"
 )
 
-// typeFinder finds the messages that are packed into a google.protobuf.Any, and
-// extensions: in a contract's file and its imports, else in the whole catalogue.
+// typeFinder finds extensions, and messages packed in a google.protobuf.Any: first
+// in the contract's file and its imports, then in the whole catalogue.
 type typeFinder struct {
 	near *dynamicpb.Types
-	far  func() typeFinder // nil: there is no more
+	far  func() typeFinder // nil: nothing else to search
 }
 
-// findType looks for something in near, then in far.
+// findType searches near, then far.
 func findType[T any](t typeFinder, look func(*dynamicpb.Types) (T, error)) (T, error) {
 	found, err := look(t.near)
 	if errors.Is(err, protoregistry.NotFound) && t.far != nil {
@@ -45,10 +45,10 @@ func (t typeFinder) FindExtensionByNumber(message protoreflect.FullName, number 
 	})
 }
 
-// isFlat reports whether the descriptor alone bounds how deeply a message can be
-// nested: none is recursive, holds an Any, or can be extended.
+// isFlat reports whether a message's nesting is limited by its descriptor: it is
+// not recursive, holds no Any, and has no extensions.
 func isFlat(d protoreflect.MessageDescriptor) bool {
-	depths := map[protoreflect.FullName]int{} // 0: being looked at
+	depths := map[protoreflect.FullName]int{} // 0: in progress
 	var depth func(d protoreflect.MessageDescriptor) (int, bool)
 	depth = func(d protoreflect.MessageDescriptor) (int, bool) {
 		if known, ok := depths[d.FullName()]; ok {
@@ -77,17 +77,17 @@ func isFlat(d protoreflect.MessageDescriptor) bool {
 
 const anyName protoreflect.FullName = "google.protobuf.Any"
 
-// A message of two bytes is shown with all its fields, so that a short event
-// can be long in JSON.
+// A message of two bytes is shown with all its fields, so a short event can be long
+// in JSON.
 const (
 	maxFields  = 1 << 19 // in all the messages of an event
 	shortEvent = 16 << 10
 )
 
-// checkSize returns an error for a message whose messages are nested too
-// deeply, or too many. The libraries' own limits don't hold for what is packed
-// into an Any, and count JSON and the wire form differently. Those of less
-// than shortEvent bytes can't be large.
+// checkSize returns an error for a message with nesting too deep, or too many
+// fields. The libraries' limits don't include messages packed in an Any, and differ
+// between JSON and wire format. Flat messages of less than
+// shortEvent bytes are never too large.
 func (c *messageCodec) checkSize(m protoreflect.ProtoMessage, bytes int) error {
 	if c.flat && bytes < shortEvent {
 		return nil

@@ -10,13 +10,13 @@ import (
 	"nats-test/internal/events/contract"
 )
 
-// isWellKnown reports whether a message has a JSON form of its own, apart from
-// google.protobuf.Any, whose form depends on what is in it.
+// isWellKnown reports whether a message has its own JSON form; google.protobuf.Any
+// is not included, since its form depends on its content.
 func isWellKnown(d protoreflect.MessageDescriptor) bool {
 	return d.FullName().Parent() == "google.protobuf" && wellKnownKind(d) != ""
 }
 
-// wellKnownKind returns the kind of JSON value that a well-known message is: "" for other
+// wellKnownKind returns the JSON kind of a well-known message, "" for other
 // messages.
 func wellKnownKind(d protoreflect.MessageDescriptor) string {
 	switch d.Name() {
@@ -36,7 +36,7 @@ func wellKnownKind(d protoreflect.MessageDescriptor) string {
 	return ""
 }
 
-// isWrapper reports whether a well-known message is written as its one field.
+// isWrapper reports whether a well-known message is written as its single field.
 func isWrapper(d protoreflect.MessageDescriptor) bool {
 	switch wellKnownKind(d) {
 	case "number", "boolean":
@@ -45,7 +45,7 @@ func isWrapper(d protoreflect.MessageDescriptor) bool {
 	return d.Name() == "StringValue" || d.Name() == "BytesValue"
 }
 
-// wellKnownProblem says what is wrong with the value of a well-known message.
+// wellKnownProblem describes the fault of a well-known message's value.
 func wellKnownProblem(value any, d protoreflect.MessageDescriptor, err error) string {
 	if isWrapper(d) {
 		return scalarProblem(value, d.Fields().ByName("value"))
@@ -57,16 +57,16 @@ func wellKnownProblem(value any, d protoreflect.MessageDescriptor, err error) st
 	text, _ := value.(string)
 	switch d.Name() {
 	case "Timestamp":
-		return contract.Quote(text) + " is no timestamp, such as 2030-01-02T03:04:05Z"
+		return contract.Quote(text) + " is not a timestamp, such as 2030-01-02T03:04:05Z"
 	case "Duration":
-		return contract.Quote(text) + " is no duration, such as 1.5s"
+		return contract.Quote(text) + " is not a duration, such as 1.5s"
 	case "FieldMask":
-		return contract.Quote(text) + " is no field mask, such as name,unitPrice"
+		return contract.Quote(text) + " is not a field mask, such as name,unitPrice"
 	}
 	return plainError(err)
 }
 
-// scalarProblem says what is wrong with the value of a field that is no message.
+// scalarProblem describes the fault of a scalar field's value.
 func scalarProblem(value any, field protoreflect.FieldDescriptor) string {
 	text, isText := value.(string)
 	number, isNumber := value.(json.Number)
@@ -106,7 +106,7 @@ func isNumberText(text string) bool {
 	return err == nil && ok && len(text) == len(strings.TrimSpace(text))
 }
 
-// shortNumber shortens a number for an error.
+// shortNumber shortens a number for messages.
 func shortNumber(number string) string {
 	const longest = 40
 	if len(number) > longest {

@@ -1,8 +1,8 @@
-// Package ticketing holds the events of the ticketing services, the catalogue
-// that the programs bring along: a folder for each format, which is a whole
-// catalogue and is exported as it stands.
+// Package ticketing holds the built-in catalogue, the events of the ticketing
+// services. It has one folder per format, each a complete catalogue that can be
+// exported as it is.
 //
-// The package's rule: it holds files and the names in them, and knows no format.
+// The package's rule: it only holds files and names, and knows no format.
 package ticketing
 
 import (
@@ -17,7 +17,7 @@ var folders embed.FS
 // Files returns the catalogue in a format, such as "jsonschema".
 func Files(format string) fs.FS {
 	files, err := fs.Sub(folders, format)
-	if err != nil { // the name is no path
+	if err != nil { // not a valid path
 		return embed.FS{}
 	}
 	return files
@@ -26,9 +26,9 @@ func Files(format string) fs.FS {
 // An Event is one entry of the manifest.
 type Event struct{ Subject, Description, Contract, Example string }
 
-// Events returns what the manifest says. It is read line by line, since parsing
-// YAML would cost every start of the programs a millisecond; a test compares it
-// with what a YAML parser reads.
+// Events returns the entries of the manifest. It reads them line by line, since
+// parsing YAML would cost a millisecond at every start of the programs; a test
+// compares the result with a YAML parser's.
 func Events(format string) []Event {
 	text, err := fs.ReadFile(Files(format), "events.yaml")
 	if err != nil {

@@ -1,7 +1,7 @@
-// Package jetstream reads the state of an account's streams and consumers from the
+// Package jetstream takes snapshots of an account's streams and consumers through the
 // JetStream API.
 //
-// The package's rule: it only looks, and every read is bounded.
+// The package's rule: it reads only, and every read is limited.
 package jetstream
 
 import (
@@ -17,32 +17,30 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// mostConsumers bounds one look at JetStream.
+// mostConsumers is the maximum number of consumers in a snapshot.
 const mostConsumers = 100_000
 
-// longAway is how long a replica has not been heard of when it is called away:
-// servers of a cluster talk to each other each second.
+// longAway is how long a replica must be silent to be called away. Servers of a cluster
+// exchange messages every second.
 const longAway = 10 * time.Second
 
-// A Reader looks at the streams and consumers of an account.
+// A Reader takes snapshots of an account's streams and consumers.
 type Reader struct {
 	JS jetstream.JetStream
 
-	// Ask runs a request, in good time, and explains its error.
+	// Ask makes a request with a time-out, and explains its error.
 	Ask func(context.Context, func(context.Context) error) error
 
-	// Members asks who shares each of several consumers, as [stream, name]:
-	// JetStream does not know. Who is not asked, or does not answer, is not
-	// among them.
+	// Members returns the members that answer for each of several consumers, given as
+	// [stream, name]. JetStream does not know them.
 	Members func(ctx context.Context, consumers [][2]string) ([][]monitor.Member, error)
 
-	// GroupOf returns the group that a consumer's name was made of, for a subject.
+	// GroupOf returns the group in a consumer's name, for a subject.
 	GroupOf func(consumer, subject string) (group string, ok bool)
 }
 
-// Read returns what JetStream tells of the streams that store one of subjects,
-// and of the consumers that want them; * stands for any text there. Without
-// subjects it reads all.
+// Read returns the streams that store one of subjects, and their consumers for them. In
+// subjects, * stands for any text. Without subjects it returns all.
 func (r *Reader) Read(ctx context.Context, subjects []string) (*monitor.Snapshot, error) {
 	s := &monitor.Snapshot{Time: time.Now(), Backend: "jetstream", Channels: []*monitor.Channel{}}
 	streams, err := r.streams(ctx)
@@ -66,7 +64,7 @@ func (r *Reader) Read(ctx context.Context, subjects []string) (*monitor.Snapshot
 		missing = slices.DeleteFunc(missing, func(subject string) bool { return slices.Contains(stored, subject) })
 		s.Channels = append(s.Channels, c)
 		if c.Leaderless {
-			continue // nobody answers for its consumers
+			continue // its consumers can't be listed
 		}
 		list, err := r.consumers(ctx, info.Config.Name, mostConsumers-len(names))
 		if err != nil {
@@ -83,7 +81,7 @@ func (r *Reader) Read(ctx context.Context, subjects []string) (*monitor.Snapshot
 			names = append(names, [2]string{info.Config.Name, consumer.Name})
 		}
 	}
-	if !unknown { // else it may be in a stream that nobody answers for
+	if !unknown { // else it may be in a stream without a leader
 		s.Absent = missing
 	}
 	slices.SortFunc(s.Channels, func(a, b *monitor.Channel) int { return cmp.Compare(a.Name, b.Name) })
@@ -96,7 +94,7 @@ func (r *Reader) consumers(ctx context.Context, stream string, most int) ([]*jet
 		found = nil
 		return pages[jetstream.ConsumerInfo](r.JS, "CONSUMER.LIST."+stream).all(ctx, func(info jetstream.ConsumerInfo) error {
 			if len(found) == most {
-				return fmt.Errorf("more than %d consumers: name the subjects that are to be looked at", mostConsumers)
+				return fmt.Errorf("more than %d consumers: name the subjects to look at", mostConsumers)
 			}
 			found = append(found, &info)
 			return nil
@@ -109,7 +107,7 @@ func (r *Reader) consumers(ctx context.Context, stream string, most int) ([]*jet
 	return found, nil
 }
 
-// members asks who shares the consumers, and finds out what nobody holds.
+// members asks for the members of the consumers, and computes Lost.
 func (r *Reader) members(ctx context.Context, s *monitor.Snapshot, names [][2]string, consumers []*monitor.Subscription) error {
 	if r.Members == nil || len(names) == 0 {
 		return nil
@@ -126,12 +124,15 @@ func (r *Reader) members(ctx context.Context, s *monitor.Snapshot, names [][2]st
 		held := 0
 		for _, m := range answers[i] {
 			held += m.Unacked
+			if m.Work != nil {
+				held += m.Work.Passed // the broker waits, and counts them as unacked
+			}
 			sub.Stalled = sub.Stalled || m.Stalled
 			m.AckWait = sub.AckWait
 			sub.Members = append(sub.Members, m)
 		}
 		slices.SortFunc(sub.Members, func(a, b monitor.Member) int { return cmp.Compare(a.Client, b.Client) })
-		// Who pulls by other means does not answer, and may be at work.
+		// Programs that pull otherwise don't answer, and may hold the events.
 		if !sub.Push && (len(sub.Members) > 0 || sub.Waiting == 0 && !sub.Offline) {
 			sub.Lost = max(0, sub.Unacked-held)
 		}
@@ -193,23 +194,23 @@ func (r *Reader) subscription(info *jetstream.ConsumerInfo) *monitor.Subscriptio
 		s.Quiet = 0
 	}
 	s.Stalled = s.Limit > 0 && s.Unacked >= s.Limit
-	// A pull that is at work has asked, or has got something it is still to ack.
+	// A working client has an open pull request, or recent events still to be acked.
 	working := s.Unacked > 0 && now.Sub(lastDelivery) < s.AckWait
 	s.Push = info.Config.DeliverSubject != ""
 	s.Offline = !info.PushBound && s.Waiting == 0 && !working
 	return s
 }
 
-// overlaps reports whether a filter covers one of the names asked for, or is
-// matched by it. All names are asked for if there are none.
+// overlaps reports whether a filter covers one of the names asked for, or matches one. It
+// is true if asked is empty.
 func overlaps(asked []string, filter string) bool {
 	return len(asked) == 0 || monitor.Wanted(asked, filter) || slices.ContainsFunc(asked, func(a string) bool {
-		return covers(filter, a) || strings.Contains(a, "*") && strings.ContainsAny(filter, "*>") // which can't be told apart
+		return covers(filter, a) || strings.Contains(a, "*") && strings.ContainsAny(filter, "*>") // two patterns may overlap
 	})
 }
 
-// Replayed returns how many events of subject, in stream c, a consumer has got:
-// so many come again if it is forgotten.
+// Replayed returns how many events of subject, in stream c, were delivered to a consumer.
+// They are delivered again if it is deleted.
 func (r *Reader) Replayed(ctx context.Context, c *monitor.Channel, s *monitor.Subscription, subject string) (uint64, error) {
 	stored, err := r.count(ctx, c.Name, subject)
 	if err != nil {

@@ -13,26 +13,26 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// A pager reads a list of the JetStream API, page by page, as nats.go does; but
-// what is made of all pages is bounded, and a null in place of an entry is an
-// error.
+// A pager reads a list of the JetStream API page by page, like nats.go, but limits the
+// total, and returns an error for a null in place of an entry.
 type pager[T any] struct {
 	js   jetstream.JetStream
-	what string // behind the prefix of the API
-	left int    // entries that may still be read
+	what string // subject without the API's prefix
+	left int    // number of entries that may still be read
 }
 
-// mostEntries bounds one list.
+// mostEntries is the maximum length of a list.
 const mostEntries = 200_000
 
-// pageObjects bounds the JSON objects of a page. It has 256 streams at most.
+// pageObjects is the maximum number of JSON objects in a page, which has at most 256
+// streams.
 const pageObjects = 1 << 16
 
 func pages[T any](js jetstream.JetStream, what string) *pager[T] {
 	return &pager[T]{js, what, mostEntries}
 }
 
-// all calls take for each entry, until it returns an error.
+// all calls take for each entry until it returns an error.
 func (p *pager[T]) all(ctx context.Context, take func(T) error) error {
 	for offset := 0; ; {
 		entries, total, err := p.page(ctx, offset)
@@ -63,24 +63,24 @@ func (p *pager[T]) page(ctx context.Context, offset int) (entries []T, total int
 		Consumers json.RawMessage     `json:"consumers"`
 	}
 	if err := json.Unmarshal(reply.Data, &answer); err != nil {
-		return nil, 0, fmt.Errorf("no answer of JetStream: %w", err)
+		return nil, 0, fmt.Errorf("not an answer of JetStream: %.60q", reply.Data)
 	}
 	if answer.Error != nil {
 		return nil, 0, answer.Error
 	}
-	if answer.Type == "" { // of an empty list, nothing else may be there
-		return nil, 0, errors.New("no answer of JetStream")
+	if answer.Type == "" { // an empty list has no other field
+		return nil, 0, errors.New("not an answer of JetStream")
 	}
 	text := answer.Streams
 	if text == nil {
 		text = answer.Consumers
 	}
 	if bytes.Count(text, []byte("{")) > pageObjects {
-		return nil, 0, errors.New("an answer of JetStream has more in it than is read here")
+		return nil, 0, errors.New("an answer of JetStream is larger than the limit")
 	}
 	if text != nil {
 		if err := (*port.List[T])(&entries).UnmarshalJSON(text); err != nil {
-			return nil, 0, fmt.Errorf("no answer of JetStream: %w", err)
+			return nil, 0, fmt.Errorf("not an answer of JetStream: %.60q", reply.Data)
 		}
 	}
 	if p.left -= len(entries); p.left < 0 {

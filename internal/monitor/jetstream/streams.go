@@ -11,8 +11,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 )
 
-// streams returns the info of all streams. Of a stream without a leader, only the
-// name is known.
+// streams returns the info of all streams; of a stream without a leader, only its name.
 func (r *Reader) streams(ctx context.Context) (found []*jetstream.StreamInfo, err error) {
 	var names []string
 	err = r.Ask(ctx, func(ctx context.Context) error {
@@ -54,8 +53,7 @@ func (r *Reader) streams(ctx context.Context) (found []*jetstream.StreamInfo, er
 	return found, nil
 }
 
-// leftOut asks for a stream that the list leaves out, and returns nil if it is
-// gone.
+// leftOut returns the info of a stream that is missing in the list, nil if it is gone.
 func (r *Reader) leftOut(ctx context.Context, name string) (*jetstream.StreamInfo, error) {
 	info := &jetstream.StreamInfo{Config: jetstream.StreamConfig{Name: name, Replicas: 2}, Cluster: &jetstream.ClusterInfo{}}
 	err := r.Ask(ctx, func(ctx context.Context) error {
@@ -70,14 +68,14 @@ func (r *Reader) leftOut(ctx context.Context, name string) (*jetstream.StreamInf
 	switch {
 	case errors.Is(err, jetstream.ErrStreamNotFound):
 		return nil, nil
-	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil: // nobody answers for it
+	case errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil: // it has no leader
 		return info, nil
 	}
 	return info, err
 }
 
-// stored returns those of subjects that a stream stores. One that gathers the
-// events of others has no subjects of its own.
+// stored returns those of subjects that a stream stores. A mirror, or a stream with
+// sources, may have no subjects of its own.
 func (r *Reader) stored(ctx context.Context, info *jetstream.StreamInfo, subjects []string) (stored []string, err error) {
 	gathers := info.Config.Mirror != nil || len(info.Config.Sources) > 0
 	for _, subject := range subjects {

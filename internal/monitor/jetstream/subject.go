@@ -2,8 +2,8 @@ package jetstream
 
 import "strings"
 
-// covers reports whether a subject filter of NATS, in which * stands for one
-// token and > for all that follow, matches what a subject or filter matches.
+// covers reports whether a subject filter matches everything that a subject or filter
+// matches. In both, * stands for one token and > for all that follow.
 func covers(filter, subject string) bool {
 	f, s := strings.Split(filter, "."), strings.Split(subject, ".")
 	for i, token := range f {

@@ -10,20 +10,20 @@ import (
 	"strings"
 )
 
-// TLS names the files that secure the connection to an https monitoring port:
-// those of the connection to the server, as a rule.
+// TLS holds the files for an https monitoring port, usually the same as for the server's
+// client port.
 type TLS struct {
-	CA        string // who signed the port's certificate; default: the system's authorities
-	Cert, Key string // the client's, where the port asks for them
+	CA        string // authority of the port's certificate; default: the system's authorities
+	Cert, Key string // client certificate, if the port requires one
 }
 
 type tlsKey struct{}
 
-// WithTLS returns a context in which https monitoring ports are asked with t.
+// WithTLS returns a context in which https monitoring ports are read with t.
 func WithTLS(ctx context.Context, t TLS) context.Context { return context.WithValue(ctx, tlsKey{}, t) }
 
-// tlsOf is the configuration for u, nil for the usual one. Files are read when
-// they are needed only.
+// tlsOf returns the TLS configuration for u, nil for the default. It reads the files only
+// when they are needed.
 func tlsOf(ctx context.Context, u *url.URL) (*tls.Config, error) {
 	t, _ := ctx.Value(tlsKey{}).(TLS)
 	if u.Scheme != "https" || t == (TLS{}) {
@@ -50,8 +50,8 @@ func tlsOf(ctx context.Context, u *url.URL) (*tls.Config, error) {
 	return config, nil
 }
 
-// IsURL reports whether base can be the URL of a monitoring port. A password with
-// a / ? or # in it makes it none: what stands before would be looked up.
+// IsURL reports whether base is a URL of a monitoring port. It refuses an unescaped / ? or #
+// in the password, since the text before would be taken for the host.
 func IsURL(base string) bool {
 	u, err := url.Parse(strings.TrimSpace(base))
 	return err == nil && u.Hostname() != "" && (u.Scheme == "http" || u.Scheme == "https") &&

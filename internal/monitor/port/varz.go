@@ -8,30 +8,29 @@ import (
 	"net/url"
 )
 
-// A Server is what a server tells of itself on its monitoring port. The texts
-// are as long and as odd as it likes.
+// A Server is a server's description of itself on its monitoring port. Its texts are not
+// checked.
 type Server struct {
-	ID      string // as in its greeting to clients
+	ID      string // the same as in INFO
 	Name    string
 	Version string
-	Cluster string // that of NATS, "" for none
+	Cluster string // NATS cluster, "" for none
 
-	Port int  // for clients; 0 where it does not say
-	Leaf bool // it is connected to others as a leaf node
+	Port int  // client port; 0 if unknown
+	Leaf bool // it is a leaf node
 
-	// Streaming is the ID of the NATS Streaming cluster whose monitoring is
-	// served at this port, "" if none is. State and Role are its server's own
-	// words, such as CLUSTERED and Follower.
+	// Streaming is the ID of the NATS Streaming cluster that this port monitors, "" for
+	// none. State and Role are as its server reports them, such as CLUSTERED and
+	// Follower.
 	Streaming   string
 	State, Role string
 }
 
-// ErrForeign is wrapped by the error of a port that answers, but not as a
-// server's monitoring port does.
+// ErrForeign: the port answers, but is not the monitoring port of a NATS server.
 var ErrForeign = errors.New("no monitoring port of a NATS server")
 
-// About asks the monitoring port at base ("http://127.0.0.1:8222") which
-// server it belongs to.
+// About returns which server the monitoring port at base ("http://127.0.0.1:8222") belongs
+// to.
 func About(ctx context.Context, base string) (Server, error) {
 	var vars struct {
 		ID      string `json:"server_id"`
@@ -46,14 +45,14 @@ func About(ctx context.Context, base string) (Server, error) {
 		} `json:"leaf"`
 	}
 	if err := Get(ctx, base, "/varz", &vars); err != nil {
-		// Only what reached no HTTP server leaves it open what is there.
+		// If no HTTP server was reached, nothing is known about the port.
 		talk, failed := errors.AsType[*url.Error](err)
 		network, _ := errors.AsType[*net.OpError](err)
 		switch {
 		case !failed:
 			err = fmt.Errorf("%w: %w", ErrForeign, err)
 		case !talk.Timeout() && (network == nil || network.Op != "dial"):
-			// What the HTTP client says then depends on who was faster.
+			// The HTTP client's error depends on timing, so it is not shown.
 			err = fmt.Errorf("%w: it speaks no HTTP", ErrForeign)
 		}
 		return Server{}, err
@@ -66,7 +65,7 @@ func About(ctx context.Context, base string) (Server, error) {
 		State     string `json:"state"`
 		Role      string `json:"role"`
 	}
-	_ = Get(ctx, base, "/streaming/serverz", &own) // its absence is an answer
+	_ = Get(ctx, base, "/streaming/serverz", &own) // may be absent
 	return Server{
 		ID: vars.ID, Name: vars.Name, Version: vars.Version, Cluster: vars.Cluster.Name, Port: vars.Port, Leaf: len(vars.Leaf.Remotes) > 0,
 		Streaming: own.ClusterID, State: own.State, Role: own.Role,

@@ -12,20 +12,20 @@ import (
 	"nats-test/internal/fault"
 )
 
-// Clients that are looked for with one subscription: as many as the server
-// reads at once. With very many, more of them.
+// Number of clients that confirm asks for with one subscription: 4, or more if there are
+// so many that it would take more than 256 subscriptions.
 const (
 	fewAtOnce = 4
 	mostTimes = 256
 )
 
-// confirmWait is how long the server may take to say that nobody is there.
+// confirmWait is how long to wait for the server's "no responders".
 const confirmWait = 5 * time.Second
 
-// confirm asks again at inboxes that seem to be gone, and returns those for which
-// the server itself sends no "no responders". It sends that at once: before it
-// reads the unsubscribe that follows the request. A forged one of a neighbour, who
-// must get the request first, comes too late.
+// confirm asks again at inboxes that seem to be gone, and returns those for which the server
+// does not send "no responders". The server sends it at once, before it processes the
+// unsubscribe that follows the request. A forged one arrives too late, since its sender must
+// receive the request first.
 func (h *Heartbeats) confirm(ctx context.Context, inboxes []string) (there []string, err error) {
 	var mu sync.Mutex
 	absent := make([]bool, len(inboxes))

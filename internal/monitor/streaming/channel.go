@@ -10,7 +10,7 @@ import (
 	"nats-test/internal/monitor"
 )
 
-// channel puts the subscriptions that share a position together.
+// channel groups the subscriptions of a channel by position.
 func channel(c channelz, limits channelLimits, states map[string]monitor.State) *monitor.Channel {
 	result := &monitor.Channel{
 		Name: short(c.Name), Events: c.Msgs, Bytes: c.Bytes, First: c.FirstSeq, Last: c.LastSeq,
@@ -24,7 +24,7 @@ func channel(c channelz, limits channelLimits, states map[string]monitor.State) 
 		switch {
 		case z.QueueName != "":
 			at.client = ""
-		case z.DurableName == "": // one client may have several
+		case z.DurableName == "": // a client may have several of them
 			at.durable = fmt.Sprintf(":%d", i)
 		}
 		s := known[at]
@@ -47,8 +47,7 @@ func channel(c channelz, limits channelLimits, states map[string]monitor.State) 
 	return result
 }
 
-// short cuts a name that is longer than any that can be typed here: a client
-// may join groups with names of a megabyte.
+// short cuts a name to 1024 bytes. NATS Streaming accepts group names of a megabyte.
 func short(name string) string {
 	const most = 1024
 	if len(name) <= most {
@@ -57,7 +56,7 @@ func short(name string) string {
 	return strings.ToValidUTF8(name[:most], "") + "…"
 }
 
-// add puts what the server tells of one client to the position that it shares.
+// add adds a client's subscription to the position that it shares.
 func add(s *monitor.Subscription, z subscriptionz, states map[string]monitor.State) {
 	state, known := states[z.ClientID]
 	z.ClientID = short(z.ClientID)
@@ -65,7 +64,7 @@ func add(s *monitor.Subscription, z subscriptionz, states map[string]monitor.Sta
 	s.Unacked += z.PendingCount
 	s.AckWait = max(s.AckWait, time.Duration(z.AckWait)*time.Second)
 	if z.IsOffline {
-		if s.Group == "" { // the durable of one client, which is not there
+		if s.Group == "" { // the durable of a single client, which is offline
 			s.Members = append(s.Members, monitor.Member{Client: z.ClientID, State: monitor.Gone, Delivered: z.LastSent,
 				Unacked: z.PendingCount, MaxInFlight: z.MaxInflight})
 		}
@@ -82,8 +81,8 @@ func add(s *monitor.Subscription, z subscriptionz, states map[string]monitor.Sta
 	})
 }
 
-// behind returns how many of the events first to last come after delivered,
-// and how many between were dropped.
+// behind returns how many of the events first to last come after delivered, and how many
+// after delivered were dropped.
 func behind(delivered, first, last uint64) (lag, missed uint64) {
 	if last <= delivered || first == 0 {
 		return 0, 0

@@ -11,23 +11,23 @@ import (
 	"nats-test/internal/monitor/port"
 )
 
-// A Client is what NATS Streaming knows of one client.
+// A Client is a client of NATS Streaming.
 type Client struct {
 	ID    string
 	State monitor.State
-	Holds []Holding // by channel
+	Holds []Holding // sorted by channel
 }
 
-// A Holding is how many unacked events a client holds of a channel.
+// A Holding is the number of a client's unacked events on a channel.
 type Holding struct {
 	Channel string
 	Events  int
 }
 
-// ErrNoClient: the server knows no client of that ID.
+// ErrNoClient: no client is registered under that client ID.
 var ErrNoClient = errors.New("the server knows no client of that ID")
 
-// Client asks for one client, and the client itself whether it is alive. The
+// Client reads the state of one client, and asks the client itself whether it is alive. The
 // error may be [ErrNoClient].
 func (r *Reader) Client(ctx context.Context, id string) (*Client, error) {
 	var answer struct {
@@ -59,8 +59,8 @@ func (r *Reader) Client(ctx context.Context, id string) (*Client, error) {
 	return c, nil
 }
 
-// Knows reports whether the server has a client of that ID with that heartbeat
-// inbox: whether it is the one with which the client spoke.
+// Knows reports whether the server has a client with that ID and heartbeat inbox, so that it
+// is the server that the client is connected to.
 func (r *Reader) Knows(ctx context.Context, id, inbox string) (bool, error) {
 	var answer clientz
 	err := port.Get(ctx, r.Base, "/streaming/clientsz?client="+url.QueryEscape(id), &answer)

@@ -10,9 +10,9 @@ import (
 	"nats-test/internal/monitor/port"
 )
 
-// Clusters returns the IDs of the NATS Streaming clusters that the server
-// with the monitoring port at base ("http://127.0.0.1:8222") knows of: its
-// own, and those whose servers are its clients.
+// Clusters returns the IDs of the NATS Streaming clusters known to the server whose
+// monitoring port is at base ("http://127.0.0.1:8222"): its own, and those whose servers
+// are connected to it as clients.
 func Clusters(ctx context.Context, base string) ([]string, error) {
 	var own struct {
 		ClusterID string `json:"cluster_id"`
@@ -39,9 +39,9 @@ func Clusters(ctx context.Context, base string) ([]string, error) {
 	return slices.Compact(ids), nil
 }
 
-// DurablePosition returns the sequence of the last event that was sent to the
-// durable of a queue group, or of one client where group is "", on a NATS
-// Streaming channel. found is false where there is no such durable yet.
+// DurablePosition returns the sequence of the last event that was sent to a durable on a
+// NATS Streaming channel: that of a queue group, or that of a client if group is "". found
+// is false if there is no such durable.
 func DurablePosition(ctx context.Context, base, channel, group, durable, client string) (lastSent uint64, found bool, err error) {
 	var answer channelz
 	err = port.Get(ctx, base, "/streaming/channelsz?subs=1&channel="+url.QueryEscape(channel), &answer)
@@ -57,9 +57,8 @@ func DurablePosition(ctx context.Context, base, channel, group, durable, client 
 	return lastSent, found, nil
 }
 
-// GroupMembers returns the IDs of the clients that share a queue group on one
-// of several NATS Streaming channels, by name. The server counts a client that
-// was killed until its heartbeats have failed.
+// GroupMembers returns the sorted client IDs of a queue group's members on any of several
+// NATS Streaming channels. A client that was killed counts until its heartbeats have failed.
 func GroupMembers(ctx context.Context, base string, channels []string, group, durable string) ([]string, error) {
 	var ids []string
 	for _, channel := range channels {
@@ -78,18 +77,18 @@ func GroupMembers(ctx context.Context, base string, channels []string, group, du
 	return slices.Compact(ids), nil
 }
 
-// A Rest is what is left of a position on a channel of NATS Streaming.
+// A Rest is what remains of a position on a NATS Streaming channel.
 type Rest struct {
-	Waiting uint64 // events that were sent to nobody yet
-	Next    uint64 // the sequence of the first of them, if there are any
-	Unacked uint64 // events sent and not acked, whoever holds them
-	Own     uint64 // of these, those sent to the client that asks
-	Sent    uint64 // the sequence of the newest that was sent
+	Waiting uint64 // number of events not sent to any member yet
+	Next    uint64 // sequence of the first of them
+	Unacked uint64 // number of unacked events of all members
+	Own     uint64 // of these, those of the asking client
+	Sent    uint64 // sequence of the newest event that was sent
 }
 
-// RestOf returns what is left of the position of a queue group or, where group
-// is "", of a durable of one client. client must be one of its members: a port
-// that does not show it is that of another server, which is an error.
+// RestOf returns what remains of the position of a queue group, or of the durable of one
+// client if group is "". client must be a member; if the port does not list it, the port
+// belongs to another server, which is an error.
 func RestOf(ctx context.Context, base, channel, group, durable, client string) (Rest, error) {
 	var answer channelz
 	err := port.Get(ctx, base, "/streaming/channelsz?subs=1&channel="+url.QueryEscape(channel), &answer)
@@ -111,7 +110,7 @@ func RestOf(ctx context.Context, base, channel, group, durable, client string) (
 		}
 	}
 	if !member {
-		return Rest{}, errors.New("the monitoring port does not show this listener: it is that of another server (--monitor)")
+		return Rest{}, errors.New("the monitoring port does not show this listener: it is that of another server")
 	}
 	lag, missed := behind(r.Sent, answer.FirstSeq, answer.LastSeq)
 	if lag > 0 {
@@ -120,8 +119,8 @@ func RestOf(ctx context.Context, base, channel, group, durable, client string) (
 	return r, nil
 }
 
-// queueName is what NATS Streaming calls a group: one that is durable is
-// another than one that is not.
+// queueName returns the name of a queue group at NATS Streaming. Durable and other groups
+// of the same name are different groups.
 func queueName(group, durable string) string {
 	if durable == "" {
 		return group

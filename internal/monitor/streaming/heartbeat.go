@@ -18,30 +18,30 @@ import (
 	"nats-test/internal/monitor"
 )
 
-// heartbeatWait is how long a client may take to answer: a live one needs less
-// than a millisecond, and the server itself takes one for hung after as long.
+// heartbeatWait is how long a client may take to answer. A live one needs less than a
+// millisecond. The server has the same limit.
 const heartbeatWait = 500 * time.Millisecond
 
-// ErrClients is wrapped by an error of asking the clients: the connection to the
-// server is broken, whatever its monitoring port does.
+// ErrClients: the clients could not be asked because the connection to the server is broken.
 var ErrClients = errors.New("asking the clients")
 
-// Heartbeats asks the clients of NATS Streaming whether they are there, as the
-// server does: by a request of the inbox that each has for that.
+// Heartbeats asks the clients of NATS Streaming whether they are alive, like the server does:
+// by a request to their heartbeat inboxes.
 type Heartbeats struct {
 	NC *nats.Conn
-	// Prefix is what inboxes begin with here, beside "_INBOX.". Nothing else is
-	// asked: the addresses come from the monitoring port, and a request of
-	// another subject could do anything.
+	// Prefix is another prefix of inboxes, beside "_INBOX.". Only inboxes are asked:
+	// their names come from the monitoring port, and a request to another subject could
+	// do anything.
 	Prefix string
 }
 
-// fewClients are asked more often, so that chance does not help a neighbour.
+// fewClients is the number of absent clients up to which confirm asks more often, so that
+// forged answers don't succeed by chance.
 const fewClients = 256
 
-// States returns the state of the client behind each inbox. It asks all of
-// them at once, and waits for half a second after the last answer if one of
-// them does not answer. That nobody is there is asked again.
+// States returns the state of the client behind each inbox. It asks all at once, and waits
+// until half a second has passed without an answer. It asks again for those that seem to be
+// absent.
 func (h *Heartbeats) States(ctx context.Context, inboxes []string) (map[string]monitor.State, error) {
 	states := make(map[string]monitor.State, len(inboxes))
 	var asked []string
@@ -78,8 +78,8 @@ func (h *Heartbeats) States(ctx context.Context, inboxes []string) (map[string]m
 	return states, nil
 }
 
-// ask asks those behind inboxes, and notes their states. The server says that
-// nobody is there; or a neighbour does, who heard the question.
+// ask asks the clients behind inboxes, and sets their states. A "no responders" may be
+// forged by a client that received the request.
 func (h *Heartbeats) ask(ctx context.Context, inboxes []string, states map[string]monitor.State, absence bool) error {
 	if len(inboxes) == 0 {
 		return nil
@@ -114,7 +114,7 @@ func (h *Heartbeats) ask(ctx context.Context, inboxes []string, states map[strin
 	if err != nil {
 		return fmt.Errorf("%w: %w", ErrClients, err)
 	}
-	_ = sub.SetPendingLimits(-1, -1) // there is one answer to a question
+	_ = sub.SetPendingLimits(-1, -1) // at most one answer per request
 	defer func() { _ = sub.Unsubscribe() }()
 	if err := h.send(inboxes, replies); err != nil {
 		return err
@@ -123,7 +123,7 @@ func (h *Heartbeats) ask(ctx context.Context, inboxes []string, states map[strin
 	defer late.Stop()
 	for waiting := true; waiting; {
 		select {
-		case <-came: // of very many, the last are not late because of the first
+		case <-came: // with many clients, the last answers take longer
 			late.Reset(heartbeatWait)
 		case <-done:
 			waiting = false
@@ -136,7 +136,7 @@ func (h *Heartbeats) ask(ctx context.Context, inboxes []string, states map[strin
 	mu.Lock()
 	defer mu.Unlock()
 	unanswered := monitor.Hung
-	denied := h.NC.LastError() // the newest: one of these, if asking is not permitted
+	denied := h.NC.LastError() // the latest error is about one of these if asking is not permitted
 	if errors.Is(denied, nats.ErrPermissionViolation) &&
 		slices.ContainsFunc(inboxes, func(inbox string) bool { return strings.Contains(denied.Error(), `Publish to "`+inbox+`"`) }) {
 		unanswered = monitor.Unasked
@@ -149,8 +149,7 @@ func (h *Heartbeats) ask(ctx context.Context, inboxes []string, states map[strin
 
 func (h *Heartbeats) inbox() string { return cmp.Or(h.Prefix, "_INBOX") + "." + rand.Text() }
 
-// number tells which question a message answers, and whether by saying that
-// nobody is there.
+// number returns which request a message answers, and whether it is a "no responders".
 func number(m *nats.Msg, replies string) (n int, absent bool) {
 	n, err := strconv.Atoi(m.Subject[len(replies)+1:])
 	if err != nil {

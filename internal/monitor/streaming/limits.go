@@ -2,11 +2,11 @@ package streaming
 
 import "strings"
 
-// filterLimits are the limits of channels, by filter: a tree of the filters'
-// tokens, so that a channel is not compared with each of them.
+// filterLimits holds the limits of channels as a tree of the filters' tokens, so that a
+// channel need not be compared with each filter.
 type filterLimits struct {
-	own  *channelLimits // of the filter that ends here
-	rest *channelLimits // of the one that goes on with ">"
+	own  *channelLimits // limits of the filter that ends here
+	rest *channelLimits // limits of the filter that continues with ">"
 	next map[string]*filterLimits
 }
 
@@ -37,8 +37,8 @@ func (f *filterLimits) add(filter string, own channelLimits) {
 	f.own = &own
 }
 
-// exact is what a token counts for that is no "*", in measuring how narrow a
-// filter is. No name has as many tokens.
+// exact is the weight of a token other than "*" when filters are compared by how narrow they
+// are. It exceeds the number of tokens of any name.
 const exact = 10_000
 
 // A narrowest is the search for the narrowest filter that covers a name.
@@ -47,9 +47,9 @@ type narrowest struct {
 	width  int64
 }
 
-// look searches below f, which is as wide as the tokens before name make it.
+// look searches below f. width is the weight of the tokens before name.
 func (n *narrowest) look(f *filterLimits, name string, left int, width int64) {
-	if width+int64(left)*exact <= n.width { // not even exact tokens make it narrower
+	if width+int64(left)*exact <= n.width { // not even exact tokens would make it narrower
 		return
 	}
 	if left == 0 {
@@ -70,9 +70,9 @@ func (n *narrowest) look(f *filterLimits, name string, left int, width int64) {
 	}
 }
 
-// limits returns what holds for a channel: the limits of the narrowest name that
-// covers it. The server has put into them already what they inherit
-// (nats-streaming-server, StoreLimits.Build); 0 is none.
+// limits returns the limits of a channel: those of the narrowest filter that covers it. The
+// server reports them with inherited values filled in (nats-streaming-server,
+// StoreLimits.Build). 0 means none.
 func (z *storez) limits(filters *filterLimits, channel string) channelLimits {
 	n := narrowest{&z.Limits.channelLimits, -1}
 	n.look(filters, channel, 1+strings.Count(channel, "."), 0)

@@ -1,7 +1,7 @@
-// Package streaming reads the state of a NATS Streaming server: from its monitoring
-// port, and by asking its clients whether they are alive.
+// Package streaming takes snapshots of a NATS Streaming server: it reads the monitoring
+// port, and asks the clients whether they are alive.
 //
-// The package's rule: it only looks, and every read is bounded.
+// The package's rule: it reads only, and every read is limited.
 package streaming
 
 import (
@@ -17,26 +17,29 @@ import (
 	"nats-test/internal/monitor/port"
 )
 
-// Bounds of one look at a NATS Streaming server.
+// Limits of a snapshot.
 const (
-	lookBytes = 256 << 20 // of all its answers; 100,000 subscriptions take 45 MB
+	lookBytes = 256 << 20 // size of all answers; 100,000 subscriptions take 45 MB
 	pageSize  = 1024      // entries of a page, the server's own default
 )
 
-// A Reader looks at a NATS Streaming server through its monitoring port.
+// A Reader takes snapshots of a NATS Streaming server through its monitoring port.
 type Reader struct {
 	Base    string // URL of the monitoring port
-	Cluster string // ID that the server must have
+	Cluster string // cluster ID that the server must have
 
-	// Ask makes a request of the clients' heartbeat inboxes: see [Heartbeats].
-	// Where it is nil, clients are not asked.
+	// Ask asks the clients whether they are alive. If it is nil, they are not asked.
 	Ask *Heartbeats
 
-	// Timeout is for each answer of the monitoring port.
+	// Workers returns the members that answer for each of several subscriptions, given
+	// as [durable, group, channel]. If it is nil, they are not asked.
+	Workers func(ctx context.Context, subscriptions [][3]string) ([][]monitor.Member, error)
+
+	// Timeout is the limit for each answer of the monitoring port.
 	Timeout time.Duration
 }
 
-// The server's own words (nats-streaming-server, server/monitor.go).
+// Answers of the server (nats-streaming-server, server/monitor.go).
 type (
 	serverz struct {
 		ClusterID string `json:"cluster_id"`
@@ -79,7 +82,7 @@ type (
 		PendingCount int    `json:"pending_count"`
 		IsStalled    bool   `json:"is_stalled"`
 	}
-	// A page is one of several answers.
+	// A page is a part of a list.
 	page struct {
 		Total    int                 `json:"total"`
 		Clients  port.List[clientz]  `json:"clients"`
@@ -87,8 +90,8 @@ type (
 	}
 )
 
-// Read returns what the server tells of the channels whose names match one of
-// subjects, in which * stands for any text; of all, if there are none.
+// Read returns a snapshot of the channels that match one of subjects, in which * stands for
+// any text, or of all channels if there are none.
 func (r *Reader) Read(ctx context.Context, subjects []string) (*monitor.Snapshot, error) {
 	l := r.look()
 	var server serverz
@@ -116,7 +119,7 @@ func (r *Reader) Read(ctx context.Context, subjects []string) (*monitor.Snapshot
 	if err != nil {
 		return nil, err
 	}
-	// After the channels: whoever joins meanwhile is not taken for gone.
+	// Read after the channels, so that a client that joins meanwhile does not look gone.
 	clients, err := l.clients(ctx)
 	if err != nil {
 		return nil, err
@@ -139,24 +142,22 @@ func (r *Reader) Read(ctx context.Context, subjects []string) (*monitor.Snapshot
 		s.Channels = append(s.Channels, channel(c, store.limits(filters, c.Name), states))
 	}
 	if s.Role != "" && s.Role != "Leader" {
-		s.Notes = append(s.Notes, fmt.Sprintf("this server of the cluster is a %s: only the leader knows for sure who listens (--monitor)",
-			strings.ToLower(s.Role)))
+		s.Notes = append(s.Notes, fmt.Sprintf("this server of the cluster is a %s: only the leader knows for sure who listens", strings.ToLower(s.Role)))
 	}
 	if r.Ask == nil {
 		s.Notes = append(s.Notes, "clients could not be asked whether they are alive")
 	}
-	return s, nil
+	return s, r.work(ctx, s)
 }
 
-// A look is at one server, and all that is taken from it is bounded together.
+// A look reads one server. All its answers share one limit.
 type look struct{ port.Port }
 
 func (r *Reader) look() *look {
 	return &look{port.Port{Base: r.Base, Timeout: r.Timeout, Left: lookBytes, Objects: port.MostObjects}}
 }
 
-// channels reads the channels that are asked for, and notes those that are not
-// there.
+// channels reads the channels that are asked for, and records those that don't exist.
 func (l *look) channels(ctx context.Context, subjects []string, s *monitor.Snapshot) ([]channelz, error) {
 	literal := func(subject string) bool { return !strings.Contains(subject, "*") }
 	var found []channelz
@@ -200,8 +201,8 @@ func (l *look) clients(ctx context.Context) (map[string]clientz, error) {
 	})
 }
 
-// pages reads page after page of path. take returns how many entries one had:
-// the server may say that there are more than it gives.
+// pages reads all pages at path. take returns the number of entries in a page, since the
+// server's total may be wrong.
 func (l *look) pages(ctx context.Context, path string, take func(page) int) error {
 	for offset := 0; ; {
 		var answer page
@@ -216,8 +217,8 @@ func (l *look) pages(ctx context.Context, path string, take func(page) int) erro
 	}
 }
 
-// states asks all clients whether they are there. One that left while it was
-// asked looks dead, and is not known to the server any more.
+// states asks all clients whether they are alive. A client that left meanwhile looks dead, but
+// the server no longer lists it.
 func (r *Reader) states(ctx context.Context, l *look, clients map[string]clientz) (map[string]monitor.State, error) {
 	states := make(map[string]monitor.State, len(clients))
 	if r.Ask == nil {
@@ -253,8 +254,8 @@ func (r *Reader) states(ctx context.Context, l *look, clients map[string]clientz
 	return states, nil
 }
 
-// Replayed returns how many events of c a position has got: so many come again
-// if it is forgotten.
+// Replayed returns how many events of c were sent to a position. They are sent again if it
+// is forgotten.
 func (r *Reader) Replayed(_ context.Context, c *monitor.Channel, s *monitor.Subscription, _ string) (uint64, error) {
 	if c.First == 0 || s.Delivered < c.First {
 		return 0, nil

@@ -5,34 +5,35 @@ import (
 	"encoding/binary"
 )
 
-// A checker reads what comes from a server before the library does, and
-// returns how much of it may be read. It keeps nothing of p.
+// A checker inspects bytes from a server before the library reads them, and returns
+// how many of them may be read. It must not keep p.
 type checker interface {
 	check(p []byte) (good int, err error)
 }
 
-// A frameGuard reads a WebSocket: the head of an HTTP response, of which
-// net/http would read any amount, and then frames, for an [inspector]. The size of a
-// frame is bounded by nats.go; but it would expand a compressed one, which
-// nobody asked for, to any size.
+// A frameGuard checks a WebSocket: the head of the HTTP response, which net/http would
+// read at any length, and the frames, whose payload goes to an [inspector]. nats.go
+// limits the size of a frame, but would decompress a compressed one, which is never
+// asked for, to any size.
 type frameGuard struct {
 	guard  *inspector
-	read   int      // bytes of the response
-	line   int      // and of the line of it that has not ended
-	latest byte     // of that line
-	status []byte   // the begin of its first line
+	read   int      // bytes of the response so far
+	line   int      // bytes of its current line
+	latest byte     // last byte of that line
+	status []byte   // beginning of its first line
 	opened bool     // the response has ended
-	denied bool     // it opens no WebSocket: nats.go reads no frame
-	header [10]byte // of a frame
-	have   int      // bytes of it
-	left   uint64   // bytes of the frame that have not come
-	talk   bool     // it is one of control: nats.go answers it
+	denied bool     // the response opens no WebSocket, so nats.go reads no frame
+	header [10]byte // header of the current frame
+	have   int      // bytes of it so far
+	left   uint64   // remaining bytes of the frame's payload
+	talk   bool     // it is a control frame, which nats.go answers
 }
 
-// maxResponse bounds the head of an HTTP response, in bytes.
+// maxResponse is the maximum size of an HTTP response's head, in bytes.
 const maxResponse = 64 << 10
 
-// maxFrame bounds a frame, as nats.go does where max_payload is large.
+// maxFrame is the maximum size of a frame, in bytes; nats.go has the same limit where
+// max_payload is large.
 const maxFrame = 64 << 20
 
 func newFrameGuard() *frameGuard { return &frameGuard{guard: newInspector()} }
@@ -69,7 +70,7 @@ func (f *frameGuard) check(p []byte) (good int, err error) {
 	return len(p), nil
 }
 
-// response reads on to the empty line that ends it, or to the end of p.
+// response reads p up to the empty line that ends the response's head.
 func (f *frameGuard) response(p []byte) (int, error) {
 	for i, b := range p {
 		if f.read++; f.read > maxResponse {
@@ -91,7 +92,7 @@ func (f *frameGuard) response(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// frame judges what has come of a frame's header.
+// frame parses a frame's header as far as it has arrived.
 func (f *frameGuard) frame() error {
 	const compressed, reserved, masked = 0x40, 0x30, 0x80
 	h := f.header[:f.have]

@@ -15,13 +15,13 @@ import (
 	"nats-test/internal/conn/broker"
 )
 
-// maxGreeting bounds the server's first line, in bytes. That of a large
-// cluster, with the addresses of all its servers, has some ten thousand.
+// maxGreeting is the maximum length of the server's first line, in bytes. In a large
+// cluster, it lists the addresses of all servers and has some 10,000 bytes.
 const maxGreeting = 1 << 20
 
 var errGreeting = fmt.Errorf("a greeting of more than %d bytes", maxGreeting)
 
-// A Greeting is what a NATS server says first.
+// A Greeting is the INFO that a NATS server sends first.
 type Greeting struct {
 	ServerID     string `json:"server_id"`
 	Name         string `json:"server_name"`
@@ -36,7 +36,7 @@ type Greeting struct {
 	Others []string `json:"connect_urls"` // hosts and ports of the cluster's servers
 }
 
-// String is what people read of a greeting. It may hold what a server likes.
+// String describes the server for display. The server's own words are quoted.
 func (g Greeting) String() string {
 	text := "NATS server " + ClipWord(g.Version)
 	if g.Name != "" && g.Name != g.ServerID { // a server without a name has its ID for one
@@ -51,7 +51,7 @@ func (g Greeting) String() string {
 	return text
 }
 
-// ClipWord is [broker.Clip] for a word that needs no quotes, as a rule.
+// ClipWord returns s as it is if it is a plain word, else as [broker.Clip] does.
 func ClipWord(s string) string {
 	if PlainWord(s) {
 		return s
@@ -59,23 +59,23 @@ func ClipWord(s string) string {
 	return broker.Clip(s)
 }
 
-// PlainWord reports whether s can stand in a sentence as it is.
+// PlainWord reports whether s can be shown without quotes.
 func PlainWord(s string) bool {
 	return s != "" && len(s) <= 60 && strings.Trim(s, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.:+-_") == ""
 }
 
 var (
-	// ErrSpeaksTLS: the other side wants a handshake before any greeting.
+	// ErrSpeaksTLS: the server expects a TLS handshake before its greeting.
 	ErrSpeaksTLS = errors.New("it speaks TLS from the first byte")
-	// ErrPutOff: so may this one, or speak yet another language.
+	// ErrPutOff: the server may expect a TLS handshake, or speak another protocol.
 	ErrPutOff = errors.New("it says nothing, and closes the connection when spoken to")
 )
 
-// Greet reads the greeting of a NATS server from c within limit. What is
-// silent for a part of it is spoken to, since an HTTP server, for one, waits
-// for that. The error wraps [broker.ErrHung] for one that stays silent, [broker.ErrTLS] for
-// one that wants to begin with TLS, [broker.ErrNotNATS] for one that is another
-// program, else [broker.ErrNoServer].
+// Greet reads the greeting of a NATS server from c within limit. If nothing arrives for
+// a quarter of it, Greet sends a PING, since an HTTP server waits for a request. The
+// error wraps [broker.ErrHung] for a server that stays silent, [broker.ErrTLS] for one
+// that expects TLS first, [broker.ErrNotNATS] for another program, else
+// [broker.ErrNoServer].
 func Greet(c net.Conn, limit time.Duration) (Greeting, error) {
 	var g Greeting
 	begin := time.Now()
@@ -88,7 +88,7 @@ func Greet(c net.Conn, limit time.Duration) (Greeting, error) {
 		if _, err = io.WriteString(c, "PING\r\n\r\n"); err == nil {
 			line, err = readGreeting(c, nil)
 		}
-	} else if errors.Is(err, os.ErrDeadlineExceeded) { // it has begun
+	} else if errors.Is(err, os.ErrDeadlineExceeded) { // a part has arrived
 		_ = c.SetReadDeadline(begin.Add(limit))
 		line, err = readGreeting(c, line)
 	}
@@ -109,16 +109,16 @@ func Greet(c net.Conn, limit time.Duration) (Greeting, error) {
 		}
 		return g, broker.Because(reason, fmt.Errorf("it answers, but not as a NATS server: %s", broker.Clip(strings.TrimRight(string(line), "\r\n"))))
 	case errors.Is(err, os.ErrDeadlineExceeded):
-		return g, broker.Because(broker.ErrHung, fmt.Errorf("it takes the connection and says nothing for %v", Since(begin)))
+		return g, broker.Because(broker.ErrHung, fmt.Errorf("it accepts the connection and says nothing for %v", Since(begin)))
 	}
 	if spoken {
 		return g, broker.Because(broker.ErrNoServer, fmt.Errorf("%w (%w)", ErrPutOff, err))
 	}
-	return g, broker.Because(broker.ErrNoServer, fmt.Errorf("it takes the connection and closes it without a word (%w)", err))
+	return g, broker.Because(broker.ErrNoServer, fmt.Errorf("it accepts the connection and closes it without a word (%w)", err))
 }
 
-// readGreeting adds to line what c says: up to the end of the line, or enough
-// to see that this is no greeting.
+// readGreeting appends to line what it reads from c, up to the end of the line, or
+// until it is clear that this is not a greeting.
 func readGreeting(c net.Conn, line []byte) ([]byte, error) {
 	const enough = 80
 	buffer := make([]byte, 4096)
@@ -139,7 +139,7 @@ func isGreeting(line []byte) bool {
 	return len(line) > len("INFO ") && bytes.EqualFold(line[:len("INFO")], []byte("INFO"))
 }
 
-// Since is the time since begin, for people to read.
+// Since formats the time since begin.
 func Since(begin time.Time) string {
 	d := time.Since(begin)
 	if d < time.Second {

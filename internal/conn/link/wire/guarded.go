@@ -9,18 +9,18 @@ import (
 	"nats-test/internal/conn/broker"
 )
 
-// A guarded connection is what nats.go reads and writes, or its TLS does.
+// A guarded connection lies between the socket and nats.go, or its TLS layer.
 type guarded struct {
 	net.Conn
 	dialer  *Dialer
-	guard   checker               // nil: nobody looks
-	greeted bool                  // the first line has ended
-	rest    []byte                // what came behind it, and was not read yet
-	failure atomic.Pointer[error] // why nothing more is read or written
+	guard   checker               // nil if nothing is checked
+	greeted bool                  // the first line was read
+	rest    []byte                // bytes received after it that nats.go has not read yet
+	failure atomic.Pointer[error] // why reads and writes fail now
 }
 
-// Read has the guard look at what comes. What it lets pass before a fault is
-// returned first. The first line is returned alone: TLS may follow.
+// Read checks what it reads. Bytes before an error are returned first. The first line is
+// returned alone, as TLS may follow it.
 func (g *guarded) Read(p []byte) (int, error) {
 	if failure := g.failure.Load(); failure != nil {
 		return 0, *failure
@@ -52,8 +52,8 @@ func (g *guarded) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// loggedIn reports whether nats.go has this connection for its own: one that is
-// garbled before is an attempt that failed, and the next may do better.
+// loggedIn reports whether the log-in is over. Before that, an error only fails this
+// attempt, and the next may succeed.
 func (g *guarded) loggedIn() bool {
 	s, ok := g.Conn.(*socket)
 	return !ok || s.login.over.Load()
@@ -66,8 +66,7 @@ func (g *guarded) Write(p []byte) (int, error) {
 	return g.Conn.Write(p)
 }
 
-// Refusal is why the guard has ended the connection made last, nil if it has
-// not.
+// Refusal returns why the guard ended the latest connection, nil if it did not.
 func (d *Dialer) Refusal() error {
 	if g := d.latest.Load(); g != nil {
 		if failure := g.failure.Load(); failure != nil && errors.Is(*failure, broker.ErrGarbled) {
@@ -77,8 +76,8 @@ func (d *Dialer) Refusal() error {
 	return nil
 }
 
-// SkipTLSHandshake is called by nats.go before the handshake of TLS: what
-// follows can't be read here. Who has proved who it is, is trusted that far.
+// SkipTLSHandshake is called by nats.go before the TLS handshake. What follows is
+// encrypted and can't be checked; a server that proved its identity is trusted that far.
 func (d *Dialer) SkipTLSHandshake() bool {
 	d.latest.Load().guard = nil
 	return false

@@ -10,16 +10,16 @@ import (
 	"nats-test/internal/fault"
 )
 
-// A NATS server greets at once. One that has said nothing for silentFor is asked,
-// over a connection of its own, whether it speaks HTTP: such a server, a monitoring
-// port for one, would wait for as long as the time-out.
+// A NATS server greets at once. A server that has been silent for silentFor is asked over
+// another connection whether it speaks HTTP: an HTTP server, such as a monitoring port,
+// would stay silent for the whole time-out.
 const (
 	silentFor = 500 * time.Millisecond
 	askingFor = time.Second
 )
 
-// watchSilence closes c if what is at address says nothing, and speaks HTTP. stop
-// ends the watch.
+// watchSilence closes c if the server at address stays silent and speaks HTTP. stop ends
+// the watch.
 func (d *Dialer) watchSilence(c net.Conn, network, address string) (stop func() bool) {
 	d.http.Store(nil)
 	return time.AfterFunc(silentFor, func() {

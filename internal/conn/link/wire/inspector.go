@@ -12,41 +12,41 @@ import (
 	"nats-test/internal/conn/broker"
 )
 
-// An inspector reads what a server says before nats.go does, whose parser panics on
-// sizes beyond an int, makes room for any size that is announced, and keeps a
-// line of any length. Only what NATS says, in the form in which nats.go and the
-// guard can't disagree on where it ends, passes. It has one reader.
+// An inspector checks the protocol lines of a server before nats.go reads them. The
+// parser of nats.go panics on sizes beyond an int, allocates any announced size, and
+// buffers lines of any length. The inspector passes only lines in the form that
+// servers send, where both parsers agree on the end. It is used by one goroutine.
 type inspector struct {
-	most    int    // bytes of a message; 0 until the greeting was read
-	line    []byte // the begin of the line whose end has not come
-	payload int    // bytes of a message that have not come
-	tail    int    // bytes of the line end behind it that have not come
+	most    int    // maximum size of a message in bytes; 0 until the greeting was read
+	line    []byte // beginning of an incomplete line
+	payload int    // remaining bytes of a message
+	tail    int    // remaining bytes of the line end after it
 	lines   *rate.Limiter
 	infos   *rate.Limiter
 }
 
 const (
-	// maxLine bounds every line but the server's own description, in bytes. A
-	// subject has 4096 at most, unless max_control_line was raised.
+	// maxLine is the maximum length of lines other than INFO, in bytes. A subject has
+	// at most 4096 unless max_control_line was raised.
 	maxLine = 64 << 10
-	// mostPayload is what a server may announce as max_payload (nats-server
-	// bounds it by max_pending, which is as much by default), and payloadMargin
-	// how much larger a message may be: other servers of a cluster may take
-	// more, and this one may have, before its configuration changed.
+	// mostPayload is the highest max_payload that is believed: nats-server limits it to
+	// max_pending, which is 64 MiB by default. Messages may be larger than max_payload
+	// by a factor of payloadMargin: other servers of a cluster may allow more, and this
+	// one may have before its configuration changed.
 	mostPayload   = 64 << 20
 	payloadMargin = 8
-	// leastPayload is what any message may have: what is stored, and what another
-	// server of a cluster takes, does not follow this one's configuration.
+	// leastPayload is the size that is always allowed: stored events, and those of other
+	// servers in a cluster, don't depend on this server's configuration.
 	leastPayload = 8 << 20
-	// headerMargin is for a message's headers, and for what a broker adds.
+	// headerMargin allows for a message's headers, and for those added by a broker.
 	headerMargin = 1 << 20
-	// mostServers is how many addresses of other servers one may tell of.
+	// mostServers is the maximum number of advertised addresses.
 	mostServers = 4096
-	// floodLines is how many lines beside messages may come in a second. A
-	// publisher that lacks a permission gets one for each event in flight.
+	// floodLines is the maximum number of lines per second other than messages. A
+	// publisher without permission gets an -ERR for each event in flight.
 	floodLines = 1 << 16
-	// floodInfo is how many bytes of the server's own description may come at
-	// once, and floodInfo/64 in each second: nats.go keeps every address in it.
+	// floodInfo is the maximum burst of INFO, in bytes; floodInfo/64 is allowed per
+	// second. nats.go keeps every address in it.
 	floodInfo = 1 << 20
 )
 
@@ -57,8 +57,8 @@ func newInspector() *inspector {
 	}
 }
 
-// check reads p, which follows what it has read before, and returns how much
-// of it nats.go may have. The error wraps [broker.ErrGarbled], or is errGreeting.
+// check parses p, which follows the bytes of the call before, and returns how many of
+// them nats.go may read. The error wraps [broker.ErrGarbled], or is errGreeting.
 func (g *inspector) check(p []byte) (good int, err error) {
 	for rest := p; len(rest) > 0; good = len(p) - len(rest) {
 		if g.payload > 0 {
@@ -89,7 +89,7 @@ func (g *inspector) check(p []byte) (good int, err error) {
 		}
 		if n == 0 {
 			if g.most > 0 && !begins(line) {
-				return good, garbled(line, "no word of NATS")
+				return good, garbled(line, "not a line of the NATS protocol")
 			}
 			return len(p), nil
 		}
@@ -105,7 +105,7 @@ func (g *inspector) check(p []byte) (good int, err error) {
 	return len(p), nil
 }
 
-// fits bounds the length of a line that holds part.
+// fits returns an error if a line of that length, of which part is known, is too long.
 func (g *inspector) fits(length int, part []byte) error {
 	begin := part
 	if len(g.line) > 0 {
@@ -120,11 +120,11 @@ func (g *inspector) fits(length int, part []byte) error {
 	return nil
 }
 
-// verbs are the first words of a server's lines.
+// verbs are the operations that a server sends.
 var verbs = [...]string{"+OK", "-ERR ", "HMSG ", "INFO ", "MSG ", "PING", "PONG"}
 
-// begins reports whether a line could begin with part. (nats.go takes verbs in
-// lower case, too; no server sends them.)
+// begins reports whether part may be the beginning of a line. (nats.go accepts
+// lower-case verbs, too, but no server sends them.)
 func begins(part []byte) bool {
 	for _, verb := range verbs {
 		if n := min(len(verb), len(part)); verb[:n] == string(part[:n]) {
@@ -138,9 +138,9 @@ func isInfo(line []byte) bool {
 	return len(line) > len("INFO ") && bytes.HasPrefix(line, []byte("INFO "))
 }
 
-// take judges a whole line, with its end.
+// take checks a complete line, with its line end.
 func (g *inspector) take(line []byte) error {
-	if g.most == 0 { // what is no greeting, nats.go refuses
+	if g.most == 0 { // nats.go refuses anything but INFO
 		g.most = mostPayload
 		if isInfo(line) {
 			return g.announced(line)
@@ -162,12 +162,12 @@ func (g *inspector) take(line []byte) error {
 		bytes.Equal(text, []byte("PING")), bytes.Equal(text, []byte("PONG")), bytes.Equal(text, []byte("+OK")):
 		return nil
 	}
-	return garbled(line, "no word of NATS")
+	return garbled(line, "not a line of the NATS protocol")
 }
 
-// message judges what announces a message: a subject, the number of the
-// subscription, perhaps a subject for replies, the size of the headers in an
-// HMSG, and that of all of it. (nats.go parts them at tabs and returns, too.)
+// message parses the arguments of MSG (subject, subscription ID, optional reply, size)
+// or HMSG (with the size of the headers before the total size). It accepts only single
+// spaces as separators, though nats.go also splits at tabs and carriage returns.
 func (g *inspector) message(line, args []byte, headers bool) error {
 	args, ok := bytes.CutSuffix(args, []byte("\r\n"))
 	spaces, least := bytes.Count(args, []byte(" ")), 2
@@ -196,8 +196,8 @@ func (g *inspector) message(line, args []byte, headers bool) error {
 	return nil
 }
 
-// number reads digits, at most 9: what has more is no size, and the number of
-// a subscription is the client's own.
+// number parses at most 9 digits: no size has more, and subscription IDs are those that
+// this client assigned.
 func number(digits []byte) (n int, ok bool) {
 	if len(digits) == 0 || len(digits) > 9 {
 		return 0, false
@@ -211,8 +211,8 @@ func number(digits []byte) (n int, ok bool) {
 	return n, true
 }
 
-// announced learns how large messages may be from the server's description of
-// itself. One that is no JSON changes nothing, here as in nats.go.
+// announced takes the maximum size of a message from an INFO. Malformed JSON changes
+// nothing, as in nats.go.
 func (g *inspector) announced(line []byte) error {
 	var said struct {
 		MaxPayload int64     `json:"max_payload"`
@@ -242,7 +242,7 @@ func (a *addresses) UnmarshalJSON(list []byte) error {
 	return nil
 }
 
-// garbled returns the error for a line that is not as NATS has it.
+// garbled returns the error for a line that violates the protocol.
 func garbled(line []byte, format string, args ...any) error {
 	said := broker.Clip(strings.TrimRight(string(line[:min(len(line), maxLine)]), "\r\n"))
 	return broker.Because(broker.ErrGarbled, fmt.Errorf("%s: it says %s", fmt.Sprintf(format, args...), said))

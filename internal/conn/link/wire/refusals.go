@@ -16,16 +16,16 @@ import (
 	"nats-test/internal/conn/broker"
 )
 
-// A login is how far a connection has come.
+// A login is the state of a connection's log-in.
 type login struct {
 	over    atomic.Bool
-	greeted bool        // the first line has ended
-	silent  func() bool // stops the watch over a server that says nothing
+	greeted bool        // the first line was read
+	silent  func() bool // stops watchSilence
 }
 
-// hear takes what was read during the log-in, and returns the error of the
-// reading. It notes an -ERR that follows the greeting in clear: where a TLS
-// handshake is next, nats.go takes it for a part of that.
+// hear inspects what was read during the log-in, and returns the error to report. It
+// remembers an -ERR that follows the greeting unencrypted: if a TLS handshake comes next,
+// nats.go takes it for a part of that.
 func (c *socket) hear(p []byte, err error) error {
 	const most = 300
 	if len(p) > 0 {
@@ -44,21 +44,24 @@ func (c *socket) hear(p []byte, err error) error {
 	return err
 }
 
-// Explain finds the reason behind an error of nats.Connect over d's connections.
+// Explain wraps an error of nats.Connect over d's connections in its reason.
 func (d *Dialer) Explain(err error) error {
 	if speaks := d.http.Load(); speaks != nil {
 		return *speaks
 	}
+	if failed := d.failed.Load(); failed != nil && errors.Is(err, nats.ErrNoServers) { // which says less
+		return Explain(*failed)
+	}
 	if words := d.refused.Load(); words != nil {
-		if said := errors.New("nats: " + *words); reasonOf(said) != nil { // not what it says to a handshake
+		if said := errors.New("nats: " + *words); reasonOf(said) != nil { // not its complaint about a handshake
 			err = said
 		}
 	}
 	return Explain(err)
 }
 
-// refusals are the words (-ERR) with which a server turns a client away, in
-// small letters, and what they mean (nats-server, server/client.go and errors.go).
+// refusals maps the texts of -ERR during a log-in, in lower case, to reasons
+// (nats-server, server/client.go and errors.go).
 var refusals = []struct {
 	words  string
 	reason error
@@ -78,7 +81,7 @@ var refusals = []struct {
 	{"attempted to connect to", broker.ErrPort},
 }
 
-// reasonOf returns the reason that a server's words in err give, nil for none.
+// reasonOf returns the reason for a server's text in err, nil if it has none.
 func reasonOf(err error) error {
 	words := strings.ToLower(err.Error())
 	for _, r := range refusals {
@@ -89,19 +92,15 @@ func reasonOf(err error) error {
 	return nil
 }
 
-// ErrUntrusted: the log-in would show a secret to a server that the user did not
-// name.
-var ErrUntrusted = errors.New("the password or token is not sent to a server that was not named")
-
-// errNoWebSocket: the answer to the beginning of a WebSocket is a greeting.
+// errNoWebSocket: the server answered a WebSocket handshake with its greeting.
 var errNoWebSocket = errors.New("it is a NATS server's, but not the one for WebSockets")
 
-// gone reports that the other side has closed the connection.
+// gone reports whether the other side has closed the connection.
 func gone(err error) bool {
 	return errors.Is(err, syscall.EPIPE) || errors.Is(err, syscall.ECONNRESET)
 }
 
-// Explain finds the reason behind an error of nats.Connect.
+// Explain wraps an error of nats.Connect in its reason.
 func Explain(err error) error {
 	var (
 		authority x509.UnknownAuthorityError
@@ -111,16 +110,21 @@ func Explain(err error) error {
 		alert     tls.AlertError
 		verify    *tls.CertificateVerificationError
 		network   *net.OpError
+		dns       *net.DNSError
 		timeout   interface{ Timeout() bool }
 	)
 	switch {
-	case errors.Is(err, broker.ErrGarbled): // first: it quotes what the server says
+	case errors.Is(err, broker.ErrGarbled): // first, as it quotes the server
 		return err
-	case errors.Is(err, ErrUntrusted):
+	case errors.Is(err, broker.ErrUntrusted):
 		return broker.Because(broker.ErrAuth, err)
-	case strings.Contains(err.Error(), "failed to find any PEM"), strings.Contains(err.Error(), "failed to parse root certificate"),
-		strings.Contains(err.Error(), "error loading or parsing rootCA"):
-		return broker.Because(broker.ErrFile, err)
+	case strings.Contains(err.Error(), "failed to parse root certificate"):
+		_, file, _ := strings.Cut(err.Error(), "root certificate from ") // quoted
+		return broker.Because(broker.ErrCAFile, errors.New("no certificate in PEM form is in "+file))
+	case strings.Contains(err.Error(), "error loading or parsing rootCA"):
+		return broker.Because(broker.ErrCAFile, err)
+	case strings.Contains(err.Error(), "failed to find any PEM"):
+		return broker.Because(broker.ErrCertFile, errors.New("the client certificate or its key is not in PEM form"))
 	case errors.As(err, &authority), errors.As(err, &hostname), errors.As(err, &invalid),
 		errors.As(err, &record), errors.As(err, &alert), errors.As(err, &verify),
 		errors.Is(err, nats.ErrSecureConnRequired), errors.Is(err, nats.ErrSecureConnWanted),
@@ -132,12 +136,12 @@ func Explain(err error) error {
 		return broker.Because(broker.ErrHung, err)
 	case errors.Is(err, broker.ErrHungUp):
 		return err
-	case strings.Contains(err.Error(), "malformed HTTP ") && strings.Contains(err.Error(), "server_id"): // of a greeting
+	case strings.Contains(err.Error(), "malformed HTTP ") && strings.Contains(err.Error(), "server_id"): // a greeting in place of an HTTP response
 		return broker.Because(broker.ErrPort, errNoWebSocket)
 	case errors.Is(err, nats.ErrNkeysNotSupported):
 		return broker.Because(broker.ErrAuth, err)
-	case errors.Is(err, nats.ErrNoServers), errors.As(err, &network),
-		errors.Is(err, nats.ErrNoInfoReceived), errors.Is(err, io.EOF), errors.Is(err, errGreeting): // none of NATS
+	case errors.Is(err, nats.ErrNoServers), errors.As(err, &network), errors.As(err, &dns),
+		errors.Is(err, nats.ErrNoInfoReceived), errors.Is(err, io.EOF), errors.Is(err, errGreeting): // not a NATS server
 		return broker.Because(broker.ErrNoServer, err)
 	}
 	return broker.Because(broker.ErrRefused, err)

@@ -1,5 +1,5 @@
-// Package wire makes the TCP connections under NATS, and reads what a server says
-// before nats.go does: bounds, greetings, refusals, and other protocols.
+// Package wire makes the TCP connections under NATS. It checks the bytes from a server
+// before nats.go reads them, reads greetings and refusals, and recognizes other protocols.
 package wire
 
 import (
@@ -15,37 +15,37 @@ import (
 
 // A Dialer makes the connections of one link.
 type Dialer struct {
-	Ctx       context.Context           // ends with the session; not with the call that dialled
-	Timeout   time.Duration             // for dialling
-	WebSocket bool                      // HTTP comes first, then frames
-	Greets    bool                      // who dials reads the greeting, and speaks to what is silent
-	Silence   time.Duration             // how long a write may wait while nothing moves
-	Bears     time.Duration             // how long a server may say nothing while a write waits
-	Brief     atomic.Bool               // the next attempt takes no longer than briefAttempt
-	Moved     atomic.Pointer[time.Time] // when a write last went on that had to wait
-	Watch     watcher                   // of the log-ins, or nil
-	refused   atomic.Pointer[string]    // what the server said after its greeting, before any TLS
-	http      atomic.Pointer[error]     // what was reached last waits for HTTP
+	Ctx       context.Context           // done when the session ends
+	Timeout   time.Duration             // limit of dialling
+	WebSocket bool                      // the servers are reached by WebSocket
+	Greets    bool                      // the caller reads the greeting itself, with Greet
+	Silence   time.Duration             // how long a write may block without progress
+	Bears     time.Duration             // how long a server may be silent while a write blocks
+	Brief     atomic.Bool               // the next attempt is limited to briefAttempt
+	Moved     atomic.Pointer[time.Time] // when a blocked write last made progress
+	Watch     watcher                   // may be nil
+	refused   atomic.Pointer[string]    // an -ERR after the greeting, before TLS
+	failed    atomic.Pointer[error]     // why dialling failed the last time, nil if it did not
+	http      atomic.Pointer[error]     // set if the server dialled last speaks HTTP
 
-	latest  atomic.Pointer[guarded] // the connection made last
-	Garbled func()                  // called when the guard has ended a connection; nil for nobody
+	latest  atomic.Pointer[guarded] // the latest connection
+	Garbled func()                  // called when the guard ends a connection; may be nil
 }
 
-// A watcher learns which servers are dialled, and which addresses they have.
+// A watcher is informed of the servers that are dialled, and of their addresses.
 type watcher interface {
 	Dialling(address string)
 	Found(host string, addresses []string)
 }
 
-// briefAttempt bounds dialling and handshake where another server may do better.
+// briefAttempt limits dialling and handshake if there are other servers.
 const briefAttempt = time.Second
 
-// Dial is called by nats.go for the first connection and for every later one.
-// The connection is closed when life is done, so that a hung handshake can be
-// interrupted.
+// Dial is called by nats.go for the first and for every later connection. The connection
+// is closed when d.Ctx is done, which interrupts a handshake that hangs.
 //
-// nats.go would look the name up by itself, and hand on an address that is none
-// of those given.
+// Dial looks up names itself: nats.go would do so before, and pass on an address that is
+// not one of those given.
 func (d *Dialer) Dial(network, address string) (net.Conn, error) {
 	if d.Watch != nil {
 		d.Watch.Dialling(address)
@@ -60,13 +60,15 @@ func (d *Dialer) Dial(network, address string) (net.Conn, error) {
 	for _, a := range addresses {
 		g, failed := d.dial(network, a)
 		if err = failed; err == nil {
+			d.failed.Store(nil)
 			return g, nil
 		}
 	}
+	d.failed.Store(&err)
 	return nil, err
 }
 
-// lookUp returns all addresses of a host, each with the port, in any order.
+// lookUp returns all addresses of a host with the port, in random order.
 func (d *Dialer) lookUp(address string) ([]string, error) {
 	host, port, err := net.SplitHostPort(address)
 	if _, none := netip.ParseAddr(host); none == nil || err != nil {
@@ -111,20 +113,20 @@ func (d *Dialer) dial(network, address string) (*guarded, error) {
 type socket struct {
 	net.Conn
 	dialer *Dialer
-	limit  time.Time // of the handshake; zero for that of nats.go
+	limit  time.Time // of the handshake; zero for nats.go's own
 	stop   func() bool
-	read   atomic.Int64 // when something was read last, in ns since 1970
+	read   atomic.Int64 // time of the latest read, in ns since 1970
 	login  login
 }
 
-// SetDeadline is called by nats.go for the handshake, which the limit of the
-// attempt bounds, too, and after it, without one.
+// SetDeadline is called by nats.go with the limit of the handshake, and after the
+// handshake with the zero time. The limit of the attempt applies, too.
 func (c *socket) SetDeadline(t time.Time) error {
 	c.login.over.Store(t.IsZero())
 	return c.Conn.SetDeadline(c.within(t))
 }
 
-// SetReadDeadline is called by nats.go for the handshake of a WebSocket.
+// SetReadDeadline is called by nats.go for the WebSocket handshake.
 func (c *socket) SetReadDeadline(t time.Time) error { return c.Conn.SetReadDeadline(c.within(t)) }
 
 func (c *socket) within(t time.Time) time.Time {
@@ -134,16 +136,15 @@ func (c *socket) within(t time.Time) time.Time {
 	return t
 }
 
-// Write gives up when nothing moved for a while: nats.go's own limit is for
-// a whole write, which over a slow link may take longer. It looks more often:
-// the system may take bytes long before it says so. A write that waits keeps
-// nats.go from asking for a sign of life, so it also gives up when the server
-// has said nothing for as long as such an answer is waited for.
+// Write fails if no byte was written for a while. The deadline of nats.go covers a whole
+// write, which may take longer over a slow link. Write retries in short intervals because
+// the system may report progress late. While a write blocks, nats.go sends no pings, so
+// Write also fails if the server has been silent for as long as a ping may be unanswered.
 func (c *socket) Write(p []byte) (n int, err error) {
 	const (
-		waited = 10 * time.Millisecond // what a write takes that need not wait, at most
-		bulk   = 4 << 10               // a smaller one, such as a ping, takes longer only where the machine is busy
-		hung   = time.Second           // a write that waits as long does not go on right away
+		waited = 10 * time.Millisecond // a write that does not block is faster
+		bulk   = 4 << 10               // smaller writes, such as pings, are slow only on a busy machine
+		hung   = time.Second           // a write that was blocked for so long will not go on at once
 	)
 	begin := time.Now()
 	for moved := begin; ; {
@@ -160,19 +161,19 @@ func (c *socket) Write(p []byte) (n int, err error) {
 		}
 		switch {
 		case gone(err) && !c.login.over.Load():
-			return len(p), nil // what the server said before is read next, or that it is gone
+			return len(p), nil // the reader gets what the server sent before, or its error
 		case !errors.Is(err, os.ErrDeadlineExceeded):
 			return n, err
 		}
 		still, quiet := now.Sub(moved), now.Sub(time.Unix(0, c.read.Load()))
 		if still >= c.dialer.Silence || still >= hung && quiet >= c.dialer.Bears {
-			_ = c.Conn.Close() // nats.go takes no notice of such an error, but its reader does of this
+			_ = c.Conn.Close() // nats.go ignores errors of writes, but its reader notices this
 			return n, err
 		}
 	}
 }
 
-// Read notes when something came.
+// Read records the time of the read.
 func (c *socket) Read(p []byte) (int, error) {
 	n, err := c.Conn.Read(p)
 	c.read.Store(time.Now().UnixNano())

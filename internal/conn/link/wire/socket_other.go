@@ -4,5 +4,5 @@ package wire
 
 import "net"
 
-// limitUnsent does nothing: this system has no such setting.
+// limitUnsent does nothing, as this system has no such setting.
 func limitUnsent(net.Conn) {}

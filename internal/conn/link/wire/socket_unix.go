@@ -9,9 +9,9 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// limitUnsent has the system take no more than a little beyond what it could
-// send: a write over a slow link shall end when most of it was sent, not when
-// all of it waits in megabytes of memory. That it can't be set does no harm.
+// limitUnsent limits the bytes that the system buffers beyond those it can send at once.
+// Otherwise a write over a slow link would return with megabytes still unsent. Failing to
+// set the limit does no harm.
 func limitUnsent(c net.Conn) {
 	const unsent = 128 << 10
 	raw, ok := c.(syscall.Conn)
