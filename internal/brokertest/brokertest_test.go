@@ -94,16 +94,8 @@ func TestClusterOutlivesItsLeader(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	stream, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: "kept", Replicas: 3})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := stream.CreateConsumer(ctx, jetstream.ConsumerConfig{Durable: "group"}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := js.Publish(ctx, "kept", []byte("before")); err != nil {
-		t.Fatal(err)
-	}
+	c.CreateStream(jetstream.StreamConfig{Name: "kept", Replicas: 3}, "group")
+	keep(ctx, t, js)
 
 	killed := c.StreamLeader("kept")
 	killed.Kill()
@@ -124,7 +116,7 @@ func TestClusterOutlivesItsLeader(t *testing.T) {
 	c.AwaitReady()
 	t.Logf("%s rejoined after %v", killed.Name, time.Since(began))
 	wantKept(ctx, t, killed.JetStream())
-	stream, err = killed.JetStream().Stream(ctx, "kept")
+	stream, err := killed.JetStream().Stream(ctx, "kept")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -132,6 +124,16 @@ func TestClusterOutlivesItsLeader(t *testing.T) {
 		if !replica.Current {
 			t.Errorf("%s has not caught up", replica.Name)
 		}
+	}
+}
+
+// keep publishes the message that wantKept looks for. The other servers of a cluster
+// hear of a new stream's subjects after its creator does: until then, nobody responds.
+func keep(ctx context.Context, t *testing.T, js jetstream.JetStream) {
+	t.Helper()
+	_, err := js.Publish(ctx, "kept", []byte("before"), jetstream.WithRetryWait(50*time.Millisecond), jetstream.WithRetryAttempts(200))
+	if err != nil {
+		t.Fatal(err)
 	}
 }
 

@@ -69,6 +69,22 @@ func (c *Cluster) URLs() string {
 	return strings.Join(urls, ",")
 }
 
+// CreateStream creates the stream and its durable consumers. A cluster that elects a
+// leader may leave a request without an answer: it is made again.
+func (c *Cluster) CreateStream(config jetstream.StreamConfig, durables ...string) {
+	c.t.Helper()
+	c.ask("there is a stream "+config.Name, func(ctx context.Context, js jetstream.JetStream) error {
+		_, err := js.CreateOrUpdateStream(ctx, config)
+		return err
+	})
+	for _, durable := range durables {
+		c.ask("there is a consumer "+durable, func(ctx context.Context, js jetstream.JetStream) error {
+			_, err := js.CreateOrUpdateConsumer(ctx, config.Name, jetstream.ConsumerConfig{Durable: durable, AckPolicy: jetstream.AckExplicitPolicy})
+			return err
+		})
+	}
+}
+
 // StreamLeader returns the leader of the stream. It waits for an election if there
 // is none.
 func (c *Cluster) StreamLeader(stream string) *Server {

@@ -15,12 +15,8 @@ func TestClusterOutlivesItsFrozenLeader(t *testing.T) {
 	ctx := deadline(t)
 	c := brokertest.StartCluster(t, 3)
 	js := c.Servers[0].JetStream()
-	if _, err := js.CreateStream(ctx, jetstream.StreamConfig{Name: "kept", Replicas: 3}); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := js.Publish(ctx, "kept", []byte("before")); err != nil {
-		t.Fatal(err)
-	}
+	c.CreateStream(jetstream.StreamConfig{Name: "kept", Replicas: 3})
+	keep(ctx, t, js)
 	frozen := c.StreamLeader("kept")
 	frozen.Freeze()
 	leader := c.StreamLeader("kept")

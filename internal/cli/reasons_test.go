@@ -269,11 +269,7 @@ func TestReasonOfAnAnswerOfJetStream(t *testing.T) {
 func TestReasonOfAClusterWithoutALeader(t *testing.T) {
 	t.Parallel()
 	c := brokertest.StartCluster(t, 3)
-	if _, err := c.Servers[0].JetStream().CreateStream(t.Context(), jetstream.StreamConfig{
-		Name: "tickets", Subjects: []string{"ticket:created"}, Replicas: 3,
-	}); err != nil {
-		t.Fatal(err)
-	}
+	c.CreateStream(jetstream.StreamConfig{Name: "tickets", Subjects: []string{"ticket:created"}, Replicas: 3})
 	c.Servers[1].Kill()
 	c.Servers[2].Kill()
 	url, js := c.Servers[0].URL, c.Servers[0].JetStream()

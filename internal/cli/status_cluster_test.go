@@ -7,8 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
 )
@@ -18,20 +16,10 @@ func TestStatusOfACluster(t *testing.T) {
 	t.Parallel()
 	cluster := brokertest.StartCluster(t, 3)
 	js := cluster.Servers[0].JetStream()
-	create := func(name string, replicas int) {
-		t.Helper()
-		brokertest.Eventually(t, "the stream "+name+" is there", func() bool {
-			_, err := js.CreateOrUpdateStream(t.Context(), conn.NewStream(name, replicas))
-			return err == nil
-		})
-	}
-	create("three", 3)
-	create("two", 2)
+	cluster.CreateStream(conn.NewStream("three", 3))
+	cluster.CreateStream(conn.NewStream("two", 2), "d")
 	two, err := js.Stream(t.Context(), "two")
 	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := two.CreateConsumer(t.Context(), jetstream.ConsumerConfig{Durable: "d", AckPolicy: jetstream.AckExplicitPolicy}); err != nil {
 		t.Fatal(err)
 	}
 	info := two.CachedInfo().Cluster
