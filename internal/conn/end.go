@@ -170,6 +170,21 @@ func (l *looker) reached() (End, bool, error) {
 	return EndReached, true, nil
 }
 
+// tellRemoved says how many of the events that were there at the start the broker
+// removed before they came: what it tells by gaps in their numbers.
+func (s *attempt) tellRemoved() {
+	if s.traits.Gapless || !s.ownsAllEvents() || !s.UntilEnd {
+		return
+	}
+	for _, subject := range s.Subjects {
+		p := s.positions[subject]
+		if n := p.whole.lacks(p.end); n > 0 {
+			s.options.Notify(fmt.Sprintf("the broker removed %s of %s before they came here: its limits let go of the oldest while others are published",
+				events(n), subject))
+		}
+	}
+}
+
 // listed is one error of several reasons.
 func listed(reasons []string) error {
 	const few = 5

@@ -1,10 +1,14 @@
 package conn_test
 
 import (
+	"fmt"
+	"slices"
+	"strings"
 	"testing"
 
 	"nats-test/internal/brokertest"
 	"nats-test/internal/conn"
+	"nats-test/internal/conn/broker"
 )
 
 // A channel that is full has dropped its first events, as one of NATS Streaming's
@@ -29,5 +33,44 @@ func TestUntilEndOfAFullChannel(t *testing.T) {
 				t.Errorf("%d events", len(got))
 			}
 		})
+	}
+}
+
+// A listener that is slower than those who publish misses what a full channel lets go
+// of, and says how much that was.
+func TestUntilEndOfAChannelThatIsOverrun(t *testing.T) {
+	t.Parallel()
+	const limit, held = 1000, 10
+	s := brokertest.Start(t, brokertest.Config{StreamingExtra: "store_limits { max_msgs: 1000 }"})
+	o, subject := options(t, s), subjectOf(t)
+	publish(t, o, subject, 1, limit+200)
+	said := &told{}
+	o.Notify = said.notify
+	first, overrun := make(chan struct{}), make(chan struct{})
+	l := listener(o, subject)
+	l.UntilEnd, l.Subscription.MaxInFlight, l.Subscription.Start = true, held, broker.Start{Kind: broker.StartAll}
+	r := &recorder{verdict: func(m *broker.Message) error {
+		if string(m.Data) == "201" {
+			close(first)
+			<-overrun
+		}
+		return nil
+	}}
+	running := run(t, l, r)
+	<-first
+	publish(t, options(t, s), subject, limit+201, limit+500)
+	close(overrun)
+	if end, err := running.wait(); end != conn.EndReached || err != nil {
+		t.Error(end, err)
+	}
+	ofStart := numbers(201, limit+200)
+	came := slices.Clone(r.seen())
+	came = slices.DeleteFunc(came, func(n string) bool { return !slices.Contains(ofStart, n) })
+	if len(came) < limit-300 || len(came) > limit-300+held {
+		t.Errorf("%d events of the start came", len(came))
+	}
+	line := fmt.Sprintf("removed %d events of %s", limit-len(came), subject)
+	if !strings.Contains(said.all(), line) {
+		t.Errorf("%q lacks %q", said.all(), line)
 	}
 }

@@ -191,6 +191,9 @@ func (l *Listener) run(ctx context.Context, handler Handler, t *tasks, blocked f
 			o.Backend = s.backend
 		}
 		if s.lost == nil || o.NoReconnect || !begun && !l.Persist {
+			if end == EndReached {
+				s.tellRemoved()
+			}
 			return end, err
 		}
 		if s.others != "" {

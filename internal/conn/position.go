@@ -1,6 +1,7 @@
 package conn
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -46,7 +47,9 @@ type position struct {
 
 // A run is the events that were handled by one listener without a gap.
 type run struct {
-	last  uint64 // the newest of them
+	first uint64 // the oldest of them, 0 for none
+	last  uint64 // the newest of them, or the one before the first that is wanted
+	gone  uint64 // events between the two that were removed by the broker
 	ahead []span // those behind a gap: in order, with a gap before each
 }
 
@@ -62,6 +65,7 @@ func (r *run) add(sequence uint64) {
 	}
 	if sequence == r.last+1 {
 		r.begin(sequence + 1)
+		r.first = cmp.Or(r.first, sequence)
 		return
 	}
 	i := sort.Search(len(r.ahead), func(i int) bool { return sequence <= r.ahead[i].last+1 })
@@ -90,6 +94,7 @@ func (r *run) begin(sequence uint64) {
 	n := 0
 	for ; n < len(r.ahead) && r.ahead[n].first <= sequence; n++ {
 		r.last = max(r.last, r.ahead[n].last)
+		r.first = cmp.Or(r.first, r.ahead[n].first)
 	}
 	r.ahead = slices.Delete(r.ahead, 0, n)
 }
@@ -98,9 +103,29 @@ func (r *run) begin(sequence uint64) {
 func (r *run) skip(sequence uint64) {
 	i := sort.Search(len(r.ahead), func(i int) bool { return sequence <= r.ahead[i].last })
 	if i < len(r.ahead) && sequence >= r.ahead[i].first {
+		r.gone = r.lacks(r.ahead[i].first)
+		r.first = cmp.Or(r.first, r.ahead[0].first)
 		r.last = r.ahead[i].last
 		r.ahead = slices.Delete(r.ahead, 0, i+1)
 	}
+}
+
+// lacks counts the events up to last that were not handled, from the first that was.
+func (r *run) lacks(last uint64) uint64 {
+	n, from, begun := r.gone, r.last+1, r.first > 0
+	for _, s := range r.ahead {
+		if s.first > last {
+			break
+		}
+		if begun {
+			n += s.first - from
+		}
+		from, begun = s.last+1, true
+	}
+	if begun && last >= from {
+		n += last - from + 1
+	}
+	return n
 }
 
 // start returns where a new session continues. A durable keeps its position

@@ -79,7 +79,7 @@ func TestRun(t *testing.T) {
 	random := rand.New(rand.NewPCG(1, 2))
 	for range 2000 {
 		var r run
-		handled, last := map[uint64]bool{}, uint64(0)
+		handled, unwanted, last := map[uint64]bool{}, map[uint64]bool{}, uint64(0)
 		for range 200 {
 			n := 1 + random.Uint64N(60)
 			switch random.IntN(20) {
@@ -89,16 +89,28 @@ func TestRun(t *testing.T) {
 				}
 			case 1:
 				r.begin(n)
-				last = max(last, n-1)
+				for ; last+1 < n; last++ {
+					unwanted[last+1] = true
+				}
 			default:
 				r.add(n)
-				handled[n] = true
+				handled[n] = handled[n] || n > last
 			}
 			for handled[last+1] {
 				last++
 			}
 			if r.last != last {
 				t.Fatalf("%d, want %d; %+v", r.last, last, r)
+			}
+			some, lack := false, uint64(0)
+			for i := uint64(1); i <= n; i++ {
+				some = some || handled[i]
+				if some && !handled[i] && !unwanted[i] {
+					lack++
+				}
+			}
+			if got := r.lacks(n); n >= last && got != lack {
+				t.Fatalf("%d are lacking up to #%d, want %d; %+v", got, n, lack, r)
 			}
 		}
 	}
