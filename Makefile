@@ -11,7 +11,7 @@ BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w'
 # Tests wait for servers more than they work: more packages at a time than cores.
 TEST := $(GO) test $(if $(COUNT),-count $(COUNT) -timeout 4h,-timeout 20m)
 
-.PHONY: help build install test race lint outdated vuln bench soak demo server pf
+.PHONY: help build install test race lint outdated vuln bench soak release demo server pf
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -30,6 +30,9 @@ race: node-modules ## run all tests with the race detector (COUNT=20, too)
 
 lint: ## check formatting, vet, lint, shell scripts, manifests, and cross-compile
 	scripts/lint.sh
+
+release: ## make what users install in dist/: archives, packages, an image, the same on every machine
+	$(GO) run ./internal/release
 
 outdated: ## list what of Go and of the modules that the programs link has a newer version
 	@$(GO) list -m -u -f '{{with .Update}}{{$$.Path}} {{$$.Version}} -> {{.Version}}{{end}}' toolchain $$( \

@@ -52,6 +52,7 @@ func TestImportsGoOneWay(t *testing.T) {
 		"worker":            "conn conn/broker fault worker/process",
 		"worker/process":    "fault",
 		"soak":              "brokertest brokertest/netsim",
+		"release":           "cli/console cli/listen cli/publish",
 	}
 	for name, may := range allowed {
 		pkg := path.Join(module, name)

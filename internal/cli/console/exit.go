@@ -22,7 +22,8 @@ const (
 	ExitInterrupted = 130
 )
 
-const exitHelp = `Exit codes:
+// ExitHelp says what each exit code means.
+const ExitHelp = `Exit codes:
   0  done; a listener without an end: stopped by a signal and closed cleanly
   1  failed; or listen status found something stuck
   2  usage: a wrong flag, an illegal subject, a file or a catalogue that can't be read,

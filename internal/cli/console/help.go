@@ -7,7 +7,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// AddExitHelp adds exitHelp to the usage of cmd and of its subcommands.
+// AddExitHelp adds ExitHelp to the usage of cmd and of its subcommands.
 // (SetUsageTemplate would link text/template.)
 func AddExitHelp(cmd *cobra.Command) {
 	usage := cmd.UsageFunc()
@@ -16,7 +16,7 @@ func AddExitHelp(cmd *cobra.Command) {
 		if err := usage(c); err != nil {
 			return err
 		}
-		_, err := fmt.Fprint(c.OutOrStderr(), "\n"+exitHelp)
+		_, err := fmt.Fprint(c.OutOrStderr(), "\n"+ExitHelp)
 		return err
 	})
 }
