@@ -2,7 +2,7 @@
 .DEFAULT_GOAL := help
 SHELL := bash
 GO ?= go
-PREFIX ?= $(shell $(GO) env GOPATH)/bin
+PREFIX ?= $(or $(shell $(GO) env GOBIN),$(firstword $(subst :, ,$(shell $(GO) env GOPATH)))/bin)
 NODE := internal/cli/testdata/node
 BACKEND ?= stan
 SOAK_DURATION ?= 5m
@@ -11,7 +11,7 @@ BUILD := CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w'
 # Tests wait for servers more than they work: more packages at a time than cores.
 TEST := $(GO) test $(if $(COUNT),-count $(COUNT) -timeout 4h,-timeout 20m)
 
-.PHONY: help build install test race lint outdated vuln bench soak release demo server pf
+.PHONY: help build install uninstall test race lint outdated vuln bench soak release reference demo server pf
 
 help: ## show this list
 	@sed -n 's/^\([a-z]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 12
@@ -21,6 +21,10 @@ build: ## build both programs into bin/
 
 install: ## install both programs into PREFIX (default: Go's own bin folder)
 	$(BUILD) -o "$(PREFIX)/" ./cmd/...
+	@scripts/installed.sh "$(PREFIX)"
+
+uninstall: ## remove both programs from PREFIX
+	rm -f "$(PREFIX)/publish" "$(PREFIX)/listen"
 
 test: node-modules ## run all tests (COUNT=20: as often, which shows what fails now and then)
 	$(TEST) -p 4 ./...
@@ -33,6 +37,9 @@ lint: ## check formatting, vet, lint, shell scripts, manifests, and cross-compil
 
 release: ## make what users install in dist/: archives, packages, an image, the same on every machine
 	$(GO) run ./internal/release
+
+reference: ## write docs/reference/ from the commands
+	$(GO) run ./internal/release -reference docs/reference
 
 outdated: ## list what of Go and of the modules that the programs link has a newer version
 	@$(GO) list -m -u -f '{{with .Update}}{{$$.Path}} {{$$.Version}} -> {{.Version}}{{end}}' toolchain $$( \
@@ -59,7 +66,7 @@ demo: build ## show both programs at work with a server of their own (BACKEND=je
 
 server: ## run a server for own play: NATS Streaming and JetStream, 127.0.0.1:4222, monitoring on 8222
 	@mkdir -p data
-	$(GO) tool nats-streaming-server -c deploy/dev.conf
+	@scripts/server.sh
 
 # The variables reach the script by its environment.
 pf: ## forward NATS in Kubernetes to 127.0.0.1 (NAMESPACE=… TARGET=… MONITOR=1 PORT=… CONTEXT=… WAIT=…)

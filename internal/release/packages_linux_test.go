@@ -15,7 +15,15 @@ import (
 
 // testPackages installs and removes the package, and runs the container image.
 func testPackages(t *testing.T, made string) {
-	t.Run("deb", func(t *testing.T) { testDeb(t, find(t, made, "*.deb")) })
+	t.Run("deb", func(t *testing.T) {
+		for _, needed := range []string{"dpkg", "man"} {
+			if _, err := exec.LookPath(needed); err != nil && os.Getenv("CI") == "" {
+				t.Logf("no %s: the package is not installed", needed)
+				return
+			}
+		}
+		testDeb(t, find(t, made, "*.deb"))
+	})
 	t.Run("rpm", func(t *testing.T) {
 		if !strings.HasPrefix(read(t, find(t, made, "*.rpm")), "\xed\xab\xee\xdb") {
 			t.Error("it does not begin as one")
@@ -41,7 +49,8 @@ func testDeb(t *testing.T, deb string) {
 	for _, program := range programs {
 		output(t, filepath.Join(root, "usr", "bin", program), "--version")
 		page := output(t, "man", "-l", filepath.Join(root, "usr", "share", "man", "man1", program+".1"))
-		if !strings.Contains(page, program+" - ") || !strings.Contains(page, "130  interrupted") {
+		page = strings.Join(strings.Fields(page), " ")
+		if !strings.Contains(page, program+" - ") || !strings.Contains(page, "130 interrupted") {
 			t.Errorf("man %s shows\n%s", program, page)
 		}
 		completion := filepath.Join(root, "usr", "share", "bash-completion", "completions", program)
@@ -61,7 +70,7 @@ func testImage(t *testing.T, archive string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
+	defer f.Close() //nolint:errcheck // only read
 	untar(t, f, dir)
 	top, err := layout.ImageIndexFromPath(dir)
 	if err != nil {
@@ -122,7 +131,7 @@ func unpack(t *testing.T, img v1.Image, root string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer content.Close()
+	defer content.Close() //nolint:errcheck // only read
 	untar(t, content, root)
 	if err := os.Chmod(root, 0o755); err != nil {
 		t.Fatal(err)
