@@ -16,6 +16,7 @@ case ":$PATH:" in
   done
   ;;
 *)
+  # shellcheck disable=SC2088 # it is shown, not expanded
   case ${SHELL##*/} in
   fish) line="fish_add_path '$bin'" keep= ;;
   zsh) line="export PATH='$bin':\"\$PATH\"" keep='~/.zshrc' ;;
