@@ -188,7 +188,7 @@ func TestPortOfAnotherForwarder(t *testing.T) {
 	g.says(fmt.Sprintf("port %d is in use on this machine, by another make pf (pid %d)", s.port, f.cmd.Process.Pid), "pf: hint: end that program")
 }
 
-// The rights that the README lists are all that are needed.
+// The rights that docs/kubernetes.md lists are all that are needed.
 func TestRights(t *testing.T) {
 	s := newScene(t)
 	pod := s.cluster.Run(deployment, s.ports())

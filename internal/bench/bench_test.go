@@ -1,6 +1,6 @@
 // Package bench measures the two programs, each comparison in one run on one
 // server: on NATS Streaming against the examples of stan.go, on JetStream
-// against the nats CLI. What `make bench` prints are the README's tables.
+// against the nats CLI. What `make bench` prints are the tables of docs/speed.md.
 package bench
 
 import (
@@ -19,7 +19,7 @@ const (
 	starts = 31
 )
 
-// A table is one of the README's, printed when all is measured.
+// A table is one of docs/speed.md, printed when all is measured.
 type table struct {
 	title   string
 	columns string

@@ -36,7 +36,7 @@ import (
 //	stream NAME SUBJECT[,SUBJECT...] [max-msgs N] [sealed]
 //	                       make or change a JetStream stream; a full one refuses events
 //	stored STREAM N        print the N-th event of a JetStream stream with its headers
-//	readme LINE FILE       write a program or command of the README to a file: see readme
+//	readme LINE FILE       write a program or command of docs/handlers.md to a file: see readme
 //
 // A script may begin with lines that say what it needs:
 //

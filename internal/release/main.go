@@ -143,6 +143,9 @@ func (r *release) pack(ctx context.Context, t target) error {
 			return err
 		}
 	}
+	if err := os.CopyFS(filepath.Join(r.dir(t), "docs"), os.DirFS(filepath.Join(r.source, "docs"))); err != nil {
+		return err
+	}
 	for _, made := range []string{"man", "completions"} {
 		if err := os.CopyFS(filepath.Join(r.dir(t), made), os.DirFS(filepath.Join(r.work, made))); err != nil {
 			return err

@@ -17,12 +17,11 @@ import (
 	"nats-test/internal/brokertest"
 )
 
-// What the README has of handlers is run here, as it stands there.
+// What docs/handlers.md has is run here, as it stands there.
 
-// readme returns the block of code of the README that has a line which begins with
-// text.
+// readme returns its block of code that has a line which begins with text.
 func readme(text string) (block string, err error) {
-	all, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	all, err := os.ReadFile(filepath.Join("..", "..", "docs", "handlers.md"))
 	if err != nil {
 		return "", err
 	}
@@ -34,7 +33,7 @@ func readme(text string) (block string, err error) {
 		}
 	}
 	if found != 1 {
-		return "", fmt.Errorf("%d blocks of the README have a line %q…, want 1", found, text)
+		return "", fmt.Errorf("%d blocks of docs/handlers.md have a line %q…, want 1", found, text)
 	}
 	return block, nil
 }
@@ -58,7 +57,7 @@ func onBothBrokers(t *testing.T, test func(t *testing.T, s *brokertest.Server)) 
 	}
 }
 
-// shellChild runs a command of the README in dir, with the programs on its path.
+// shellChild runs a command of a page in dir, with the programs on its path.
 func shellChild(t *testing.T, s *brokertest.Server, dir, command string) *child {
 	t.Helper()
 	return startChild(t, "sh", "-c", `cd "$1" && PATH=$2:$PATH NATS_URL=$3 NATS_MONITOR_URL=$4 && export PATH NATS_URL NATS_MONITOR_URL && eval "exec $5"`,
@@ -136,7 +135,7 @@ func runLoop(t *testing.T, s *brokertest.Server, dir, command, flags string) {
 	}
 }
 
-// The README's curl posts each event to a service, and an error of the service is a
+// The page's curl posts each event to a service, and an error of the service is a
 // failed run.
 func TestReadmeHTTP(t *testing.T) {
 	t.Parallel()
@@ -167,7 +166,7 @@ func TestReadmeHTTP(t *testing.T) {
 		publisher.mustEnd()
 		here := strings.Replace(strings.TrimSpace(command), "http://127.0.0.1:8080", service.URL, 1)
 		if !strings.Contains(here, service.URL) {
-			t.Fatalf("the README's command is %q", command)
+			t.Fatalf("the page's command is %q", command)
 		}
 		listener := shellChild(t, s, ".", here+" --until-end --create-stream --backoff 10ms..20ms")
 		listener.mustEnd()
