@@ -167,7 +167,7 @@ func (r *reader) types(l typedLine) {
 		}
 	case <-time.After(30 * time.Second):
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-		<-ended
+		_ = <-ended
 		r.t.Fatalf("line %d: %s: it does not end\n%s", l.at, l.command, out.all())
 	}
 	if got := r.shown(out); !l.pattern().MatchString(got) {
