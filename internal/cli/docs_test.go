@@ -167,8 +167,7 @@ func (r *reader) types(l typedLine) {
 		}
 	case <-time.After(30 * time.Second):
 		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL)
-		_ = <-ended
-		r.t.Fatalf("line %d: %s: it does not end\n%s", l.at, l.command, out.all())
+		r.t.Fatalf("line %d: %s: it does not end: %v\n%s", l.at, l.command, <-ended, out.all())
 	}
 	if got := r.shown(out); !l.pattern().MatchString(got) {
 		r.t.Fatalf("line %d: %s shows\n%s\nand the page\n%s", l.at, l.command, got, strings.Join(l.want, "\n"))
