@@ -120,19 +120,19 @@ func eachFile(files fs.FS, do func(name string, info fs.FileInfo, content io.Rea
 
 // sum writes SHA256SUMS of all that was made.
 func (r *release) sum() error {
-	made, err := os.ReadDir(r.out)
+	files, err := made(r.out)
 	if err != nil {
 		return err
 	}
-	var sums []string
-	for _, entry := range made {
-		content, err := os.ReadFile(filepath.Join(r.out, entry.Name()))
+	var lines []string
+	for _, file := range files {
+		content, err := os.ReadFile(filepath.Join(r.out, file))
 		if err != nil {
 			return err
 		}
-		sums = append(sums, fmt.Sprintf("%x  %s\n", sha256.Sum256(content), entry.Name()))
+		lines = append(lines, fmt.Sprintf("%x  %s\n", sha256.Sum256(content), file))
 	}
-	list := strings.Join(slices.Sorted(slices.Values(sums)), "")
+	list := strings.Join(slices.Sorted(slices.Values(lines)), "")
 	fmt.Print(list)
-	return os.WriteFile(filepath.Join(r.out, "SHA256SUMS"), []byte(list), 0o644)
+	return os.WriteFile(filepath.Join(r.out, sums), []byte(list), 0o644)
 }

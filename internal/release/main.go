@@ -25,6 +25,9 @@ import (
 // name begins the names of all files.
 const name = "nats-test"
 
+// sums is the name of the file with the checksums of all others.
+const sums = "SHA256SUMS"
+
 // A target is a platform that the programs are built for.
 type target struct {
 	os, arch string
@@ -52,7 +55,7 @@ type release struct {
 }
 
 func main() {
-	out := flag.String("out", "dist", "make the files in `FOLDER`, which is emptied first")
+	out := flag.String("out", "dist", "make the files in `FOLDER`, in place of an earlier release")
 	reference := flag.String("reference", "", "only write the reference of all commands into `FOLDER`")
 	only := flag.String("only", "", "make these `TARGETS` alone, such as linux_amd64,darwin_arm64")
 	flag.Parse()
@@ -99,7 +102,7 @@ func run(ctx context.Context, source, out, only string) error {
 		return err
 	}
 	defer os.RemoveAll(work) //nolint:errcheck // of no use any more
-	if err := errors.Join(os.RemoveAll(out), os.MkdirAll(out, 0o755)); err != nil {
+	if err := errors.Join(removeRelease(out), os.MkdirAll(out, 0o755)); err != nil {
 		return err
 	}
 	r := &release{source: source, out: out, work: work}
@@ -111,7 +114,7 @@ func run(ctx context.Context, source, out, only string) error {
 			return fmt.Errorf("%v: %w", t, err)
 		}
 	}
-	if err := r.document(); err != nil {
+	if err := errors.Join(r.document(), r.tools(ctx)); err != nil {
 		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
@@ -131,6 +134,31 @@ func run(ctx context.Context, source, out, only string) error {
 		return fmt.Errorf("the container image: %w", err)
 	}
 	return r.sum()
+}
+
+// removeRelease removes an earlier release from a folder, and nothing else.
+func removeRelease(out string) error {
+	old, err := made(out)
+	if errors.Is(err, os.ErrNotExist) {
+		return nil
+	}
+	for _, file := range append(old, sums) {
+		if e := os.Remove(filepath.Join(out, file)); !errors.Is(e, os.ErrNotExist) {
+			err = errors.Join(err, e)
+		}
+	}
+	return err
+}
+
+// made lists the files of a release in a folder, but for their sums.
+func made(out string) (files []string, err error) {
+	entries, err := os.ReadDir(out)
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), name+"_") {
+			files = append(files, entry.Name())
+		}
+	}
+	return files, err
 }
 
 // pack makes the archive of a target, and its packages.

@@ -12,8 +12,13 @@ import (
 //go:embed nfpm.yaml
 var packaging []byte
 
-// tool runs a tool whose dependencies have a module file of their own.
-func tool(name string) []string { return []string{"go", "tool", "-modfile=.ci/release.mod", name} }
+// tools builds the tools, whose dependencies have a module file of their own, for this
+// machine.
+func (r *release) tools(ctx context.Context) error {
+	_, err := command(ctx, r.source, []string{"GOFLAGS="}, "go", "build", "-modfile=.ci/release.mod", "-buildvcs=false",
+		"-o", r.work+string(filepath.Separator), "github.com/goreleaser/nfpm/v2/cmd/nfpm", "github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod")
+	return err
+}
 
 // packages makes the deb and rpm packages of a target.
 func (r *release) packages(ctx context.Context, t target) error {
@@ -25,7 +30,7 @@ func (r *release) packages(ctx context.Context, t target) error {
 	env := []string{"VERSION=" + r.version, "ARCH=" + t.arch, fmt.Sprintf("SOURCE_DATE_EPOCH=%d", r.time.Unix())}
 	for _, kind := range []string{"deb", "rpm"} {
 		file := filepath.Join(r.out, r.title(t)+"."+kind)
-		if _, err := command(ctx, r.source, env, append(tool("nfpm"), "package", "-f", config, "-p", kind, "-t", file)...); err != nil {
+		if _, err := command(ctx, r.source, env, filepath.Join(r.work, "nfpm"), "package", "-f", config, "-p", kind, "-t", file); err != nil {
 			return err
 		}
 	}
@@ -37,8 +42,9 @@ func (r *release) packages(ctx context.Context, t target) error {
 func (r *release) listParts(ctx context.Context) error {
 	for _, program := range programs {
 		file := filepath.Join(r.out, fmt.Sprintf("%s_%s_%s.cdx.json", name, r.version, program))
-		argv := append(tool("cyclonedx-gomod"), "app", "-json", "-std", "-licenses", "-noserial", "-notimestamp", "-main", "cmd/"+program, "-output", file)
-		if _, err := command(ctx, r.source, nil, argv...); err != nil {
+		_, err := command(ctx, r.source, targets[0].env(), filepath.Join(r.work, "cyclonedx-gomod"), "app", "-json", "-std", "-licenses",
+			"-noserial", "-notimestamp", "-main", "cmd/"+program, "-output", file)
+		if err != nil {
 			return err
 		}
 	}

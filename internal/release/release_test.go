@@ -31,26 +31,32 @@ func TestRelease(t *testing.T) {
 	}
 	revision := strings.TrimSpace(output(t, append(git, "rev-parse", "HEAD")...))
 	only := runtime.GOOS + "_" + runtime.GOARCH
-	made := []string{t.TempDir(), t.TempDir()}
-	for _, out := range made {
+	outs := []string{t.TempDir(), t.TempDir()}
+	for _, out := range outs {
+		for _, file := range []string{"nats-test_0.0.1_image.tar", "notes.txt"} { // of an earlier release, and of somebody
+			if err := os.WriteFile(filepath.Join(out, file), nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}
 		source := filepath.Join(t.TempDir(), "clone")
 		output(t, "git", "clone", "--quiet", repository, source)
 		if err := run(t.Context(), source, out, only); err != nil {
 			t.Fatal(err)
 		}
 	}
-	sums := read(t, filepath.Join(made[0], "SHA256SUMS"))
-	if again := read(t, filepath.Join(made[1], "SHA256SUMS")); sums != again {
+	sums := read(t, filepath.Join(outs[0], "SHA256SUMS"))
+	if again := read(t, filepath.Join(outs[1], "SHA256SUMS")); sums != again {
 		t.Errorf("two runs differ:\n%s\n%s", sums, again)
 	}
 	for line := range strings.Lines(sums) {
 		sum, file, _ := strings.Cut(strings.TrimSpace(line), "  ")
-		if got := fmt.Sprintf("%x", sha256.Sum256([]byte(read(t, filepath.Join(made[0], file))))); got != sum {
+		if got := fmt.Sprintf("%x", sha256.Sum256([]byte(read(t, filepath.Join(outs[0], file))))); got != sum {
 			t.Errorf("%s has the sum %s", file, got)
 		}
 	}
-	t.Run("archive", func(t *testing.T) { testArchive(t, made[0], revision) })
-	testPackages(t, made[0])
+	read(t, filepath.Join(outs[0], "notes.txt"))
+	t.Run("archive", func(t *testing.T) { testArchive(t, outs[0], revision) })
+	testPackages(t, outs[0])
 }
 
 // testArchive unpacks the archive for this machine and runs what is in it.
