@@ -88,6 +88,21 @@ func writeZip(w io.Writer, files fs.FS, prefix string, at time.Time) error {
 	return errors.Join(err, zw.Close())
 }
 
+// readable gives all files in a folder the modes that they have in an archive: a package
+// takes them from there.
+func readable(dir string) error {
+	return filepath.WalkDir(dir, func(name string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		info, err := entry.Info()
+		if err != nil {
+			return err
+		}
+		return os.Chmod(name, fs.FileMode(mode(info)))
+	})
+}
+
 // mode is that of a file that anybody may read, whatever the umask was.
 func mode(info fs.FileInfo) int64 {
 	if info.IsDir() || info.Mode()&0o111 != 0 {

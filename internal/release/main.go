@@ -179,6 +179,9 @@ func (r *release) pack(ctx context.Context, t target) error {
 			return err
 		}
 	}
+	if err := readable(r.dir(t)); err != nil {
+		return err
+	}
 	if err := r.archive(t); err != nil || !t.packages {
 		return err
 	}

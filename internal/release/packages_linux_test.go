@@ -47,7 +47,11 @@ func testDeb(t *testing.T, deb string) {
 	dpkg := []string{"dpkg", "--force-not-root", "--force-script-chrootless", "--root=" + root, "--log=" + os.DevNull}
 	output(t, append(dpkg, "-i", deb)...)
 	for _, program := range programs {
-		output(t, filepath.Join(root, "usr", "bin", program), "--version")
+		file := filepath.Join(root, "usr", "bin", program)
+		if info, err := os.Stat(file); err != nil || info.Mode() != 0o755 {
+			t.Errorf("%s: %v %v", file, info, err)
+		}
+		output(t, file, "--version")
 		page := output(t, "man", "-l", filepath.Join(root, "usr", "share", "man", "man1", program+".1"))
 		page = strings.Join(strings.Fields(page), " ")
 		if !strings.Contains(page, program+" - ") || !strings.Contains(page, "130 interrupted") {

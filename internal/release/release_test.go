@@ -32,14 +32,15 @@ func TestRelease(t *testing.T) {
 	revision := strings.TrimSpace(output(t, append(git, "rev-parse", "HEAD")...))
 	only := runtime.GOOS + "_" + runtime.GOARCH
 	outs := []string{t.TempDir(), t.TempDir()}
-	for _, out := range outs {
+	for i, out := range outs {
+		umask := []string{"022", "077"}[i]
 		for _, file := range []string{"nats-test_0.0.1_image.tar", "notes.txt"} { // of an earlier release, and of somebody
 			if err := os.WriteFile(filepath.Join(out, file), nil, 0o600); err != nil {
 				t.Fatal(err)
 			}
 		}
 		source := filepath.Join(t.TempDir(), "clone")
-		output(t, "git", "clone", "--quiet", repository, source)
+		output(t, "sh", "-c", `umask "$1" && git clone --quiet "$2" "$3"`, "sh", umask, repository, source)
 		if err := run(t.Context(), source, out, only); err != nil {
 			t.Fatal(err)
 		}
