@@ -66,7 +66,7 @@ demo: build ## show both programs at work with a server of their own (BACKEND=je
 
 server: ## run a server for own play: NATS Streaming and JetStream, 127.0.0.1:4222, monitoring on 8222
 	@mkdir -p data
-	@scripts/server.sh
+	@GO="$(GO)" scripts/server.sh
 
 # The variables reach the script by its environment.
 pf: ## forward NATS in Kubernetes to 127.0.0.1 (NAMESPACE=… TARGET=… MONITOR=1 PORT=… CONTEXT=… WAIT=…)

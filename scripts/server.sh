@@ -8,7 +8,7 @@ say="
 The server is ready, until Ctrl-C. In a second terminal, type:  ${path}listen ticket:created
 and in a third:  ${path}publish ticket:created --sample${path:+     (make build makes both)}
 "
-go tool nats-streaming-server -c deploy/dev.conf 2>&1 |
+"${GO:-go}" tool nats-streaming-server -c deploy/dev.conf 2>&1 |
   (
     trap '' INT TERM # the server's last lines are shown, too
     while IFS= read -r line; do

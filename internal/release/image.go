@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/google/go-containerregistry/pkg/v1/empty"
@@ -21,9 +22,12 @@ import (
 // is not root.
 const nobody = "65532:65532"
 
-// image makes a container image for all targets with packages, as an OCI archive: the
+// image makes a container image for the targets with packages, if there are any, as an OCI archive: the
 // static programs, certificates of authorities and licences, and no shell.
 func (r *release) image(chosen []target) error {
+	if !slices.ContainsFunc(chosen, func(t target) bool { return t.packages }) {
+		return nil
+	}
 	index := mutate.IndexMediaType(empty.Index, types.OCIImageIndex)
 	for _, t := range chosen {
 		if !t.packages {

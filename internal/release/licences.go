@@ -117,9 +117,7 @@ func owner(p linked, source string) (title, top string) {
 	const borrowed = "/third_party/"
 	switch {
 	case p.Standard:
-		_, below, _ := strings.Cut(filepath.ToSlash(p.Dir), "/src/")
-		goroot := strings.TrimSuffix(filepath.ToSlash(p.Dir), "/src/"+below)
-		return "go", filepath.FromSlash(goroot)
+		return "go", strings.TrimSuffix(p.Dir, filepath.FromSlash("/src/"+p.ImportPath))
 	case !p.Module.Main:
 		return p.Module.Path + "@" + p.Module.Version, p.Module.Dir
 	case strings.Contains(p.ImportPath, borrowed):

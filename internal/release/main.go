@@ -15,6 +15,7 @@ import (
 	"os/exec"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -86,15 +87,12 @@ func run(ctx context.Context, source, out, only string) error {
 	chosen := targets
 	if only != "" {
 		chosen = nil
-		for _, t := range targets {
-			for named := range strings.SplitSeq(only, ",") {
-				if named == t.String() {
-					chosen = append(chosen, t)
-				}
+		for named := range strings.SplitSeq(only, ",") {
+			i := slices.IndexFunc(targets, func(t target) bool { return t.String() == named })
+			if i < 0 {
+				return fmt.Errorf("no target is called %q: they are %v", named, targets)
 			}
-		}
-		if len(chosen) == 0 {
-			return fmt.Errorf("no target is called %s", only)
+			chosen = append(chosen, targets[i])
 		}
 	}
 	work, err := os.MkdirTemp("", "release-")
